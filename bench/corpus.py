@@ -1,0 +1,221 @@
+"""Sentences, spans and tags, and the plug-in interfaces of what supplies them.
+
+Everything here is plain Python: no torch, no pandas, so that names, help and plans stay fast.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+Split = Literal["train", "dev", "test", "unlabelled"]
+Link = tuple[int, int]  # (source word, target word), both from 0
+
+
+class BadInput(ValueError):
+    """Something a user gave is wrong: one message, exit code 2."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or the known names when none is near, to end a BadInput message with."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+class Unavailable(BadInput):
+    """What a cell needs does not exist here: the cell is skipped with this reason, the others go on."""
+
+
+class Span(NamedTuple):
+    """An entity: words `start` to `end` (exclusive) of its sentence, and its type."""
+
+    start: int
+    end: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of a corpus.
+
+    `spans` is None where the sentence has no labels, () where it is labelled and has no entity; spans are sorted and
+    never overlap. `group` is the same for all sides of a parallel corpus; the leakage guard compares it.
+    """
+
+    id: str
+    language: str
+    words: tuple[str, ...]
+    spans: tuple[Span, ...] | None = None
+    group: str = ""
+
+    @property
+    def text(self) -> str:
+        """The words joined by single spaces."""
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A source sentence and its translation; `links` where they are known, None where an aligner must find them."""
+
+    source: Sentence
+    target: Sentence
+    links: tuple[Link, ...] | None = None
+
+
+# --- tags -----------------------------------------------------------------------------------------------------------
+
+
+def tag_set(types: Sequence[str]) -> tuple[str, ...]:
+    """IOB2 tags of the entity types, O first: the order of a tagger's output layer."""
+    return ("O", *(f"{prefix}-{type_}" for type_ in types for prefix in "BI"))
+
+
+def tags_of(spans: Iterable[Span], length: int) -> tuple[str, ...]:
+    """IOB2 tags, one a word.
+
+    Raises:
+        ValueError: a span is empty, leaves the sentence or overlaps another.
+    """
+    tags = ["O"] * length
+    for start, end, type_ in spans:
+        if not 0 <= start < end <= length or any(tag != "O" for tag in tags[start:end]):
+            raise ValueError(f"span {start}-{end} {type_} is empty, outside {length} words, or overlaps another")
+        tags[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+    return tuple(tags)
+
+
+def spans_of(tags: Sequence[str]) -> tuple[Span, ...]:
+    """Spans of IOB2 (or IOB1) tags; an I-X that continues no X opens a span (as conlleval), so any tagging decodes."""
+    spans: list[Span] = []
+    start, current = 0, ""
+    for position, tag in enumerate([*tags, "O"]):
+        prefix, _, type_ = tag.partition("-")
+        if current and (prefix != "I" or type_ != current):
+            spans.append(Span(start, position, current))
+            current = ""
+        if prefix in ("B", "I") and not current:
+            start, current = position, type_
+    return tuple(spans)
+
+
+# --- plug-ins of data_recipes ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """Parameters of a plug-in that has none."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a reader of a table must know of a corpus."""
+
+    title: str
+    licence: str
+    url: str = ""
+    synthetic: bool = False  # such numbers are labelled "synthetic: no evidence about languages"
+    human_translations: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Corpus(ABC):
+    """Where sentences come from. Reading is lazy and validated; the same bytes give the same sentences, in order.
+
+    A folder `data_recipes/corpora/<name>/corpus.py` (or an entry point of group `xner.corpora`) holds one subclass.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    facts: ClassVar[Facts]
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @property
+    @abstractmethod
+    def types(self) -> tuple[str, ...]:
+        """Entity types, in the order of the tag set."""
+
+    @abstractmethod
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages for which at least one split exists."""
+
+    @abstractmethod
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of a split, [] where the corpus has none; `unlabelled` sentences have no spans.
+
+        Raises:
+            BadInput: a file is missing, malformed or not as published: with the file and line.
+        """
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """Known translations of training sentences, with tags and links where the corpus has them; [] if none.
+
+        `source` sentences carry the ids of `read(source, "train")`.
+        """
+        return []
+
+    def tokenisation(self, language: str) -> str:
+        """How the corpus splits words: ud, moses or characters."""
+        return "ud"
+
+    def check(self) -> list[str]:
+        """Read everything; one line a finding that a user should know of (not an error)."""
+        return []
+
+
+@dataclass(frozen=True)
+class Translated:
+    """Translations in the order asked for; None where the translator failed (counted, never hidden)."""
+
+    targets: tuple[Sentence | None, ...]
+    links: tuple[tuple[Link, ...] | None, ...]
+    provenance: str  # e.g. "human", "facebook/nllb-200-distilled-600M@<revision>"
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Translator(ABC):
+    """Turns labelled source sentences into sentences of another language.
+
+    One module `data_recipes/translators/<name>.py` (or an entry point of group `xner.translators`) holds one subclass.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    human: ClassVar[bool] = False
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @abstractmethod
+    def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
+        """Translations of the sentences (all of one language) into `target`, tokenised as `corpus` does; without tags.
+
+        Raises:
+            BadInput: the language pair is not supported.
+        """
+
+
+class Aligner(ABC):
+    """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @abstractmethod
+    def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
+        """Links of each pair, sorted.
+
+        Raises:
+            BadInput: this aligner cannot link these pairs (the gold aligner without gold links).
+        """

@@ -1,0 +1,400 @@
+"""The plug-in interface: a method says only what differs; the runner owns data, loop, decoding and scoring."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.corpus import Pair, Sentence, Span
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = npt.NDArray[np.float32]
+
+
+class Need(Enum):
+    """What a method may ask for beyond the labelled source sentences. Asking for more raises UndeclaredNeed."""
+
+    TRANSLATION = "translations of the source sentences"
+    LABELLED_TRANSLATION = "translations with projected labels"
+    TARGET_UNLABELLED = "unlabelled target text"
+    TEST_TRANSLATION = "test-time translation"
+    TARGET_GOLD = "gold labels in the target language"
+
+
+class UndeclaredNeed(RuntimeError):
+    """A method reached for something that its `needs` do not list."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Why a method does not run in a cell; the table prints the reason in place of a number."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class MethodParams:
+    """Parameters that every method has. Fixed in advance and part of the key.
+
+    `distil` adds a last round (ConCNER; TSL, Wu et al. 2020): a student learns the method's probabilities on unlabelled
+    target text. The loss on probability vectors is the mean squared error by default.
+    """
+
+    distil: bool = False
+    distil_loss: Literal["mse", "kl", "hard"] = "mse"
+    distil_start: Literal["teacher", "fresh"] = "teacher"
+    distil_outside: bool = True  # words that the teacher calls O count too
+
+
+# --- what is trained on --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A sentence of a stream: `sentence.spans` are its hard labels (None: none), `soft` (words, tags) its soft ones."""
+
+    sentence: Sentence
+    soft: Floats | None = None
+    weight: float = 1.0
+
+
+Group = tuple[Example, ...]  # sentences that must share a batch, such as a pair
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Three streams of groups. A step draws `batch` sentences of each stream that is there, in whole groups."""
+
+    labelled: tuple[Group, ...] = ()
+    paired: tuple[Group, ...] = ()
+    unlabelled: tuple[Group, ...] = ()
+
+    def streams(self) -> dict[str, tuple[Group, ...]]:
+        """The streams that hold anything, by name."""
+        every = {"labelled": self.labelled, "paired": self.paired, "unlabelled": self.unlabelled}
+        return {name: groups for name, groups in every.items() if groups}
+
+    def digest(self) -> str:
+        """sha256 of all that training reads: words, labels, languages, weights, grouping, order; not ids."""
+        hasher = hashlib.sha256()
+        for name, groups in self.streams().items():
+            hasher.update(f"{name}\0{len(groups)}\0".encode())
+            for group in groups:
+                for example in group:
+                    s = example.sentence
+                    hasher.update(repr((s.language, s.words, s.spans, example.weight)).encode())
+                    if example.soft is not None:
+                        hasher.update(np.ascontiguousarray(example.soft, np.float32).tobytes())
+                hasher.update(b"\1")
+        return hasher.hexdigest()
+
+
+def singles(sentences: Sequence[Sentence]) -> tuple[Group, ...]:
+    """Each sentence a group of its own."""
+    return tuple((Example(sentence),) for sentence in sentences)
+
+
+def pairs(pairs_: Sequence[Pair]) -> tuple[Group, ...]:
+    """Each translation pair a group: source first."""
+    return tuple((Example(pair.source), Example(pair.target)) for pair in pairs_)
+
+
+# --- what a step sees ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """A batch on the device before the encoder has read it (see bench.encode.Layout for the windows).
+
+    Shapes, S sentences of at most N words, W windows of length L, C tags: `ids`, `mask`, `real` (W, L);
+    `sentence` (W,); `words`, `word_mask`, `labels` (S, N), −100 where there is no label; `soft` (S, N, C) and
+    `soft_mask` (S, N) or None; `weights`, `groups` (S,).
+    """
+
+    ids: Tensor
+    mask: Tensor
+    real: Tensor
+    sentence: Tensor
+    words: Tensor
+    word_mask: Tensor
+    labels: Tensor
+    soft: Tensor | None
+    soft_mask: Tensor | None
+    weights: Tensor
+    groups: Tensor
+    sentences: tuple[Sentence, ...]
+    tokens: int  # real sub-words
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(sentence.language for sentence in self.sentences)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A batch that the encoder has read: windows are stitched, so every word has its state whatever the length.
+
+    Shapes: `states` (S, N, H) last-layer state of each word's first sub-word; `vectors` (S, H) mean of the last layer
+    over real sub-words; `logits` (S, N, C).
+    """
+
+    inputs: Inputs
+    states: Tensor
+    vectors: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One optimiser step: a batch of each stream that the training set has."""
+
+    labelled: Batch | None
+    paired: Batch | None
+    unlabelled: Batch | None
+    number: int  # from 0
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """A named scalar of the loss and its weight; the runner weighs, sums and logs each."""
+
+    name: str
+    value: Tensor
+    weight: float = 1.0
+
+
+Losses = tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochState:
+    """Where training stands when `on_epoch` is called: after each pass over the labelled stream."""
+
+    epoch: int
+    step: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Spans of each sentence, and probabilities (words, tags) float32 of each."""
+
+    spans: tuple[tuple[Span, ...], ...]
+    probabilities: tuple[Floats, ...]
+
+
+class Model(Protocol):
+    """A trained tagger at the checkpoint that a round hands on."""
+
+    def predict(self, sentences: Sequence[Sentence]) -> Predictions: ...
+
+
+class Tagger(Protocol):
+    """Encoder and head: a torch module. The default is `bench.runner.tagger.LinearTagger`; decoding is its own."""
+
+    tags: tuple[str, ...]
+
+    def read(self, inputs: Inputs) -> Batch:
+        """Run the encoder and head. Called by the runner once a stream; again by a method that wants a second view."""
+        ...
+
+    def decode(self, batch: Batch) -> Predictions: ...
+
+    def parameters(self, recurse: bool = True) -> object: ...
+
+
+class CellLike(Protocol):
+    """What a method may know of its cell."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def encoder(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+class Ask(Protocol):
+    """Typed, lazy access to what a method trains on. Each access becomes a parent of the result's key.
+
+    Everything beyond `source` needs a declared Need, else UndeclaredNeed. Target dev and test cannot be reached.
+    """
+
+    @property
+    def cell(self) -> CellLike: ...
+
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+
+    def source(self) -> list[Sentence]:
+        """The labelled source sentences of this seed's nested subset."""
+        ...
+
+    def translations(self) -> list[Pair]:
+        """Pairs without target labels. TRANSLATION."""
+        ...
+
+    def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
+        """Pairs with projected labels; `plain`: min…max, no filter, every sentence kept. LABELLED_TRANSLATION."""
+        ...
+
+    def unlabelled(self) -> list[Sentence]:
+        """Unlabelled target text, the same for every method. TARGET_UNLABELLED."""
+        ...
+
+    def gold_translations(self) -> list[Pair]:
+        """Translations with gold labels: an oracle. TARGET_GOLD."""
+        ...
+
+    def target_gold(self) -> list[Sentence]:
+        """Gold-labelled target training sentences: an oracle. TARGET_GOLD."""
+        ...
+
+    def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
+        """(source-language translation, target sentence) pairs with links. TEST_TRANSLATION."""
+        ...
+
+    def model(self, round_name: str) -> Model:
+        """An earlier round's model; the round must be among the teachers of this one."""
+        ...
+
+    def rng(self, name: str) -> np.random.Generator:
+        """A generator of this seed and stream, the same in every process."""
+        ...
+
+    def new_tagger(self) -> Tagger:
+        """The default tagger: the cell's encoder and a linear head, freshly initialised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """One training. `method` names another method whose training this is (shared with it), None is the method itself.
+
+    `start` is "fresh" or an earlier round whose weights it starts from. `needs` narrows what it asks for (None: all of
+    the method's), which decides whether one training serves all targets.
+    """
+
+    name: str
+    method: str | Method | None = None
+    start: str = "fresh"
+    teachers: tuple[str, ...] = ()
+    needs: frozenset[Need] | None = None
+
+
+@dataclass(frozen=True)
+class Factors:
+    """In what methods differ; `xner compare` prints the differing ones."""
+
+    data: str = "en"  # en | translations | both | target
+    labels_from: str = "source gold"
+    loss_terms: str = "cross-entropy"
+    unlabelled_text: str = "no"
+    teacher: str = "none"
+    test_time_translation: str = "no"
+    target_gold: str = "no"
+
+
+class Method(ABC):
+    """One way of reaching the target language. A folder `methods/<name>/method.py` holds one subclass."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str] = ""
+    Params: ClassVar[type[MethodParams]] = MethodParams
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
+    declared: ClassVar[Factors] = Factors()
+
+    def __init__(self, params: MethodParams | None = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    def applies(self, cell: CellLike) -> Skip | None:
+        """None, or why this method makes no sense in the cell."""
+        return None
+
+    def rounds(self) -> tuple[Round, ...]:
+        """The trainings, in order; the last one's model predicts. Distillation is added by `all_rounds`."""
+        return (Round("main"),)
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """The training set; pure: from `ask` and its generators only. Default: the source sentences."""
+        return TrainingSet(labelled=singles(ask.source()))
+
+    def tagger(self, round: Round, ask: Ask) -> Tagger:
+        return ask.new_tagger()
+
+    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        """Default: cross-entropy over the labelled words."""
+        from bench.objectives import cross_entropy
+
+        assert step.labelled is not None
+        return (Term("ce", cross_entropy(step.labelled)),)
+
+    def on_epoch(self, tagger: Tagger, state: EpochState) -> None:
+        """After each pass over the labelled stream."""
+
+    def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
+        """Spans and probabilities of the test sentences. Default: the last round's model."""
+        return models[all_rounds(self)[-1].name].predict(sentences)
+
+    def factors(self) -> Factors:
+        """The declared factors, with those that distillation changes."""
+        from dataclasses import replace
+
+        if not self.params.distil:
+            return self.declared
+        terms = f"{self.declared.loss_terms}; distillation ({self.params.distil_loss})"
+        return replace(self.declared, unlabelled_text="yes", teacher="own model", loss_terms=terms)
+
+
+class Distil(Method):
+    """The common last round: a student learns a teacher's probabilities on unlabelled target text."""
+
+    name = "distil"
+    paper = "Wu et al. 2020 (TSL), section 3.2; ConCNER's use of it is described in its abstract"
+    needs = frozenset({Need.TARGET_UNLABELLED})
+
+    def __init__(self, params: MethodParams, teacher: str) -> None:
+        super().__init__(params)
+        self.teacher = teacher
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        sentences = ask.unlabelled()
+        soft = ask.model(self.teacher).predict(sentences).probabilities
+        return TrainingSet(
+            unlabelled=tuple((Example(s, soft=p),) for s, p in zip(sentences, soft, strict=True)),
+        )
+
+    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        from bench.objectives import soft_labels
+
+        assert step.unlabelled is not None
+        value = soft_labels(step.unlabelled, self.params.distil_loss, outside=self.params.distil_outside)
+        return (Term("distil", value),)
+
+
+def all_rounds(method: Method) -> tuple[Round, ...]:
+    """The method's rounds and, if its parameters say so, distillation."""
+    rounds = method.rounds()
+    if not method.params.distil:
+        return rounds
+    last = rounds[-1].name
+    start = last if method.params.distil_start == "teacher" else "fresh"
+    return (*rounds, Round("distil", Distil(method.params, last), start, teachers=(last,), needs=Distil.needs))
+
+
+def all_needs(method: Method) -> frozenset[Need]:
+    """The method's needs, and unlabelled text if it distils."""
+    return method.needs | (Distil.needs if method.params.distil else frozenset())
