@@ -1,0 +1,161 @@
+"""`xner score GOLD PRED`: entity scores of anybody's CoNLL files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # numpy stays out of `xner --help`
+    from bench.measure.score import Mode, TagScore
+
+MODES = ("strict", "seqeval-default", "conlleval")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A CoNLL file: words and tags of each sentence, and the line of each word."""
+
+    path: Path
+    words: list[tuple[str, ...]]
+    tags: list[tuple[str, ...]]
+    lines: list[tuple[int, ...]]
+
+    def where(self, sentence: int, token: int = 0) -> str:
+        return f"{self.path}:{self.lines[sentence][token]}"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `score`."""
+    parser = commands.add_parser(
+        "score",
+        help="entity F1 of predictions in a CoNLL file",
+        description="Entity precision, recall and F1 (exact span and type, micro-averaged) of two CoNLL files: "
+        "the word in the first column, the tag (O, B-X or I-X) in the last, an empty line between sentences.",
+    )
+    parser.add_argument("gold", type=Path, metavar="GOLD", help="CoNLL file with the gold tags")
+    parser.add_argument("predicted", type=Path, metavar="PRED", help="CoNLL file with the same words, predicted tags")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="strict",
+        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2; "
+        "the others open an entity there, as seqeval without a mode and conlleval.pl (default: strict)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, fractions from 0 to 1")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the two files and print a table in percent, or JSON in fractions.
+
+    Raises:
+        BadInput: a file cannot be read, the files hold different sentences, or a tag is not O, B-X or I-X.
+    """
+    from bench.measure.score import f1, score_tags
+
+    gold, predicted = _read(args.gold), _read(args.predicted)
+    _check_same(gold, predicted)
+    _check_tags(gold, gold)
+    _check_tags(predicted, gold)
+    mode: Mode = args.mode
+    scored = score_tags(gold.tags, predicted.tags, mode)
+    tokens = sum(len(words) for words in gold.words)
+    if args.json:
+        print(json.dumps(_as_json(scored, mode, tokens), indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        print(_as_table(scored, mode, tokens))
+    if mode == "strict":
+        lenient = f1(score_tags(gold.tags, predicted.tags, "seqeval-default").counts)
+        strict = f1(scored.counts)
+        if lenient != strict:
+            print(
+                f"note: some I-X continue no X, and strict scoring ignores them; F1 is {100 * strict:.2f} here and "
+                f"{100 * lenient:.2f} with --mode seqeval-default or conlleval",
+                file=sys.stderr,
+            )
+    return 0
+
+
+def _read(path: Path) -> _File:
+    from bench.conll import read_tagged
+
+    sentences = read_tagged(path)
+    return _File(path, [s.words for s in sentences], [s.tags for s in sentences], [s.lines for s in sentences])
+
+
+def _check_same(gold: _File, predicted: _File) -> None:
+    """Raise BadInput at the first difference in sentences, lengths or words."""
+    from bench.corpus import BadInput
+
+    for index, (wanted, found) in enumerate(zip(gold.words, predicted.words, strict=False)):
+        for position, (word, other) in enumerate(zip(wanted, found, strict=False)):
+            if word != other:
+                places = f"{gold.where(index, position)} has '{word}' where {predicted.where(index, position)}"
+                raise BadInput(f"the files hold different words: {places} has '{other}'")
+        if len(wanted) != len(found):
+            raise BadInput(
+                f"sentence {index + 1} has {len(wanted)} words at {gold.where(index)} "
+                f"but {len(found)} at {predicted.where(index)}"
+            )
+    if len(gold.words) != len(predicted.words):
+        longer = max(gold, predicted, key=lambda file: len(file.words))
+        first = longer.where(min(len(gold.words), len(predicted.words)))
+        counts = f"{gold.path} has {len(gold.words)} sentences but {predicted.path} has {len(predicted.words)}"
+        raise BadInput(f"{counts}; the first without a partner starts at {first}")
+
+
+def _check_tags(file: _File, gold: _File) -> None:
+    """Raise BadInput at the first tag that is not O, B-X or I-X."""
+    from bench.corpus import BadInput, nearest
+
+    for index, tags in enumerate(file.tags):
+        for position, tag in enumerate(tags):
+            if not _is_tag(tag):
+                known = {other for sentence in gold.tags for other in sentence if _is_tag(other)}
+                raise BadInput(f"{file.where(index, position)}: tag '{tag}' is not O, B-X or I-X{nearest(tag, known)}")
+
+
+def _is_tag(tag: str) -> bool:
+    return tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2)
+
+
+def _as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
+    from bench.measure.score import ratios, summary
+
+    total = summary(scored.counts, scored.types)
+    types = {
+        type_: {**ratios(c.tp, c.fp, c.fn)._asdict(), "tp": c.tp, "fp": c.fp, "fn": c.fn}
+        for type_, c in total.types.items()
+    }
+    return {
+        "f1": total.f1,
+        "precision": total.precision,
+        "recall": total.recall,
+        "mode": mode,
+        "sentences": len(scored.counts),
+        "tokens": tokens,
+        "types": types,
+    }
+
+
+def _as_table(scored: TagScore, mode: str, tokens: int) -> str:
+    """A line a type and one for all, in percent; `gold` and `found` count entities."""
+    from bench.measure.score import ratios, summary
+
+    rows: list[Sequence[str]] = [("", "precision", "recall", "F1", "gold", "found", "correct")]
+    sums = [(type_, c.tp, c.fp, c.fn) for type_, c in summary(scored.counts, scored.types).types.items()]
+    sums.append(("all", sum(r[1] for r in sums), sum(r[2] for r in sums), sum(r[3] for r in sums)))
+    for name, tp, fp, fn in sums:
+        percent = [f"{100 * value:.2f}" for value in ratios(tp, fp, fn)]
+        rows.append((name, *percent, str(tp + fn), str(tp + fp), str(tp)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    return "\n".join([f"{len(scored.counts)} sentences, {tokens} tokens, mode {mode}, percent", *lines])

@@ -1,0 +1,248 @@
+"""Entity-level scores: exact span and type, micro-averaged (seqeval's definitions), 0 to 1.
+
+Inside the benchmark predictions are spans, and `count` compares them. Files of other systems hold tags, which may be
+ill-formed (O I-X, B-X I-Y). What such a tag means is the only point where scorers differ; `score_tags` has all answers:
+
+- `strict`: seqeval with mode='strict', scheme=IOB2. A chunk is a B-X with the I-X that follow it directly; an I-X that
+  continues no X is outside.
+- `seqeval-default`: seqeval without a mode. An I-X that continues no X opens a chunk.
+- `conlleval`: the perl script of CoNLL-2000 (version 2004-01-26). Any B-X, and an I-X that continues no X, opens a
+  chunk, so IOB1 and IOB2 are both read as they are meant.
+
+For tags O, B-X and I-X the last two find the same chunks and the same counts: conlleval keeps one running flag where
+seqeval intersects two sets, but the flag rises only when both sides open a chunk of one type at the same word, and
+counts only when both close together. They differ outside the input accepted here: conlleval knows no S- tag and closes
+E- runs elsewhere; it reads the type "0" as no type; it takes a line whose first field is -X- for a sentence end; a bare
+B or I has the type "_" in seqeval and none in conlleval; and conlleval prints percentages rounded to two digits.
+One more: strict seqeval strips dashes off the ends of a type ("B-X-" is X); here a type is all that follows the first
+dash, in every mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.corpus import Span
+from bench.store.record import TypeCounts
+
+Mode = Literal["strict", "seqeval-default", "conlleval"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
+Surface = tuple[str, str]  # the words of an entity joined by single spaces, and its type
+
+
+class Ratios(NamedTuple):
+    """Precision, recall and F1, 0 to 1; 0/0 is 0, as in seqeval and conlleval."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Micro-averaged scores, 0 to 1, and the counts of each type."""
+
+    precision: float
+    recall: float
+    f1: float
+    types: dict[str, TypeCounts]
+
+
+class TagScore(NamedTuple):
+    """Counts (sentences, types, 3) of two taggings, and the types in their order (sorted)."""
+
+    types: tuple[str, ...]
+    counts: Counts
+
+
+class SeenRecall(NamedTuple):
+    """Recall of gold entities seen and unseen in training, None where there are none of a kind.
+
+    `counts` is int64 (2, 2): rows seen, unseen; columns found, gold.
+    """
+
+    seen: float | None
+    unseen: float | None
+    counts: NDArray[np.int64]
+
+
+# --- spans -----------------------------------------------------------------------------------------------------------
+
+
+def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> Counts:
+    """True positives, false positives and false negatives by sentence and type.
+
+    Args:
+        gold, predicted: the spans of each sentence; a span given twice counts once.
+        types: entity types, the order of the second axis.
+
+    Returns:
+        int32 array (sentences, types, 3) of tp, fp, fn.
+
+    Raises:
+        ValueError: the numbers of sentences differ, or a span has a type outside `types`.
+    """
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold sentences but {len(predicted)} predicted ones")
+    column = {type_: index for index, type_ in enumerate(types)}
+    counts = np.zeros((len(gold), len(column), 3), np.int32)
+    for index, (gold_spans, predicted_spans) in enumerate(zip(gold, predicted, strict=True)):
+        if not gold_spans and not predicted_spans:
+            continue
+        wanted, found = set(gold_spans), set(predicted_spans)
+        try:
+            for kind, spans in enumerate((wanted & found, found - wanted, wanted - found)):
+                for span in spans:
+                    counts[index, column[span.type], kind] += 1
+        except KeyError as error:
+            known = ", ".join(types)
+            raise ValueError(f"sentence {index} holds a span of type {error}; the types are {known}") from error
+    return counts
+
+
+def ratios(tp: float, fp: float, fn: float) -> Ratios:
+    """Precision, recall and F1 of counts; 0/0 is 0."""
+    return Ratios(
+        tp / (tp + fp) if tp + fp else 0.0,
+        tp / (tp + fn) if tp + fn else 0.0,
+        2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0,
+    )
+
+
+def f1(counts: NDArray[np.integer]) -> float:
+    """Micro F1, 0 to 1, of counts (..., 3): all leading axes are summed."""
+    tp, fp, fn = counts.reshape(-1, 3).sum(axis=0, dtype=np.int64).tolist()
+    return ratios(tp, fp, fn).f1
+
+
+def summary(counts: NDArray[np.integer], types: Sequence[str]) -> Summary:
+    """Micro precision, recall and F1 of counts (sentences, types, 3), and the sums of each type.
+
+    Raises:
+        ValueError: the second axis does not have one column a type.
+    """
+    if counts.ndim != 3 or counts.shape[1:] != (len(types), 3):
+        raise ValueError(f"counts have the shape {counts.shape}, not (sentences, {len(types)}, 3)")
+    by_type = counts.sum(axis=0, dtype=np.int64)
+    micro = ratios(*by_type.sum(axis=0).tolist())
+    sums = {type_: TypeCounts(*row) for type_, row in zip(types, by_type.tolist(), strict=True)}
+    return Summary(micro.precision, micro.recall, micro.f1, sums)
+
+
+def surfaces(sentences: Iterable[Sequence[str]], spans: Iterable[Sequence[Span]]) -> set[Surface]:
+    """Surface and type of every entity, for `recall_by_seen`: the training sentences' words and spans go in."""
+    return {
+        (" ".join(words[start:end]), type_)
+        for words, of_sentence in zip(sentences, spans, strict=True)
+        for start, end, type_ in of_sentence
+    }
+
+
+def recall_by_seen(
+    gold: Sequence[Sequence[Span]],
+    predicted: Sequence[Sequence[Span]],
+    sentences_words: Sequence[Sequence[str]],
+    seen: AbstractSet[Surface],
+) -> SeenRecall:
+    """Recall split into gold entities whose surface and type stand in the training labels, and the others."""
+    counts = np.zeros((2, 2), np.int64)
+    for gold_spans, predicted_spans, words in zip(gold, predicted, sentences_words, strict=True):
+        found = set(predicted_spans)
+        for span in set(gold_spans):
+            row = 0 if (" ".join(words[span.start : span.end]), span.type) in seen else 1
+            counts[row] += (span in found, 1)
+    of_seen, of_unseen = (found / total if total else None for found, total in counts.tolist())
+    return SeenRecall(of_seen, of_unseen, counts)
+
+
+# --- tags ------------------------------------------------------------------------------------------------------------
+
+
+def score_tags(gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]], mode: Mode) -> TagScore:
+    """Count the chunks of two taggings as `mode` reads them (see the module's text); tags are O, B-X or I-X.
+
+    Returns:
+        Types of the chunks of either side, sorted, and int32 counts (sentences, types, 3) of tp, fp, fn. These equal
+        seqeval's and conlleval.pl's sums.
+
+    Raises:
+        ValueError: the sides differ in sentences or lengths, a tag is not O, B-X or I-X, or the mode is unknown.
+    """
+    if mode not in MODES:
+        raise ValueError(f"unknown mode '{mode}'; known: {', '.join(MODES)}")
+    if len(gold_tags) != len(predicted_tags):
+        raise ValueError(f"{len(gold_tags)} gold sentences but {len(predicted_tags)} predicted ones")
+    lengths = [len(tags) for tags in gold_tags]
+    for index, (length, tags) in enumerate(zip(lengths, predicted_tags, strict=True)):
+        if length != len(tags):
+            raise ValueError(f"sentence {index} has {length} gold tags but {len(tags)} predicted ones")
+    codes = _Codes()
+    strict = mode == "strict"
+    gold_type, gold_end = _chunks(codes.flatten(gold_tags), strict)
+    found_type, found_end = _chunks(codes.flatten(predicted_tags), strict)
+
+    correct = (gold_type >= 0) & (gold_type == found_type) & (gold_end == found_end)
+    sentence = np.repeat(np.arange(len(lengths)), np.array(lengths, int) + 1)  # one O closes each sentence
+    shape = (len(lengths), len(codes.types))
+
+    def by_sentence(type_: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        flat = sentence[chosen] * shape[1] + type_[chosen]
+        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+
+    tp = by_sentence(gold_type, correct)
+    fp = by_sentence(found_type, found_type >= 0) - tp
+    fn = by_sentence(gold_type, gold_type >= 0) - tp
+    counts = np.stack([tp, fp, fn], axis=-1).astype(np.int32)
+    # A type that occurs only in ill-formed tags has no chunk under `strict`, and no row in seqeval's report.
+    names = tuple(name for name in sorted(codes.types) if counts[:, codes.types[name]].any())
+    return TagScore(names, counts[:, [codes.types[name] for name in names]])
+
+
+class _Codes:
+    """Tags as integers: O is 0, B-X is 2x + 1, I-X is 2x + 2, where x numbers the types as they appear."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, int] = {}
+        self._of: dict[str, int] = {"O": 0}
+
+    def flatten(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        """The codes of all tags, each sentence closed by an O so that no chunk crosses into the next."""
+        flat: list[int] = []
+        for tags in sentences:
+            for tag in tags:
+                code = self._of.get(tag)
+                flat.append(self._add(tag) if code is None else code)
+            flat.append(0)
+        return np.array(flat, np.int64)
+
+    def _add(self, tag: str) -> int:
+        prefix, dash, type_ = tag.partition("-")
+        if prefix not in ("B", "I") or not dash or not type_:
+            raise ValueError(f"tag '{tag}' is not O, B-X or I-X")
+        number = self.types.setdefault(type_, len(self.types))
+        self._of[tag] = 2 * number + (1 if prefix == "B" else 2)
+        return self._of[tag]
+
+
+def _chunks(codes: NDArray[np.int64], strict: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Chunks of codes (positions,): at each chunk's first position its type number and its end; -1 elsewhere."""
+    type_ = (codes - 1) // 2  # O gives -1
+    inside = (codes > 0) & (codes % 2 == 0)
+    previous = np.concatenate([[-1], type_[:-1]]) if len(codes) else type_
+    continues = inside & (previous == type_)
+    # The lenient chunks that open with B-X are exactly the strict ones; the others are what strict scoring ignores.
+    opens = (codes % 2 == 1) if strict else (codes > 0) & ~continues
+    starts = np.flatnonzero(opens)
+    breaks = np.flatnonzero(~continues)
+    types, ends = np.full(len(codes), -1, np.int64), np.full(len(codes), -1, np.int64)
+    types[starts] = type_[starts]
+    # A break follows every start, because each sentence is closed by an O.
+    ends[starts] = breaks[np.searchsorted(breaks, starts, side="right")]
+    return types, ends

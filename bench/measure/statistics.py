@@ -1,0 +1,249 @@
+"""How sure an F1 is, and a difference of two: seeds and test sentences are crossed random effects (DESIGN.md §7).
+
+Every seed is scored on the same test sentences, so a new seed changes all sentences and a new sentence all seeds.
+Micro-F1 is made additive by its influence values; then F1 of seed r and sentence i obeys
+
+    Y[r, i] = mean + seed[r] + sentence[i] + residual[r, i]
+
+and the mean's variance is the random-effects one of a two-way layout with one value a cell (Searle, Casella and
+McCulloch, Variance Components, 1992, chapter 4; degrees of freedom: Satterthwaite, Biometrics Bulletin 2, 1946):
+
+    Var(mean) = (MS_seeds + MS_sentences - MS_residual) / (seeds * sentences).
+
+Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and errors are fractions, 0 to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+What = Literal["test sentences only", "seeds and test sentences"]
+MIN_SEEDS = 3  # below it the variance of seeds is not estimated and nothing is tested
+_BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at some 100 MB
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean F1 over seeds with its confidence interval, clipped to 0 and 1.
+
+    `what` says which variance the interval holds. `se_seeds` is the standard error with the test sentences held fixed,
+    None below 3 seeds; `se_sentences` that with the seeds held fixed. Both hold the residual, so their squares add up
+    to more than that of `se`. `df` are the degrees of freedom of `se`.
+    """
+
+    mean: float
+    low: float
+    high: float
+    se: float
+    se_seeds: float | None
+    se_sentences: float
+    df: float
+    seeds: int
+    what: What
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean F1 of a minus that of b over the seeds, its confidence interval and two-sided p; fields as in `Estimate`.
+
+    `p` is None below 3 seeds: no test.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float | None
+    se: float
+    se_seeds: float | None
+    se_sentences: float
+    df: float
+    seeds: int
+    what: What
+
+
+class _Variance(NamedTuple):
+    se: float
+    se_seeds: float | None
+    se_sentences: float
+    df: float
+    what: What
+
+
+def f1_by_seed(counts: NDArray[np.integer]) -> Floats:
+    """Micro F1 of each seed (seeds,) from counts (seeds, sentences, 3); 0/0 is 0."""
+    return _ratio(*_parts(counts))
+
+
+def influence(counts: NDArray[np.integer]) -> Floats:
+    """Influence of each sentence on its seed's micro-F1: (seeds, sentences), each row sums to 0.
+
+    F1 = N/D with N = 2 tp and D = 2 tp + fp + fn summed over sentences. The derivative of F1 by the weight of sentence
+    i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
+    1982, chapter 6). Where D is 0 the influences are 0.
+    """
+    numerator, denominator = _parts(counts)
+    total = denominator.sum(axis=1, keepdims=True)
+    raw = numerator - _ratio(numerator, denominator)[:, None] * denominator
+    return _over(raw, total)
+
+
+def interval(counts: NDArray[np.integer], level: float = 0.95) -> Estimate:
+    """Mean F1 over seeds and its t interval from the two-way random-effects variance.
+
+    With 1 or 2 seeds the variance of seeds cannot be estimated: the interval holds the test sentences only, and `what`
+    says so.
+
+    Raises:
+        ValueError: counts are not (seeds, sentences, 3) with a seed and two sentences, or the level is not in (0, 1).
+    """
+    values = _pseudo_values(counts)
+    variance = _variance(values)
+    mean = float(values.mean())
+    half = _half_width(variance, level)
+    return Estimate(
+        mean=mean,
+        low=max(0.0, mean - half),
+        high=min(1.0, mean + half),
+        se=variance.se,
+        se_seeds=variance.se_seeds,
+        se_sentences=variance.se_sentences,
+        df=variance.df,
+        seeds=len(counts),
+        what=variance.what,
+    )
+
+
+def difference(a: NDArray[np.integer], b: NDArray[np.integer], level: float = 0.95) -> Difference:
+    """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
+
+    Where no sentence and no seed varies, p is 1 for equal means and 0 otherwise, the limits of the t test.
+
+    Raises:
+        ValueError: a and b differ in shape, or as `interval`.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
+    values = _pseudo_values(a) - _pseudo_values(b)
+    variance = _variance(values)
+    mean = float(f1_by_seed(a).mean() - f1_by_seed(b).mean())
+    half = _half_width(variance, level)
+    return Difference(
+        mean=mean,
+        low=max(-1.0, mean - half),
+        high=min(1.0, mean + half),
+        p=_p_value(mean, variance) if variance.se_seeds is not None else None,
+        se=variance.se,
+        se_seeds=variance.se_seeds,
+        se_sentences=variance.se_sentences,
+        df=variance.df,
+        seeds=len(a),
+        what=variance.what,
+    )
+
+
+def crossed_bootstrap(counts: NDArray[np.integer], rng: np.random.Generator, draws: int = 2000) -> Floats:
+    """Mean F1 (draws,) when seeds and sentences are drawn again independently, each with replacement.
+
+    A check on `interval`, not its replacement: it counts the residual up to three times and seeds (R - 1) / R times
+    (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007).
+    """
+    numerator, denominator = _parts(counts)
+    seeds, sentences = numerator.shape
+    stacked = np.concatenate([numerator, denominator]).T  # (sentences, 2 seeds)
+    means = np.empty(draws)
+    step = max(1, _BLOCK // sentences)
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
+        sums = rng.multinomial(sentences, np.full(sentences, 1 / sentences), size) @ stacked
+        top, bottom = sums[:, :seeds], sums[:, seeds:]
+        scores = _over(top, bottom)
+        weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
+        means[start : start + size] = (scores * weights).sum(axis=1)
+    return means
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p values of one family, in the order given (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    None (not tested) stays None and does not count in the family.
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, index) in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - rank) * p))
+        adjusted[index] = highest
+    return adjusted
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _parts(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
+    """Numerator 2 tp and denominator 2 tp + fp + fn of F1, each (seeds, sentences)."""
+    if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
+        raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
+    parts: Floats = counts.astype(np.float64)
+    numerator: Floats = 2 * parts[..., 0]
+    return numerator, numerator + parts[..., 1] + parts[..., 2]
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """F1 of each seed (seeds,); 0/0 is 0."""
+    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
+
+
+def _over(top: Floats, bottom: Floats) -> Floats:
+    """top / bottom, 0 where bottom is."""
+    result: Floats = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return result
+
+
+def _pseudo_values(counts: NDArray[np.integer]) -> Floats:
+    """Values (seeds, sentences) whose row means are the seeds' F1 and whose spread is that of the influences."""
+    values: Floats = f1_by_seed(counts)[:, None] + counts.shape[1] * influence(counts)
+    return values
+
+
+def _variance(values: Floats) -> _Variance:
+    """Standard error and degrees of freedom of the grand mean of values (seeds, sentences)."""
+    seeds, sentences = values.shape
+    cells = values.size
+    by_seed = values.mean(axis=1, keepdims=True)
+    by_sentence = values.mean(axis=0, keepdims=True)
+    mean = values.mean()
+    ms_sentences = seeds * float(((by_sentence - mean) ** 2).sum()) / (sentences - 1)
+    se_sentences = math.sqrt(ms_sentences / cells)
+    if seeds < MIN_SEEDS:
+        return _Variance(se_sentences, None, se_sentences, sentences - 1.0, "test sentences only")
+    ms_seeds = sentences * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
+    ms_residual = float(((values - by_seed - by_sentence + mean) ** 2).sum()) / ((seeds - 1) * (sentences - 1))
+    se_seeds = math.sqrt(ms_seeds / cells)
+    total = ms_seeds + ms_sentences - ms_residual
+    if total <= ms_seeds:  # the sentences' component is estimated as 0 or less: what is left is the seeds'
+        return _Variance(se_seeds, se_seeds, se_sentences, seeds - 1.0, "seeds and test sentences")
+    spread = (
+        ms_seeds**2 / (seeds - 1) + ms_sentences**2 / (sentences - 1) + ms_residual**2 / ((seeds - 1) * (sentences - 1))
+    )
+    return _Variance(math.sqrt(total / cells), se_seeds, se_sentences, total**2 / spread, "seeds and test sentences")
+
+
+def _half_width(variance: _Variance, level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} is not between 0 and 1")
+    return float(stats.t.ppf((1 + level) / 2, variance.df)) * variance.se
+
+
+def _p_value(mean: float, variance: _Variance) -> float:
+    """Two-sided p of a mean of 0."""
+    if variance.se == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / variance.se, variance.df))
