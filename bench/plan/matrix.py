@@ -1,0 +1,240 @@
+"""Axes → cells: the product without the excludes, every parameter resolved."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from bench.corpus import BadInput, nearest
+from bench.plan.keys import rng
+from bench.plan.registry import REGISTRY, Registry
+from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
+from bench.plan.schema import to_plain
+from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
+from bench.store.files import canonical_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the matrix: everything that it depends on, resolved; `to_plain(cell)` is its JSON form."""
+
+    matrix: str
+    label: str  # the method's or the variant's name: what tables print
+    method: str
+    params: dict[str, Any]  # of the method, plain
+    source: str
+    target: str
+    encoder: str
+    seed: int
+    trial: int  # 0: the recipe as given; from 1: drawn
+    data: DataSpec
+    labels: LabelsSpec
+    train: TrainSpec  # the encoder's steps, batch and precision put in
+    recipe: EncoderSpec  # its steps, batch and precision are None: they stand in `train`
+    corpus_params: dict[str, Any] = field(default_factory=dict)
+    translator_params: dict[str, Any] = field(default_factory=dict)
+    aligner_params: dict[str, Any] = field(default_factory=dict)
+    aligner_recipe: EncoderSpec = field(default_factory=EncoderSpec)  # ALIGNING fields of labels.aligner_encoder
+    axes: dict[str, Any] = field(default_factory=dict)  # the extra axes that concern this cell, by dotted key
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all cells at one point of the extra axes share."""
+
+    point: Point
+    data: DataSpec
+    labels: LabelsSpec
+    plugins: dict[str, dict[str, Any]]  # corpus_params, translator_params, aligner_params
+    aligner_recipe: EncoderSpec
+
+
+def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
+    """The cells in order of encoder, seed, method, target, extra axes, trial.
+
+    An axis such as "method.concner.temperature" concerns only the cells that read that table (and no variant that sets
+    the key itself); other cells are there once, without it.
+
+    Raises:
+        BadInput: a combination is wrong (a target that its corpus lacks), or the excludes leave nothing.
+    """
+    maker = _Maker(spec, registry)
+    found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    if not found:
+        raise spec.where.at("exclude").error("the excludes leave no cell")
+    for cell in found:
+        maker.check_languages(cell)
+    return found
+
+
+def only(cells: Sequence[Cell], filters: Sequence[str]) -> list[Cell]:
+    """The cells that all `key=value[,value…]` select; key: method, target, encoder, seed, trial or an extra axis.
+
+    Raises:
+        BadInput: unknown key or value, with the nearest right one; or no cell is left.
+    """
+    wanted: dict[str, set[str]] = {}
+    have: dict[str, set[str]] = {}
+    for cell in cells:
+        for key, value in _coordinates(cell).items():
+            have.setdefault(key, set()).add(_text(value))
+    for text in filters:
+        key, equals, values = text.partition("=")
+        if not equals:
+            raise BadInput(f"--only {text}: expected key=value[,value]")
+        if key not in have:
+            raise BadInput(f"--only: unknown key '{key}'{nearest(key, have)}")
+        listed = [values] if values in have[key] else [value.strip() for value in values.split(",")]
+        for value in listed:
+            if value not in have[key]:
+                raise BadInput(f"--only: {key} has no value '{value}'{nearest(value, have[key])}")
+        wanted.setdefault(key, set()).update(listed)
+    chosen = [cell for cell in cells if all(_text(_coordinates(cell).get(k)) in v for k, v in wanted.items())]
+    if not chosen:
+        raise BadInput(f"--only {' '.join(filters)}: no cell is left")
+    return chosen
+
+
+class _Maker:
+    """Resolves each combination once and crosses the results."""
+
+    def __init__(self, spec: MatrixSpec, registry: Registry) -> None:
+        self.spec = spec
+        self.resolver = Resolver(spec.raw, spec.where, registry)
+        self._known: dict[str, Any] = {}
+        self._languages: dict[str, tuple[str, ...]] = {}  # by corpus and its parameters
+
+    def all(self) -> Iterator[Cell]:
+        spec = self.spec
+        keys = list(spec.axes.extra)
+        points = [dict(zip(keys, values, strict=True)) for values in itertools.product(*spec.axes.extra.values())]
+        shared = [self._shared(point) for point in points]
+        trials = range(1, spec.search.trials + 1) if spec.search.trials else range(1)
+        for encoder, seed, label, target in itertools.product(
+            spec.axes.encoders, spec.axes.seeds, spec.axes.methods, spec.axes.targets
+        ):
+            seen: set[str] = set()
+            for common in shared:
+                axes = self._concerned(common, label, encoder)
+                coordinates = canonical_json(axes)
+                if coordinates in seen:
+                    continue
+                seen.add(coordinates)
+                for trial in trials:
+                    yield self._cell(common, axes, label, target, encoder, (seed, trial))
+
+    def check_languages(self, cell: Cell) -> None:
+        """Refuse a cell whose corpus lacks its languages; `load_matrix` looks at the corpora together only."""
+        languages = self._languages[_corpus_key(cell.data.corpus, cell.corpus_params)]
+        for language in (cell.source, cell.target):
+            if language not in languages:
+                axis = self.spec.where.at("axes", "targets")
+                raise axis.error(f"the corpus {cell.data.corpus} has no language '{language}': [[exclude]] it there")
+
+    def _cell(self, common: _Shared, axes: Point, label: str, target: str, encoder: str, run: tuple[int, int]) -> Cell:
+        seed, trial = run
+        spec, resolver, point = self.spec, self.resolver, common.point
+        place = canonical_json(point)
+        method, params = self._once(f"method {label} {place}", lambda: _plain_method(resolver, spec, label, point))
+        train, recipe = self._once(f"train {encoder} {place}", lambda: resolver.training(encoder, point))
+        drawn = self._once(f"trial {encoder} {trial} {place}", lambda: _drawn(spec, encoder, trial, recipe))
+        return Cell(
+            matrix=spec.name,
+            label=label,
+            method=method,
+            params=params,
+            source=spec.source,
+            target=target,
+            encoder=encoder,
+            seed=seed,
+            trial=trial,
+            data=common.data,
+            labels=common.labels,
+            train=train,
+            recipe=drawn,
+            aligner_recipe=common.aligner_recipe,
+            axes=dict(axes),
+            **common.plugins,
+        )
+
+    def _shared(self, point: Point) -> _Shared:
+        resolver = self.resolver
+        data, labels = resolver.section(DataSpec, point), resolver.section(LabelsSpec, point)
+        chosen = {"corpus": data.corpus, "translator": labels.translator, "aligner": labels.aligner}
+        plugins = {f"{kind}_params": to_plain(resolver.params(kind, name, point)) for kind, name in chosen.items()}
+        encoder = labels.aligner_encoder
+        languages = resolver.languages(data.corpus, point)
+        self._languages[_corpus_key(data.corpus, plugins["corpus_params"])] = languages
+        aligning = resolver.aligning(encoder, point) if encoder else EncoderSpec()
+        return _Shared(point, data, labels, plugins, aligning)
+
+    def _concerned(self, common: _Shared, label: str, encoder: str) -> dict[str, Any]:
+        """The axes on which such a cell depends, with their values."""
+        variant = self.spec.variant(label)
+        uses = {
+            ("method", variant.use if variant else label),
+            ("corpus", common.data.corpus),
+            ("translator", common.labels.translator),
+            ("aligner", common.labels.aligner),
+            ("encoder", encoder),
+        }
+        axes = {}
+        for key, value in common.point.items():
+            head, *rest = axis_path(key, self.spec.where)
+            mine = len(rest) == 1 or (head, rest[0]) in uses
+            if head == "method" and variant and rest[-1] in variant.params:
+                mine = False
+            if head == "encoder" and rest[0] == common.labels.aligner_encoder and rest[-1] in ALIGNING:
+                mine = True
+            if mine:
+                axes[key] = to_plain(value)
+        return axes
+
+    def _once(self, key: str, make: Callable[[], T]) -> T:
+        if key not in self._known:
+            self._known[key] = make()
+        value: T = self._known[key]
+        return value
+
+
+def _plain_method(resolver: Resolver, spec: MatrixSpec, label: str, point: Point) -> tuple[str, dict[str, Any]]:
+    method, params = resolver.method(spec, label, point)
+    return method, to_plain(params)
+
+
+def _drawn(spec: MatrixSpec, encoder: str, trial: int, recipe: EncoderSpec) -> EncoderSpec:
+    """The recipe of a trial. Each value has a stream of its own: another range changes only its own values."""
+    if trial == 0:
+        return recipe
+    search: SearchSpec = spec.search
+    if search.lr:
+        low, high = search.lr
+        share = rng(0, "search", spec.name, encoder, str(trial), "lr").random()
+        recipe = replace(recipe, lr=low * (high / low) ** share)
+    if search.dropout:
+        low, high = search.dropout
+        share = rng(0, "search", spec.name, encoder, str(trial), "dropout").random()
+        recipe = replace(recipe, dropout=low + (high - low) * share)
+    return recipe
+
+
+def _corpus_key(corpus: str, params: Mapping[str, Any]) -> str:
+    return canonical_json([corpus, params])
+
+
+def _coordinates(cell: Cell) -> dict[str, Any]:
+    own = {"method": cell.label, "target": cell.target, "encoder": cell.encoder, "seed": cell.seed, "trial": cell.trial}
+    return own | cell.axes
+
+
+def _excluded(cell: Cell, excludes: Sequence[Mapping[str, tuple[Any, ...]]]) -> bool:
+    have = _coordinates(cell)
+    return any(all(key in have and have[key] in values for key, values in exclude.items()) for exclude in excludes)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)

@@ -1,0 +1,160 @@
+"""Strict, typed construction of frozen dataclasses from TOML values."""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from bench.corpus import BadInput, nearest
+from bench.plan.where import Where
+
+T = TypeVar("T")
+_SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+
+
+def build(cls: type[T], raw: Mapping[str, Any], where: Where) -> T:
+    """An instance of the dataclass `cls` from a table.
+
+    Fields may be bool, int, float (a whole number will do), str, Literal, tuple, dict[str, X], X | None or another
+    dataclass. A `__post_init__` that raises ValueError("field must …") is reported at that field.
+
+    Raises:
+        BadInput: unknown or missing key, wrong type or value; with file, line, dotted key and the nearest right name.
+    """
+    if not isinstance(raw, Mapping):
+        raise where.error(f"expected a table, not {_shown(raw)}")
+    kind: Any = cls  # a class is hashable, whatever mypy says of type[T]
+    names = field_names(kind)
+    for key in raw:
+        if key not in names:
+            raise where.at(str(key)).error(f"unknown key '{key}'{nearest(str(key), names)}")
+    hints = _hints(kind)
+    values = {key: convert(hints[key], value, where.at(key)) for key, value in raw.items()}
+    for name in _required(kind):
+        if name not in values:
+            raise where.error(f"the key '{name}' is missing")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise _blamed(error, names, where) from error
+
+
+def convert(hint: Any, value: Any, where: Where) -> Any:
+    """One value as the type `hint` asks for.
+
+    Raises:
+        BadInput: the value has another type.
+        TypeError: `hint` is none of the types that `build` knows.
+    """
+    origin = get_origin(hint)
+    if hint is Any:
+        return value
+    if hint in _SCALARS:
+        return _scalar(hint, value, where)
+    if origin is Literal:
+        return _choice(get_args(hint), value, where)
+    if origin in (Union, types.UnionType):
+        return _one_of(get_args(hint), value, where)
+    if origin is tuple:
+        return _tuple(get_args(hint), value, where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise where.error(f"expected a table, not {_shown(value)}")
+        return {str(key): convert(get_args(hint)[1], item, where.at(str(key))) for key, item in value.items()}
+    if isinstance(hint, type) and is_dataclass(hint):
+        return build(hint, value, where)
+    raise TypeError(f"{where.path}: a parameter cannot have the type {hint}")
+
+
+def to_plain(value: Any) -> Any:
+    """The value as JSON values: dataclasses become dicts, tuples lists.
+
+    Raises:
+        TypeError: a value is none of these.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: to_plain(getattr(value, name)) for name in field_names(type(value))}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: to_plain(item) for key, item in value.items()}
+    raise TypeError(f"{type(value).__name__} has no plain form: {value!r}")
+
+
+@lru_cache(maxsize=256)
+def field_names(cls: Any) -> tuple[str, ...]:
+    """The keys that `build` accepts for a dataclass."""
+    return tuple(f.name for f in fields(cls) if f.init)
+
+
+@lru_cache(maxsize=256)
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+@lru_cache(maxsize=256)
+def _required(cls: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING)
+
+
+def _scalar(hint: type, value: Any, where: Where) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise where.error(f"expected {_SCALARS[hint]}, not {_shown(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise where.error(f"expected a finite number, not {value}")
+    return value
+
+
+def _choice(choices: tuple[Any, ...], value: Any, where: Where) -> Any:
+    if any(value == choice and type(value) is type(choice) for choice in choices):
+        return value
+    raise where.error(f"{_shown(value)} is not one of the values{nearest(str(value), map(str, choices))}")
+
+
+def _one_of(hints: tuple[Any, ...], value: Any, where: Where) -> Any:
+    if value is None and type(None) in hints:
+        return None
+    problem = where.error(f"{_shown(value)} has none of the types {hints}")
+    for hint in (hint for hint in hints if hint is not type(None)):
+        try:
+            return convert(hint, value, where)
+        except BadInput as error:
+            problem = error
+    raise problem
+
+
+def _tuple(hints: tuple[Any, ...], value: Any, where: Where) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise where.error(f"expected a list, not {_shown(value)}")
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(hints) != len(value):
+        raise where.error(f"expected {len(hints)} values, not {len(value)}")
+    return tuple(convert(hint, item, where.at(i)) for i, (hint, item) in enumerate(zip(hints, value, strict=True)))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _blamed(error: ValueError, names: tuple[str, ...], where: Where) -> BadInput:
+    """A validator's message, placed at the field that it begins with."""
+    first = re.match(r"\w+", str(error))
+    if first and first[0] in names:
+        return where.at(first[0]).error(str(error)[first.end() :].lstrip())
+    return where.error(str(error))

@@ -1,0 +1,168 @@
+"""The tables of a matrix file as typed sections (DESIGN.md §8). Defaults are fixed here and are part of every key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.plan.where import Where
+
+Precision = Literal["fp32", "bf16"]
+Rule = Literal["source-dev", "last", "target-dev"]
+
+
+def _above_zero(section: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(section, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be above 0, not {value}")
+
+
+def _within(section: Any, name: str, low: float, high: float) -> None:
+    value = getattr(section, name)
+    if not low <= value < high:
+        raise ValueError(f"{name} must be at least {low:g} and below {high:g}, not {value}")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """[data]: the corpus and how much of it is used."""
+
+    corpus: str
+    n_source: int = 1000  # labelled source sentences; nested subsets of one permutation a seed
+    n_dev: int = 500  # source sentences that choose a checkpoint, the same for all
+    overlap: Literal["refuse", "drop-from-train"] = "refuse"  # what the leakage guard does
+    n_unlabelled: int = 2000  # target sentences without labels, for the methods that ask for them
+
+    def __post_init__(self) -> None:
+        _above_zero(self, "n_source", "n_dev")
+        if self.n_unlabelled < 0:
+            raise ValueError("n_unlabelled must not be below 0")
+
+
+@dataclass(frozen=True)
+class LabelsSpec:
+    """[labels]: how labelled translations are made; one artefact, the same for every method."""
+
+    translator: str = "files"
+    tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
+    transfer: Literal["align"] = "align"
+    aligner: str = "gold"
+    aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
+    matcher: str = "min-max"
+    filters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.filters)) != len(self.filters):
+            raise ValueError("filters must not repeat a filter")
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """[train]: the budget and the selection, equal for every method of the matrix."""
+
+    steps: int = 500
+    batch: int = 32  # labelled sentences a step
+    evals: int = 10  # evaluations a training, evenly spaced, the last at its end
+    budget: Literal["steps", "epochs"] = "steps"
+    epochs: int = 10  # with budget = "epochs"
+    precision: Precision = "fp32"
+    rules: tuple[Rule, ...] = ("source-dev", "last")  # selection; the first is the main one
+    decoding: Literal["greedy", "viterbi"] = "greedy"
+    threads: int = 2  # CPU threads of one training; another number may give other rounding, so it is in the key
+    compile: bool = False  # torch.compile
+
+    def __post_init__(self) -> None:
+        _above_zero(self, "steps", "batch", "evals", "epochs", "threads")
+        if self.budget == "steps" and self.evals > self.steps:
+            raise ValueError(f"evals must not exceed the {self.steps} steps")
+        if not self.rules or len(set(self.rules)) != len(self.rules):
+            raise ValueError("rules must name at least one rule, and none twice")
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """[encoder."<id>"]: the recipe. It belongs to the encoder, never to a method."""
+
+    revision: str = ""  # of a Hub model; a commit, to be pinned
+    lr: float = 2e-5
+    warmup: float = 0.1  # share of the steps
+    weight_decay: float = 0.01
+    clip: float = 1.0  # norm of the gradient
+    dropout: float = 0.1  # before the classifier
+    max_length: int = 128  # sub-words with specials; longer sentences are windowed
+    align_layer: int | None = None  # layer whose states align words; None: the aligner's default
+    steps: int | None = None  # steps, batch and precision override [train] for all methods alike
+    batch: int | None = None
+    precision: Precision | None = None
+
+    def __post_init__(self) -> None:
+        _above_zero(self, "lr", "clip", "steps", "batch")
+        _within(self, "warmup", 0, 1)
+        _within(self, "dropout", 0, 1)
+        if self.weight_decay < 0:
+            raise ValueError("weight_decay must not be below 0")
+        if self.max_length < 8:
+            raise ValueError("max_length must be at least 8")
+        if self.align_layer is not None and self.align_layer < 0:
+            raise ValueError("align_layer must not be below 0")
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """[search]: random search, the same configurations for every method, target and seed of an encoder."""
+
+    trials: int = 0  # 0: no search, the recipe as given
+    lr: tuple[float, ...] = ()  # low, high; drawn log-uniformly
+    dropout: tuple[float, ...] = ()  # low, high; drawn uniformly
+
+    def __post_init__(self) -> None:
+        if self.trials < 0:
+            raise ValueError("trials must not be below 0")
+        for name, values, low, high in (("lr", self.lr, 1e-12, float("inf")), ("dropout", self.dropout, 0.0, 1.0)):
+            if values and (len(values) != 2 or not low <= values[0] <= values[1] < high):
+                raise ValueError(f"{name} must be [low, high]")
+        if self.trials and not (self.lr or self.dropout):
+            raise ValueError("trials need a range to draw from: lr or dropout")
+
+
+@dataclass(frozen=True)
+class AxesSpec:
+    """[axes]: what is crossed with what."""
+
+    methods: tuple[str, ...]  # of methods or of variants
+    targets: tuple[str, ...]
+    encoders: tuple[str, ...]
+    seeds: tuple[int, ...]
+    extra: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # by dotted key, e.g. "data.n_source"
+
+
+@dataclass(frozen=True)
+class VariantSpec:
+    """[[variant]]: a method under another name with other parameters."""
+
+    name: str
+    use: str  # the method
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MatrixSpec:
+    """A matrix file, checked. `data`, `labels` and `train` hold the first value of each extra axis."""
+
+    name: str
+    source: str
+    axes: AxesSpec
+    data: DataSpec
+    labels: LabelsSpec
+    train: TrainSpec
+    search: SearchSpec = field(default_factory=SearchSpec)
+    variants: tuple[VariantSpec, ...] = ()
+    excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
+    where: Where = field(default_factory=lambda: Where("matrix"), repr=False, compare=False)
+
+    def variant(self, label: str) -> VariantSpec | None:
+        """The variant of that name, or None where the label is a method's own name."""
+        return next((variant for variant in self.variants if variant.name == label), None)

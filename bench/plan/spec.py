@@ -1,0 +1,290 @@
+"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path as FilePath
+from typing import Any
+
+from bench.corpus import BadInput, nearest
+from bench.plan.registry import REGISTRY, Registry
+from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
+from bench.plan.schema import build, convert
+from bench.plan.sections import (
+    AxesSpec,
+    DataSpec,
+    EncoderSpec,
+    LabelsSpec,
+    MatrixSpec,
+    SearchSpec,
+    TrainSpec,
+    VariantSpec,
+)
+from bench.plan.where import Path, Where
+
+__all__ = [
+    "AxesSpec",
+    "DataSpec",
+    "EncoderSpec",
+    "LabelsSpec",
+    "MatrixSpec",
+    "SearchSpec",
+    "TrainSpec",
+    "VariantSpec",
+    "load_matrix",
+    "shipped",
+]
+
+_TOP = ("name", "source", "axes", "search", "variant", "exclude", *SECTIONS, *PLUGINS)
+_OWN_AXES = ("methods", "targets", "encoders", "seeds")
+_CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    source: str = "en"
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the matrices that come with the package."""
+    folder = files("bench.plan") / "matrices"
+    return tuple(sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
+    """The matrix of a file or a shipped name, with `--set key=value` overrides applied and everything checked.
+
+    Raises:
+        BadInput: no such matrix; not TOML; an unknown key, plug-in or language; a wrong type or value. The message
+            holds file, line, dotted key and the nearest right name.
+    """
+    file, text = _read(name_or_path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise BadInput(f"{file}{':' + line[1] if line else ''}: not TOML: {error}") from error
+    where = Where(file, text)
+    for key in raw:
+        if key not in _TOP:
+            raise where.at(key).error(f"unknown key '{key}'{nearest(key, _TOP)}")
+    for key in ("axes", "search", *SECTIONS, *PLUGINS):
+        if not isinstance(raw.setdefault(key, {}), dict):
+            raise where.at(key).error("expected a table")
+    raw["axes"] = _flat(raw["axes"])
+    before = {key: list(values) for key, values in raw["axes"].items() if isinstance(values, list)}
+    where = Where(file, text, given=tuple(_set(raw, override) for override in overrides))
+    spec = _structure(raw, where)
+    for path in where.given:
+        if (axis := ".".join(map(str, path))) in spec.axes.extra:
+            raise where.at(*path).error(f"it is an axis of this matrix: set axes.{axis}")
+    _check(spec, before, registry)
+    return spec
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    """What messages call the file, and its text."""
+    path = FilePath(name_or_path)
+    try:
+        if name_or_path.endswith(".toml") or len(path.parts) > 1:
+            return name_or_path, path.read_text(encoding="utf-8")
+        if name_or_path in shipped():
+            resource = files("bench.plan") / "matrices" / f"{name_or_path}.toml"
+            return f"{name_or_path}.toml", resource.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{name_or_path}: cannot be read: {error}{nearest(path.stem, shipped())}") from error
+    raise BadInput(f"no matrix is named '{name_or_path}'{nearest(name_or_path, shipped())} (or give a .toml file)")
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys: `labels.aligner = …` without the quotes means the same axis."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _set(raw: dict[str, Any], override: str) -> Path:
+    """Apply one `key=value` of --set to the tables; the path that it set."""
+    key, equals, text = override.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not key:
+        raise BadInput(f"--set {override}: expected key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word: --set labels.aligner=simalign
+    head, _, rest = key.partition(".")
+    if head not in _TOP:
+        raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")
+    if head in ("variant", "exclude"):
+        raise BadInput(f"--set: {head}: lists of tables are changed in the file")
+    name, dot, last = rest.rpartition(".")
+    path: tuple[str, ...] = (head, rest.strip("\"'")) if rest else (head,)
+    if head in PLUGINS and dot:
+        path = (head, name.strip("\"'"), last)
+    table = raw
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise BadInput(f"--set: {key}: {part} is not a table")
+    table[path[-1]] = value
+    return path
+
+
+def _structure(raw: dict[str, Any], where: Where) -> MatrixSpec:
+    """The typed matrix: everything that can be said without a plug-in."""
+    head = build(_Head, {key: raw[key] for key in ("name", "source") if key in raw}, where)
+    if not _NAME.fullmatch(head.name):
+        raise where.at("name").error(f"'{head.name}' must be lower-case letters, digits, '.', '_' and '-'")
+    axes = _axes(raw["axes"], where.at("axes"))
+    for path, language in [(("source",), head.source), *((("axes", "targets"), t) for t in axes.targets)]:
+        if not _LANGUAGE.fullmatch(language):
+            raise where.at(*path).error(f"'{language}' is not a language code such as de or zh-Hans")
+    for kind in PLUGINS:
+        for name, table in raw[kind].items():
+            if not isinstance(table, dict):
+                raise where.at(kind, name).error("expected a table")
+    excludes = [_flat(table) for table in _tables(raw, "exclude", where)]
+    listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
+    first = {key: values[0] for key, values in axes.extra.items()}
+    resolver = Resolver(raw, where)
+    return MatrixSpec(
+        name=head.name,
+        source=head.source,
+        axes=axes,
+        data=resolver.section(DataSpec, first),
+        labels=resolver.section(LabelsSpec, first),
+        train=resolver.section(TrainSpec, first),
+        search=build(SearchSpec, raw["search"], where.at("search")),
+        variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
+        excludes=tuple(listed),
+        raw=raw,
+        where=where,
+    )
+
+
+def _tables(raw: Mapping[str, Any], key: str, where: Where) -> list[dict[str, Any]]:
+    tables = raw.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise where.at(key).error(f"expected tables, each beginning with [[{key}]]")
+    return tables
+
+
+def _axes(raw: Mapping[str, Any], where: Where) -> AxesSpec:
+    extra: dict[str, tuple[Any, ...]] = {}
+    for key, values in raw.items():
+        if key not in _OWN_AXES:
+            axis_path(key, where)  # refuses what cannot be an axis
+            extra[key] = convert(tuple[Any, ...], values, where.at(key))
+    axes = build(AxesSpec, {key: raw[key] for key in _OWN_AXES if key in raw} | {"extra": {}}, where)
+    for key, values in [*((key, getattr(axes, key)) for key in _OWN_AXES), *extra.items()]:
+        if not values:
+            raise where.at(key).error("the axis is empty")
+        for position, value in enumerate(values):
+            if value in values[:position] or value == "":
+                raise where.at(key, position).error(f"{value!r} stands there twice" if value != "" else "is empty")
+    if any(seed < 0 for seed in axes.seeds):
+        raise where.at("seeds").error("a seed must not be below 0")
+    return AxesSpec(axes.methods, axes.targets, axes.encoders, axes.seeds, extra)
+
+
+def _variant(raw: Any, where: Where) -> VariantSpec:
+    own = {key: raw[key] for key in ("name", "use") if key in raw} if isinstance(raw, dict) else raw
+    variant = build(VariantSpec, own, where)
+    if not _LABEL.fullmatch(variant.name):
+        raise where.at("name").error(f"'{variant.name}' must be letters, digits, '.', '_', '+' and '-'")
+    return VariantSpec(variant.name, variant.use, {k: v for k, v in raw.items() if k not in ("name", "use")})
+
+
+def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry) -> None:
+    """Names, tables and axes against the plug-ins. `before`: the axes of the file, where --set narrowed them."""
+    where, resolver = spec.where, Resolver(spec.raw, spec.where, registry)
+    labels = [variant.name for variant in spec.variants]
+    methods = registry.names("method")
+    for position, label in enumerate(labels):
+        if label in methods or label in labels[:position]:
+            raise where.at("variant", position, "name").error(f"'{label}' is a method or another variant already")
+        registry.module_of("method", spec.variants[position].use, where.at("variant", position, "use"))
+    for position, label in enumerate(spec.axes.methods):
+        if label not in labels and label not in methods:
+            place = where.at("axes", "methods", position)
+            raise place.error(f"unknown method '{label}'{nearest(label, [*methods, *labels])}")
+    used = {spec.labels.aligner_encoder, *spec.axes.extra.get("labels.aligner_encoder", ())}
+    known = {*spec.axes.encoders, *before.get("encoders", []), *used} - {""}
+    for name in spec.raw["encoder"]:
+        if name not in known:
+            raise where.at("encoder", name).error(f"no axis names the encoder '{name}'{nearest(name, map(str, known))}")
+        resolver.recipe(name, {})
+    for kind in PLUGINS[:-1]:
+        for name in spec.raw[kind]:
+            resolver.params(kind, name, {})
+    for label in (*spec.axes.methods, *labels):
+        resolver.method(spec, label, {})
+    _check_chosen(spec, resolver)
+    for key, values in spec.axes.extra.items():
+        for value in values:
+            _check_axis(spec, resolver, key, value)
+    _check_languages(spec, resolver)
+    _check_excludes(spec, before)
+
+
+def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
+    """The plug-ins that [data] and [labels], or an axis in their place, name."""
+    own = {"corpus": spec.data.corpus, "translator": spec.labels.translator, "aligner": spec.labels.aligner}
+    for kind, name in own.items():
+        key = f"data.{kind}" if kind == "corpus" else f"labels.{kind}"
+        for value in spec.axes.extra.get(key, ()):
+            resolver.params(kind, value, {key: value})
+        if key not in spec.axes.extra:
+            resolver.params(kind, name, {})
+
+
+def _check_axis(spec: MatrixSpec, resolver: Resolver, key: str, value: Any) -> None:
+    """One value of an extra axis, on its own."""
+    kind, *rest = axis_path(key, spec.where.at("axes"))
+    if kind in SECTIONS:
+        resolver.section(SECTIONS[str(kind)], {key: value})
+    elif kind == "encoder":
+        known = (*spec.axes.encoders, spec.labels.aligner_encoder)
+        if rest[0] not in known:
+            raise spec.where.at("axes", key).error(
+                f"no axis names the encoder '{rest[0]}'{nearest(str(rest[0]), known)}"
+            )
+        resolver.recipe(str(rest[0]), {key: value})
+    else:
+        resolver.params(str(kind), str(rest[0]), {key: value})
+
+
+def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
+    for position, exclude in enumerate(spec.excludes):
+        place = spec.where.at("exclude", position)
+        if not exclude:
+            raise place.error("an exclude without a key would remove everything")
+        for key, values in exclude.items():
+            axis = _CELL_KEYS.get(key, key)
+            if key not in _CELL_KEYS and key not in spec.axes.extra:
+                raise place.at(key).error(f"unknown axis '{key}'{nearest(key, [*_CELL_KEYS, *spec.axes.extra])}")
+            own: tuple[Any, ...] = getattr(spec.axes, axis) if key in _CELL_KEYS else spec.axes.extra[key]
+            for value in values:
+                if value not in own and value not in before.get(axis, []):
+                    raise place.at(key).error(f"{value!r} is not on the axis{nearest(str(value), map(str, own))}")
+
+
+def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
+    corpora = spec.axes.extra.get("data.corpus", (spec.data.corpus,))
+    languages = {language for corpus in corpora for language in resolver.languages(corpus, {})}
+    asked: list[tuple[Path, str]] = [(("source",), spec.source)]
+    asked += [(("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets)]
+    for path, language in asked:
+        if language not in languages:
+            known = f"the corpus {' or '.join(corpora)} has no language '{language}'"
+            raise spec.where.at(*path).error(known + nearest(language, languages))
