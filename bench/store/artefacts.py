@@ -1,0 +1,124 @@
+"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.store.files import sha256_of_file, write_json
+
+META = "artefact.json"
+
+
+def cache_root() -> Path:
+    """Where artefacts that several results folders share live: `$XNER_CACHE`, else the user's cache."""
+    given = os.environ.get("XNER_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xner-bench"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A published folder; `seconds` is what its own making took, `parents` the `stage/key` of what it was made from."""
+
+    folder: Path
+    stage: str
+    key: str
+    seconds: float
+    parents: tuple[str, ...]
+    details: Mapping[str, Any]
+
+    @property
+    def address(self) -> str:
+        return f"{self.stage}/{self.key}"
+
+
+class Artefacts:
+    """The artefacts below one root. A file lock saves work; correctness comes from atomic publication."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, stage: str, key: str) -> Path:
+        return self.root / stage / key
+
+    def get(self, stage: str, key: str) -> Artefact | None:
+        """The artefact, or None if it is absent, half-written or damaged (its hashes are checked)."""
+        folder = self.folder(stage, key)
+        try:
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            for name, digest in meta["files"].items():
+                if sha256_of_file(folder / name) != digest:
+                    return None
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return Artefact(folder, stage, key, meta["seconds"], tuple(meta["parents"]), meta["details"])
+
+    def get_or_make(
+        self, stage: str, key: str, build: Callable[[Path], Mapping[str, Any]], parents: tuple[str, ...] = ()
+    ) -> Artefact:
+        """The artefact; `build` fills an empty folder and returns JSON details where it does not exist yet."""
+        found = self.get(stage, key)
+        if found is not None:
+            return found
+        final = self.folder(stage, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(final.parent / f".{key}.lock"):
+            found = self.get(stage, key)
+            if found is not None:
+                return found
+            temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
+            try:
+                begin = time.perf_counter()
+                details = dict(build(temporary))
+                seconds = round(time.perf_counter() - begin, 3)
+                meta = {
+                    "details": details,
+                    "files": {name: sha256_of_file(temporary / name) for name in _files(temporary)},
+                    "key": key,
+                    "parents": list(parents),
+                    "seconds": seconds,
+                    "stage": stage,
+                }
+                write_json(temporary / META, meta)
+                temporary.chmod(0o755)
+                if final.exists():
+                    shutil.rmtree(final)  # damaged, as get() said above
+                temporary.rename(final)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return Artefact(final, stage, key, seconds, parents, details)
+
+    def remove(self, stage: str, key: str) -> None:
+        """Free an artefact."""
+        shutil.rmtree(self.folder(stage, key), ignore_errors=True)
+
+    def ancestors(self, artefact: Artefact) -> Iterator[Artefact]:
+        """The artefact and, each once, all that it was made from and that still exists here."""
+        seen: set[str] = set()
+        waiting = [artefact.address]
+        while waiting:
+            address = waiting.pop()
+            if address in seen:
+                continue
+            seen.add(address)
+            stage, _, key = address.partition("/")
+            found = self.get(stage, key)
+            if found is not None:
+                yield found
+                waiting += found.parents
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

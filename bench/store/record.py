@@ -1,0 +1,190 @@
+"""The record of a cell: the truth for status, tables and resumption (DESIGN.md §7)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.corpus import BadInput
+from bench.store.files import write_bytes, write_json
+
+SCHEMA = 1
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class TypeCounts:
+    """True positives, false positives and false negatives of one entity type."""
+
+    tp: int
+    fp: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class RuleScores:
+    """Scores of the checkpoint that one selection rule chose; seqeval, strict IOB2, micro-averaged, 0 to 1."""
+
+    f1: float
+    precision: float
+    recall: float
+    types: dict[str, TypeCounts]
+    step: int  # the optimiser step of the chosen checkpoint
+    dev_f1: float | None  # F1 of the rule's own dev set at that step
+    recall_seen: float | None  # of gold entities whose surface and type stand in the training labels
+    recall_unseen: float | None
+    oracle: bool = False  # the rule looked at target labels
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the cell consumed, for the reader who asks what a gain costs to get."""
+
+    labelled: int = 0  # labelled source sentences
+    dev: int = 0
+    translated: int = 0  # translations used
+    unlabelled: int = 0  # unlabelled target sentences
+    target_gold: int = 0  # gold-labelled target sentences (oracles)
+    translation: Literal["none", "human", "machine"] = "none"
+    dictionary: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0."""
+
+    seconds: float | None = None
+    steps: int = 0
+    evals: int = 0
+    batch: int = 0  # labelled sentences a step
+    sentences: int = 0
+    tokens: int = 0  # real sub-words, padding left out
+    forward_passes: int = 0
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell's result. At most 10 kB as JSON with sorted keys; arrays and texts are sidecars."""
+
+    key: str
+    matrix: str
+    cell: dict[str, Any]  # label, method, params, source, target, encoder, seed, corpus, n_source, trial, axes
+    status: Status
+    parents: dict[str, str] = field(default_factory=dict)
+    factors: dict[str, str] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)  # title, synthetic, human_translations, licence, types, test
+    scores: dict[str, RuleScores] = field(
+        default_factory=dict
+    )  # by selection rule; the first of `rules` is the main one
+    rules: tuple[str, ...] = ()
+    error: dict[str, str] | None = None  # type, message, traceback
+    reason: str | None = None  # of a skip
+    sentences: int = 0
+    tokens_gold: int = 0
+    tokens_scored: int = 0
+    projection: dict[str, int] = field(default_factory=dict)
+    overlap: dict[str, int] = field(default_factory=dict)  # what the leakage guard counted
+    resources: Resources = field(default_factory=Resources)
+    cost: Cost = field(default_factory=Cost)
+    ran: dict[str, Any] = field(default_factory=dict)  # device, precision, threads, micro_batches, checkpointing
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    commit: str = ""
+    attempts: int = 1
+    schema: int = SCHEMA
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """The record as plain JSON values."""
+    return asdict(record)
+
+
+def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
+    """A record from JSON.
+
+    Raises:
+        BadInput: the schema is unknown, or a field is missing or unknown.
+    """
+    if value.get("schema") != SCHEMA:
+        raise BadInput(f"{where}: record schema {value.get('schema')!r} is unknown; this version reads {SCHEMA}")
+    known = {f.name for f in fields(Record)}
+    unknown = sorted(set(value) - known)
+    if unknown:
+        raise BadInput(f"{where}: unknown field '{unknown[0]}' in a record of schema {SCHEMA}")
+    try:
+        scores = {
+            rule: RuleScores(**{**s, "types": {t: TypeCounts(**c) for t, c in s["types"].items()}})
+            for rule, s in value.get("scores", {}).items()
+        }
+        rest = {k: v for k, v in value.items() if k not in ("scores", "resources", "cost", "rules")}
+        return Record(
+            scores=scores,
+            rules=tuple(value.get("rules", ())),
+            resources=Resources(**value.get("resources", {})),
+            cost=Cost(**value.get("cost", {})),
+            **rest,
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BadInput(f"{where}: not a record of schema {SCHEMA}: {error}") from error
+
+
+class Records:
+    """The records of one results folder: `records/<key>.json`, sidecars in `sidecars/<key>/`."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def path(self, key: str) -> Path:
+        return self.out / "records" / f"{key}.json"
+
+    def sidecar(self, key: str, name: str) -> Path:
+        return self.out / "sidecars" / key / name
+
+    def get(self, key: str) -> Record | None:
+        """The record, or None where there is none or it is damaged (half-written counts as absent)."""
+        try:
+            text = self.path(key).read_text(encoding="utf-8")
+            value = json.loads(text)
+        except (FileNotFoundError, ValueError):
+            return None
+        return from_json(value, str(self.path(key)))
+
+    def all(self) -> list[Record]:
+        """Every record, sorted by key."""
+        keys = sorted(path.stem for path in (self.out / "records").glob("*.json"))
+        return [record for key in keys if (record := self.get(key)) is not None]
+
+    def put(self, record: Record) -> None:
+        """Publish a record; its sidecars must be there already."""
+        write_json(self.path(record.key), to_json(record))
+
+    def put_text(self, key: str, name: str, text: str) -> None:
+        """Publish a gzipped text sidecar; the same text gives the same bytes."""
+        buffer = io.BytesIO()
+        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as file:
+            file.write(text.encode())
+        write_bytes(self.sidecar(key, name), buffer.getvalue())
+
+    def put_counts(self, key: str, counts: Mapping[str, np.ndarray], types: Sequence[str]) -> None:
+        """Publish counts.npz: by rule an int32 array (sentences, types, 3) of tp, fp, fn, and `types`."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {"types": np.array(list(types)), **counts}
+        np.savez_compressed(buffer, **arrays)
+        write_bytes(self.sidecar(key, "counts.npz"), buffer.getvalue())
+
+    def counts(self, key: str) -> dict[str, np.ndarray]:
+        """By rule the array (sentences, types, 3) of tp, fp, fn; {} where the sidecar is missing."""
+        path = self.sidecar(key, "counts.npz")
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if name != "types"}
