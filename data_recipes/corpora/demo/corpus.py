@@ -1,0 +1,109 @@
+"""The embedded corpus `demo`: small, parallel in five languages, with known word links, from hand-written frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+
+from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split
+from data_recipes.corpora.demo.draw import draw, sentences
+from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, tables
+
+
+@dataclass(frozen=True)
+class DemoParams:
+    """Seed of the draws, and sentences a split."""
+
+    seed: int = 0
+    n_train: int = 1000
+    n_dev: int = 300
+    n_test: int = 300
+    n_unlabelled: int = 600
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if one.name != "seed" and getattr(self, one.name) < 0:
+                raise BadInput(f"corpus demo: {one.name} is {getattr(self, one.name)}, must not be negative")
+
+
+class DemoCorpus(Corpus):
+    """Dev and test say the same in every language (they share group ids). English training text, each other language's
+    own training text (for the oracle that trains on it) and unlabelled text are separate draws."""
+
+    name = "demo"
+    Params = DemoParams
+    facts = Facts(
+        title="demo (synthetic: no evidence about languages)",
+        licence="CC0-1.0",
+        synthetic=True,
+        human_translations=False,
+        notes=("Sentences are drawn from hand-written frames; scores say nothing about languages or methods.",),
+    )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PER, LOC, ORG."""
+        return TYPES
+
+    def languages(self) -> tuple[str, ...]:
+        """English, German, Hungarian, Bulgarian, Chinese."""
+        return LANGUAGES
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of a split, in drawn order."""
+        if language not in LANGUAGES:
+            return []
+        return list(sentences(*self._draw(language, split), language))
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """Translations of all of `read(source, "train")`, with tags and links; any two of the five languages."""
+        if source not in LANGUAGES or target not in LANGUAGES or source == target:
+            return []
+        return [one.pair(source, target) for one in draw(*self._draw(source, "train"))]
+
+    def check(self) -> list[str]:
+        """Test or dev sentences that also occur in other splits, and names that a translator cannot tell apart."""
+        return [*self._overlaps(), *_homographs()]
+
+    def _draw(self, language: str, split: str) -> tuple[int, str, str, int]:
+        """What `draw` is asked for: seed, split, label, count."""
+        label = f"train-{language}" if split == "train" and language != "en" else split
+        return self.params.seed, split, label, getattr(self.params, f"n_{split}")
+
+    def _overlaps(self) -> list[str]:
+        findings: list[str] = []
+        for language in LANGUAGES:
+            texts = {split: {one.text for one in self.read(language, split)} for split in ("train", "unlabelled")}
+            texts["dev"] = {one.text for one in self.read(language, "dev")}
+            for one in self.read(language, "test"):
+                found = [split for split, known in texts.items() if one.text in known]
+                findings.extend(f"{language}: test sentence {one.id} is also in {split}" for split in found)
+        return findings
+
+
+def _homographs() -> list[str]:
+    """Two names of one type with the same words in one language and case."""
+    findings: list[str] = []
+    for language in LANGUAGES:
+        for case in CASES.get(language, ("nom",)):
+            count = Counter((name.type, name.form(language, case).words) for name in tables().names)
+            findings.extend(
+                f"{language} {case}: {times} names of type {type_} read {' '.join(words)}"
+                for (type_, words), times in count.items()
+                if times > 1
+            )
+    return findings
+
+
+def parallel_text(params: DemoParams, pairs: int = 6000) -> list[tuple[Sentence, Sentence]]:
+    """English sentences with each other language's translation, without tags, to pre-train a small encoder on.
+
+    Only frames and names of training and unlabelled text; group ids of their own. `pairs` in all, as many a language.
+    """
+    others = LANGUAGES[1:]
+    drawn = draw(params.seed, "unlabelled", "parallel", -(-pairs // len(others)))
+    found: list[tuple[Sentence, Sentence]] = []
+    for one in drawn:
+        english = one.sentence("en", labelled=False)
+        found.extend((english, one.sentence(other, labelled=False)) for other in others)
+    return found[:pairs]

@@ -1,0 +1,95 @@
+"""Seeded draws of contents: which frames and names each split may use, and no sentence twice."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import NamedTuple
+
+from bench.corpus import BadInput, Pair, Sentence
+from data_recipes.corpora.demo.grammar import Content, Inflected, Rendered, links, render
+from data_recipes.corpora.demo.tables import Frame, Name, tables
+
+PATIENCE = 500  # so many draws in a row that were there already: the split is exhausted
+
+
+class Drawn(NamedTuple):
+    """A content and its group id."""
+
+    group: str
+    content: Content
+
+    def sentence(self, language: str, *, labelled: bool = True) -> Sentence:
+        """The content in one language; the id is the group, the same in all languages."""
+        return self._sentence(language, render(self.content, language), labelled)
+
+    def pair(self, source: str, target: str) -> Pair:
+        """The content in two languages, with gold links."""
+        one, other = render(self.content, source), render(self.content, target)
+        return Pair(self._sentence(source, one, True), self._sentence(target, other, True), links(one, other))
+
+    def _sentence(self, language: str, side: Rendered, labelled: bool) -> Sentence:
+        return Sentence(self.group, language, side.words, side.spans if labelled else None, self.group)
+
+
+def frames_of(split: str) -> tuple[Frame, ...]:
+    """Frames that a split may use: unlabelled text also uses those of the training text, the other way never."""
+    own = {split, "train"} if split == "unlabelled" else {split}
+    return tuple(frame for frame in tables().frames if frame.split in own)
+
+
+@cache
+def candidates(split: str, type_: str, wide: bool, singular: bool) -> tuple[Name, ...]:
+    """Names that may stand in a slot of a split."""
+    own = "train" if split == "unlabelled" else split
+    return tuple(
+        name
+        for name in tables().names
+        if (name.split, name.type) == (own, type_) and (wide or not name.landscape) and not (singular and name.plural)
+    )
+
+
+def _content(rng: random.Random, split: str, frame: Frame) -> tuple[Content, tuple[object, ...]]:
+    """One content of a frame, never with a name twice, and a key that only equal contents share."""
+    names: dict[int, Inflected] = {}
+    taken: list[str] = []
+    for slot in frame.slots:
+        able = candidates(split, slot.type, slot.wide, slot.number in frame.singular)
+        name = able[rng.randrange(len(able))]
+        while name.id in taken:
+            name = able[rng.randrange(len(able))]
+        names[slot.number] = name
+        taken.append(name.id)
+    rows = {kind: rng.randrange(len(tables().fillers[kind])) for kind in frame.kinds}
+    return Content(frame, names, rows), (frame.id, *taken, *rows.values())
+
+
+@cache
+def draw(seed: int, split: str, label: str, count: int) -> tuple[Drawn, ...]:
+    """`count` different contents; a longer draw starts with a shorter one's.
+
+    Different contents read differently in every language, as long as no two names of a type read alike (`check` says).
+
+    Raises:
+        BadInput: the frames and names of the split do not give so many sentences.
+    """
+    rng = random.Random(f"xner demo/{seed}/{label}")
+    frames = frames_of(split)
+    seen: set[tuple[object, ...]] = set()
+    found: list[Drawn] = []
+    failures = 0
+    while len(found) < count:
+        content, key = _content(rng, split, frames[rng.randrange(len(frames))])
+        failures = failures + 1 if key in seen else 0
+        if failures > PATIENCE:
+            raise BadInput(f"corpus demo: {count} sentences asked for {label}, only {len(found)} different ones found")
+        if not failures:
+            seen.add(key)
+            found.append(Drawn(f"demo-{label}-{len(found):05d}", content))
+    return tuple(found)
+
+
+@cache
+def sentences(seed: int, split: str, label: str, count: int, language: str) -> tuple[Sentence, ...]:
+    """A draw in one language; labelled unless the split is `unlabelled`."""
+    return tuple(one.sentence(language, labelled=split != "unlabelled") for one in draw(seed, split, label, count))

@@ -1,0 +1,125 @@
+"""The translator `frames`: reads a sentence of the demo corpus back to its frame and says it in another language."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator, nearest
+from data_recipes.corpora.demo.draw import candidates
+from data_recipes.corpora.demo.grammar import CLOSE, OPEN, Content, Placeholder, Rendered, links, render
+from data_recipes.corpora.demo.parse import parse
+from data_recipes.corpora.demo.tables import LANGUAGES, Name
+
+PROVENANCE = "frames (stands in for an MT system; synthetic)"
+
+
+@dataclass(frozen=True)
+class FramesParams:
+    """`error_rate`: share of sentences with one translation error; `seed` says which and what."""
+
+    error_rate: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.error_rate <= 1:
+            raise BadInput(f"translator frames: error_rate is {self.error_rate}, must be between 0 and 1")
+
+
+class Draft(NamedTuple):
+    """A translation that an error may still be put into."""
+
+    words: tuple[str, ...]
+    links: tuple[Link, ...]
+
+
+class FramesTranslator(Translator):
+    """Exact on sentences of the demo corpus, with known links; a sentence that no frame says is None, and counted.
+
+    Square brackets around entities and placeholders (`PER0`) in place of names are kept; no other word is translated.
+    """
+
+    name = "frames"
+    Params = FramesParams
+
+    def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
+        """Translations with the ids and groups of the sentences, without tags; the counts add up to the sentences."""
+        targets: list[Sentence | None] = []
+        found: list[tuple[Link, ...] | None] = []
+        counts = {"parsed": 0, "failed": 0, "errors": 0}
+        for sentence in sentences:
+            _check(sentence.language, target)
+            content = parse(sentence.words, sentence.language, sentence.spans)
+            source = content and render(content, sentence.language)
+            if content is None or source is None or len(source.words) != len(sentence.words):
+                counts["failed"] += 1
+                targets.append(None)
+                found.append(None)
+                continue
+            counts["parsed"] += 1
+            rng = random.Random(f"frames/{self.params.seed}/{sentence.id}/{sentence.language}/{target}")
+            wrong = rng.random() < self.params.error_rate
+            counts["errors"] += wrong
+            draft = _wrong(rng, content, source, target) if wrong else _right(content, source, target)
+            targets.append(Sentence(sentence.id, target, draft.words, None, sentence.group))
+            found.append(draft.links)
+        return Translated(tuple(targets), tuple(found), PROVENANCE, counts)
+
+
+def _check(source: str, target: str) -> None:
+    """Both languages must be the corpus's, and differ."""
+    for language in (source, target):
+        if language not in LANGUAGES:
+            raise BadInput(f"translator frames: no language {language!r}{nearest(language, LANGUAGES)}")
+    if source == target:
+        raise BadInput(f"translator frames: source and target language are both {source!r}")
+
+
+def _right(content: Content, source: Rendered, target: str) -> Draft:
+    side = render(content, target)
+    return Draft(side.words, links(source, side))
+
+
+def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> Draft:
+    """The translation with one error of a kind that this sentence can have."""
+    draft = _right(content, source, target)
+    marks = [i for i, word in enumerate(draft.words) if word in (OPEN, CLOSE)]
+    placeholders = [name for name in content.names.values() if isinstance(name, Placeholder)]
+    marks += [draft.words.index(placeholder.text) for placeholder in placeholders]
+    named = sorted(number for number, name in content.names.items() if isinstance(name, Name))
+    plain = [i for i in range(len(draft.words)) if i not in marks]
+    swaps = [i for i in plain if i + 1 in plain and draft.words[i] != draft.words[i + 1]]
+    kinds = {"drop": bool(plain), "swap": bool(swaps), "name": bool(named), "mark": bool(marks)}
+    kind = rng.choice([kind for kind, able in kinds.items() if able])
+    if kind == "drop":
+        return _drop(draft, rng.choice(plain))
+    if kind == "swap":
+        return _swap(draft, rng.choice(swaps))
+    if kind == "mark":
+        return _drop(draft, rng.choice(marks))
+    return _right(_misname(rng, content, rng.choice(named)), source, target)
+
+
+def _drop(draft: Draft, position: int) -> Draft:
+    """Without one word."""
+    words = draft.words[:position] + draft.words[position + 1 :]
+    return Draft(words, tuple((i, j - (j > position)) for i, j in draft.links if j != position))
+
+
+def _swap(draft: Draft, position: int) -> Draft:
+    """With a word and the next one in each other's place."""
+    words = list(draft.words)
+    words[position : position + 2] = reversed(words[position : position + 2])
+    moved = {position: position + 1, position + 1: position}
+    return Draft(tuple(words), tuple(sorted((i, moved.get(j, j)) for i, j in draft.links)))
+
+
+def _misname(rng: random.Random, content: Content, number: int) -> Content:
+    """With another name of the same type and split in one slot: an error never shows a test name to a training text."""
+    old = content.names[number]
+    if not isinstance(old, Name):
+        raise TypeError("only names can be mistaken for each other")
+    others = [name for name in candidates(old.split, old.type, True, False) if name not in content.names.values()]
+    return content._replace(names={**content.names, number: rng.choice(others)})
