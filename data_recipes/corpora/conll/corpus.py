@@ -1,0 +1,205 @@
+"""Anybody's CoNLL-style files, with optional translations of the training sentences made elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+from bench.conll import Columns, Scheme, read_conll, read_lines, read_tagged
+from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, nearest
+from data_recipes.overlap import overlap_findings
+from data_recipes.source_files import data_dir
+from data_recipes.translations import TranslationFile, read_translations
+
+
+@dataclass(frozen=True)
+class ConllParams:
+    """Where the files are and how to read them; see the README."""
+
+    path: str = ""  # a folder, relative to the working directory or to $XNER_DATA
+    pattern: str = "{language}/{split}.conll"  # may hold * and **
+    files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
+    split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
+    token_column: int = 0
+    tag_column: int = -1
+    separator: str = ""
+    scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"
+    types: tuple[str, ...] = ("PER", "LOC", "ORG")
+    label_map: dict[str, str] = field(default_factory=dict)
+    tokenisation: Literal["ud", "moses", "characters"] = "ud"
+
+    def __post_init__(self) -> None:
+        if self.pattern and not ("{language}" in self.pattern and "{split}" in self.pattern):
+            raise ValueError("pattern must hold {language} and {split} (or be empty, with every file named in files)")
+        for name in self.files:
+            if name.count("/") != 1 or name.split("/")[1] not in get_args(Split):
+                raise ValueError(f"files must have keys language/split, such as \"en/train\", not '{name}'")
+        for name, paths in (("pattern", [self.pattern]), ("files", list(self.files.values()))):
+            if any(Path(path).is_absolute() for path in paths):
+                raise ValueError(f"{name} must be relative to path")
+        if not self.types or len(set(self.types)) < len(self.types):
+            raise ValueError("types must be different names, at least one")
+
+
+class ConllCorpus(Corpus):
+    """CoNLL-style files in one folder."""
+
+    name: ClassVar[str] = "conll"
+    Params: ClassVar[type] = ConllParams
+    facts: ClassVar[Facts] = Facts(
+        title="CoNLL-style files of your own", licence="as your files say", notes=("see the files' own documentation",)
+    )
+    params: ConllParams
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of the parameters, in their order."""
+        return self.params.types
+
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that have a file; none where no path is given."""
+        if not self.params.path:
+            return ()
+        found = {name.split("/")[0] for name in self.params.files if self._files(*name.split("/"))}
+        for split in ("train", "dev", "test", "unlabelled"):
+            found.update(self._matched(split))
+        found.update(path.parent.name for path in self._folder.glob("*/unlabelled.txt"))
+        return tuple(sorted(found))
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
+
+        Raises:
+            BadInput: as `bench.conll.read_conll`; or the folder or the language is not there, or an id comes twice.
+        """
+        if language not in (known := self.languages()):
+            raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
+        sentences: list[Sentence] = []
+        paths = self._files(language, split)
+        for path in paths:
+            if split == "unlabelled":
+                sentences.extend(self._unlabelled(path, language))
+            else:  # one file of many may well have no entity
+                sentences.extend(self._labelled(path, language, require_entities=split == "test" and len(paths) == 1))
+        if paths and split == "test" and not any(sentence.spans for sentence in sentences):
+            raise BadInput(f"{self._folder}: the {language} test has no entity: placeholders, no gold")
+        _refuse_repeated(sentences, f"{self._folder}: {language} {split}")
+        return sentences
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them.
+
+        Raises:
+            BadInput: as `data_recipes.translations.read_translations`, or no id of the file is a training sentence's.
+        """
+        found = self._translations(target)
+        return found.pairs(self.read(source, "train"), target) if found else []
+
+    def provenance(self, target: str) -> str:
+        """Who or what translated, as the translation file says; "" if it does not."""
+        found = self._translations(target)
+        return found.provenance if found else ""
+
+    def tokenisation(self, language: str) -> str:
+        """The same for all languages: the parameter."""
+        return self.params.tokenisation
+
+    def check(self) -> list[str]:
+        """Sizes, sentences that splits share, and how many training sentences each translation file covers."""
+        lines = [line for language in self.languages() for line in overlap_findings(self, language)]
+        for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
+            lines.extend(self._coverage(path.stem))
+        return lines
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _folder(self) -> Path:
+        if not self.params.path:
+            raise BadInput("corpus conll: the parameter path is needed: the folder of your files")
+        given = Path(self.params.path).expanduser()
+        for folder in (given, data_dir() / given):
+            if folder.is_dir():
+                return folder
+        raise BadInput(f"corpus conll: no folder {given}, here or in {data_dir()}")
+
+    def _files(self, language: str, split: str) -> list[Path]:
+        """The files of a split, those named in `files` before the pattern's."""
+        if named := self.params.files.get(f"{language}/{split}"):
+            if found := sorted(self._folder.glob(named)):
+                return found
+            raise BadInput(f'corpus conll: files."{language}/{split}": no file {self._folder / named}')
+        if found := self._matched(split).get(language, []):
+            return found
+        plain = self._folder / language / "unlabelled.txt"
+        return [plain] if split == "unlabelled" and plain.is_file() else []
+
+    def _matched(self, split: str) -> dict[str, list[Path]]:
+        """The pattern's files of a split by language."""
+        if not self.params.pattern:
+            return {}
+        pattern = self.params.pattern.replace("{split}", self.params.split_names.get(split, split))
+        head, *rest = (re.escape(part) for part in pattern.split("{language}"))
+        text = head + "(?P<language>[^/]+?)" + "(?P=language)".join(rest)
+        text = text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self._folder.glob(pattern.replace("{language}", "*"))):
+            match = re.fullmatch(text, path.relative_to(self._folder).as_posix())
+            if match and path.is_file() and match["language"] != "translations":
+                found.setdefault(match["language"], []).append(path)
+        return found
+
+    # --- sentences ----------------------------------------------------------------------------------------------------
+
+    def _labelled(self, path: Path, language: str, require_entities: bool) -> list[Sentence]:
+        scheme: Scheme = self.params.scheme
+        return read_conll(
+            path,
+            language,
+            self.types,
+            scheme=scheme,
+            label_map=self.params.label_map,
+            columns=self._columns,
+            require_entities=require_entities,
+        )
+
+    def _unlabelled(self, path: Path, language: str) -> list[Sentence]:
+        if path.suffix == ".txt":
+            rows = [tuple(line.split()) for line in read_lines(path)]
+        else:
+            rows = [item.words for item in read_tagged(path, self._columns)]
+        return [Sentence(f"{path.stem}-{n}", language, words) for n, words in enumerate(filter(None, rows), 1)]
+
+    @property
+    def _columns(self) -> Columns:
+        return Columns(self.params.token_column, self.params.tag_column, self.params.separator)
+
+    def _translations(self, target: str) -> TranslationFile | None:
+        path = self._folder / "translations" / f"{target}.tsv"
+        return read_translations(path, self.types) if path.is_file() else None
+
+    def _coverage(self, target: str) -> list[str]:
+        found = self._translations(target)
+        assert found is not None  # the caller found the file
+        lines = []
+        for source in self.languages():
+            ids = {sentence.id for sentence in self.read(source, "train")}
+            covered = len(ids & found.rows.keys())
+            if covered and source != target:
+                tagged = sum(row.spans is not None for row in found.rows.values())
+                lines.append(
+                    f"translations/{target}.tsv: {covered} of {len(ids)} {source} training sentences,"
+                    f" {tagged} with tags, {len(found.rows) - covered} rows with other ids;"
+                    f" provenance: {found.provenance or 'not given'}"
+                )
+        return lines or [f"translations/{target}.tsv: no row has the id of a training sentence"]
+
+
+def _refuse_repeated(sentences: list[Sentence], where: str) -> None:
+    seen: set[str] = set()
+    for sentence in sentences:
+        if sentence.id in seen:
+            raise BadInput(f"{where}: two sentences have the id '{sentence.id}'")
+        seen.add(sentence.id)
