@@ -1,0 +1,128 @@
+"""Figures without global state: the same look and the same bytes whatever the user's matplotlib settings are."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench.report.frame import Group
+from bench.report.scores import Row
+
+FORMATS = ("png", "svg", "pdf")
+GREY = "0.35"
+_HATCHES = ("", "..", "++", "oo")  # when there are more methods than lightness can tell apart
+_ORACLE_HATCHES = ("////", "\\\\\\\\", "xxxx", "----")
+_SHADES = 8
+_METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+}
+_SETTINGS: Any = {  # matplotlib types the keys one by one
+    "svg.hashsalt": "xner-bench",
+    "svg.fonttype": "path",  # a reader's machine may lack the font
+    "pdf.fonttype": 42,
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # a name with $ is a name
+}
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's own defaults and ours inside the block, not those of a user's matplotlibrc; restored after it."""
+    defaults: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in ("backend", "backend_fallback")}
+    with matplotlib.rc_context({**defaults, **_SETTINGS}):
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    """A figure in inches that lays itself out."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def saved(fig: Figure, format_: str) -> bytes:
+    """The figure's bytes, without dates; call inside `settings`."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format=format_, dpi=150, metadata=_METADATA[format_])
+    return buffer.getvalue()
+
+
+def plain(text: str) -> str:
+    """ASCII only, so that every character has a glyph; others as escapes."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text.replace("±", "+/-").replace("–", "-").encode("ascii", "backslashreplace").decode()
+
+
+def wrapped(text: str, width: float, size: float = 8.0) -> str:
+    """The text in lines that fit into a figure of that width in inches."""
+    return "\n".join(textwrap.wrap(plain(text), max(30, int(width * 125 / size))))
+
+
+def finish(fig: Figure, title: str, note: str) -> None:
+    """Title above, note below, both inside the layout; which is computed here, once for all formats."""
+    width = float(fig.get_figwidth())
+    fig.suptitle(wrapped(title, width * (0.62 if fig.legends else 1), 11), fontsize=10, x=0.01, ha="left")
+    fig.supxlabel(wrapped(note, width), fontsize=7.5, color=GREY, x=0.01, ha="left")
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn: told apart by lightness, and by hatches where that is not enough."""
+
+    label: str
+    face: str
+    edge: str
+    hatch: str
+    oracle: bool
+
+    def patch(self) -> Patch:
+        """Its entry in a legend."""
+        return Patch(facecolor=self.face, edgecolor=self.edge, hatch=self.hatch, linewidth=0.6)
+
+
+def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row]) -> dict[Row, Look]:
+    """Viridis, dark to light in the order of the rows; oracles light grey and hatched."""
+    plain_rows = [row for row in rows if row not in oracles]
+    shades = min(_SHADES, len(plain_rows))
+    found: dict[Row, Look] = {}
+    for row in rows:
+        label = plain(row[1] if len(group.suites) == 1 else f"{row[0]}: {row[1]}")[:60]
+        if row in oracles:
+            place = sum(1 for other in found if other in oracles)
+            hatch = _ORACLE_HATCHES[place % len(_ORACLE_HATCHES)]
+            found[row] = Look(f"{label} (oracle)", "0.93", "0.4", hatch, True)
+            continue
+        place = plain_rows.index(row)
+        shade = 0.12 + 0.83 * (place % shades) / max(shades - 1, 1)
+        face = to_hex(matplotlib.colormaps["viridis"](shade))
+        hatch = _HATCHES[place // shades % len(_HATCHES)]
+        edge = "white" if hatch and shade < 0.6 else "0.2"  # the edge's colour is the hatch's
+        found[row] = Look(label, face, edge, hatch, False)
+    return found
+
+
+def legend(fig: Figure, shown: Sequence[Look]) -> None:
+    """The legend, right of the axes. A leading blank, since matplotlib hides labels that begin with an underscore."""
+    fig.legend(
+        [look.patch() for look in shown],
+        [f" {look.label}" for look in shown],
+        loc="outside right upper",
+        frameon=False,
+        fontsize=8,
+        handleheight=1.1,
+    )

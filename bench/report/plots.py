@@ -1,0 +1,50 @@
+"""All plots of a results folder, from its records only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.corpus import BadInput, nearest
+from bench.report.bars import bars_figure
+from bench.report.canvas import FORMATS, saved, settings
+from bench.report.curves import curves_figure, loss_figure
+from bench.report.frame import Group, groups, read
+from bench.report.scatter import cost_figure, gain_figure
+from bench.report.tables import names_of
+from bench.store.files import write_bytes
+
+MAKERS: tuple[tuple[str, Callable[[Group], Figure | None]], ...] = (
+    ("f1", bars_figure),
+    ("gain", gain_figure),
+    ("f1-cost", cost_figure),
+    ("curves", curves_figure),
+    ("loss", loss_figure),
+)
+
+
+def write_plots(out: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write out/figures/<name>.{png,svg,pdf} for everything that the records have; the paths, sorted.
+
+    Raises:
+        BadInput: a format is unknown or none is given, or the folder has no records.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise BadInput(f"--format: unknown format {name!r}{nearest(name, FORMATS)}")
+    if not formats:
+        raise BadInput(f"--format: no format given; known: {', '.join(FORMATS)}")
+    found = groups(read([out]))
+    written = []
+    with settings():
+        for group, suffix in zip(found, names_of(found), strict=True):
+            for name, make in MAKERS:
+                figure = make(group)
+                for format_ in dict.fromkeys(formats) if figure is not None else ():
+                    path = out / "figures" / f"{name}{suffix}.{format_}"
+                    assert figure is not None
+                    write_bytes(path, saved(figure, format_))
+                    written.append(path)
+    return sorted(written)

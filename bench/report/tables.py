@@ -1,0 +1,110 @@
+"""All tables of a results folder, written in every format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.corpus import BadInput, nearest
+from bench.report.costs import cost_table, projection_table
+from bench.report.frame import Group, groups, read, tidy
+from bench.report.grids import gap_table, rules_table, seen_table, types_table
+from bench.report.main_table import main_table
+from bench.report.model import Table
+from bench.report.render import RENDERERS, terminal
+from bench.store.files import sha256_of, write_bytes
+
+__all__ = [
+    "all_tables",
+    "check_formats",
+    "cost_table",
+    "gap_table",
+    "main_table",
+    "main_tables",
+    "names_of",
+    "projection_table",
+    "rules_table",
+    "seen_table",
+    "terminal",
+    "types_table",
+    "write_tables",
+]
+
+Maker = Callable[[Group, str], Table | None]
+MAKERS: tuple[tuple[str, Maker], ...] = (
+    ("main", main_table),
+    ("types", types_table),
+    ("seen", seen_table),
+    ("rules", rules_table),
+    ("gap", gap_table),
+    ("cost", cost_table),
+    ("projection", projection_table),
+)
+
+
+def names_of(found: Sequence[Group]) -> list[str]:
+    """A file-name suffix a group: '' for a single one, else readable text and a hash (`[1]` is not `[-1]`)."""
+    if len(found) == 1:
+        return [""]
+    names = []
+    for group in found:
+        parts = (group.corpus, group.source, group.encoder, group.axes)
+        readable = re.sub(r"[^A-Za-z0-9=.]+", "-", "-".join(part.rsplit("/", 1)[-1] for part in parts)).strip("-.")
+        names.append(f"-{readable[:60]}-{sha256_of(repr(parts))[:8]}")
+    return names
+
+
+def all_tables(found: Sequence[Group]) -> list[Table]:
+    """Every table that the groups have something for."""
+    tables = []
+    for group, suffix in zip(found, names_of(found), strict=True):
+        made = [make(group, f"{name}{suffix}") for name, make in MAKERS]
+        tables += [table for table in made if table is not None]
+    return tables
+
+
+def main_tables(outs: Sequence[Path]) -> list[Table]:
+    """The main table of each group of the folders' records."""
+    found = groups(read(outs))
+    return [main_table(group, f"main{suffix}") for group, suffix in zip(found, names_of(found), strict=True)]
+
+
+def check_formats(formats: Sequence[str]) -> list[str]:
+    """The formats, each once.
+
+    Raises:
+        BadInput: one is unknown, or there is none.
+    """
+    for name in formats:
+        if name not in RENDERERS:
+            raise BadInput(f"--format: unknown format {name!r}{nearest(name, RENDERERS)}")
+    if not formats:
+        raise BadInput(f"--format: no format given; known: {', '.join(sorted(RENDERERS))}")
+    return list(dict.fromkeys(formats))
+
+
+def write_tables(
+    out: Path, formats: Sequence[str] = tuple(RENDERERS), sources: Sequence[Path] | None = None
+) -> list[Path]:
+    """Write out/tables/<name>.{md,csv,tex} and records.csv (one row a record and rule); the paths, sorted.
+
+    `sources`: the folders to read, `out` itself by default; several share each table, with a suite column.
+
+    Raises:
+        BadInput: as `read` and `check_formats`.
+    """
+    endings = [RENDERERS[name] for name in check_formats(formats)]
+    stored = read([out] if sources is None else sources)
+    texts = {
+        out / "tables" / f"{table.name}{ending}": render(table)
+        for table in all_tables(groups(stored))
+        for ending, render in endings
+    }
+    if "csv" in formats:
+        texts[out / "tables" / "records.csv"] = tidy(stored).to_csv(
+            index=False, lineterminator="\n", float_format="%.6f"
+        )
+    for path, text in texts.items():
+        write_bytes(path, text.encode())
+    return sorted(texts)
