@@ -1,0 +1,49 @@
+"""`xner`: one module a family of verbs; help never imports torch."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import bench.cli
+from bench.corpus import BadInput
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser, made from every module of `bench.cli` that has an `add`."""
+    top = argparse.ArgumentParser(
+        prog="xner",
+        description="With about 1,000 labelled English sentences, which way of reaching another language works best?",
+        epilog="Exit codes: 0 done, 1 some cell failed, 2 bad input, 130 interrupted.",
+    )
+    commands = top.add_subparsers(metavar="VERB", required=True)
+    for info in sorted(pkgutil.iter_modules(bench.cli.__path__), key=lambda info: info.name != "run"):
+        module = importlib.import_module(f"bench.cli.{info.name}")
+        if hasattr(module, "add"):
+            module.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; a BadInput is one line on standard error and exit code 2."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except BadInput as error:
+        print(f"xner: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nxner: interrupted; finished cells are kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

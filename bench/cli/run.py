@@ -1,0 +1,144 @@
+"""`xner run` and `xner plan`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.corpus import BadInput
+
+if TYPE_CHECKING:
+    from bench.plan.matrix import Cell
+    from bench.runner.identity import Planned
+    from bench.store.record import Record
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run a matrix: train, predict, score, tabulate")
+    _matrix(run)
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, each with its own device slot")
+    run.add_argument("--engine", choices=("local",), default="local")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument("--offline", action="store_true", help="never reach for the hub")
+    run.add_argument("--keep-models", action="store_true", help="keep weights, and taggers for transformers' pipeline")
+    run.add_argument("--retry", action="store_true", help="run failed cells again")
+    run.set_defaults(run=run_verb)
+    plan = commands.add_parser("plan", help="what a run would do: cells, done and missing, disk")
+    _matrix(plan)
+    plan.add_argument("--json", action="store_true")
+    plan.set_defaults(run=plan_verb)
+
+
+def _matrix(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("matrix", metavar="MATRIX", help="a .toml file or a shipped name")
+    parser.add_argument("--out", type=Path, help="results folder (default: results/<name>)")
+    parser.add_argument("--only", action="append", default=[], metavar="K=V", help="run a part, e.g. target=de,zh")
+    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+
+
+def _planned(args: argparse.Namespace) -> tuple[Path, list[Planned]]:
+    from bench.engines.units import keyed
+    from bench.plan.matrix import cells, only
+    from bench.plan.spec import load_matrix
+
+    spec = load_matrix(args.matrix, args.set)
+    out = args.out or Path("results") / spec.name
+    chosen: list[Cell] = only(cells(spec), args.only)
+    return out, keyed(chosen)
+
+
+def run_verb(args: argparse.Namespace) -> int:
+    """Run what is missing, then write tables and plots of all that is there."""
+    if args.jobs < 1:
+        raise BadInput(f"--jobs {args.jobs}: at least 1")
+    if args.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from bench.engines.units import unfinished, write_matrix
+    from bench.store.record import Records
+
+    out, planned = _planned(args)
+    _writable(out)
+    todo = unfinished(planned, out, args.retry)
+    write_matrix(planned, out)
+    done = len(planned) - len(todo)
+    print(f"{planned[0].cell.matrix}: {len(planned)} cells, {done} done, {len(todo)} to run", file=sys.stderr)
+    if todo:
+        from bench.engines import local
+        from bench.runner.device import resolve_device
+        from bench.runner.stages import Where
+
+        precisions = {one.cell.train.precision for one in todo}
+        local.run(todo, Where(out, resolve_device(args.device, precisions), args.keep_models), args.jobs)
+    records = [record for one in planned if (record := Records(out).get(one.key)) is not None]
+    _report(out, bool(todo))
+    return _closing(out, records)
+
+
+def _writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
+
+
+def _report(out: Path, changed: bool) -> None:
+    """Tables and plots; where nothing was run, what is there is shown and not made again."""
+    main = out / "tables" / "main.md"
+    shown = out / "tables" / "main.txt"
+    if changed or not main.exists() or not shown.exists():
+        from bench.report.plots import write_plots
+        from bench.report.render import terminal
+        from bench.report.tables import main_tables, write_tables
+        from bench.store.files import write_bytes
+
+        write_tables(out)
+        write_bytes(shown, "\n\n".join(terminal(table) for table in main_tables([out])).encode() + b"\n")
+        write_plots(out)
+    print(shown.read_text(encoding="utf-8"))
+    print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
+
+
+def _closing(out: Path, records: list[Record]) -> int:
+    failed = [record for record in records if record.status == "failed"]
+    for record in failed[:10]:
+        error: dict[str, Any] = record.error or {}
+        where = f"{record.cell['label']} {record.cell['target']} seed {record.cell['seed']}"
+        print(f"failed: {where}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def plan_verb(args: argparse.Namespace) -> int:
+    """Print the cells, what is done, and the disk that weights will need."""
+    from bench.engines.units import units
+    from bench.runner.disk import peak_bytes
+    from bench.store.record import Records
+
+    out, planned = _planned(args)
+    records = Records(out)
+    states = {one.key: (found.status if (found := records.get(one.key)) else "missing") for one in planned}
+    missing = [one for one in planned if states[one.key] == "missing"]
+    disk = peak_bytes(missing)
+    if args.json:
+        rows = [
+            {"key": p.key, "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
+            | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": states[p.key]}
+            for p in planned
+        ]
+        whole = {"out": str(out), "cells": rows, "units_to_run": len(units(missing)), "disk_bytes": disk}
+        print(json.dumps(whole, indent=1))
+        return 0
+    print(f"{planned[0].cell.matrix} → {out}")
+    for state in ("ok", "skipped", "failed", "missing"):
+        print(f"  {state:8} {sum(value == state for value in states.values())}")
+    print(f"  units of work to run: {len(units(missing))} (cells that share a training are one unit)")
+    if disk is None:
+        print("  disk while it runs: unknown until the encoder is made or fetched")
+    else:
+        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time")
+    return 0

@@ -1,0 +1,107 @@
+"""From cells to units of work, and which weights an unfinished unit may still need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.plan.matrix import Cell
+from bench.runner.identity import Planned, cell_key, describe, shares_training
+from bench.store.artefacts import Artefacts
+from bench.store.files import canonical_json, write_json
+from bench.store.record import Record, Records
+
+FIT = "fit"
+
+
+def keyed(cells: Sequence[Cell]) -> list[Planned]:
+    """Each cell with its key, in the same order.
+
+    Raises:
+        BadInput: data or an encoder is missing.
+    """
+    return [Planned(cell, cell_key(cell)) for cell in cells]
+
+
+def units(planned: Sequence[Planned]) -> list[list[Planned]]:
+    """Cells that share a training together; by encoder, seed and target, the shared ones first.
+
+    In this order the weights that later units start from or learn from are there, and few are kept at a time.
+    """
+    groups: dict[str, list[Planned]] = {}
+    order: dict[str, tuple[int, ...]] = {}
+    ranks: dict[str, dict[str, int]] = {"base": {}, "target": {}, "label": {}}
+
+    def rank(kind: str, value: str) -> int:
+        return ranks[kind].setdefault(value, len(ranks[kind]))
+
+    for one in planned:
+        shared = shares_training(one.cell)
+        name = canonical_json([one.cell.label, _base(one.cell), "" if shared else one.cell.target])
+        groups.setdefault(name, []).append(one)
+        target = 0 if shared else 1 + rank("target", one.cell.target)
+        order.setdefault(name, (rank("base", _base(one.cell)), target, rank("label", one.cell.label)))
+    return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
+
+
+def unfinished(planned: Sequence[Planned], out: Path, retry: bool = False) -> list[Planned]:
+    """The cells without a record; with `retry` also those whose record is a failure."""
+    records = Records(out)
+    missing = []
+    for one in planned:
+        record = records.get(one.key)
+        if record is None or (retry and record.status == "failed"):
+            missing.append(one)
+    return missing
+
+
+def write_matrix(planned: Sequence[Planned], out: Path) -> None:
+    """Publish matrix.json: the cells that the folder is to hold, so that status can tell what is missing.
+
+    A run of another matrix, or of fewer cells, into the same folder adds to it; a cell whose key changed (code, data)
+    takes the place of the old one.
+    """
+    path = out / "matrix.json"
+    try:
+        before: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (FileNotFoundError, ValueError, KeyError):
+        before = []
+    cells = {_name(cell): cell for cell in before}
+    for one in planned:
+        cell = {"key": one.key} | {k: v for k, v in describe(one.cell).items() if k != "params"}
+        cells[_name(cell)] = cell
+    write_json(path, {"cells": list(cells.values()), "name": planned[0].cell.matrix})
+
+
+def _name(cell: dict[str, Any]) -> str:
+    return canonical_json([cell.get(k) for k in ("label", "corpus", "target", "encoder", "seed", "trial", "axes")])
+
+
+def _base(cell: Cell) -> str:
+    return canonical_json([cell.encoder, cell.seed, cell.trial, cell.axes])
+
+
+class Ledger:
+    """Which unfinished units may still need which weights: those of the same encoder, seed, trial and axes, and target.
+
+    Weights that served several targets are kept until the last unit of their encoder and seed is done.
+    """
+
+    def __init__(self, out: Path, todo: Iterable[Sequence[Planned]]) -> None:
+        self.models = Artefacts(out / "models")
+        self.open = [(_base(unit[0].cell), {one.cell.target for one in unit}) for unit in todo]
+        self.fits: dict[str, tuple[str, set[str]]] = {}
+
+    def done(self, unit: Sequence[Planned], records: Sequence[Record]) -> None:
+        """Note a finished unit and free what nothing needs any more."""
+        self.open.remove((_base(unit[0].cell), {one.cell.target for one in unit}))
+        for record in records:
+            for name, key in record.parents.items():
+                if name.startswith("fit:"):
+                    self.fits.setdefault(key, (_base(unit[0].cell), set()))[1].add(record.cell["target"])
+        for key, (base, targets) in list(self.fits.items()):
+            if not any(base == other and (len(targets) > 1 or targets & more) for other, more in self.open):
+                self.models.remove(FIT, key)
+                del self.fits[key]

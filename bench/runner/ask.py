@@ -1,0 +1,110 @@
+"""What a method may reach while it prepares a training set; each access is noted, undeclared ones raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from bench.corpus import Pair, Sentence, Unavailable, tag_set
+from bench.method import Method, Model, Need, Round, Tagger, UndeclaredNeed
+from bench.plan.keys import rng
+from bench.plan.matrix import Cell
+from bench.runner.data import CellData
+from bench.runner.labels import Links, LinkStage, labelled
+from bench.store.artefacts import Artefacts
+
+T = TypeVar("T")
+
+
+class CellAsk:
+    """`bench.method.Ask` for one round of one cell."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        round_: Round,
+        needs: frozenset[Need],
+        cache: Artefacts,
+        model: Callable[[str], Model],
+        new_tagger: Callable[[], Tagger],
+    ) -> None:
+        self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
+        self.data = CellData(cell)
+        self._model, self._new_tagger = model, new_tagger
+        self.links: Links | None = None
+        self.used: dict[str, int] = {}  # what was asked for → how many sentences
+        self.projection: dict[str, int] = {}
+        self.parents: dict[str, str] = {}
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tag_set(self.data.types)
+
+    def _require(self, need: Need, what: str) -> None:
+        if need not in self.needs:
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for {what}, but its needs do not list {need.name}")
+
+    def source(self) -> list[Sentence]:
+        return self._counted("source", self.data.source())
+
+    def _counted(self, name: str, found: list[T]) -> list[T]:
+        self.used[name] = len(found)
+        return found
+
+    def _linked(self) -> Links:
+        if self.links is None:
+            self.links = LinkStage(self.cell, self.data.data, self.source(), self.cell.target).links(self.cache)
+            self.parents["labels"] = self.links.artefact.address
+        return self.links
+
+    def translations(self) -> list[Pair]:
+        self._require(Need.TRANSLATION, "translations")
+        return self._counted("translations", list(self._linked().pairs))
+
+    def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
+        self._require(Need.LABELLED_TRANSLATION, "labelled translations")
+        links = self._linked()
+        pairs, counts = labelled(links.pairs, "min-max" if plain else self.cell.labels.matcher)
+        self.projection = {**counts, **links.counts, "pairs": len(pairs)}
+        return self._counted("translations", pairs)
+
+    def unlabelled(self) -> list[Sentence]:
+        self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
+        return self._counted("unlabelled", self._some(self.data.unlabelled(), "unlabelled text"))
+
+    def gold_translations(self) -> list[Pair]:
+        self._require(Need.TARGET_GOLD, "gold-labelled translations")
+        return self._counted("gold_translations", self._some(self.data.gold_pairs(), "gold-labelled translations"))
+
+    def target_gold(self) -> list[Sentence]:
+        self._require(Need.TARGET_GOLD, "gold target labels")
+        return self._counted("target_gold", self._some(self.data.target_gold(), "gold-labelled training sentences"))
+
+    def _some(self, found: list[T], what: str) -> list[T]:
+        if not found:
+            raise Unavailable(f"corpus '{self.cell.data.corpus}' has no {what} in '{self.cell.target}'")
+        return found
+
+    def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
+        self._require(Need.TEST_TRANSLATION, "test-time translation")
+        links = LinkStage(self.cell, self.data.data, sentences, self.cell.source).links(self.cache)
+        self.parents["test-translations"] = links.artefact.address
+        return [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
+
+    def model(self, round_name: str) -> Model:
+        if round_name not in self.round.teachers:
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for round '{round_name}', which is no teacher of it")
+        return self._model(round_name)
+
+    def rng(self, name: str) -> np.random.Generator:
+        return rng(self.cell.seed, "method", self.round.name, name)
+
+    def new_tagger(self) -> Tagger:
+        return self._new_tagger()
+
+
+def needs_of(method: Method, round_: Round) -> frozenset[Need]:
+    """What a round may ask for: its own needs, else all of the method's."""
+    return method.needs if round_.needs is None else round_.needs

@@ -1,0 +1,157 @@
+"""From examples to batches: length buckets, streams that cycle, tensors on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.corpus import tags_of
+from bench.encode import Pieces, Specials, layout, pieces_of
+from bench.method import Example, Group, Inputs
+
+POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
+
+
+class Collator:
+    """Examples of one tokenizer and tag set into Inputs; tokenised once, kept as arrays."""
+
+    def __init__(self, tokenizer: Any, tags: Sequence[str], max_length: int, device: torch.device) -> None:
+        self.tokenizer, self.max_length, self.device = tokenizer, max_length, device
+        self.specials = Specials.of(tokenizer)
+        self.tag_ids = {tag: i for i, tag in enumerate(tags)}
+
+    def pieces(self, examples: Sequence[Example]) -> list[Pieces]:
+        return pieces_of(self.tokenizer, [example.sentence for example in examples])
+
+    def __call__(self, examples: Sequence[Example], pieces: Sequence[Pieces], groups: Sequence[int]) -> Inputs:
+        """Inputs of the sentences; `groups` tells which belong together."""
+        plan = layout(pieces, self.specials, self.max_length)
+        labels = np.full(plan.words.shape, -100, np.int64)
+        soft = np.zeros((*plan.words.shape, len(self.tag_ids)), np.float32)
+        soft_mask = np.zeros(plan.words.shape, bool)
+        for row, example in enumerate(examples):
+            sentence = example.sentence
+            if sentence.spans is not None:
+                tags = tags_of(sentence.spans, len(sentence.words))
+                labels[row, : len(tags)] = [self.tag_ids[tag] for tag in tags]
+            if example.soft is not None:
+                soft[row, : len(example.soft)] = example.soft
+                soft_mask[row, : len(example.soft)] = True
+        has_soft = bool(soft_mask.any())
+        return Inputs(
+            ids=self._tensor(plan.ids),
+            mask=self._tensor(plan.mask),
+            real=self._tensor(plan.real),
+            sentence=self._tensor(plan.sentence),
+            words=self._tensor(plan.words),
+            word_mask=self._tensor(plan.word_mask),
+            labels=self._tensor(labels),
+            soft=self._tensor(soft) if has_soft else None,
+            soft_mask=self._tensor(soft_mask) if has_soft else None,
+            weights=self._tensor(np.asarray([example.weight for example in examples], np.float32)),
+            groups=self._tensor(np.asarray(groups, np.int64)),
+            sentences=tuple(example.sentence for example in examples),
+            tokens=plan.tokens,
+        )
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        if self.device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+class Stream:
+    """One stream of a training set: endless batches of about `batch` sentences, whole groups, bucketed by length.
+
+    Each pass is a fresh permutation; `passes` counts the finished ones.
+    """
+
+    def __init__(self, groups: Sequence[Group], batch: int, collator: Collator, rng: np.random.Generator) -> None:
+        largest = max(len(group) for group in groups)
+        if largest > batch:
+            raise ValueError(f"a group of {largest} sentences does not fit a batch of {batch}")
+        self.groups, self.batch, self.collator, self.rng = groups, batch, collator, rng
+        examples = [example for group in groups for example in group]
+        pieces = iter(collator.pieces(examples))
+        self.pieces = [[next(pieces) for _ in group] for group in groups]
+        self.lengths = np.asarray([max(len(p.ids) for p in group) for group in self.pieces])
+        self.queue: list[list[int]] = []
+        self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
+        self.drawn = 0
+
+    @property
+    def passes(self) -> int:
+        """Completed passes over the stream, by groups handed out."""
+        return self.drawn // len(self.groups)
+
+    def _fill(self) -> None:
+        """Draw a pool of batches, sort it by length, cut it, shuffle the batches. All have `batch` sentences or just fewer."""
+        while sum(len(self.groups[i]) for i in self.waiting) < POOL * self.batch:
+            self.waiting += self.rng.permutation(len(self.groups)).tolist()
+        pool: list[int] = []
+        size = 0
+        while size + len(self.groups[self.waiting[0]]) <= POOL * self.batch:
+            pool.append(self.waiting.pop(0))
+            size += len(self.groups[pool[-1]])
+            if not self.waiting:
+                break
+        pool.sort(key=lambda i: (int(self.lengths[i]), i))
+        cut: list[list[int]] = [[]]
+        room = self.batch
+        for i in pool:
+            if len(self.groups[i]) > room:
+                cut.append([])
+                room = self.batch
+            cut[-1].append(i)
+            room -= len(self.groups[i])
+        self.queue = [cut[i] for i in self.rng.permutation(len(cut))]
+
+    def take(self) -> Inputs:
+        """The next batch."""
+        if not self.queue:
+            self._fill()
+        chosen = self.queue.pop()
+        self.drawn += len(chosen)
+        examples = [example for i in chosen for example in self.groups[i]]
+        pieces = [p for i in chosen for p in self.pieces[i]]
+        return self.collator(examples, pieces, [i for i in chosen for _ in self.groups[i]])
+
+
+def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]:
+    """The batch cut into `parts` of whole groups, as even as groups allow: what out-of-memory back-off trains on."""
+    groups = inputs.groups.tolist()
+    order = sorted(set(groups), key=groups.index)
+    shares = [order[i::parts] for i in range(min(parts, len(order)))]
+    out = []
+    for share in shares:
+        rows = [row for row, group in enumerate(groups) if group in set(share)]
+        examples = [
+            Example(
+                inputs.sentences[row],
+                None if inputs.soft is None else inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy(),
+                float(inputs.weights[row]),
+            )
+            for row in rows
+        ]
+        out.append(collator(examples, collator.pieces(examples), [groups[row] for row in rows]))
+    return out
+
+
+def prefetched(streams: dict[str, Stream], steps: int) -> Iterator[dict[str, Inputs]]:
+    """`steps` draws of one batch a stream; the next draw is prepared while the device works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def draw() -> dict[str, Inputs]:
+            return {name: stream.take() for name, stream in streams.items()}
+
+        coming = pool.submit(draw)
+        for step in range(steps):
+            current = coming.result()
+            if step + 1 < steps:
+                coming = pool.submit(draw)
+            yield current

@@ -1,0 +1,139 @@
+"""The sentences of a cell: nested subsets, dev samples, tests, and their content digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+from bench.corpus import BadInput, Corpus, Pair, Sentence, Split
+from bench.plan import registry
+from bench.plan.keys import rng
+from bench.plan.matrix import Cell
+from bench.store.files import canonical_json
+
+
+def digest(sentences: Sequence[Sentence]) -> str:
+    """sha256 of words, labels, languages and groups, in order."""
+    hasher = hashlib.sha256()
+    for s in sentences:
+        hasher.update(repr((s.id, s.language, s.words, s.spans, s.group)).encode())
+    return hasher.hexdigest()
+
+
+def digest_pairs(pairs: Sequence[Pair]) -> str:
+    """sha256 of both sides and the links, in order."""
+    hasher = hashlib.sha256()
+    for p in pairs:
+        t = p.target
+        hasher.update(repr((p.source.id, p.source.words, t.language, t.words, t.spans, p.links)).encode())
+    return hasher.hexdigest()
+
+
+class CorpusData:
+    """One corpus, each split read at most once a process."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self._splits: dict[tuple[str, Split], list[Sentence]] = {}
+        self._pairs: dict[tuple[str, str], list[Pair]] = {}
+        self._digests: dict[tuple[str, str], str] = {}
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        if (language, split) not in self._splits:
+            self._splits[language, split] = self.corpus.read(language, split)
+        return self._splits[language, split]
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        if (source, target) not in self._pairs:
+            self._pairs[source, target] = self.corpus.pairs(source, target)
+        return self._pairs[source, target]
+
+    def split_digest(self, language: str, split: Split) -> str:
+        if (language, split) not in self._digests:
+            self._digests[language, split] = digest(self.read(language, split))
+        return self._digests[language, split]
+
+    def pairs_digest(self, source: str, target: str) -> str:
+        name = (f"{source}>{target}", "pairs")
+        if name not in self._digests:
+            self._digests[name] = digest_pairs(self.pairs(source, target))
+        return self._digests[name]
+
+
+@lru_cache(maxsize=8)
+def _corpus(name: str, params: str) -> CorpusData:
+    import json
+
+    return CorpusData(registry.make("corpus", name, json.loads(params)))
+
+
+def corpus_of(cell: Cell) -> CorpusData:
+    """The cell's corpus, shared by all cells of a process that name it with the same parameters."""
+    return _corpus(cell.data.corpus, canonical_json(cell.corpus_params))
+
+
+def nested(sentences: Sequence[Sentence], size: int, seed: int, stream: str) -> list[Sentence]:
+    """The first `size` of one seeded permutation: a smaller subset is always part of a larger one."""
+    order = rng(seed, stream).permutation(len(sentences))[:size]
+    return [sentences[i] for i in order]
+
+
+class CellData:
+    """What one cell may read of its corpus, by role."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.data = corpus_of(cell)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.data.corpus.types
+
+    def source(self) -> list[Sentence]:
+        """`n_source` labelled source sentences, a prefix of the seed's permutation."""
+        sentences = [s for s in self.data.read(self.cell.source, "train") if s.words]
+        if not sentences:
+            raise BadInput(f"corpus '{self.cell.data.corpus}' has no training sentences in '{self.cell.source}'")
+        return nested(sentences, self.cell.data.n_source, self.cell.seed, "subset/source")
+
+    def dev(self) -> list[Sentence]:
+        """`n_dev` source dev sentences, the same for every cell and seed."""
+        return nested(self.data.read(self.cell.source, "dev"), self.cell.data.n_dev, 0, "subset/dev")
+
+    def target_dev(self) -> list[Sentence]:
+        return nested(self.data.read(self.cell.target, "dev"), self.cell.data.n_dev, 0, "subset/target-dev")
+
+    def test(self) -> list[Sentence]:
+        """All test sentences of the target.
+
+        Raises:
+            BadInput: there are none, one has no labels, or none has an entity (placeholder labels).
+        """
+        where = f"corpus '{self.cell.data.corpus}', language '{self.cell.target}', test"
+        sentences = self.data.read(self.cell.target, "test")
+        if not sentences:
+            raise BadInput(f"{where}: no sentences")
+        if any(s.spans is None for s in sentences):
+            raise BadInput(f"{where}: sentences without labels")
+        if not any(s.spans for s in sentences):
+            raise BadInput(f"{where}: not one entity; the labels look like placeholders")
+        return sentences
+
+    def unlabelled(self) -> list[Sentence]:
+        """`n_unlabelled` sentences of target text, their labels (if any) taken off."""
+        sentences = [s for s in self.data.read(self.cell.target, "unlabelled") if s.words]
+        chosen = nested(sentences, self.cell.data.n_unlabelled, self.cell.seed, "subset/unlabelled")
+        return [Sentence(s.id, s.language, s.words, None, s.group) for s in chosen]
+
+    def target_gold(self) -> list[Sentence]:
+        """`n_source` gold-labelled target training sentences, nested like the source's."""
+        sentences = [s for s in self.data.read(self.cell.target, "train") if s.spans is not None and s.words]
+        return nested(sentences, self.cell.data.n_source, self.cell.seed, "subset/target-gold")
+
+    def gold_pairs(self) -> list[Pair]:
+        """Gold-labelled translations of the source subset, in its order."""
+        known = {
+            p.source.id: p for p in self.data.pairs(self.cell.source, self.cell.target) if p.target.spans is not None
+        }
+        return [known[s.id] for s in self.source() if s.id in known]

@@ -1,0 +1,107 @@
+"""Where an encoder comes from: our own recipe, a local folder, or the hub at a pinned revision; and its content key."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bench.corpus import BadInput, nearest
+from bench.encode import EncoderRecipe, Progress
+from bench.plan import registry
+from bench.plan.fingerprint import fingerprint
+from bench.plan.keys import key_of, versions
+from bench.plan.spec import EncoderSpec
+from bench.store.artefacts import Artefact, Artefacts
+from bench.store.files import sha256_of_file
+
+WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """An encoder as a matrix names it. `where` is a folder or hub id; a recipe has a folder only once it is made."""
+
+    label: str  # what tables print: never a path
+    key: str
+    where: str = ""
+    revision: str | None = None
+    recipe: EncoderRecipe | None = None
+
+    def ensure(self, cache: Artefacts, progress: Progress) -> tuple[str, Artefact | None]:
+        """Folder or hub id to load, and the artefact it is (a recipe's); makes it if need be."""
+        recipe = self.recipe
+        if recipe is None:
+            return self.where, None
+
+        def build(folder: Path) -> dict[str, str]:
+            recipe.make(folder, progress)
+            return {"encoder": self.label}
+
+        artefact = cache.get_or_make("encoder", self.key, build)
+        return str(artefact.folder), artefact
+
+    def texts(self) -> Iterable[str]:
+        """What we know that it was pre-trained on, for the leakage guard: our recipes only."""
+        return self.recipe.texts() if self.recipe is not None else ()
+
+
+def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
+    """Resolve an encoder's name.
+
+    Raises:
+        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose revision is not known offline.
+    """
+    if name in registry.names("encoder"):
+        recipe = registry.make("encoder", name)
+        key = key_of("encoder", code=fingerprint(type(recipe).__module__), name=name, versions=versions())
+        return EncoderSource(name, key, recipe=recipe)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return EncoderSource(folder.resolve().name, key_of("encoder", files=_hashes(folder)), where=str(folder))
+    if name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise BadInput(
+            f"encoder '{name}' is no folder, no recipe and no hub id{nearest(name, registry.names('encoders'))}"
+        )
+    commit = spec.revision if re.fullmatch(r"[0-9a-f]{40}", spec.revision) else _commit(name, spec.revision or "main")
+    return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Hashes of the files that a transformers folder is loaded from."""
+    files = sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)})
+    if not (folder / "config.json").exists() or not any(path.suffix == ".safetensors" for path in files):
+        raise BadInput(
+            f"encoder folder '{folder}' has no config.json with *.safetensors: not a transformers folder we load"
+        )
+    return {path.name: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+@lru_cache(maxsize=256)
+def _hash(path: Path, mtime_ns: int, size: int) -> str:
+    return sha256_of_file(path)
+
+
+@lru_cache(maxsize=64)
+def _commit(name: str, revision: str) -> str:
+    """The commit that a branch or tag of the hub stands for, from the local cache or the hub itself."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    try:
+        folder = snapshot_download(name, revision=revision, allow_patterns=["config.json"], local_files_only=offline)
+    except RepositoryNotFoundError as error:
+        raise BadInput(f"encoder '{name}': the hub has no such model") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise BadInput(
+            f"encoder '{name}' at revision '{revision}' is not in the local hub cache and the hub cannot be reached;"
+            f' give a local folder, or [encoder."{name}"] revision = "<commit>" once it is cached'
+        ) from error
+    commit = Path(folder).name
+    print(f"encoder {name}: revision {revision} is commit {commit}; pin it to make the run repeatable", file=sys.stderr)
+    return commit

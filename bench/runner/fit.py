@@ -1,0 +1,124 @@
+"""The training loop, once, for every method."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.corpus import Sentence
+from bench.method import EpochState, Inputs, Method, Step, TrainingSet
+from bench.plan.keys import rng, seed_stream
+from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.runner.batches import Collator, Stream, prefetched
+from bench.runner.memory import Backoff
+from bench.runner.predict import autocast
+from bench.runner.watch import History, drain, evaluate
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a training is, apart from its data: method and round, recipe, budget, seed."""
+
+    method: Method
+    train: TrainSpec
+    recipe: EncoderSpec
+    seed: int
+    dev: Sequence[Sentence]  # source dev
+    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
+
+    def devs(self) -> dict[str, Sequence[Sentence]]:
+        """The dev sets by the rule that looks at them."""
+        return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
+
+    def steps(self, data: TrainingSet) -> int:
+        """Optimiser steps: the same for every method, or by `budget = "epochs"` passes over the largest stream."""
+        if self.train.budget == "steps":
+            return self.train.steps
+        sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
+        return max(1, math.ceil(self.train.epochs * sentences / self.train.batch))
+
+
+def fit(
+    plan: FitPlan,
+    data: TrainingSet,
+    tagger: Any,
+    collator: Collator,
+    folder: Path,
+    tick: Callable[[], None] = lambda: None,
+) -> History:
+    """Train `tagger`; snapshots that a rule may choose go to `folder` as safetensors.
+
+    Raises:
+        FloatingPointError: a loss term became NaN or infinite; names the term and the step.
+        torch.OutOfMemoryError: even after checkpointing and splitting.
+    """
+    begin, device = time.perf_counter(), collator.device
+    total = plan.steps(data)
+    marks = sorted({max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)})
+    streams = {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+    optimiser = torch.optim.AdamW(_decayed(tagger, plan.recipe), lr=plan.recipe.lr, fused=True)
+    warm = max(1, round(total * plan.recipe.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))
+    )
+    backoff = Backoff(plan.method, tagger, collator)
+    history = History(steps=total, ran={"precision": plan.train.precision, "device": device.type})
+    size = sum(len(group) for group in data.labelled) or sum(len(group) for group in data.unlabelled)
+    log: list[list[tuple[str, torch.Tensor]]] = []
+    seen = epoch = 0
+    torch.manual_seed(seed_stream(plan.seed, "dropout"))
+    tagger.train()
+
+    def passes(drawn: dict[str, Inputs], share: float) -> list[tuple[str, torch.Tensor]]:
+        """Forward and backward of one draw, or of a `share` of it; the loss terms, detached."""
+        with autocast(device, plan.train.precision):
+            read = {name: tagger.read(inputs) for name, inputs in drawn.items()}
+            step = Step(read.get("labelled"), read.get("paired"), read.get("unlabelled"), number, total)
+            terms = plan.method.loss(tagger, step)
+        loss = torch.stack([term.weight * term.value for term in terms]).sum() * share
+        loss.backward()
+        history.forward_passes += len(drawn)
+        return [(term.name, term.value.detach() * share) for term in terms]
+
+    for number, drawn in enumerate(prefetched(streams, total)):
+        optimiser.zero_grad(set_to_none=True)
+        parts = backoff.run(drawn, passes)
+        torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.recipe.clip)
+        optimiser.step()
+        schedule.step()
+        log.append(
+            [(terms[0][0], torch.stack([value for _, value in terms]).sum()) for terms in zip(*parts, strict=True)]
+        )
+        history.sentences += sum(len(inputs.sentences) for inputs in drawn.values())
+        history.tokens += sum(inputs.tokens for inputs in drawn.values())
+        seen += len(next(iter(drawn.values())).sentences)
+        if seen // size > epoch:
+            epoch = seen // size
+            plan.method.on_epoch(tagger, EpochState(epoch, number + 1, total))
+        if number + 1 in marks:
+            drain(log, history)
+            evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+        tick()
+    history.ran |= {
+        "activation_checkpointing": backoff.checkpointing,
+        "micro_batches": backoff.parts,
+        "threads": torch.get_num_threads(),
+    }
+    history.seconds = round(time.perf_counter() - begin, 3)
+    return history
+
+
+def _decayed(tagger: Any, recipe: EncoderSpec) -> list[dict[str, Any]]:
+    """Parameter groups: weight decay on matrices only, as BERT's own recipe has it."""
+    matrices = [p for p in tagger.parameters() if p.requires_grad and p.ndim > 1]
+    rest = [p for p in tagger.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]

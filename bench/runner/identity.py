@@ -1,0 +1,137 @@
+"""Who a cell is: its content key, from everything that its numbers depend on. No torch, so plans are fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.corpus import Unavailable
+from bench.method import Method, Need, Round, all_needs, all_rounds
+from bench.plan import registry
+from bench.plan.fingerprint import fingerprint
+from bench.plan.keys import key_of, versions
+from bench.plan.matrix import Cell
+from bench.plan.schema import to_plain
+from bench.runner.data import CellData, digest
+from bench.runner.encoders import EncoderSource, find_encoder
+from bench.runner.labels import LinkStage
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell and its key."""
+
+    cell: Cell
+    key: str
+
+
+RUNNER = "bench.runner.stages"
+TARGET_NEEDS = frozenset({Need.TRANSLATION, Need.LABELLED_TRANSLATION, Need.TARGET_UNLABELLED, Need.TARGET_GOLD})
+
+
+def method_of(cell: Cell) -> Method:
+    """The cell's method with its parameters."""
+    made: Method = registry.make("method", cell.method, cell.params)
+    return made
+
+
+def encoder_of(cell: Cell) -> EncoderSource:
+    """The cell's encoder."""
+    return find_encoder(cell.encoder, cell.recipe)
+
+
+def code_of(method: Method) -> str:
+    """Fingerprint of the runner, of the method, and of every method whose training it names."""
+    modules = {RUNNER, type(method).__module__}
+    for round_ in all_rounds(method):
+        if isinstance(round_.method, str):
+            modules.add(registry.module_of("method", round_.method))
+    return fingerprint(*sorted(modules))
+
+
+def needs_of_cell(method: Method) -> frozenset[Need]:
+    """All that the method's rounds may ask for, named methods included."""
+    needs = all_needs(method)
+    for round_ in all_rounds(method):
+        if isinstance(round_.method, str):
+            needs |= registry.make("method", round_.method).needs
+    return needs
+
+
+def cell_key(cell: Cell) -> str:
+    """Key of a cell's record: the plan's parameters that it uses, hashes of its data, its parents' keys, versions, code.
+
+    Raises:
+        BadInput: data or the encoder is missing: the matrix cannot be planned.
+    """
+    method, data = method_of(cell), CellData(cell)
+    needs = needs_of_cell(method)
+    corpus, target = data.data, cell.target
+    parts: dict[str, Any] = {
+        "source": digest(data.source()),
+        "dev": digest(data.dev()),
+        "test": corpus.split_digest(target, "test"),
+    }
+    if "target-dev" in cell.train.rules:
+        parts["target-dev"] = corpus.split_digest(target, "dev")
+    if Need.TARGET_UNLABELLED in needs:
+        parts["unlabelled"] = corpus.split_digest(target, "unlabelled")
+        parts["n_unlabelled"] = cell.data.n_unlabelled
+    if Need.TARGET_GOLD in needs:
+        parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
+    if needs & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
+        parts["labels"] = [_labels_key(cell, data), cell.labels.matcher, list(cell.labels.filters)]
+    if Need.TEST_TRANSLATION in needs:
+        parts["test-labels"] = LinkStage(cell, corpus, corpus.read(target, "test"), cell.source).links_key()
+    return key_of(
+        "cell",
+        label=cell.label,
+        method=cell.method,
+        params=cell.params,
+        types=list(data.types),
+        overlap=cell.data.overlap,
+        train=to_plain(cell.train),
+        recipe=to_plain(cell.recipe) | {"revision": ""},  # the encoder's key holds the commit
+        encoder=encoder_of(cell).key,
+        seed=cell.seed,
+        trial=cell.trial,
+        axes=cell.axes,
+        code=code_of(method),
+        versions=versions(),
+        data=parts,
+    )
+
+
+def _labels_key(cell: Cell, data: CellData) -> str:
+    try:
+        return LinkStage(cell, data.data, data.source(), cell.target).links_key()
+    except Unavailable as reason:
+        return f"unavailable: {reason}"  # the cell will be a skip; when translations appear the key changes
+
+
+def shares_training(cell: Cell) -> bool:
+    """Whether one training of the method serves all targets: no round reads anything of the target."""
+    method = method_of(cell)
+    return not any(_reads_target(method, round_) for round_ in all_rounds(method))
+
+
+def _reads_target(method: Method, round_: Round) -> bool:
+    needs = registry.make("method", round_.method).needs if isinstance(round_.method, str) else method.needs
+    return bool((needs if round_.needs is None else round_.needs) & TARGET_NEEDS)
+
+
+def describe(cell: Cell) -> dict[str, Any]:
+    """The cell as its record and tables name it; an encoder folder by its name, never its path."""
+    return {
+        "label": cell.label,
+        "method": cell.method,
+        "params": cell.params,
+        "source": cell.source,
+        "target": cell.target,
+        "encoder": encoder_of(cell).label,
+        "seed": cell.seed,
+        "trial": cell.trial,
+        "corpus": cell.data.corpus,
+        "n_source": cell.data.n_source,
+        "axes": cell.axes,
+    }

@@ -1,0 +1,91 @@
+"""Prediction: batches by tokens, length-sorted, in the order asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from bench.corpus import BadInput, Sentence, Span
+from bench.method import Example, Floats, Predictions
+from bench.runner.batches import Collator
+
+ROOM = 4096  # padded sub-words a batch; evaluation batches never change a key
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bf16 autocast or nothing.
+
+    Raises:
+        BadInput: bf16 is asked of a device without it.
+    """
+    if precision == "fp32":
+        return nullcontext()
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise BadInput('precision bf16: this device has no bf16; use precision = "fp32"')
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@dataclass
+class Meter:
+    """Sentences, real sub-words and forward passes that went through an encoder."""
+
+    sentences: int = 0
+    tokens: int = 0
+    passes: int = 0
+    by_stage: dict[str, float] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def predict(
+    tagger: Any, collator: Collator, sentences: Sequence[Sentence], precision: str = "fp32", meter: Meter | None = None
+) -> Predictions:
+    """Spans and probabilities of every word of every sentence, in order.
+
+    Raises:
+        ValueError: the tagger left a word without a prediction, or gave an ill-formed span.
+    """
+    was_training = tagger.training
+    tagger.eval()
+    examples = [Example(sentence) for sentence in sentences]
+    pieces = collator.pieces(examples)
+    order = sorted(range(len(sentences)), key=lambda i: len(pieces[i].ids))
+    spans: list[tuple[Span, ...]] = [()] * len(sentences)
+    probabilities: list[Floats | None] = [None] * len(sentences)
+    at = 0
+    while at < len(order):
+        end = at + 1
+        while end < len(order) and (end + 1 - at) * (len(pieces[order[end]].ids) + 2) <= ROOM:
+            end += 1
+        rows = order[at:end]
+        inputs = collator([examples[i] for i in rows], [pieces[i] for i in rows], rows)
+        with autocast(collator.device, precision):
+            found = tagger.decode(tagger.read(inputs))
+        for i, s, p in zip(rows, found.spans, found.probabilities, strict=True):
+            spans[i], probabilities[i] = s, p
+        if meter is not None:
+            meter.sentences += len(rows)
+            meter.tokens += inputs.tokens
+            meter.passes += 1
+        at = end
+    tagger.train(was_training)
+    return checked(Predictions(tuple(spans), tuple(p for p in probabilities if p is not None)), sentences)
+
+
+def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:
+    """The predictions, if they cover every sentence and word with well-formed spans; else ValueError."""
+    if len(predictions.spans) != len(sentences) or len(predictions.probabilities) != len(sentences):
+        raise ValueError(f"{len(predictions.spans)} predictions for {len(sentences)} sentences")
+    for sentence, spans, probabilities in zip(sentences, predictions.spans, predictions.probabilities, strict=True):
+        length = len(sentence.words)
+        if len(probabilities) != length:
+            raise ValueError(f"sentence {sentence.id}: {len(probabilities)} words scored of {length}")
+        last = 0
+        for span in sorted(spans):
+            if not last <= span.start < span.end <= length:
+                raise ValueError(f"sentence {sentence.id}: ill-formed span {tuple(span)} in {length} words")
+            last = span.end
+    return predictions

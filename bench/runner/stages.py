@@ -1,0 +1,291 @@
+"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; the others go on."""
+
+from __future__ import annotations
+
+import io
+import resource
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from bench.conll import write_conll
+from bench.corpus import Sentence, Unavailable
+from bench.measure.score import count, recall_by_seen, summary
+from bench.method import Predictions, all_rounds
+from bench.plan.keys import versions
+from bench.plan.matrix import Cell
+from bench.runner.data import CellData
+from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
+from bench.runner.predict import checked
+from bench.runner.tagger import save_tagger
+from bench.runner.training import CellTrainer, Leakage, Places
+from bench.store.artefacts import Artefacts, cache_root
+from bench.store.files import canonical_json, write_bytes
+from bench.store.record import Cost, Record, Records, Resources, RuleScores
+
+
+@dataclass(frozen=True)
+class Where:
+    """Machine facts of a run: never part of a key."""
+
+    out: Path
+    device: str = "cpu"
+    keep_models: bool = False
+    cache: Path | None = None
+
+
+def run_unit(unit: Sequence[Planned], where: Where, progress: Any = None) -> Iterator[Record]:
+    """Run the cells that may share a training, one after the other; yields each record when it is published."""
+    cell = unit[0].cell
+    torch.set_num_threads(cell.train.threads)
+    places = Places(
+        Artefacts(where.cache or cache_root()),
+        Artefacts(where.out / "models"),
+        torch.device(where.device),
+        progress or (lambda done, total, what: None),
+    )
+    watched: dict[str, Sequence[Sentence]] = {}
+    if "target-dev" in cell.train.rules:
+        watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
+    for planned in unit:
+        record = run_cell(planned, where, places, watched)
+        Records(where.out).put(record)
+        yield record
+
+
+def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, Sequence[Sentence]]) -> Record:
+    """One cell's record: ok, skipped with the reason, or failed with the traceback."""
+    cell, records = planned.cell, Records(where.out)
+    before = records.get(planned.key)
+    base = Record(
+        key=planned.key,
+        matrix=cell.matrix,
+        cell=describe(cell),
+        status="failed",
+        corpus=corpus_facts(cell),
+        rules=tuple(cell.train.rules),
+        versions=versions() | {"python": ".".join(map(str, sys.version_info[:3])), "numpy": np.__version__},
+        commit=commit(),
+        attempts=(before.attempts if before else 0) + 1,
+    )
+    try:
+        method = method_of(cell)
+        base = replace(base, factors=asdict(method.factors()), code=code_of(method))
+        skip = method.applies(cell)
+        if skip is not None:
+            return replace(base, status="skipped", reason=skip.reason)
+        trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
+        trainer.all()
+        return _scored(base, trainer, records, where)
+    except Leakage as reason:
+        return replace(base, status="skipped", reason=str(reason))
+    except Unavailable as reason:
+        return replace(base, status="skipped", reason=str(reason))
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
+        trace = traceback.format_exc()
+        return replace(
+            base,
+            error={"type": type(error).__name__, "message": str(error)[:1000], "traceback": trace[-5000:]},
+        )
+
+
+def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) -> Record:
+    """Predict with each rule's checkpoint, score, publish the sidecars."""
+    cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
+    gold = [s.spans or () for s in test]
+    begin = time.perf_counter()
+    scores: dict[str, RuleScores] = {}
+    counts: dict[str, np.ndarray] = {}
+    final = trainer.rounds[all_rounds(trainer.method)[-1].name]
+    for rule in cell.train.rules:
+        found = predictions_of(trainer, rule, test)
+        if found is None:
+            continue
+        counts[rule] = count(gold, found.spans, types)
+        name = rule_name(rule, cell.target)
+        total = summary(counts[rule], types)
+        seen = recall_by_seen(gold, found.spans, [s.words for s in test], trainer.seen)
+        number = final.history.best[name]
+        dev = final.history.dev_f1.get("source-dev" if rule == "last" else name)
+        scores[rule] = RuleScores(
+            f1=round(total.f1, 6),
+            precision=round(total.precision, 6),
+            recall=round(total.recall, 6),
+            types=total.types,
+            step=final.history.eval_steps[number],
+            dev_f1=dev[number] if dev else None,
+            recall_seen=None if seen.seen is None else round(seen.seen, 6),
+            recall_unseen=None if seen.unseen is None else round(seen.unseen, 6),
+            oracle=rule == "target-dev",
+        )
+        tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
+        records.put_text(base.key, f"predictions-{rule}.conll.gz", _conll(tagged))
+    records.put_text(base.key, "gold.conll.gz", _conll(test))
+    records.put_counts(base.key, counts, types)
+    write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
+    if where.keep_models:
+        _save(trainer, where.out / "taggers" / base.key)
+    return replace(
+        base,
+        status="ok",
+        parents=parents_of(trainer),
+        scores=scores,
+        sentences=len(test),
+        tokens_gold=sum(len(s.words) for s in test),
+        tokens_scored=sum(len(s.words) for s in test),  # checked() fails the cell where one is missing
+        projection=next((ask.projection for ask in reversed(trainer.asks) if ask.projection), {}),
+        overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
+        resources=resources_of(trainer),
+        cost=cost_of(trainer, time.perf_counter() - begin),
+        ran=final.history.ran
+        | {
+            "device": device_name(trainer.places.device),
+            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        },
+    )
+
+
+def rule_name(rule: str, target: str) -> str:
+    """The rule as a history names it."""
+    return f"target-dev:{target}" if rule == "target-dev" else rule
+
+
+def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions | None:
+    """The method's predictions with the last round at the rule's checkpoint; earlier rounds at source-dev."""
+    rounds = all_rounds(trainer.method)
+    models = {}
+    for round_ in rounds:
+        own = rule_name(rule, trainer.cell.target) if round_ is rounds[-1] else "source-dev"
+        model = trainer.model(round_.name, own)
+        if model is None:
+            return None  # no dev set in this language: a gap
+        models[round_.name] = model
+    found = trainer.method.predict(trainer.ask_for_test(), models, sentences)
+    return checked(found, sentences)
+
+
+def resources_of(trainer: CellTrainer) -> Resources:
+    """What was consumed, from what the rounds asked for."""
+    used = {name: max((ask.used.get(name, 0) for ask in trainer.asks), default=0) for name in USES}
+    links = [ask.links for ask in trainer.asks if ask.links is not None]
+    human = any(one.human for one in links) or bool(
+        used["gold_translations"] and trainer.data.data.corpus.facts.human_translations
+    )
+    kind: Literal["none", "human", "machine"] = "human" if human else "machine" if links else "none"
+    return Resources(
+        labelled=used["source"],
+        dev=len(trainer.data.dev()),
+        translated=max(used["translations"], used["gold_translations"]),
+        unlabelled=used["unlabelled"],
+        target_gold=max(used["target_gold"], used["gold_translations"]),
+        translation=kind,
+    )
+
+
+USES = ("source", "translations", "gold_translations", "unlabelled", "target_gold")
+
+
+def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
+    """The cold sum over the cell's ancestors; None where a human translated."""
+    found = {a.address: a for a in ancestors(trainer)}
+    histories = [trained.history for trained in trainer.rounds.values()]
+    human = resources_of(trainer).translation == "human"
+    size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
+    tokens = sum(history.tokens for history in histories)
+    return Cost(
+        seconds=None if human else round(sum(a.seconds for a in found.values()) + predicting, 2),
+        steps=sum(history.steps for history in histories),
+        evals=sum(len(history.eval_steps) for history in histories),
+        batch=trainer.cell.train.batch,
+        sentences=sum(history.sentences for history in histories),
+        tokens=tokens,
+        forward_passes=sum(history.forward_passes for history in histories),
+        flops=float(6 * size * tokens + 2 * size * trainer.meter.tokens),  # 2 a parameter forward, 4 backward
+    )
+
+
+def ancestors(trainer: CellTrainer) -> Iterable[Any]:
+    """Every artefact that the cell's trainings were made from, wherever it is kept."""
+    waiting = [trained.artefact for trained in trainer.rounds.values()]
+    seen = set()
+    while waiting:
+        one = waiting.pop()
+        if one.address in seen:
+            continue
+        seen.add(one.address)
+        yield one
+        for address in one.parents:
+            stage, _, key = address.partition("/")
+            found = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
+            if found is not None:
+                waiting.append(found)
+
+
+def parents_of(trainer: CellTrainer) -> dict[str, str]:
+    """Keys of what the result was made from."""
+    parents = {f"fit:{name}": trained.artefact.key for name, trained in trainer.rounds.items()}
+    for ask in trainer.asks:
+        parents |= ask.parents
+    return parents | {"encoder": trainer.encoder.key}
+
+
+def corpus_facts(cell: Cell) -> dict[str, Any]:
+    """What a table's head says of the corpus."""
+    corpus = CellData(cell).data.corpus
+    test = CellData(cell).data.split_digest(cell.target, "test")
+    facts = asdict(corpus.facts) | {"types": list(corpus.types), "name": corpus.name, "test": test}
+    return {name: value for name, value in facts.items() if value not in ("", (), [])}
+
+
+def _conll(sentences: Iterable[Sentence]) -> str:
+    text = io.StringIO()
+    write_conll(sentences, text)
+    return text.getvalue()
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit of the code, with + where the tree was changed; "" outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def _curves(history: Any) -> dict[str, Any]:
+    losses = {name: [round(value, 5) for value in values] for name, values in history.losses.items()}
+    step = list(range(1, history.steps + 1))
+    return {"loss": losses, "step": step, "eval_step": history.eval_steps, **history.dev_f1}
+
+
+def _save(trainer: CellTrainer, folder: Path) -> None:
+    """Export the main rule's tagger as a transformers folder."""
+    rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
+    model: Any = trainer.model(all_rounds(trainer.method)[-1].name, rule)
+    if model is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tagger(model.tagger, model.collator.tokenizer, folder, model.collator.max_length)

@@ -1,0 +1,270 @@
+"""The trainings of a cell: each round prepared, guarded, keyed by content, and trained at most once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from bench.corpus import Sentence, Unavailable, tag_set
+from bench.measure.score import Surface, surfaces
+from bench.method import Distil, Method, Model, Predictions, Round, Tagger, TrainingSet, all_rounds
+from bench.plan import registry
+from bench.plan.fingerprint import fingerprint
+from bench.plan.keys import key_of, seed_stream, versions
+from bench.plan.matrix import Cell
+from bench.plan.schema import to_plain
+from bench.runner.ask import CellAsk, needs_of
+from bench.runner.batches import Collator
+from bench.runner.data import CellData, digest
+from bench.runner.encoders import EncoderSource
+from bench.runner.fit import FitPlan, fit
+from bench.runner.guard import Guard, Overlap, sentences_of
+from bench.runner.predict import Meter, predict
+from bench.runner.tagger import LinearTagger, Loaded, load_encoder
+from bench.runner.watch import History, snapshot
+from bench.store.artefacts import Artefact, Artefacts
+from bench.store.files import write_json
+
+FIT = "fit"
+HISTORY = "history.json"
+
+
+class Leakage(Unavailable):
+    """Training text stands in the test; the cell is skipped with the counts."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are kept, and the device they are made on."""
+
+    cache: Artefacts  # translations, links, encoders: shared by results folders
+    models: Artefacts  # weights, while an unfinished unit needs them
+    device: torch.device
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+
+
+@dataclass
+class TrainedModel:
+    """A training at the checkpoint of one rule."""
+
+    tagger: LinearTagger
+    collator: Collator
+    precision: str
+    meter: Meter
+
+    def predict(self, sentences: Sequence[Sentence]) -> Predictions:
+        return predict(self.tagger, self.collator, sentences, self.precision, self.meter)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    artefact: Artefact
+    history: History
+
+    def weights(self, rule: str) -> Path | None:
+        """Snapshot of a rule, None where the rule had no dev set."""
+        number = self.history.best.get(rule)
+        return None if number is None else snapshot(self.artefact.folder, number)
+
+
+@dataclass
+class CellTrainer:
+    """Runs the rounds of one method in one cell."""
+
+    cell: Cell
+    method: Method
+    encoder: EncoderSource
+    places: Places
+    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, of all cells of the unit
+    rounds: dict[str, Trained] = field(default_factory=dict)
+    seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
+    overlap: Overlap = Overlap()
+    asks: list[CellAsk] = field(default_factory=list)
+    meter: Meter = field(default_factory=Meter)
+    _loaded: Loaded | None = None
+
+    def __post_init__(self) -> None:
+        self.data = CellData(self.cell)
+        self.guard = Guard(self.data.test())
+        known = self.guard.overlap_of_texts(self.encoder.texts())
+        if known.total:
+            raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
+
+    def all(self) -> dict[str, Trained]:
+        """Train every round, in order."""
+        for round_ in all_rounds(self.method):
+            self.rounds[round_.name] = self._train(round_)
+        return self.rounds
+
+    def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
+        """A round's model at a rule's checkpoint, None where the rule has none."""
+        weights = self.rounds[round_name].weights(rule)
+        if weights is None:
+            return None
+        round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
+        worker = self._worker(round_)
+        ask = self._ask(worker, round_)
+        with torch.random.fork_rng(devices=[]):
+            tagger: Any = worker.tagger(round_, ask)
+        tagger.load_state_dict(load_file(weights))
+        tagger.to(self.places.device)
+        return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
+
+    def ask_for_test(self) -> CellAsk:
+        """What `predict` may ask for: all of the method's needs, and test-time translation."""
+        rounds = all_rounds(self.method)
+        last = replace(rounds[-1], teachers=tuple(r.name for r in rounds))
+        ask = CellAsk(self.cell, last, self.method.needs, self.places.cache, self._own_model, self._new_tagger)
+        self.asks.append(ask)
+        return ask
+
+    # --- one round ---------------------------------------------------------------------------------------------------
+
+    def _train(self, round_: Round) -> Trained:
+        if isinstance(round_.method, str):
+            other = CellTrainer(self.cell, self._worker(round_), self.encoder, self.places, self.watched)
+            trained = list(other.all().values())[-1]
+            self._absorb(other)
+            return trained
+        worker = self._worker(round_)
+        ask = self._ask(worker, round_)
+        self.asks.append(ask)
+        data = worker.prepare(round_, ask)
+        if not isinstance(data, TrainingSet):
+            raise TypeError(f"{type(worker).__name__}.prepare gave {type(data).__name__}, not a TrainingSet")
+        data = self._guarded(data)
+        if not data.streams():
+            raise Unavailable(f"round '{round_.name}' has nothing to train on")
+        self._note(data)
+        return self._fit(worker, round_, ask, data)
+
+    def _worker(self, round_: Round) -> Method:
+        if isinstance(round_.method, str):
+            made: Method = registry.make("method", round_.method)
+            return made
+        return self.method if round_.method is None else round_.method
+
+    def _ask(self, worker: Method, round_: Round) -> CellAsk:
+        return CellAsk(
+            self.cell, round_, needs_of(worker, round_), self.places.cache, self._own_model, self._new_tagger
+        )
+
+    def _own_model(self, name: str) -> Model:
+        found = self.model(name)
+        assert found is not None  # source-dev always chooses a checkpoint
+        return found
+
+    def _new_tagger(self) -> LinearTagger:
+        where, _ = self.encoder.ensure(self.places.cache, self.places.progress)
+        loaded = load_encoder(where, self.encoder.revision)
+        self._loaded = loaded
+        tags = tag_set(self.data.types)
+        if self.cell.train.compile:
+            loaded.model.compile(dynamic=True)
+        return LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
+
+    def _collator(self, tagger: Tagger) -> Collator:
+        assert self._loaded is not None
+        longest = min(self.cell.recipe.max_length, self._loaded.longest)
+        return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device)
+
+    def _guarded(self, data: TrainingSet) -> TrainingSet:
+        found = self.guard.overlap(sentences_of(data))
+        if found.total and self.cell.data.overlap == "refuse":
+            raise Leakage(found.reason())
+        self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
+        return self.guard.dropped(data) if found.total else data
+
+    def _note(self, data: TrainingSet) -> None:
+        """Remember what the record will say of resources and of entities seen."""
+        for sentence in sentences_of(data):
+            if sentence.spans is not None:
+                self.seen |= surfaces([sentence.words], [sentence.spans])
+
+    def _absorb(self, other: CellTrainer) -> None:
+        self.seen |= other.seen
+        self.asks += other.asks
+        self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
+        self._loaded = other._loaded
+
+    def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
+        start = self.rounds[round_.start] if round_.start != "fresh" else None
+        key = self._fit_key(worker, data, start)
+        needed = {f"target-dev:{target}" for target, dev in self.watched.items() if dev}
+        old = self.places.models.get(FIT, key)
+        if old is not None and not needed <= set(_history(old).best):
+            self.places.models.remove(FIT, key)  # trained when these dev sets were not watched
+
+        def build(folder: Path) -> dict[str, Any]:
+            with torch.random.fork_rng(devices=[self.places.device] if self.places.device.type == "cuda" else []):
+                torch.manual_seed(seed_stream(self.cell.seed, "init"))
+                tagger: Any = worker.tagger(round_, ask)
+                if start is not None:
+                    weights = start.weights("source-dev")
+                    assert weights is not None
+                    tagger.load_state_dict(load_file(weights))
+                tagger.to(self.places.device)
+                plan = FitPlan(
+                    worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
+                )
+                history = fit(plan, data, tagger, self._collator(tagger), folder, self._tick(round_, plan.steps(data)))
+            history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
+            history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
+            write_json(folder / HISTORY, asdict(history))
+            return {"round": round_.name}
+
+        parents = tuple(sorted(ask.parents.values())) + ((start.artefact.address,) if start else ())
+        parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
+        if self.encoder.recipe is not None:
+            parents += (f"encoder/{self.encoder.key}",)
+        artefact = self.places.models.get_or_make(FIT, key, build, parents=tuple(dict.fromkeys(parents)))
+        return Trained(artefact, _history(artefact))
+
+    def _tick(self, round_: Round, total: int) -> Callable[[], None]:
+        done = iter(range(1, total + 1))
+        return lambda: self.places.progress(next(done), total, f"{self.cell.label} {self.cell.target} {round_.name}")
+
+    def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
+        """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""
+        own = [
+            hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
+        ]
+        params = {
+            k: v
+            for k, v in to_plain(worker.params).items()
+            if own and (isinstance(worker, Distil) or k[:6] != "distil")
+        }
+        return key_of(
+            "fit",
+            data=data.digest(),
+            dev=digest(self.data.dev()),
+            loss={"own": own, "params": params, "code": fingerprint(type(worker).__module__) if own else ""},
+            code=fingerprint("bench.runner.fit", "bench.runner.tagger", "bench.objectives"),
+            train={k: v for k, v in to_plain(self.cell.train).items() if k != "rules"},
+            recipe=to_plain(self.cell.recipe) | {"revision": "", "align_layer": None},
+            encoder=self.encoder.key,
+            tags=list(tag_set(self.data.types)),
+            seed=self.cell.seed,
+            start=start.artefact.key if start else "",
+            versions=versions(),
+        )
+
+
+def _history(artefact: Artefact) -> History:
+    return History(**json.loads((artefact.folder / HISTORY).read_text(encoding="utf-8")))
+
+
+def _embedding_size(tagger: Any) -> int:
+    """Parameters of the input embeddings, which cost no multiplication."""
+    encoder = getattr(tagger, "encoder", None)
+    if encoder is None:
+        return 0
+    return int(encoder.get_input_embeddings().weight.numel())

@@ -1,0 +1,75 @@
+"""What is watched while a tagger trains: the loss terms, the dev sets, and the snapshots that a rule may choose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from bench.corpus import Sentence
+from bench.measure.score import count, f1
+from bench.runner.batches import Collator
+from bench.runner.predict import predict
+
+
+@dataclass
+class History:
+    """What a training did. `best` maps a selection rule ("last", "source-dev", "target-dev:<lang>") to an evaluation."""
+
+    steps: int = 0
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    eval_steps: list[int] = field(default_factory=list)
+    dev_f1: dict[str, list[float]] = field(default_factory=dict)  # "source-dev", "target-dev:<lang>"
+    best: dict[str, int] = field(default_factory=dict)
+    sentences: int = 0
+    tokens: int = 0
+    forward_passes: int = 0
+    seconds: float = 0.0
+    ran: dict[str, Any] = field(default_factory=dict)
+
+
+def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
+    """Read the logged terms off the device, once an evaluation so that no step waits for it; refuse what is not finite."""
+    for terms in log:
+        for name, value in terms:
+            number = float(value)
+            values = history.losses.setdefault(name, [])
+            if not math.isfinite(number):
+                raise FloatingPointError(f"loss term '{name}' became {number} at step {len(values) + 1}")
+            values.append(number)
+    log.clear()
+
+
+def evaluate(
+    devs: Mapping[str, Sequence[Sentence]], tagger: Any, collator: Collator, history: History, step: int, folder: Path
+) -> None:
+    """Score the dev sets, remember which evaluation each rule would choose, and keep the snapshots that are chosen."""
+    number = len(history.eval_steps)
+    history.eval_steps.append(step)
+    history.best["last"] = number
+    types = [tag[2:] for tag in tagger.tags if tag.startswith("B-")]
+    for rule, sentences in devs.items():
+        if not sentences:
+            continue
+        found = predict(tagger, collator, sentences, history.ran["precision"])
+        value = f1(count([s.spans or () for s in sentences], found.spans, types))
+        history.dev_f1.setdefault(rule, []).append(round(value, 6))
+        if value > max(history.dev_f1[rule][:-1], default=-1.0):
+            history.best[rule] = number
+    if not devs["source-dev"]:
+        history.best["source-dev"] = number  # no dev set: the last is all there is
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tagger.state_dict().items()}
+    save_file(state, snapshot(folder, number))
+    for old in range(number):
+        if old not in history.best.values():
+            snapshot(folder, old).unlink(missing_ok=True)
+
+
+def snapshot(folder: Path, evaluation: int) -> Path:
+    """Where the weights of an evaluation lie."""
+    return folder / f"eval-{evaluation:03d}.safetensors"

@@ -1,0 +1,12 @@
+"""The plain span rule: from the first to the last linked target word, whatever lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.corpus import Span
+
+
+def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
+    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
+    return linked[0], linked[-1] + 1

@@ -1,0 +1,16 @@
+"""Oracle: English and its translations with gold labels on both sides."""
+
+from __future__ import annotations
+
+from bench.method import Ask, Factors, Method, Need, Round, TrainingSet, pairs
+
+
+class GoldTranslation(Method):
+    """What en_trans would reach with perfect translation and projection: the corpus's own translations and gold labels."""
+
+    name = "gold_translation"
+    needs = frozenset({Need.TARGET_GOLD})
+    declared = Factors(data="both", labels_from="target gold", target_gold="yes")
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        return TrainingSet(labelled=pairs(ask.gold_translations()))

@@ -1,0 +1,13 @@
+"""Train on English alone, tag the target."""
+
+from __future__ import annotations
+
+from bench.method import Factors, Method
+
+
+class ZeroShot(Method):
+    """Source sentences only: every default of the interface. One training serves all targets."""
+
+    name = "zero_shot"
+    paper = "Pires et al. 2019, 'How multilingual is multilingual BERT?'"
+    declared = Factors()
