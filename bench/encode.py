@@ -123,7 +123,8 @@ def windows_of(pieces: Pieces, room: int) -> list[Window]:
     while True:
         start = int(pieces.starts[word])
         last = max(int(np.searchsorted(ends, start + room, side="right")), word + 1)
-        reach.append((word, last))
+        if not reach or last > reach[-1][1]:  # before a word longer than the room the next start may reach no further
+            reach.append((word, last))
         if last >= n_words:
             break
         word = max(int(np.searchsorted(pieces.starts, pieces.starts[last] - room // 4)), word + 1)

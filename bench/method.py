@@ -342,7 +342,7 @@ class Method(ABC):
         assert step.labelled is not None
         return (Term("ce", cross_entropy(step.labelled)),)
 
-    def on_epoch(self, tagger: Tagger, state: EpochState) -> None:
+    def on_epoch(self, tagger: Tagger, state: EpochState) -> None:  # noqa: B027 - a hook, nothing by default
         """After each pass over the labelled stream."""
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:

@@ -12,7 +12,7 @@ from bench.method import Batch
 
 
 def cross_entropy(batch: Batch) -> Tensor:
-    """Mean cross-entropy over labelled words, each sentence's words weighed by its weight; float32 whatever the precision."""
+    """Mean cross-entropy over labelled words, weighed by their sentences' weights; float32 whatever the precision."""
     labels = batch.inputs.labels
     logits = batch.logits.float()
     losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="none")

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run a matrix: train, predict, score, tabulate")
     _matrix(run)
-    run.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, each with its own device slot")
+    run.add_argument("--jobs", type=int, metavar="N", help="processes, each a device slot (default: as many as fit)")
     run.add_argument("--engine", choices=("local",), default="local")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--offline", action="store_true", help="never reach for the hub")
@@ -53,7 +54,7 @@ def _planned(args: argparse.Namespace) -> tuple[Path, list[Planned]]:
 
 def run_verb(args: argparse.Namespace) -> int:
     """Run what is missing, then write tables and plots of all that is there."""
-    if args.jobs < 1:
+    if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -63,19 +64,29 @@ def run_verb(args: argparse.Namespace) -> int:
     out, planned = _planned(args)
     _writable(out)
     todo = unfinished(planned, out, args.retry)
+    start = _prepared(args, out, todo)  # refuses what this machine cannot do before anything is written
     write_matrix(planned, out)
     done = len(planned) - len(todo)
     print(f"{planned[0].cell.matrix}: {len(planned)} cells, {done} done, {len(todo)} to run", file=sys.stderr)
-    if todo:
-        from bench.engines import local
-        from bench.runner.device import resolve_device
-        from bench.runner.stages import Where
-
-        precisions = {one.cell.train.precision for one in todo}
-        local.run(todo, Where(out, resolve_device(args.device, precisions), args.keep_models), args.jobs)
+    if start is not None:
+        start()
     records = [record for one in planned if (record := Records(out).get(one.key)) is not None]
-    _report(out, bool(todo))
-    return _closing(out, records)
+    if records:
+        _report(out, bool(todo))
+    return _closing(out, records, len(planned) - len(records))
+
+
+def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], object] | None:
+    """The run of these cells, ready to start; None if there are none (and torch is not imported)."""
+    if not todo:
+        return None
+    from bench.engines import local
+    from bench.runner.device import default_jobs, resolve_device
+    from bench.runner.stages import Where
+
+    device = resolve_device(args.device, {one.cell.train.precision for one in todo})
+    jobs = args.jobs or default_jobs(device, max(one.cell.train.threads for one in todo))
+    return lambda: local.run(todo, Where(out, device, args.keep_models), jobs)
 
 
 def _writable(out: Path) -> None:
@@ -102,7 +113,7 @@ def _report(out: Path, changed: bool) -> None:
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 
 
-def _closing(out: Path, records: list[Record]) -> int:
+def _closing(out: Path, records: list[Record], missing: int) -> int:
     failed = [record for record in records if record.status == "failed"]
     for record in failed[:10]:
         error: dict[str, Any] = record.error or {}
@@ -110,7 +121,9 @@ def _closing(out: Path, records: list[Record]) -> int:
         print(f"failed: {where}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
-    return 1 if failed else 0
+    if missing:
+        print(f"{missing} cells are missing; the same command runs them", file=sys.stderr)
+    return 1 if failed or missing else 0
 
 
 def plan_verb(args: argparse.Namespace) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from bench.engines.shared import make_shared
 from bench.engines.units import Ledger, units
 from bench.runner.identity import Planned
 from bench.store.record import Record
@@ -59,7 +62,7 @@ class Progress:
 def run(
     todo: Sequence[Planned], where: Any, jobs: int = 1, on_record: Callable[[Record], None] | None = None
 ) -> list[Record]:
-    """Run the units; a cell's failure is its record. Returns the records in the order they came.
+    """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run goes on from them.
@@ -69,6 +72,7 @@ def run(
     ledger = Ledger(where.out, work)
     results: list[Record] = []
     try:
+        make_shared(todo, where.cache, progress.tick)
         source = _pooled(work, where, jobs) if jobs > 1 else _here(work, where, progress)
         for unit, records in source:
             for record in records:
@@ -79,6 +83,8 @@ def run(
             results += records
             if not where.keep_models:
                 ledger.done(unit, records)
+    except BrokenProcessPool:
+        print("xner: a worker died (killed, or out of memory); the same command runs what is missing", file=sys.stderr)
     finally:
         progress.close()
     return results
@@ -102,18 +108,23 @@ def _pooled(work: Sequence[list[Planned]], where: Any, jobs: int) -> Iterator[tu
     slots = context.Queue()
     for slot in range(jobs):
         slots.put(slot)
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_claim, initargs=(slots, where.device)) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_claim, initargs=(slots, where.device))
+    try:
         waiting = {pool.submit(run_whole, unit, where): unit for unit in work}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BaseException:
+        # Not `with`: leaving it would wait for the whole queue. What the workers have published stays.
+        for process in list(pool._processes.values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _claim(slots: Any, device: str) -> None:
-    """Each worker owns one slot: on a machine with several GPUs, one of them."""
+    """Each worker owns one slot: on a machine with several GPUs, one of them. Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     slot = slots.get()
     if device.startswith("cuda"):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -29,6 +29,12 @@ def fingerprint(*modules: str) -> str:
     return sha256_of("\n".join(f"{name} {_digest(path)}" for name, path in sorted(files.items())))[:32]
 
 
+@lru_cache(maxsize=256)
+def code_running(*modules: str) -> str:
+    """The fingerprint, taken once a process: the code that it runs is the code that it imported."""
+    return fingerprint(*modules)
+
+
 def closure(*modules: str) -> dict[str, Path]:
     """The source file of every module that `fingerprint` covers, by dotted name. BadInput as there."""
     tops = _followed(tuple(sorted({module.partition(".")[0] for module in modules})), tuple(sys.path))

@@ -287,4 +287,6 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
     for path, language in asked:
         if language not in languages:
             known = f"the corpus {' or '.join(corpora)} has no language '{language}'"
+            if not languages:
+                known += " and no other either: is its folder given, and are its files there? (xner data check)"
             raise spec.where.at(*path).error(known + nearest(language, languages))

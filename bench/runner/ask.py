@@ -12,7 +12,7 @@ from bench.method import Method, Model, Need, Round, Tagger, UndeclaredNeed
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.runner.data import CellData
-from bench.runner.labels import Links, LinkStage, labelled
+from bench.runner.labels import Links, LinkStage, labelled, source_links
 from bench.store.artefacts import Artefacts
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class CellAsk:
         new_tagger: Callable[[], Tagger],
     ) -> None:
         self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
-        self.data = CellData(cell)
+        self._data = CellData(cell)
         self._model, self._new_tagger = model, new_tagger
         self.links: Links | None = None
         self.used: dict[str, int] = {}  # what was asked for → how many sentences
@@ -40,14 +40,14 @@ class CellAsk:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        return tag_set(self.data.types)
+        return tag_set(self._data.types)
 
     def _require(self, need: Need, what: str) -> None:
         if need not in self.needs:
             raise UndeclaredNeed(f"round '{self.round.name}' asked for {what}, but its needs do not list {need.name}")
 
     def source(self) -> list[Sentence]:
-        return self._counted("source", self.data.source())
+        return self._counted("source", self._data.source())
 
     def _counted(self, name: str, found: list[T]) -> list[T]:
         self.used[name] = len(found)
@@ -55,7 +55,8 @@ class CellAsk:
 
     def _linked(self) -> Links:
         if self.links is None:
-            self.links = LinkStage(self.cell, self.data.data, self.source(), self.cell.target).links(self.cache)
+            self.source()  # the translations of labelled sentences use them: counted
+            self.links = source_links(self.cell, self._data).links(self.cache)
             self.parents["labels"] = self.links.artefact.address
         return self.links
 
@@ -72,15 +73,16 @@ class CellAsk:
 
     def unlabelled(self) -> list[Sentence]:
         self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
-        return self._counted("unlabelled", self._some(self.data.unlabelled(), "unlabelled text"))
+        return self._counted("unlabelled", self._some(self._data.unlabelled(), "unlabelled text"))
 
     def gold_translations(self) -> list[Pair]:
         self._require(Need.TARGET_GOLD, "gold-labelled translations")
-        return self._counted("gold_translations", self._some(self.data.gold_pairs(), "gold-labelled translations"))
+        self.source()
+        return self._counted("gold_translations", self._some(self._data.gold_pairs(), "gold-labelled translations"))
 
     def target_gold(self) -> list[Sentence]:
         self._require(Need.TARGET_GOLD, "gold target labels")
-        return self._counted("target_gold", self._some(self.data.target_gold(), "gold-labelled training sentences"))
+        return self._counted("target_gold", self._some(self._data.target_gold(), "gold-labelled training sentences"))
 
     def _some(self, found: list[T], what: str) -> list[T]:
         if not found:
@@ -89,7 +91,7 @@ class CellAsk:
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
         self._require(Need.TEST_TRANSLATION, "test-time translation")
-        links = LinkStage(self.cell, self.data.data, sentences, self.cell.source).links(self.cache)
+        links = LinkStage(self.cell, self._data.data, sentences, self.cell.source).links(self.cache)
         self.parents["test-translations"] = links.artefact.address
         return [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
 

@@ -11,7 +11,7 @@ import torch
 
 from bench.corpus import tags_of
 from bench.encode import Pieces, Specials, layout, pieces_of
-from bench.method import Example, Group, Inputs
+from bench.method import Example, Floats, Group, Inputs
 
 POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
 
@@ -90,17 +90,19 @@ class Stream:
         return self.drawn // len(self.groups)
 
     def _fill(self) -> None:
-        """Draw a pool of batches, sort it by length, cut it, shuffle the batches. All have `batch` sentences or just fewer."""
-        while sum(len(self.groups[i]) for i in self.waiting) < POOL * self.batch:
-            self.waiting += self.rng.permutation(len(self.groups)).tolist()
-        pool: list[int] = []
-        size = 0
-        while size + len(self.groups[self.waiting[0]]) <= POOL * self.batch:
-            pool.append(self.waiting.pop(0))
-            size += len(self.groups[pool[-1]])
-            if not self.waiting:
-                break
-        pool.sort(key=lambda i: (int(self.lengths[i]), i))
+        """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or just fewer.
+
+        A pool holds no group twice (unless a pass is smaller than a batch): sorted by length, the copies of a sentence
+        from several passes would fill a batch. What fills no batch waits for the next pool.
+        """
+        while sum(len(self.groups[i]) for i in self.waiting) < self.batch:
+            late = set(self.waiting)  # the next pass ends with what still waits of this one
+            self.waiting += sorted(self.rng.permutation(len(self.groups)).tolist(), key=late.__contains__)
+        small = sum(map(len, self.groups)) < self.batch
+        ends = np.cumsum([len(self.groups[i]) for i in self.waiting[: None if small else len(self.groups)]])
+        whole = min(POOL, int(ends[-1]) // self.batch)
+        size = int(np.searchsorted(ends, whole * self.batch, side="right"))
+        pool = sorted(self.waiting[:size], key=lambda i: int(self.lengths[i]))  # ties stay in random order
         cut: list[list[int]] = [[]]
         room = self.batch
         for i in pool:
@@ -109,7 +111,8 @@ class Stream:
                 room = self.batch
             cut[-1].append(i)
             room -= len(self.groups[i])
-        self.queue = [cut[i] for i in self.rng.permutation(len(cut))]
+        self.waiting = [i for rest in cut[whole:] for i in rest] + self.waiting[size:]
+        self.queue = [cut[i] for i in self.rng.permutation(whole)]
 
     def take(self) -> Inputs:
         """The next batch."""
@@ -133,13 +136,20 @@ def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]
         examples = [
             Example(
                 inputs.sentences[row],
-                None if inputs.soft is None else inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy(),
+                _soft(inputs, row),
                 float(inputs.weights[row]),
             )
             for row in rows
         ]
         out.append(collator(examples, collator.pieces(examples), [groups[row] for row in rows]))
     return out
+
+
+def _soft(inputs: Inputs, row: int) -> Floats | None:
+    if inputs.soft is None or inputs.soft_mask is None or not inputs.soft_mask[row].any():
+        return None
+    soft: Floats = inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy()
+    return soft
 
 
 def prefetched(streams: dict[str, Stream], steps: int) -> Iterator[dict[str, Inputs]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any, TypeVar
 
-from bench.corpus import BadInput, Corpus, Pair, Sentence, Split
+from bench.corpus import BadInput, Corpus, Pair, Sentence, Split, Unavailable
 from bench.plan import registry
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.store.files import canonical_json
+
+T = TypeVar("T")
 
 
 def digest(sentences: Sequence[Sentence]) -> str:
@@ -35,30 +38,26 @@ class CorpusData:
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
-        self._splits: dict[tuple[str, Split], list[Sentence]] = {}
-        self._pairs: dict[tuple[str, str], list[Pair]] = {}
-        self._digests: dict[tuple[str, str], str] = {}
+        self._known: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made at most once for a name."""
+        if name not in self._known:
+            self._known[name] = make()
+        value: T = self._known[name]
+        return value
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        if (language, split) not in self._splits:
-            self._splits[language, split] = self.corpus.read(language, split)
-        return self._splits[language, split]
+        return self.once(f"read {language} {split}", lambda: self.corpus.read(language, split))
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        if (source, target) not in self._pairs:
-            self._pairs[source, target] = self.corpus.pairs(source, target)
-        return self._pairs[source, target]
+        return self.once(f"pairs {source} {target}", lambda: self.corpus.pairs(source, target))
 
     def split_digest(self, language: str, split: Split) -> str:
-        if (language, split) not in self._digests:
-            self._digests[language, split] = digest(self.read(language, split))
-        return self._digests[language, split]
+        return self.once(f"digest {language} {split}", lambda: digest(self.read(language, split)))
 
     def pairs_digest(self, source: str, target: str) -> str:
-        name = (f"{source}>{target}", "pairs")
-        if name not in self._digests:
-            self._digests[name] = digest_pairs(self.pairs(source, target))
-        return self._digests[name]
+        return self.once(f"digest {source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
 
 
 @lru_cache(maxsize=8)
@@ -95,7 +94,15 @@ class CellData:
         sentences = [s for s in self.data.read(self.cell.source, "train") if s.words]
         if not sentences:
             raise BadInput(f"corpus '{self.cell.data.corpus}' has no training sentences in '{self.cell.source}'")
-        return nested(sentences, self.cell.data.n_source, self.cell.seed, "subset/source")
+        size, seed = self.cell.data.n_source, self.cell.seed
+        name = f"source {self.cell.source} {size} {seed}"
+        chosen = self.data.once(name, lambda: nested(sentences, size, seed, "subset/source"))
+        return list(chosen)  # whoever asks may change his list
+
+    def source_digest(self) -> str:
+        """Digest of the source sentences as a set: seeds whose subsets are the same set have the same."""
+        name = f"source digest {self.cell.source} {self.cell.data.n_source} {self.cell.seed}"
+        return self.data.once(name, lambda: digest(sorted(self.source(), key=lambda s: s.id)))
 
     def dev(self) -> list[Sentence]:
         """`n_dev` source dev sentences, the same for every cell and seed."""
@@ -108,17 +115,18 @@ class CellData:
         """All test sentences of the target.
 
         Raises:
-            BadInput: there are none, one has no labels, or none has an entity (placeholder labels).
+            Unavailable: there are none.
+            BadInput: one has no labels, or none has an entity (placeholder labels).
         """
         where = f"corpus '{self.cell.data.corpus}', language '{self.cell.target}', test"
         sentences = self.data.read(self.cell.target, "test")
         if not sentences:
-            raise BadInput(f"{where}: no sentences")
+            raise Unavailable(f"{where}: no sentences")
         if any(s.spans is None for s in sentences):
             raise BadInput(f"{where}: sentences without labels")
         if not any(s.spans for s in sentences):
             raise BadInput(f"{where}: not one entity; the labels look like placeholders")
-        return sentences
+        return list(sentences)
 
     def unlabelled(self) -> list[Sentence]:
         """`n_unlabelled` sentences of target text, their labels (if any) taken off."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import torch
 
 from bench.corpus import BadInput
 from bench.runner.predict import autocast
+
+MOST_JOBS = 4  # by default; each process holds an encoder, its gradients and its optimiser in memory
+
+
+def default_jobs(device: str, threads: int) -> int:
+    """Processes that a run starts unless told: one a GPU, or as many trainings as the cores hold, at most 4."""
+    if device == "cuda":
+        return max(1, torch.cuda.device_count())
+    return max(1, min(MOST_JOBS, len(os.sched_getaffinity(0)) // threads))
 
 
 def resolve_device(asked: str, precisions: Iterable[str]) -> str:

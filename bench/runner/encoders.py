@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.corpus import BadInput, nearest
 from bench.encode import EncoderRecipe, Progress
 from bench.plan import registry
-from bench.plan.fingerprint import fingerprint
+from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
@@ -39,6 +39,7 @@ class EncoderSource:
             return self.where, None
 
         def build(folder: Path) -> dict[str, str]:
+            print(f"making the encoder '{self.label}', once; it is kept in the cache", file=sys.stderr, flush=True)
             recipe.make(folder, progress)
             return {"encoder": self.label}
 
@@ -54,18 +55,18 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     """Resolve an encoder's name.
 
     Raises:
-        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose revision is not known offline.
+        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose commit is not known offline.
     """
     if name in registry.names("encoder"):
         recipe = registry.make("encoder", name)
-        key = key_of("encoder", code=fingerprint(type(recipe).__module__), name=name, versions=versions())
+        key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return EncoderSource(folder.resolve().name, key_of("encoder", files=_hashes(folder)), where=str(folder))
     if name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise BadInput(
-            f"encoder '{name}' is no folder, no recipe and no hub id{nearest(name, registry.names('encoders'))}"
+            f"encoder '{name}' is no folder, no recipe and no hub id{nearest(name, registry.names('encoder'))}"
         )
     commit = spec.revision if re.fullmatch(r"[0-9a-f]{40}", spec.revision) else _commit(name, spec.revision or "main")
     return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)

@@ -58,21 +58,16 @@ def fit(
         FloatingPointError: a loss term became NaN or infinite; names the term and the step.
         torch.OutOfMemoryError: even after checkpointing and splitting.
     """
-    begin, device = time.perf_counter(), collator.device
-    total = plan.steps(data)
+    begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
     marks = sorted({max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)})
     streams = {
         name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
         for name, groups in data.streams().items()
     }
-    optimiser = torch.optim.AdamW(_decayed(tagger, plan.recipe), lr=plan.recipe.lr, fused=True)
-    warm = max(1, round(total * plan.recipe.warmup))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))
-    )
+    optimiser, schedule = _optimiser(tagger, plan.recipe, total)
     backoff = Backoff(plan.method, tagger, collator)
     history = History(steps=total, ran={"precision": plan.train.precision, "device": device.type})
-    size = sum(len(group) for group in data.labelled) or sum(len(group) for group in data.unlabelled)
+    size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
     log: list[list[tuple[str, torch.Tensor]]] = []
     seen = epoch = 0
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
@@ -84,8 +79,7 @@ def fit(
             read = {name: tagger.read(inputs) for name, inputs in drawn.items()}
             step = Step(read.get("labelled"), read.get("paired"), read.get("unlabelled"), number, total)
             terms = plan.method.loss(tagger, step)
-        loss = torch.stack([term.weight * term.value for term in terms]).sum() * share
-        loss.backward()
+        (torch.stack([term.weight * term.value for term in terms]).sum() * share).backward()
         history.forward_passes += len(drawn)
         return [(term.name, term.value.detach() * share) for term in terms]
 
@@ -95,9 +89,7 @@ def fit(
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.recipe.clip)
         optimiser.step()
         schedule.step()
-        log.append(
-            [(terms[0][0], torch.stack([value for _, value in terms]).sum()) for terms in zip(*parts, strict=True)]
-        )
+        log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
         history.sentences += sum(len(inputs.sentences) for inputs in drawn.values())
         history.tokens += sum(inputs.tokens for inputs in drawn.values())
         seen += len(next(iter(drawn.values())).sentences)
@@ -108,13 +100,20 @@ def fit(
             drain(log, history)
             evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
         tick()
-    history.ran |= {
-        "activation_checkpointing": backoff.checkpointing,
-        "micro_batches": backoff.parts,
-        "threads": torch.get_num_threads(),
-    }
+    history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
+    history.ran["threads"] = torch.get_num_threads()
     history.seconds = round(time.perf_counter() - begin, 3)
     return history
+
+
+def _optimiser(tagger: Any, recipe: EncoderSpec, total: int) -> tuple[Any, Any]:
+    """Fused AdamW, and its schedule: linear warm-up, then linear decay."""
+    optimiser = torch.optim.AdamW(_decayed(tagger, recipe), lr=recipe.lr, fused=True)
+    warm = max(1, round(total * recipe.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))
+    )
+    return optimiser, schedule
 
 
 def _decayed(tagger: Any, recipe: EncoderSpec) -> list[dict[str, Any]]:

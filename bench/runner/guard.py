@@ -31,8 +31,8 @@ class Overlap:
     def reason(self) -> str:
         """Why the cell is skipped."""
         return (
-            f"leakage: {self.by_text} training sentences equal a test sentence and {self.by_group} more are translations of"
-            f' one (e.g. {", ".join(self.examples[:3])}); data.overlap = "drop-from-train" removes them from training'
+            f"leakage: {self.by_text} training sentences equal a test sentence, {self.by_group} more translate one"
+            f' (e.g. {", ".join(self.examples[:3])}); data.overlap = "drop-from-train" removes them from training'
         )
 
 

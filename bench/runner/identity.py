@@ -8,13 +8,13 @@ from typing import Any
 from bench.corpus import Unavailable
 from bench.method import Method, Need, Round, all_needs, all_rounds
 from bench.plan import registry
-from bench.plan.fingerprint import fingerprint
+from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
-from bench.runner.data import CellData, digest
+from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
-from bench.runner.labels import LinkStage
+from bench.runner.labels import LinkStage, source_links
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def code_of(method: Method) -> str:
     for round_ in all_rounds(method):
         if isinstance(round_.method, str):
             modules.add(registry.module_of("method", round_.method))
-    return fingerprint(*sorted(modules))
+    return code_running(*sorted(modules))
 
 
 def needs_of_cell(method: Method) -> frozenset[Need]:
@@ -59,7 +59,7 @@ def needs_of_cell(method: Method) -> frozenset[Need]:
 
 
 def cell_key(cell: Cell) -> str:
-    """Key of a cell's record: the plan's parameters that it uses, hashes of its data, its parents' keys, versions, code.
+    """Key of a cell's record: the parameters that it uses, hashes of its data, its parents' keys, versions, code.
 
     Raises:
         BadInput: data or the encoder is missing: the matrix cannot be planned.
@@ -68,8 +68,8 @@ def cell_key(cell: Cell) -> str:
     needs = needs_of_cell(method)
     corpus, target = data.data, cell.target
     parts: dict[str, Any] = {
-        "source": digest(data.source()),
-        "dev": digest(data.dev()),
+        "source": [data.source_digest(), cell.data.n_source],
+        "dev": [corpus.split_digest(cell.source, "dev"), cell.data.n_dev],
         "test": corpus.split_digest(target, "test"),
     }
     if "target-dev" in cell.train.rules:
@@ -104,7 +104,7 @@ def cell_key(cell: Cell) -> str:
 
 def _labels_key(cell: Cell, data: CellData) -> str:
     try:
-        return LinkStage(cell, data.data, data.source(), cell.target).links_key()
+        return source_links(cell, data).links_key()
     except Unavailable as reason:
         return f"unavailable: {reason}"  # the cell will be a skip; when translations appear the key changes
 

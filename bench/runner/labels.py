@@ -11,10 +11,10 @@ from typing import Any
 
 from bench.corpus import Aligner, Pair, Sentence, Translator
 from bench.plan import registry
-from bench.plan.fingerprint import fingerprint
+from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of
 from bench.plan.matrix import Cell
-from bench.runner.data import CorpusData, digest
+from bench.runner.data import CellData, CorpusData, digest
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import canonical_json
 from data_recipes.projection.project import load_matcher, project
@@ -40,8 +40,11 @@ class LinkStage:
     Sentences are taken by id, so that seeds whose subsets are the same set share their translations.
     """
 
-    def __init__(self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str) -> None:
+    def __init__(
+        self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str, known_digest: str = ""
+    ) -> None:
         self.cell, self.data, self.target = cell, data, target
+        self.known_digest = known_digest
         self.asked = list(sentences)
         self.sentences = sorted(sentences, key=lambda s: s.id)
 
@@ -49,11 +52,11 @@ class LinkStage:
         cell, translator = self.cell, self._translator()
         return key_of(
             "translate",
-            code=fingerprint(type(translator).__module__, "bench.runner.labels"),
+            code=code_running(type(translator).__module__, "bench.runner.labels"),
             translator=cell.labels.translator,
             params=cell.translator_params,
             tokenisation=cell.labels.tokenisation,
-            sentences=digest(self.sentences),
+            sentences=self.known_digest or digest(self.sentences),
             target=self.target,
             known=self.data.pairs_digest(self.sentences[0].language, self.target) if self.sentences else "",
         )
@@ -63,7 +66,7 @@ class LinkStage:
         cell, aligner = self.cell, self._aligner()
         return key_of(
             "links",
-            code=fingerprint(type(aligner).__module__, "bench.runner.labels"),
+            code=code_running(type(aligner).__module__, "bench.runner.labels"),
             translations=self.translate_key(),
             aligner=cell.labels.aligner,
             params=cell.aligner_params,
@@ -125,6 +128,11 @@ class LinkStage:
         links = self._aligner().align(pairs)
         (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
         return {"pairs": len(pairs)}
+
+
+def source_links(cell: Cell, data: CellData) -> LinkStage:
+    """The stage that links the cell's source subset with its translations."""
+    return LinkStage(cell, data.data, data.source(), cell.target, data.source_digest())
 
 
 def labelled(pairs: tuple[Pair, ...], matcher: str) -> tuple[list[Pair], Counter[str]]:

@@ -16,8 +16,8 @@ MOST_PARTS = 16
 class Backoff:
     """Runs a step's forward and backward passes, backing off when memory runs out; what really ran is recorded.
 
-    A split step adds the parts' gradients, each part weighed by its share of the words, which is exact for a loss that is
-    a mean over words or sentences of one stream.
+    A split step adds the parts' gradients, each part weighed by its share of the labelled words, which is exact for a
+    loss that is a mean over the words of one stream.
     """
 
     def __init__(self, method: Method, tagger: Any, collator: Collator) -> None:
@@ -26,7 +26,7 @@ class Backoff:
         self.checkpointing = False
 
     def run(self, drawn: dict[str, Inputs], passes: Callable[[dict[str, Inputs], float], Any]) -> list[Any]:
-        """Call `passes(inputs by stream, weight)` on the whole draw or its parts; on lack of memory back off and repeat."""
+        """Call `passes(inputs by stream, weight)` on the draw or its parts; on lack of memory back off and repeat."""
         while True:
             state = _random_state(self.collator.device)
             try:
@@ -42,14 +42,14 @@ class Backoff:
     def _parts(self, drawn: dict[str, Inputs]) -> Sequence[tuple[dict[str, Inputs], float]]:
         if self.parts == 1:
             return [(drawn, 1.0)]
-        split = {name: split_inputs(inputs, self.parts, self.collator) for name, inputs in drawn.items()}
-        count = min(len(parts) for parts in split.values())
-        total = sum(int(inputs.word_mask.sum()) for inputs in drawn.values())
-        out = []
-        for i in range(count):
-            part = {name: parts[i] for name, parts in split.items()}
-            out.append((part, sum(int(inputs.word_mask.sum()) for inputs in part.values()) / total))
-        return out
+        # every stream in as many parts, so that no part of one is left without the others' and dropped
+        count = min([self.parts, *(len(set(inputs.groups.tolist())) for inputs in drawn.values())])
+        split = {name: split_inputs(inputs, count, self.collator) for name, inputs in drawn.items()}
+        parts = [{name: of_stream[i] for name, of_stream in split.items()} for i in range(count)]
+        sizes = [sum(map(_counted, part.values())) for part in parts]
+        if not sum(sizes):
+            sizes = [sum(float(inputs.word_mask.sum()) for inputs in part.values()) for part in parts]
+        return [(part, size / sum(sizes)) for part, size in zip(parts, sizes, strict=True)]
 
     def _retreat(self) -> bool:
         """Take the next measure; False when none is left."""
@@ -62,6 +62,14 @@ class Backoff:
             self.parts *= 2
             return True
         return False
+
+
+def _counted(inputs: Inputs) -> float:
+    """The words that a mean counts: those with hard or soft labels, each by its sentence's weight."""
+    labelled = inputs.labels != -100
+    if inputs.soft_mask is not None:
+        labelled = labelled | inputs.soft_mask
+    return float((labelled * inputs.weights[:, None]).sum())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

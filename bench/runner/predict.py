@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def predict(
     """
     was_training = tagger.training
     tagger.eval()
-    examples = [Example(sentence) for sentence in sentences]
+    examples = [Example(bare(sentence)) for sentence in sentences]
     pieces = collator.pieces(examples)
     order = sorted(range(len(sentences)), key=lambda i: len(pieces[i].ids))
     spans: list[tuple[Span, ...]] = [()] * len(sentences)
@@ -73,6 +73,11 @@ def predict(
         at = end
     tagger.train(was_training)
     return checked(Predictions(tuple(spans), tuple(p for p in probabilities if p is not None)), sentences)
+
+
+def bare(sentence: Sentence) -> Sentence:
+    """The sentence without its labels: no method or tagger sees those that it is scored by."""
+    return replace(sentence, spans=None)
 
 
 def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:

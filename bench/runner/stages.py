@@ -27,7 +27,7 @@ from bench.runner.data import CellData
 from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
 from bench.runner.predict import checked
 from bench.runner.tagger import save_tagger
-from bench.runner.training import CellTrainer, Leakage, Places
+from bench.runner.training import CellTrainer, Places
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.files import canonical_json, write_bytes
 from bench.store.record import Cost, Record, Records, Resources, RuleScores
@@ -77,6 +77,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         commit=commit(),
         attempts=(before.attempts if before else 0) + 1,
     )
+    trainer: CellTrainer | None = None
     try:
         method = method_of(cell)
         base = replace(base, factors=asdict(method.factors()), code=code_of(method))
@@ -86,14 +87,13 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
         trainer.all()
         return _scored(base, trainer, records, where)
-    except Leakage as reason:
-        return replace(base, status="skipped", reason=str(reason))
-    except Unavailable as reason:
-        return replace(base, status="skipped", reason=str(reason))
+    except Unavailable as reason:  # Leakage is one
+        return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
         trace = traceback.format_exc()
         return replace(
             base,
+            parents=parents_of(trainer) if trainer else {},  # so that the weights of its rounds are freed
             error={"type": type(error).__name__, "message": str(error)[:1000], "traceback": trace[-5000:]},
         )
 
@@ -106,15 +106,18 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
     scores: dict[str, RuleScores] = {}
     counts: dict[str, np.ndarray] = {}
     final = trainer.rounds[all_rounds(trainer.method)[-1].name]
+    known: dict[int, Predictions] = {}  # by evaluation: rules often choose the same one
     for rule in cell.train.rules:
-        found = predictions_of(trainer, rule, test)
-        if found is None:
-            continue
-        counts[rule] = count(gold, found.spans, types)
         name = rule_name(rule, cell.target)
+        number = final.history.best.get(name)
+        if number is None:
+            continue  # no dev set in this language: a gap
+        if number not in known:
+            known[number] = predictions_of(trainer, name, test)
+        found = known[number]
+        counts[rule] = count(gold, found.spans, types)
         total = summary(counts[rule], types)
         seen = recall_by_seen(gold, found.spans, [s.words for s in test], trainer.seen)
-        number = final.history.best[name]
         dev = final.history.dev_f1.get("source-dev" if rule == "last" else name)
         scores[rule] = RuleScores(
             f1=round(total.f1, 6),
@@ -159,18 +162,12 @@ def rule_name(rule: str, target: str) -> str:
     return f"target-dev:{target}" if rule == "target-dev" else rule
 
 
-def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions | None:
+def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions:
     """The method's predictions with the last round at the rule's checkpoint; earlier rounds at source-dev."""
     rounds = all_rounds(trainer.method)
-    models = {}
-    for round_ in rounds:
-        own = rule_name(rule, trainer.cell.target) if round_ is rounds[-1] else "source-dev"
-        model = trainer.model(round_.name, own)
-        if model is None:
-            return None  # no dev set in this language: a gap
-        models[round_.name] = model
-    found = trainer.method.predict(trainer.ask_for_test(), models, sentences)
-    return checked(found, sentences)
+    models = {r.name: trainer.model(r.name, rule if r is rounds[-1] else "source-dev") for r in rounds}
+    present = {name: model for name, model in models.items() if model is not None}
+    return checked(trainer.method.predict(trainer.ask_for_test(), present, sentences), sentences)
 
 
 def resources_of(trainer: CellTrainer) -> Resources:

@@ -1,4 +1,4 @@
-"""The default tagger, a linear token classifier over any AutoModel with a fast tokenizer, and its loading and saving."""
+"""The default tagger: a linear token classifier over any AutoModel with a fast tokenizer; loading and saving."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bench.corpus import BadInput, Span, spans_of
@@ -41,11 +42,18 @@ def load_encoder(where: str, revision: str | None = None) -> Loaded:
             raise BadInput(f"encoder '{where}' has no fast tokenizer, which word-level labels need")
         if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
-        model = AutoModel.from_pretrained(where, use_safetensors=True, dtype=torch.float32, **options)
-    except (OSError, ValueError) as error:
+        if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
+            raise BadInput(f"encoder '{where}' has no tokenizer files")
+        model, found = AutoModel.from_pretrained(
+            where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"encoder '{where}' cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # nothing here reads the pooler
+    if missing:
+        raise BadInput(f"encoder '{where}' lacks weights that would be drawn at random, such as {missing[0]}")
     positions = getattr(model.config, "max_position_embeddings", None) or 10**6
     pad = model.config.pad_token_id or 0
     # RoBERTa-like models count positions from the padding id on, so the last ones cannot be used.

@@ -15,7 +15,7 @@ from bench.corpus import Sentence, Unavailable, tag_set
 from bench.measure.score import Surface, surfaces
 from bench.method import Distil, Method, Model, Predictions, Round, Tagger, TrainingSet, all_rounds
 from bench.plan import registry
-from bench.plan.fingerprint import fingerprint
+from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
@@ -86,10 +86,11 @@ class CellTrainer:
     watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, of all cells of the unit
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
-    overlap: Overlap = Overlap()
+    overlap: Overlap = field(default_factory=Overlap)
     asks: list[CellAsk] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     _loaded: Loaded | None = None
+    _taggers: dict[str, Any] = field(default_factory=dict)  # by round: one module, into which a rule's weights are read
 
     def __post_init__(self) -> None:
         self.data = CellData(self.cell)
@@ -105,17 +106,18 @@ class CellTrainer:
         return self.rounds
 
     def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
-        """A round's model at a rule's checkpoint, None where the rule has none."""
+        """A round's model at a rule's checkpoint, None where it has none; valid until the next rule is asked for."""
         weights = self.rounds[round_name].weights(rule)
         if weights is None:
             return None
-        round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
-        worker = self._worker(round_)
-        ask = self._ask(worker, round_)
-        with torch.random.fork_rng(devices=[]):
-            tagger: Any = worker.tagger(round_, ask)
+        if round_name not in self._taggers:
+            round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
+            worker = self._worker(round_)
+            with torch.random.fork_rng(devices=[]):
+                made: Any = worker.tagger(round_, self._ask(worker, round_))
+            self._taggers[round_name] = made.to(self.places.device)
+        tagger = self._taggers[round_name]
         tagger.load_state_dict(load_file(weights))
-        tagger.to(self.places.device)
         return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
 
     def ask_for_test(self) -> CellAsk:
@@ -246,8 +248,8 @@ class CellTrainer:
             "fit",
             data=data.digest(),
             dev=digest(self.data.dev()),
-            loss={"own": own, "params": params, "code": fingerprint(type(worker).__module__) if own else ""},
-            code=fingerprint("bench.runner.fit", "bench.runner.tagger", "bench.objectives"),
+            loss={"own": own, "params": params, "code": code_running(type(worker).__module__) if own else ""},
+            code=code_running("bench.runner.fit", "bench.runner.tagger", "bench.objectives"),
             train={k: v for k, v in to_plain(self.cell.train).items() if k != "rules"},
             recipe=to_plain(self.cell.recipe) | {"revision": "", "align_layer": None},
             encoder=self.encoder.key,

@@ -19,7 +19,7 @@ from bench.runner.predict import predict
 
 @dataclass
 class History:
-    """What a training did. `best` maps a selection rule ("last", "source-dev", "target-dev:<lang>") to an evaluation."""
+    """What a training did. `best` maps a rule ("last", "source-dev", "target-dev:<lang>") to its evaluation."""
 
     steps: int = 0
     losses: dict[str, list[float]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class History:
 
 
 def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
-    """Read the logged terms off the device, once an evaluation so that no step waits for it; refuse what is not finite."""
+    """Read the logged terms off the device, once an evaluation so that no step waits; refuse what is not finite."""
     for terms in log:
         for name, value in terms:
             number = float(value)
@@ -57,8 +57,8 @@ def evaluate(
         if not sentences:
             continue
         found = predict(tagger, collator, sentences, history.ran["precision"])
-        value = f1(count([s.spans or () for s in sentences], found.spans, types))
-        history.dev_f1.setdefault(rule, []).append(round(value, 6))
+        value = round(f1(count([s.spans or () for s in sentences], found.spans, types)), 6)
+        history.dev_f1.setdefault(rule, []).append(value)
         if value > max(history.dev_f1[rule][:-1], default=-1.0):
             history.best[rule] = number
     if not devs["source-dev"]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.store.files import sha256_of_file, write_json
+from bench.store.files import canonical_json, sha256_of, sha256_of_file, write_json
 
 META = "artefact.json"
 
@@ -58,10 +58,14 @@ class Artefacts:
         folder = self.folder(stage, key)
         try:
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            for name, digest in meta["files"].items():
-                if sha256_of_file(folder / name) != digest:
-                    return None
-        except (FileNotFoundError, ValueError, KeyError):
+            digest = meta.pop("sha256")
+            if digest != sha256_of(canonical_json(meta)):
+                return None
+            if any(sha256_of_file(folder / name) != known for name, known in meta["files"].items()):
+                return None
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or not what is written below
             return None
         return Artefact(folder, stage, key, meta["seconds"], tuple(meta["parents"]), meta["details"])
 
@@ -81,7 +85,7 @@ class Artefacts:
             temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
             try:
                 begin = time.perf_counter()
-                details = dict(build(temporary))
+                details = json.loads(canonical_json(dict(build(temporary))))  # as get() will read them
                 seconds = round(time.perf_counter() - begin, 3)
                 meta = {
                     "details": details,
@@ -91,7 +95,7 @@ class Artefacts:
                     "seconds": seconds,
                     "stage": stage,
                 }
-                write_json(temporary / META, meta)
+                write_json(temporary / META, meta | {"sha256": sha256_of(canonical_json(meta))})
                 temporary.chmod(0o755)
                 if final.exists():
                     shutil.rmtree(final)  # damaged, as get() said above

@@ -114,6 +114,8 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
     Raises:
         BadInput: the schema is unknown, or a field is missing or unknown.
     """
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{where}: not a record: expected a JSON object")
     if value.get("schema") != SCHEMA:
         raise BadInput(f"{where}: record schema {value.get('schema')!r} is unknown; this version reads {SCHEMA}")
     known = {f.name for f in fields(Record)}
@@ -150,10 +152,16 @@ class Records:
         return self.out / "sidecars" / key / name
 
     def get(self, key: str) -> Record | None:
-        """The record, or None where there is none or it is damaged (half-written counts as absent)."""
+        """The record, or None where there is none or it is damaged (half-written counts as absent).
+
+        Raises:
+            BadInput: the record's schema is unknown, or the results folder is a file.
+        """
         try:
             text = self.path(key).read_text(encoding="utf-8")
             value = json.loads(text)
+        except NotADirectoryError as error:
+            raise BadInput(f"{self.out}: a file stands where the results folder should be") from error
         except (FileNotFoundError, ValueError):
             return None
         return from_json(value, str(self.path(key)))

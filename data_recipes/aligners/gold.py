@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.corpus import Aligner, BadInput, Link, Pair
+from bench.corpus import Aligner, Link, Pair, Unavailable
 
 
 class GoldAligner(Aligner):
@@ -16,14 +16,14 @@ class GoldAligner(Aligner):
         """The pairs' own links, sorted.
 
         Raises:
-            BadInput: a pair has none.
+            Unavailable: a pair has none.
         """
         return [_known(pair) for pair in pairs]
 
 
 def _known(pair: Pair) -> tuple[Link, ...]:
     if pair.links is None:
-        raise BadInput(
+        raise Unavailable(
             f"{pair.source.id}: the gold aligner needs pairs whose links are known (corpus demo or translator frames); "
             "choose another aligner"
         )

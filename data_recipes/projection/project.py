@@ -54,12 +54,13 @@ def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matc
     Raises:
         ValueError: a link points outside the target sentence.
     """
+    outside = [t for _, t in links if not 0 <= t < n_target]
+    if outside:
+        raise ValueError(f"a link points to word {outside[0]} of a sentence of {n_target} words")
     candidates: dict[int, tuple[int, int]] = {}
     support: dict[int, float] = {}
     for index, entity in enumerate(entities):
         linked = sorted({t for s, t in links if entity.start <= s < entity.end})
-        if linked and not 0 <= linked[0] <= linked[-1] < n_target:
-            raise ValueError(f"a link points to word {linked[-1]} of a sentence of {n_target} words")
         if linked:
             start, end = candidates[index] = matcher.match(entity, linked)
             support[index] = len([t for t in linked if start <= t < end]) / (end - start)

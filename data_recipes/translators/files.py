@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
-from bench.corpus import BadInput, Corpus, Sentence, Translated, Translator
+from bench.corpus import BadInput, Corpus, Sentence, Translated, Translator, Unavailable
 
 
 @runtime_checkable
@@ -26,14 +26,15 @@ class FilesTranslator(Translator):
         """The corpus's translations, with its links where it has them; None for a sentence that has none.
 
         Raises:
-            BadInput: the corpus has no translation into `target` at all, or the sentences are of several languages.
+            Unavailable: the corpus has no translation into `target` at all.
+            BadInput: the sentences are of several languages.
         """
         sources = {sentence.language for sentence in sentences}
         if len(sources) > 1:
             raise BadInput(f"translate takes sentences of one language, not of {', '.join(sorted(sources))}")
         pairs = {pair.source.id: pair for pair in corpus.pairs(sources.pop(), target)} if sources else {}
         if sentences and not pairs:
-            raise BadInput(
+            raise Unavailable(
                 f"corpus '{corpus.name}' has no translations from {sentences[0].language} into {target};"
                 " choose another labels.translator, or add translations (corpus conll: translations/<language>.tsv)"
             )

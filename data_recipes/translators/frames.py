@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator, nearest
+from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator, Unavailable, nearest
 from data_recipes.corpora.demo.draw import candidates
 from data_recipes.corpora.demo.grammar import CLOSE, OPEN, Content, Placeholder, Rendered, links, render
 from data_recipes.corpora.demo.parse import parse
@@ -72,9 +72,9 @@ def _check(source: str, target: str) -> None:
     """Both languages must be the corpus's, and differ."""
     for language in (source, target):
         if language not in LANGUAGES:
-            raise BadInput(f"translator frames: no language {language!r}{nearest(language, LANGUAGES)}")
+            raise Unavailable(f"translator frames: no language {language!r}{nearest(language, LANGUAGES)}")
     if source == target:
-        raise BadInput(f"translator frames: source and target language are both {source!r}")
+        raise Unavailable(f"translator frames: source and target language are both {source!r}")
 
 
 def _right(content: Content, source: Rendered, target: str) -> Draft:

@@ -6,7 +6,7 @@ from bench.method import Ask, Factors, Method, Need, Round, TrainingSet, pairs
 
 
 class GoldTranslation(Method):
-    """What en_trans would reach with perfect translation and projection: the corpus's own translations and gold labels."""
+    """What en_trans would reach with perfect translation and projection: the corpus's own, with gold labels."""
 
     name = "gold_translation"
     needs = frozenset({Need.TARGET_GOLD})

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split
-from data_recipes.corpora.demo.draw import draw, sentences
+from data_recipes.corpora.demo.draw import Draw, draw, sentences
 from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, tables
 
 
@@ -33,7 +33,7 @@ class DemoCorpus(Corpus):
     name = "demo"
     Params = DemoParams
     facts = Facts(
-        title="demo (synthetic: no evidence about languages)",
+        title="demo",
         licence="CC0-1.0",
         synthetic=True,
         human_translations=False,
@@ -53,22 +53,25 @@ class DemoCorpus(Corpus):
         """The sentences of a split, in drawn order."""
         if language not in LANGUAGES:
             return []
-        return list(sentences(*self._draw(language, split), language))
+        # Dev is of the training text's kind, as in most corpora, so it must not repeat what was trained on.
+        others = [*((one, "train") for one in LANGUAGES), ("en", "unlabelled")] if split == "dev" else []
+        avoid = tuple(self._draw(*other) for other in others)
+        return list(sentences(self.params.seed, self._draw(language, split), language, avoid))
 
     def pairs(self, source: str, target: str) -> list[Pair]:
         """Translations of all of `read(source, "train")`, with tags and links; any two of the five languages."""
         if source not in LANGUAGES or target not in LANGUAGES or source == target:
             return []
-        return [one.pair(source, target) for one in draw(*self._draw(source, "train"))]
+        return [one.pair(source, target) for one in draw(self.params.seed, *self._draw(source, "train"))]
 
     def check(self) -> list[str]:
         """Test or dev sentences that also occur in other splits, and names that a translator cannot tell apart."""
         return [*self._overlaps(), *_homographs()]
 
-    def _draw(self, language: str, split: str) -> tuple[int, str, str, int]:
-        """What `draw` is asked for: seed, split, label, count."""
+    def _draw(self, language: str, split: str) -> Draw:
+        """What `draw` is asked for: split, label, count."""
         label = f"train-{language}" if split == "train" and language != "en" else split
-        return self.params.seed, split, label, getattr(self.params, f"n_{split}")
+        return split, label, getattr(self.params, f"n_{split}")
 
     def _overlaps(self) -> list[str]:
         findings: list[str] = []
@@ -95,8 +98,8 @@ def _homographs() -> list[str]:
     return findings
 
 
-def parallel_text(params: DemoParams, pairs: int = 6000) -> list[tuple[Sentence, Sentence]]:
-    """English sentences with each other language's translation, without tags, to pre-train a small encoder on.
+def parallel_text(params: DemoParams, pairs: int = 6000, *, labelled: bool = False) -> list[tuple[Sentence, Sentence]]:
+    """English sentences with each other language's translation, to pre-train a small encoder on; tags if asked for.
 
     Only frames and names of training and unlabelled text; group ids of their own. `pairs` in all, as many a language.
     """
@@ -104,6 +107,6 @@ def parallel_text(params: DemoParams, pairs: int = 6000) -> list[tuple[Sentence,
     drawn = draw(params.seed, "unlabelled", "parallel", -(-pairs // len(others)))
     found: list[tuple[Sentence, Sentence]] = []
     for one in drawn:
-        english = one.sentence("en", labelled=False)
-        found.extend((english, one.sentence(other, labelled=False)) for other in others)
+        english = one.sentence("en", labelled=labelled)
+        found.extend((english, one.sentence(other, labelled=labelled)) for other in others)
     return found[:pairs]

@@ -13,6 +13,9 @@ from data_recipes.corpora.demo.tables import Frame, Name, tables
 PATIENCE = 500  # so many draws in a row that were there already: the split is exhausted
 
 
+Draw = tuple[str, str, int]  # split, label, count
+
+
 class Drawn(NamedTuple):
     """A content and its group id."""
 
@@ -33,15 +36,15 @@ class Drawn(NamedTuple):
 
 
 def frames_of(split: str) -> tuple[Frame, ...]:
-    """Frames that a split may use: unlabelled text also uses those of the training text, the other way never."""
-    own = {split, "train"} if split == "unlabelled" else {split}
+    """Frames that a split may use: unlabelled text and dev use those of the training text, the other way never."""
+    own = {split} if split == "test" else {split, "train"}
     return tuple(frame for frame in tables().frames if frame.split in own)
 
 
 @cache
 def candidates(split: str, type_: str, wide: bool, singular: bool) -> tuple[Name, ...]:
     """Names that may stand in a slot of a split."""
-    own = "train" if split == "unlabelled" else split
+    own = "test" if split == "test" else "train"
     return tuple(
         name
         for name in tables().names
@@ -49,8 +52,8 @@ def candidates(split: str, type_: str, wide: bool, singular: bool) -> tuple[Name
     )
 
 
-def _content(rng: random.Random, split: str, frame: Frame) -> tuple[Content, tuple[object, ...]]:
-    """One content of a frame, never with a name twice, and a key that only equal contents share."""
+def _content(rng: random.Random, split: str, frame: Frame) -> Content:
+    """One content of a frame, never with a name twice."""
     names: dict[int, Inflected] = {}
     taken: list[str] = []
     for slot in frame.slots:
@@ -61,12 +64,18 @@ def _content(rng: random.Random, split: str, frame: Frame) -> tuple[Content, tup
         names[slot.number] = name
         taken.append(name.id)
     rows = {kind: rng.randrange(len(tables().fillers[kind])) for kind in frame.kinds}
-    return Content(frame, names, rows), (frame.id, *taken, *rows.values())
+    return Content(frame, names, rows)
+
+
+def _key(content: Content) -> tuple[object, ...]:
+    """What only equal contents share."""
+    names = sorted((number, name.id) for number, name in content.names.items() if isinstance(name, Name))
+    return content.frame.id, *names, *content.rows.values()
 
 
 @cache
-def draw(seed: int, split: str, label: str, count: int) -> tuple[Drawn, ...]:
-    """`count` different contents; a longer draw starts with a shorter one's.
+def draw(seed: int, split: str, label: str, count: int, avoid: tuple[Draw, ...] = ()) -> tuple[Drawn, ...]:
+    """`count` different contents, none of which is in the draws to `avoid`; a longer draw starts with a shorter one's.
 
     Different contents read differently in every language, as long as no two names of a type read alike (`check` says).
 
@@ -75,21 +84,21 @@ def draw(seed: int, split: str, label: str, count: int) -> tuple[Drawn, ...]:
     """
     rng = random.Random(f"xner demo/{seed}/{label}")
     frames = frames_of(split)
-    seen: set[tuple[object, ...]] = set()
+    seen = {_key(one.content) for other in avoid for one in draw(seed, *other)}
     found: list[Drawn] = []
     failures = 0
     while len(found) < count:
-        content, key = _content(rng, split, frames[rng.randrange(len(frames))])
-        failures = failures + 1 if key in seen else 0
+        content = _content(rng, split, frames[rng.randrange(len(frames))])
+        failures = failures + 1 if _key(content) in seen else 0
         if failures > PATIENCE:
             raise BadInput(f"corpus demo: {count} sentences asked for {label}, only {len(found)} different ones found")
         if not failures:
-            seen.add(key)
+            seen.add(_key(content))
             found.append(Drawn(f"demo-{label}-{len(found):05d}", content))
     return tuple(found)
 
 
 @cache
-def sentences(seed: int, split: str, label: str, count: int, language: str) -> tuple[Sentence, ...]:
+def sentences(seed: int, own: Draw, language: str, avoid: tuple[Draw, ...] = ()) -> tuple[Sentence, ...]:
     """A draw in one language; labelled unless the split is `unlabelled`."""
-    return tuple(one.sentence(language, labelled=split != "unlabelled") for one in draw(seed, split, label, count))
+    return tuple(one.sentence(language, labelled=own[0] != "unlabelled") for one in draw(seed, *own, avoid=avoid))

@@ -1,0 +1,164 @@
+"""A transformers encoder so small that a training takes a second, and toy sentences that it can learn."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.corpus import Sentence, Span, tag_set
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+NAMES = {"PER": ("Anna", "Bob", "Carl", "Dora"), "LOC": ("Rome", "Oslo", "Paris", "Bonn")}
+TEMPLATES = (
+    "{PER} went in {LOC} .",
+    "the big man met {PER} at {LOC} today .",
+    "{PER} {PER2} works in {LOC} now .",
+    "a dog was here .",
+    "in {LOC} {PER} saw the old dog and the new man of {LOC2} .",
+)
+FILLERS = sorted({word for line in TEMPLATES for word in line.split() if word.isalpha() and len(word) > 1})
+LETTERS = [chr(c) for c in (*range(ord("a"), ord("z") + 1), *range(ord("0"), ord("9") + 1))]
+CAPITALS = [chr(c) for c in range(ord("A"), ord("Z") + 1)]
+VOCABULARY = [
+    *SPECIAL,
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+    *CAPITALS,
+    *".,!?-",
+    *FILLERS,
+    *(name for names in NAMES.values() for name in names),
+]
+
+
+def toy_sentences(count: int, seed: int = 0, language: str = "en") -> list[Sentence]:
+    """Sentences whose names are in the vocabulary; two names of one type that follow each other are one entity."""
+    draw = random.Random(f"{seed} {language}")
+    found = []
+    for number in range(count):
+        words: list[str] = []
+        spans: list[Span] = []
+        for part in draw.choice(TEMPLATES).split():
+            type_ = part.strip("{}2")
+            if part == "{PER2}":
+                spans[-1] = spans[-1]._replace(end=spans[-1].end + 1)
+            elif part.startswith("{"):
+                spans.append(Span(len(words), len(words) + 1, type_))
+            words.append(draw.choice(NAMES[type_]) if part.startswith("{") else part)
+        found.append(Sentence(f"toy-{seed}-{language}-{number}", language, tuple(words), tuple(spans)))
+    return found
+
+
+@pytest.fixture(scope="session")
+def tags() -> tuple[str, ...]:
+    return tag_set(("PER", "LOC"))
+
+
+@pytest.fixture(scope="session")
+def toy() -> Callable[..., list[Sentence]]:
+    """`toy(count, seed=0, language="en")`: labelled sentences."""
+    return toy_sentences
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 2 layers × 32 with a WordPiece tokenizer, as `save_pretrained` writes it."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    vocabulary = {piece: number for number, piece in enumerate(VOCABULARY)}
+    assert len(vocabulary) == len(VOCABULARY)
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=1000))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        mask_token="[MASK]",
+        model_max_length=128,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = BertModel(
+            BertConfig(
+                vocab_size=len(VOCABULARY),
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=128,
+            )
+        )
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-for-tests"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_folder: Path) -> Any:
+    from bench.runner.tagger import load_encoder
+
+    return load_encoder(str(tiny_folder)).tokenizer
+
+
+@pytest.fixture(scope="session")
+def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
+    """`new_tagger(seed=0, dropout=0.1, decoding="greedy", kind=LinearTagger)`: a fresh tagger over the tiny encoder.
+
+    Dropout 0 turns the encoder's own off, too.
+    """
+    import copy
+
+    import torch
+
+    from bench.runner.tagger import LinearTagger, load_encoder
+
+    encoder = load_encoder(str(tiny_folder)).model
+
+    def make(
+        seed: int = 0, dropout: float = 0.1, decoding: str = "greedy", kind: type[LinearTagger] = LinearTagger
+    ) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            tagger = kind(copy.deepcopy(encoder), tags, dropout, decoding)
+        for module in tagger.modules():
+            if isinstance(module, torch.nn.Dropout) and not dropout:
+                module.p = 0.0
+        return tagger
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_collator(tokenizer: Any, tags: Sequence[str]) -> Callable[..., Any]:
+    """`new_collator(max_length=64)`: a collator of the tiny encoder on the CPU."""
+    import torch
+
+    from bench.runner.batches import Collator
+
+    return lambda max_length=64: Collator(tokenizer, tags, max_length, torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> None:
+    """So small a model is slower on two, and far slower where others use the cores."""
+    if "new_tagger" in request.fixturenames:
+        import torch
+
+        torch.set_num_threads(1)

@@ -1,0 +1,277 @@
+"""The rules of the code, read off the sources: who may import whom, how long things may be, what is never used."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+PACKAGES = ("bench", "methods", "data_recipes")
+
+# cli → engines → runner → (measure, store, plan) → (method, objectives) → (encode, corpus, conll)
+LAYERS: dict[str, int] = {
+    "bench.corpus": 0,
+    "bench.conll": 0,
+    "bench.encode": 0,
+    "bench.method": 1,
+    "bench.objectives": 1,
+    "bench.measure": 2,
+    "bench.store": 2,
+    "bench.plan": 2,
+    "bench.runner": 3,
+    "bench.report": 3,  # beside the runner: neither knows the other
+    "bench.engines": 4,
+    "bench.cli": 5,
+}
+ALLOWED = {
+    "methods": ("bench.method", "bench.objectives", "bench.corpus"),
+    "data_recipes": ("bench.corpus", "bench.encode", "bench.conll", "bench.store.files", "data_recipes"),
+}
+MAY_IMPORT_DATA_RECIPES = ("bench.runner", "bench.cli")  # the harness finds plug-ins by name; only these know the parts
+
+MAX_FILE, MAX_MEDIAN, MAX_FUNCTION, MAX_PARAMETERS, MAX_FIT = 400, 120, 60, 8, 150
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_of(path): path for package in PACKAGES for path in sorted((REPO / package).rglob("*.py"))}
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def text_of(module: str) -> str:
+    return SOURCES[module].read_text(encoding="utf-8")
+
+
+def lines_of(module: str) -> int:
+    return len(text_of(module).splitlines())
+
+
+@cache
+def imports(module: str) -> tuple[tuple[str, bool], ...]:
+    """What a module imports, and whether when it is imported itself (else inside a function). Not for type checking."""
+    return tuple(dict.fromkeys(_imports(tree_of(module), module, True)))
+
+
+def _imports(node: ast.AST, module: str, at_once: bool) -> Iterator[tuple[str, bool]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, at_once) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module}: a relative import"
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            yield (inner if inner in SOURCES else str(node.module)), at_once
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        for child in node.orelse:
+            yield from _imports(child, module, at_once)
+    else:
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            yield from _imports(child, module, at_once and not inside)
+
+
+def layer_of(module: str) -> int:
+    return next(level for name, level in LAYERS.items() if within(module, name))
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def reached(module: str, *, at_once: bool) -> set[str]:
+    """Everything that a module imports, however far away; outside names too."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for name, now in imports(waiting.pop()):
+            if (now or not at_once) and name not in seen:
+                seen.add(name)
+                if name in SOURCES:
+                    waiting.append(name)
+    return seen
+
+
+def top(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+# --- who imports whom -------------------------------------------------------------------------------------------------
+
+
+def test_every_module_of_bench_has_its_place() -> None:
+    strays = [m for m in SOURCES if within(m, "bench") and m != "bench" and not within(m, *LAYERS)]
+    assert not strays, "put them into a layer of this test, and of DESIGN's section 2"
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, *LAYERS)])
+def test_imports_point_one_way(module: str) -> None:
+    for name, _ in imports(module):
+        if within(name, "methods"):
+            raise AssertionError(f"{module} imports {name}: methods are found by name")
+        if within(name, "data_recipes"):
+            assert within(module, *MAY_IMPORT_DATA_RECIPES), f"{module} imports {name}"
+        if within(name, *LAYERS):
+            assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which lies above it"
+            assert not (within(module, "bench.report") and within(name, "bench.runner")), f"{module} imports {name}"
+            assert not (within(module, "bench.runner") and within(name, "bench.report")), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, *ALLOWED)])
+def test_plugins_know_the_interface_only(module: str) -> None:
+    package = module.partition(".")[0]
+    own = ".".join(module.split(".")[:2])
+    for name, _ in imports(module):
+        if within(name, *PACKAGES):
+            assert within(name, *ALLOWED[package], own), f"{module} imports {name}"
+
+
+def test_no_circles() -> None:
+    """Module-level imports of our own packages form no circle; those of a package's parents are left out."""
+    graph = {m: [name for name, at_once in imports(m) if at_once and name in SOURCES and name != m] for m in SOURCES}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' → '.join((*path[path.index(module) :], module))}"
+        if module not in done:
+            for name in graph[module]:
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.report")])
+def test_the_report_never_needs_torch(module: str) -> None:
+    """Neither itself nor anything that it imports, functions included."""
+    names = reached(module, at_once=False)
+    assert not {"torch", "transformers", "tokenizers"} & top(names)
+    assert not [name for name in names if within(name, "bench.runner", "bench.engines", "methods", "data_recipes")]
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.corpus")])
+def test_names_and_help_are_light(module: str) -> None:
+    heavy = {"torch", "transformers", "tokenizers", "pandas", "matplotlib", "numpy", "scipy"}
+    assert not heavy & top(reached(module, at_once=True))
+
+
+def test_plans_do_not_need_torch() -> None:
+    for module in ("bench.runner.identity", "bench.runner.data", "bench.engines.units", "bench.runner.disk"):
+        assert not {"torch", "transformers", "tokenizers"} & top(reached(module, at_once=True)), module
+
+
+# --- how long things are ----------------------------------------------------------------------------------------------
+
+
+def test_no_file_is_long() -> None:
+    assert {m: lines_of(m) for m in SOURCES if lines_of(m) > MAX_FILE} == {}
+
+
+def test_the_median_file_is_short() -> None:
+    """Of the files that hold anything; empty `__init__.py` would only flatter it."""
+    assert statistics.median(n for m in SOURCES if (n := lines_of(m))) <= MAX_MEDIAN
+
+
+def test_the_loop_is_one_page() -> None:
+    assert lines_of("bench.runner.fit") < MAX_FIT
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_functions_are_short(module: str) -> None:
+    for node in functions(module):
+        length = (node.end_lineno or node.lineno) - node.lineno + 1
+        assert length <= MAX_FUNCTION, f"{SOURCES[module]}:{node.lineno}: {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_argument_lists_are_short(module: str) -> None:
+    for node in functions(module):
+        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        count = len(names) - (names[:1] in (["self"], ["cls"]))
+        assert count <= MAX_PARAMETERS, f"{SOURCES[module]}:{node.lineno}: {node.name} takes {count}"
+
+
+# --- what is never used -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_unsafe_loading(module: str) -> None:
+    """No pickle, torch.load, unsafe YAML or code from the hub."""
+    for name, _ in imports(module):
+        assert name.partition(".")[0] not in ("pickle", "cPickle", "dill", "joblib", "yaml", "marshal"), name
+    assert not re.search(r"\btorch\.load\(|allow_pickle\s*=\s*True|weights_only\s*=\s*False", text_of(module))
+    assert not re.search(r"""["']?trust_remote_code["']?\s*[=:]\s*True""", text_of(module))
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("eval", "exec"), f"{SOURCES[module]}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_error_is_swallowed(module: str) -> None:
+    for node in ast.walk(tree_of(module)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        where = f"{SOURCES[module]}:{node.lineno}"
+        assert node.type is not None, f"{where}: a bare except"
+        broad = any(isinstance(n, ast.Name) and n.id in ("Exception", "BaseException") for n in ast.walk(node.type))
+        idle = all(isinstance(s, ast.Pass | ast.Continue) for s in node.body)
+        assert not (broad and idle), f"{where}: an error is swallowed"
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.report", "bench.runner")])
+def test_hash_order_decides_nothing(module: str) -> None:
+    """`hash()` and `id()` differ between processes; sets are sorted before they are written."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("hash", "id"), f"{SOURCES[module]}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    if lines_of(module):
+        assert ast.get_docstring(tree_of(module)), f"{SOURCES[module]} has no docstring"
+
+
+def tracked() -> list[Path]:
+    """Files under version control; outside a checkout everything that is text."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=REPO,
+            capture_output=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return [path for package in PACKAGES for path in (REPO / package).rglob("*.*") if path.is_file()]
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := REPO / name).is_file()]
+
+
+def test_no_path_of_one_machine() -> None:
+    """Nobody else has them. (Paths that a URL holds are no paths.)"""
+    found = []
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for match in re.finditer(r"(?<![\w./:>-])/(?:home|root|Users|work|workspace|mnt|scratch|tmp)/[\w.-]+", text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(f"{path.relative_to(REPO)}:{line}: {match[0]}")
+    assert not found
