@@ -62,9 +62,12 @@ def run_verb(args: argparse.Namespace) -> int:
     from bench.store.record import Records
 
     out, planned = _planned(args)
-    _writable(out)
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     todo = unfinished(planned, out, args.retry)
     start = _prepared(args, out, todo)  # refuses what this machine cannot do before anything is written
+    _writable(out)
     write_matrix(planned, out)
     done = len(planned) - len(todo)
     print(f"{planned[0].cell.matrix}: {len(planned)} cells, {done} done, {len(todo)} to run", file=sys.stderr)

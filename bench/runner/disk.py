@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,4 +34,11 @@ def peak_bytes(missing: Sequence[Planned]) -> int | None:
 def _size(where: str, key: str) -> int | None:
     folder = Path(where) if where and Path(where).is_dir() else Artefacts(cache_root()).folder("encoder", key)
     files = list(folder.glob("*.safetensors"))
-    return sum(file.stat().st_size for file in files) if files else None
+    return sum(_as_float32(file) for file in files) if files else None
+
+
+def _as_float32(file: Path) -> int:
+    """Bytes that a safetensors file's weights take as float32, as we keep them; from its header alone."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return sum(4 * math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
+from bench.runner.guard import normalised
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import sha256_of_file
 
@@ -46,9 +47,15 @@ class EncoderSource:
         artefact = cache.get_or_make("encoder", self.key, build)
         return str(artefact.folder), artefact
 
-    def texts(self) -> Iterable[str]:
-        """What we know that it was pre-trained on, for the leakage guard: our recipes only."""
-        return self.recipe.texts() if self.recipe is not None else ()
+    def texts(self) -> Mapping[str, str]:
+        """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only."""
+        return _texts(type(self.recipe)) if self.recipe is not None else {}
+
+
+@lru_cache(maxsize=8)
+def _texts(recipe: type[EncoderRecipe]) -> Mapping[str, str]:
+    """Once a process: every cell of an encoder compares the same text with its test."""
+    return {normalised(text): text for text in recipe().texts()}
 
 
 def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:

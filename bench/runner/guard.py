@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.corpus import Sentence
@@ -60,9 +60,9 @@ class Guard:
         examples = tuple(sorted(found["text"] | found["group"])[:5])
         return Overlap(len(found["text"]), len(found["group"] - found["text"]), examples)
 
-    def overlap_of_texts(self, texts: Iterable[str]) -> Overlap:
-        """The same for bare text, such as what an encoder was pre-trained on."""
-        hits = sorted({text for text in texts if normalised(text) in self.texts})
+    def overlap_of_texts(self, texts: Mapping[str, str]) -> Overlap:
+        """The same for bare text by its normalised form, such as what an encoder was pre-trained on."""
+        hits = sorted(texts[text] for text in self.texts & texts.keys())
         return Overlap(by_text=len(hits), examples=tuple(text[:60] for text in hits[:3]))
 
     def dropped(self, data: TrainingSet) -> TrainingSet:
