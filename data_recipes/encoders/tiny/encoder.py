@@ -6,7 +6,6 @@ section 3.3). It exists so that the demo and the tests need no download; it is e
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from bench.encode import EncoderRecipe, Progress
 from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-VOCABULARY = 3500
+VOCABULARY = 4000
+HAN = "\u4e00"  # from here on every letter is a word of its own
 PAIRS = 16000  # English sentences with a translation each
 NAME_WEIGHT = 20
 STEPS = 700
@@ -77,26 +77,17 @@ def _vocabulary_text() -> Iterable[str]:
 
 
 def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
-    """A cased WordPiece tokenizer of these texts, as transformers' fast BERT tokenizer."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    """A cased WordPiece tokenizer of these texts, as a fast BERT tokenizer; the same vocabulary every time."""
+    from tokenizers import decoders, models, processors
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    vocabulary = _vocabulary(list(texts), size)
+    backend = _bare(models.WordPiece(vocab=vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     backend.decoder = decoders.WordPiece()
-    letters = [chr(c) for c in (*range(33, 127), 0xB7, *range(0xC0, 0x180), *range(0x410, 0x450))]
-    letters += sorted({c for pair in parallel_text(DemoParams(), PAIRS) for c in pair[1].text if ord(c) >= 0x4E00})
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=SPECIAL, initial_alphabet=letters, show_progress=False, min_frequency=2
-    )
-    inside = [letter + letter for letter in letters if letter.isalnum()] * 2  # gives ##x, else a word with x is unknown
-    backend.train_from_iterator(itertools.chain(texts, inside), trainer)
-    ids = {token: backend.token_to_id(token) for token in SPECIAL}
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -107,6 +98,40 @@ def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
         mask_token="[MASK]",
         model_max_length=LENGTH,
     )
+
+
+def _vocabulary(texts: list[str], size: int) -> dict[str, int]:
+    """Pieces and their ids.
+
+    The trainer numbers ##x in the order of a hash table that differs from process to process, and breaks ties by
+    number: given every letter beforehand, as if it were special, it has none left to number.
+    """
+    from tokenizers import models, trainers
+
+    letters = {chr(c) for c in (*range(33, 127), *range(0xC0, 0x180), *range(0x410, 0x450))}
+    letters |= {letter for pair in parallel_text(DemoParams(), PAIRS) for side in pair for letter in side.text}
+    known = sorted(letters.union(*texts) - {" "})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *known, *(f"##{letter}" for letter in known if letter < HAN)],
+        initial_alphabet=known,
+        show_progress=False,
+        min_frequency=2,
+    )
+    backend = _bare(models.WordPiece(unk_token="[UNK]"))
+    backend.train_from_iterator(texts, trainer)
+    found: dict[str, int] = backend.get_vocab()
+    return found
+
+
+def _bare(model: Any) -> Any:
+    """A tokenizer that splits as BERT's does and keeps case and accents."""
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+
+    backend = Tokenizer(model)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return backend
 
 
 def _pretrain(pairs: list[tuple[Sentence, Sentence]], tokenizer: Any, progress: Progress) -> Any:
