@@ -30,8 +30,10 @@ from bench.method import (
     singles,
 )
 from bench.objectives import cross_entropy, soft_labels
+from bench.plan.keys import rng
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.runner import watch
+from bench.runner.batches import Stream
 from bench.runner.fit import FitPlan, fit
 from bench.runner.predict import predict
 from bench.runner.watch import History, snapshot
@@ -115,11 +117,11 @@ def run(
 @pytest.fixture(scope="session")
 def rich_data(toy: Callable[..., list[Sentence]]) -> TrainingSet:
     twins = [Pair(a, b) for a, b in zip(toy(24), toy(24, 3, "de"), strict=True)]
-    rng = np.random.default_rng(0)
+    draw = np.random.default_rng(0)
     bare = [replace(s, spans=None) for s in toy(21, 4, "de")]
     return TrainingSet(
         labelled=pairs(twins),
-        unlabelled=tuple((Example(s, rng.dirichlet(np.ones(5), len(s.words)).astype(np.float32)),) for s in bare),
+        unlabelled=tuple((Example(s, draw.dirichlet(np.ones(5), len(s.words)).astype(np.float32)),) for s in bare),
     )
 
 
@@ -161,6 +163,45 @@ def test_the_loss_goes_down_and_the_names_are_learnt(
     assert len(losses) == 60
     assert np.mean(losses[-6:]) < 0.3 * np.mean(losses[:6])
     assert f1(count([s.spans for s in toy(20, 9)], made.found.spans, ("PER", "LOC"))) > 0.9
+
+
+def test_the_seed_decides_the_order_and_dropout_of_equal_taggers(
+    new_tagger: Callable[..., Any], new_collator: Callable[..., Any], toy: Callable[..., list[Sentence]], tmp_path: Path
+) -> None:
+    data, collator = TrainingSet(labelled=singles(toy(48))), new_collator()
+
+    def losses(seed: int, dropout: float, sentences: TrainingSet = data) -> list[float]:
+        plan = FitPlan(Plain(), replace(TRAIN, steps=4, evals=1), RECIPE, seed, ())
+        with torch.random.fork_rng(devices=[]):
+            return fit(plan, sentences, new_tagger(1, dropout), collator, tmp_path).losses["ce"]
+
+    assert losses(1, 0.0) != losses(2, 0.0), "the order"
+    same = TrainingSet(labelled=singles(toy(1) * 8))  # whatever the order
+    assert losses(1, 0.0, same) == losses(2, 0.0, same)
+    assert losses(1, 0.3, same) != losses(2, 0.3, same), "dropout"
+
+
+def test_the_loop_is_adamw_on_the_weighed_sum_of_the_terms(
+    new_tagger: Callable[..., Any], new_collator: Callable[..., Any], rich_data: TrainingSet, tmp_path: Path
+) -> None:
+    """Five steps written out, without dropout."""
+    spec = replace(TRAIN, steps=5, evals=1)
+    recipe = replace(RECIPE, lr=1e-3, warmup=0.4, weight_decay=0.0, clip=0.5)
+    collator, ours, plain = new_collator(), new_tagger(1, 0.0), new_tagger(1, 0.0).train()
+    fit(FitPlan(Rich(), spec, recipe, 3, ()), rich_data, ours, collator, tmp_path)
+    streams = {name: Stream(groups, 8, collator, rng(3, "order", name)) for name, groups in rich_data.streams().items()}
+    optimiser = torch.optim.AdamW(plain.parameters(), weight_decay=0.0)
+    for rate in (5e-4, 1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3):
+        labelled, soft = plain.read(streams["labelled"].take()), plain.read(streams["unlabelled"].take())
+        loss = cross_entropy(labelled) + 0.1 * labelled.vectors.square().mean() + 2.0 * soft_labels(soft)
+        for parameter in plain.parameters():
+            parameter.grad = None
+        loss.backward()
+        assert torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.5) > 0.6, "clipping does something"
+        optimiser.param_groups[0]["lr"] = rate
+        optimiser.step()
+    for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5), name
 
 
 # --- equal budgets ----------------------------------------------------------------------------------------------------
@@ -239,21 +280,6 @@ def test_warm_up_and_decay(run: Callable[..., Run], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.optim.AdamW, "step", noting)
     run(spec=replace(TRAIN, steps=10), recipe=replace(RECIPE, lr=1e-3, warmup=0.4, weight_decay=0.25))
     assert np.allclose(rates, [2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 5e-3 / 6, 4e-3 / 6, 3e-3 / 6, 2e-3 / 6, 1e-3 / 6])
-
-
-def test_gradients_are_clipped(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    norms: list[float] = []
-    step = torch.optim.AdamW.step
-
-    def noting(self: Any, *args: Any) -> Any:
-        grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        norms.append(float(torch.stack([g.square().sum() for g in grads]).sum().sqrt()))
-        return step(self, *args)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", noting)
-    run(spec=replace(TRAIN, steps=4), recipe=replace(RECIPE, clip=0.01))
-    assert max(norms) <= 0.01 * 1.001
-    assert min(norms) > 0.009, "the norm was above the limit before"
 
 
 def test_bf16_autocast_runs_on_the_cpu_and_is_recorded(run: Callable[..., Run]) -> None:
