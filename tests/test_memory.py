@@ -48,9 +48,10 @@ class Hungry(LinearTagger):
             return super().read(inputs)
         saving = any(getattr(module, "gradient_checkpointing", False) for module in self.encoder.modules())
         self.tried.append((len(inputs.sentences), saving))
+        batch = super().read(inputs)  # dropout has been drawn when memory runs out
         if len(inputs.sentences) > self.most + self.free * saving:
             raise self.error
-        return super().read(inputs)
+        return batch
 
 
 def inputs_of(collator: Any, examples: Sequence[Example], groups: Sequence[int] | None = None) -> Inputs:
@@ -241,10 +242,10 @@ def test_parts_of_soft_labels(
     hungry: Callable[..., Any], new_collator: Callable[..., Any], examples: list[Example]
 ) -> None:
     collator, rng = new_collator(), np.random.default_rng(0)
-    soft = [
-        Example(replace(e.sentence, spans=None), rng.dirichlet(np.ones(5), len(e.sentence.words)).astype(np.float32))
-        for e in examples
-    ]
+    soft = []
+    for n, e in enumerate(examples):
+        probabilities = rng.dirichlet(np.ones(5), len(e.sentence.words)).astype(np.float32)
+        soft.append(Example(replace(e.sentence, spans=None), probabilities, weight=1.0 + n))
     drawn = {"unlabelled": inputs_of(collator, soft)}
     compare(hungry, collator, drawn, lambda tagger, part: soft_labels(tagger.read(part["unlabelled"]), "kl"))
 
@@ -300,7 +301,8 @@ def train(
     tagger: Any, collator: Any, sentences: Sequence[Sentence], folder: Path, method: Method | None = None
 ) -> History:
     folder.mkdir()
-    plan = FitPlan(method or Additive(), TrainSpec(steps=6, batch=8, evals=1), EncoderSpec(lr=1e-3), 1, ())
+    recipe = EncoderSpec(lr=1e-3, clip=1e6)
+    plan = FitPlan(method or Additive(), TrainSpec(steps=6, batch=8, evals=1), recipe, 1, ())
     with torch.random.fork_rng(devices=[]):
         return fit(plan, TrainingSet(labelled=singles(sentences)), tagger, collator, folder)
 
@@ -328,6 +330,24 @@ def test_a_repeated_step_sees_the_same_dropout(
     again = train(hungry(4, 4, dropout=0.2), new_collator(), toy(24), tmp_path / "again")
     assert again.ran["activation_checkpointing"]
     assert again.losses["ce"] == pytest.approx(plain.losses["ce"], rel=1e-5)
+
+
+def test_the_optimiser_gets_the_gradient_of_the_whole_batch(
+    hungry: Callable[..., Any],
+    new_collator: Callable[..., Any],
+    toy: Callable[..., list[Sentence]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[dict[str, torch.Tensor]] = []
+    for most in (8, 3):
+        tagger = hungry(most)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.optim.AdamW, "step", lambda *_, tagger=tagger: found.append(gradients(tagger)))
+            train(tagger, new_collator(), toy(24), tmp_path / str(most))
+    whole, split = found[0], found[6]
+    for name, grad in whole.items():
+        assert torch.allclose(split[name], grad, atol=1e-6, rtol=1e-3), name
 
 
 def test_a_cell_that_cannot_be_split_fails(

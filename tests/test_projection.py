@@ -104,6 +104,9 @@ def test_the_better_supported_then_the_shorter_wins() -> None:
     assert done.outcomes == ("conflicting", "projected")
     done = project([Span(0, 1, "PER"), Span(1, 2, "LOC")], [(0, 0), (0, 1), (1, 1)], 2, MIN_MAX)
     assert done.spans == (Span(1, 2, "LOC"),)
+    # PER claims 0-3 with two words linked, LOC the longer 2-6 with all
+    done = project([Span(0, 1, "PER"), Span(1, 2, "LOC")], [(0, 0), (0, 2), *((1, t) for t in range(2, 6))], 6, MIN_MAX)
+    assert done.spans == (Span(2, 6, "LOC"),)
 
 
 def test_an_entity_nested_in_the_gap_of_another_conflicts() -> None:
