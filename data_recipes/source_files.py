@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, cast
 
-from bench.corpus import BadInput, nearest
+from bench.corpus import BadInput, Unavailable, nearest
 from bench.store.files import published, sha256_of_file
 
 State = Literal["present", "absent", "damaged"]
@@ -89,6 +89,20 @@ def files_of(name: str) -> tuple[SourceFile, ...]:
     if not found:
         raise BadInput(f"no source files are listed for '{name}'{nearest(name, folders())}")
     return found
+
+
+def here(path: str) -> Path:
+    """Where a listed file lies, once it does.
+
+    Raises:
+        Unavailable: it is not on this machine: its name, and what brings it here.
+    """
+    local = data_dir() / path
+    if not local.is_file():
+        folder = PurePosixPath(path).parent
+        said = f"$XNER_DATA/{path}"  # never the folder itself: the text may reach a record
+        raise Unavailable(f"{said} is not here: run 'xner data fetch {folder}', or set $XNER_DATA to where it is")
+    return local
 
 
 def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterator[tuple[SourceFile, str]]:

@@ -1,23 +1,25 @@
-"""Links + source spans → target spans; every source entity ends as exactly one of projected, unaligned, conflicting."""
+"""Links + source spans → target spans: well-formed whatever the links are, and each source entity has one outcome."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from bench.corpus import BadInput, Link, Span, nearest
-from data_recipes.projection import matchers
+from bench.corpus import Link, Pair, Span
 
-Outcome = Literal["projected", "unaligned", "conflicting"]
+Outcome = Literal["projected", "unaligned", "conflicting", "filtered"]
+OUTCOMES: tuple[Outcome, ...] = ("projected", "unaligned", "conflicting", "filtered")
 
 
 class Matcher(Protocol):
-    """A span rule: a module of `data_recipes.projection.matchers` with this function."""
+    """A span rule: a module of `data_recipes.projection.matchers` with this function.
 
-    def match(self, entity: Span, linked: Sequence[int]) -> tuple[int, int]: ...
+    `linked` are the target words (sorted, at least one) that the words of the entity are linked to. The answer is the
+    target words (start, end) that are to carry the label, or None where the rule wants none of them.
+    """
+
+    def match(self, entity: Span, linked: Sequence[int]) -> tuple[int, int] | None: ...
 
 
 @dataclass(frozen=True)
@@ -28,28 +30,26 @@ class Projection:
     outcomes: tuple[Outcome, ...]
 
 
-def matcher_names() -> list[str]:
-    """The span rules found, by their names in a matrix."""
-    return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(matchers.__path__))
+class Filter(Protocol):
+    """Which sentences are fit for training: a module of `data_recipes.projection.filters` with this function.
 
-
-def load_matcher(name: str) -> Matcher:
-    """The span rule of that name.
-
-    Raises:
-        BadInput: there is none.
+    It sees the source sentence with its spans, the links, the target words, and what the projection gave.
     """
-    if name not in matcher_names():
-        raise BadInput(f"labels.matcher: unknown matcher '{name}'{nearest(name, matcher_names())}")
-    module: Matcher = importlib.import_module(f"{matchers.__name__}.{name.replace('-', '_')}")
-    return module
+
+    def keep(self, pair: Pair, projection: Projection) -> bool: ...
+
+
+def linked_words(entity: Span, links: Sequence[Link]) -> list[int]:
+    """The target words linked to any word of the entity, sorted."""
+    return sorted({target for source, target in links if entity.start <= source < entity.end})
 
 
 def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matcher: Matcher) -> Projection:
     """Project the entities of a source sentence on `n_target` target words.
 
-    Where two entities claim a word, the one with more of its candidate's words linked to it wins, then the shorter
-    candidate, then the earlier: the other is conflicting. The output is well-formed whatever the links are.
+    An entity is unaligned if it has no link, or if the matcher takes none of its words. Where two entities claim a
+    word, the one with more of its candidate's words linked to it wins, then the shorter candidate, then the earlier
+    entity: the other is conflicting. Neither the order of the entities nor that of the links matters.
 
     Raises:
         ValueError: a link points outside the target sentence.
@@ -60,14 +60,15 @@ def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matc
     candidates: dict[int, tuple[int, int]] = {}
     support: dict[int, float] = {}
     for index, entity in enumerate(entities):
-        linked = sorted({t for s, t in links if entity.start <= s < entity.end})
-        if linked:
-            start, end = candidates[index] = matcher.match(entity, linked)
+        linked = linked_words(entity, links)
+        candidate = matcher.match(entity, linked) if linked else None
+        if candidate is not None:
+            start, end = candidates[index] = candidate
             support[index] = len([t for t in linked if start <= t < end]) / (end - start)
     taken = [False] * n_target
     outcomes: list[Outcome] = ["unaligned"] * len(entities)
     spans = []
-    for index in sorted(candidates, key=lambda i: (-support[i], candidates[i][1] - candidates[i][0], i)):
+    for index in sorted(candidates, key=lambda i: (-support[i], candidates[i][1] - candidates[i][0], entities[i])):
         start, end = candidates[index]
         if any(taken[start:end]):
             outcomes[index] = "conflicting"

@@ -1,0 +1,87 @@
+"""Europarl NER: the same 799 sentences in English, German, Spanish and Italian, gold labels on every side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
+from data_recipes.corpora.europarl_ner.read import LANGUAGES, TYPES, read_side
+from data_recipes.overlap import normalised
+
+
+@dataclass(frozen=True)
+class EuroparlParams:
+    """`misc` keeps MISC as a fourth type; without it those entities are left out."""
+
+    misc: bool = False
+
+
+class EuroparlCorpus(Corpus):
+    """English is the training text, the other three are tests: the gold of label projection, nothing to train on."""
+
+    name: ClassVar[str] = "europarl_ner"
+    Params: ClassVar[type] = EuroparlParams
+    sources: ClassVar[tuple[str, ...]] = ("europarl_ner",)
+    facts: ClassVar[Facts] = Facts(
+        title="Europarl NER, four-way parallel",
+        licence="Europarl terms (no known restriction)",
+        url="https://github.com/ixa-ehu/ner-evaluation-corpus-europarl",
+        human_translations=True,
+        notes=(
+            "the test is the translation of the training text: for intrinsic scoring of projected labels only",
+            "parliamentary debates; MISC is left out unless the parameter misc keeps it",
+        ),
+    )
+    params: EuroparlParams
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PER, LOC, ORG, and MISC where it is kept."""
+        return (*TYPES, "MISC") if self.params.misc else TYPES
+
+    def languages(self) -> tuple[str, ...]:
+        """English, German, Spanish, Italian."""
+        return LANGUAGES
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """English: train. The others: test. Everything else is empty.
+
+        Raises:
+            BadInput: unknown language, or a file that is missing or not as published.
+        """
+        if language not in LANGUAGES:
+            raise BadInput(f"corpus europarl_ner: no language '{language}'{nearest(language, LANGUAGES)}")
+        if split != ("train" if language == "en" else "test"):
+            return []
+        return read_side(language, misc=self.params.misc)
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """Line by line, gold labels on both sides; from English only.
+
+        Raises:
+            BadInput: as `read`.
+        """
+        if source != "en" or target not in LANGUAGES or target == source:
+            return []
+        return [Pair(*both) for both in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
+
+    def tokenisation(self, language: str) -> str:
+        """Split as Moses does, contractions whole."""
+        return "moses"
+
+    def check(self) -> list[str]:
+        """Sizes, entities, and how many sentences repeat another; a file that is not here is named."""
+        lines = []
+        for language in LANGUAGES:
+            try:
+                sentences = read_side(language, misc=True)
+            except Unavailable as error:
+                lines.append(f"{language}: {error}")
+                continue
+            counts = Counter(span.type for sentence in sentences for span in sentence.spans or ())
+            repeated = len(sentences) - len({normalised(sentence.text) for sentence in sentences})
+            found = ", ".join(f"{type_} {counts[type_]}" for type_ in (*TYPES, "MISC"))
+            lines.append(f"{language}: {len(sentences)} sentences, {repeated} of them repeated; {found}")
+        return lines

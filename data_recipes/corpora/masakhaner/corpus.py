@@ -1,0 +1,135 @@
+"""MasakhaNER 2: gold labels in 20 African languages, with a choice of English source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from bench.conll import IllFormedError, decode, has_control, read_conll
+from bench.corpus import BadInput, Corpus, Facts, Sentence, Span, Split, Unavailable, nearest
+from data_recipes.corpora.masakhaner import hub
+from data_recipes.corpora.uner_pud.gold import GOLD
+from data_recipes.corpora.uner_pud.pud import english
+from data_recipes.corpora.wikiann.corpus import WikiannCorpus
+from data_recipes.overlap import overlap_findings
+from data_recipes.source_files import data_dir, here
+
+TYPES = ("PER", "LOC", "ORG")
+_CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
+LANGUAGES = ("en", *_CODES.split(" "))
+_CONLL2003 = {"train": "train.txt", "dev": "valid.txt", "test": "test.txt"}
+
+
+@dataclass(frozen=True)
+class MasakhanerParams:
+    """`source` is our choice: MasakhaNER has no English, and CoNLL-2003, which its paper uses, is not open."""
+
+    source: Literal["en_pud", "wikiann", "conll2003"] = "en_pud"
+    layout: Literal["auto", "text", "hub"] = "auto"  # auto: text where $XNER_DATA/masakhaner2 has the language
+    revision: str = "refs/convert/parquet"  # of the hub's dataset; a commit of that branch, to be pinned
+
+    def __post_init__(self) -> None:
+        if not self.revision:
+            raise ValueError("revision must be a commit, a tag or a branch of the hub's dataset")
+
+
+class MasakhanerCorpus(Corpus):
+    """News in 20 African languages; unlabelled text is a language's training split without labels."""
+
+    name: ClassVar[str] = "masakhaner"
+    Params: ClassVar[type] = MasakhanerParams
+    sources: ClassVar[tuple[str, ...]] = ("masakhaner2", "uner/en_pud", "uner/en_ewt")
+    facts: ClassVar[Facts] = Facts(
+        title="MasakhaNER 2",
+        licence="CC BY-NC 4.0: not for commercial use",
+        url="https://github.com/masakhane-io/masakhane-ner",
+        notes=(
+            "DATE is left out; the English source is another corpus (parameter source)",
+            "unlabelled text is the training split of the language",
+        ),
+    )
+    params: MasakhanerParams
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PER, LOC, ORG."""
+        return TYPES
+
+    def languages(self) -> tuple[str, ...]:
+        """English and the 20, by the corpus's own three-letter codes."""
+        return LANGUAGES
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of a split; from the hub where the text files are not here.
+
+        Raises:
+            Unavailable: a text file is not here (layout text, or English).
+            BadInput: unknown language; files that are not as published or cannot be downloaded.
+        """
+        if language not in LANGUAGES:
+            raise BadInput(f"corpus masakhaner: no language '{language}'{nearest(language, LANGUAGES)}")
+        if split == "unlabelled":
+            return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
+        if language == "en":
+            return self._english(split)
+        return self._text(language, split) if self._is_text(language) else self._hub(language, split)
+
+    def check(self) -> list[str]:
+        """For English and the languages whose text files are here: sizes and shared sentences."""
+        present = [language for language in LANGUAGES[1:] if self._is_here(language)]
+        lines = [line for language in present for line in overlap_findings(self, language)]
+        return lines or ["no text file is here; 'xner data fetch masakhaner' brings them"]
+
+    # --- the three sources of sentences -------------------------------------------------------------------------------
+
+    def _english(self, split: Split) -> list[Sentence]:
+        if self.params.source == "wikiann":
+            return WikiannCorpus().read("en", split)
+        if self.params.source == "en_pud":
+            return english() if split == "train" else GOLD["en"].read("en", split)
+        path = data_dir() / "conll2003" / _CONLL2003[split]
+        if not path.is_file():
+            raise Unavailable(f"{path} is not here: CoNLL-2003 is not open; put your own copy there")
+        return read_conll(path, "en", TYPES, scheme="IOB1", label_map={"MISC": "O"}, require_entities=split == "test")
+
+    def _text(self, language: str, split: Split) -> list[Sentence]:
+        sentences = read_conll(
+            here(f"masakhaner2/{language}/{split}.txt"),
+            language,
+            TYPES,
+            scheme="IOB1",  # the files could not be read when this was written: an I-X may open an entity
+            label_map={"DATE": "O"},
+            require_entities=split == "test",
+        )
+        return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
+
+    def _hub(self, language: str, split: Split) -> list[Sentence]:
+        rows = hub.read_split(hub.snapshot(language, self.params.revision), language, split)
+        sentences = []
+        for number, (words, tags) in enumerate(rows, 1):
+            where = f"corpus masakhaner: {language} {split}, row {number}"
+            bad = [word for word in words if not word or has_control(word)]
+            if bad or not words:
+                raise BadInput(f"{where}: {f'token {bad[0]!r}' if bad else 'no tokens'}")
+            sentences.append(Sentence(f"{language}-{split}-{number}", language, words, _spans(tags, where)))
+        if split == "test" and not any(sentence.spans for sentence in sentences):
+            raise BadInput(f"corpus masakhaner: the {language} test has no entity: placeholders, no gold")
+        return sentences
+
+    def _is_here(self, language: str) -> bool:
+        return (data_dir() / "masakhaner2" / language / "test.txt").is_file()
+
+    def _is_text(self, language: str) -> bool:
+        return self.params.layout == "text" or (self.params.layout == "auto" and self._is_here(language))
+
+
+def _spans(tags: tuple[str, ...], where: str) -> tuple[Span, ...]:
+    """Spans of the three types; DATE is left out."""
+    try:
+        spans = decode(tags, "IOB1")
+    except IllFormedError as error:
+        raise BadInput(f"{where}: {error}") from error
+    unknown = [span.type for span in spans if span.type not in (*TYPES, "DATE")]
+    if unknown:
+        raise BadInput(f"{where}: unknown entity type '{unknown[0]}'{nearest(unknown[0], TYPES)}")
+    return tuple(span for span in spans if span.type in TYPES)

@@ -1,0 +1,116 @@
+"""`uner_pud`: 1,000 English sentences with gold labels and human translations; every test is another corpus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
+from data_recipes.corpora.uner_pud.gold import GOLD, TYPES
+from data_recipes.corpora.uner_pud.ntrex import ntrex
+from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
+from data_recipes.overlap import overlap_findings
+
+_MOSES = ("de", "es", "it")  # their test is Europarl
+
+
+@dataclass(frozen=True)
+class UnerPudParams:
+    """Roles are fixed; see the README."""
+
+    originals_only: bool = False  # the 750 that were written in English
+    unlabelled: Literal["ntrex", "in-domain"] = "ntrex"  # in-domain: the training text of the test's own corpus
+    german: Literal["surface", "published"] = "surface"  # `am`, as Europarl has it, or `an dem`, as UNER published
+    intrinsic: bool = False  # the test is the translation itself: to score projected labels, never for training
+
+
+class UnerPudCorpus(Corpus):
+    """PUD and, as tests, Europarl, Bosque, GSDSimp, Turku, NerKor and others, by language."""
+
+    name: ClassVar[str] = "uner_pud"
+    Params: ClassVar[type] = UnerPudParams
+    sources: ClassVar[tuple[str, ...]] = ("uner", "ud_pud", "europarl_ner", "turku_ner", "nerkor", "ntrex")
+    facts: ClassVar[Facts] = Facts(
+        title="UNER PUD, tests of other corpora",
+        licence="CC BY-SA 4.0 and 3.0 (UNER, UD, NerKor, Turku, NTREX); Europarl terms (no known restriction)",
+        url="https://www.universalner.org",
+        human_translations=True,
+        notes=(
+            "a quarter of the sentences were translated into English first (originals_only leaves them out)",
+            "every test is another corpus: de es it debates of parliament (Europarl), pt newspapers (Bosque),"
+            " zh Wikipedia (GSDSimp), fi ten genres (Turku)",
+            "de es it: 799 test sentences with about 500 entities, two in three of them organisations",
+            "ceb and tl have 188 and 128 test sentences and under 50 entities: too small for tight intervals",
+        ),
+    )
+    params: UnerPudParams
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PER, LOC, ORG."""
+        return TYPES
+
+    def languages(self) -> tuple[str, ...]:
+        """Those that have a test, whether or not its file is here (sv and hr must be fetched)."""
+        return ("en", *LABELLED) if self.params.intrinsic else tuple(GOLD)
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of a split by the roles of the README.
+
+        Raises:
+            Unavailable: a file is not here.
+            BadInput: unknown language, or a file that is not as published.
+        """
+        if language not in (known := self.languages()):
+            raise BadInput(f"corpus uner_pud: no language '{language}'{nearest(language, known)}")
+        if split == "unlabelled":
+            return self._unlabelled(language)
+        if language == "en" and split == "train":
+            return english(originals_only=self.params.originals_only)
+        if self.params.intrinsic and language != "en":
+            return [pair.target for pair in self.pairs("en", language)] if split == "test" else []
+        return GOLD[language].read(language, split)
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """The human translations of `read("en", "train")`, with gold labels for de pt ru sv zh; [] for other languages.
+
+        Raises:
+            Unavailable: a file is not here.
+            BadInput: a file is not as published, or a sentence cannot be joined: file and id.
+        """
+        if source != "en" or target not in TRANSLATIONS:
+            return []
+        joined = translations(target, german=self.params.german)
+        sentences = english(originals_only=self.params.originals_only)
+        return [Pair(sentence, joined[sentence.id.partition("/")[2]]) for sentence in sentences]
+
+    def tokenisation(self, language: str) -> str:
+        """Moses where the test is Europarl, else ud (without a segmenter, machine-made Chinese becomes characters)."""
+        return "moses" if language in _MOSES else "ud"
+
+    def check(self) -> list[str]:
+        """Sizes, sentences that splits share, translations joined, entities; a language that is not here is named."""
+        lines = []
+        for language in self.languages():
+            try:
+                lines.extend(overlap_findings(self, language))
+                if language in TRANSLATIONS:
+                    lines.append(_joined(language, self.pairs("en", language)))
+            except Unavailable as error:
+                lines.append(f"{language}: {error}")
+        return lines
+
+    def _unlabelled(self, language: str) -> list[Sentence]:
+        if self.params.unlabelled == "ntrex":
+            return ntrex(language, self.tokenisation(language), self._chinese_words)
+        return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
+
+    def _chinese_words(self) -> list[str]:
+        return [word for pair in self.pairs("en", "zh") for word in pair.target.words]
+
+
+def _joined(language: str, pairs: list[Pair]) -> str:
+    counts = Counter(span.type for pair in pairs for span in pair.target.spans or ())
+    found = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
+    return f"{language}: {len(pairs)} translations joined; {found}"

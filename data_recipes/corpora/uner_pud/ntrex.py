@@ -1,0 +1,86 @@
+"""Unlabelled text: NTREX's news, split into words as the test of the language is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from bench.conll import read_lines
+from bench.corpus import Sentence
+from data_recipes.portuguese import expanded
+from data_recipes.source_files import here
+from data_recipes.tokenise import tokenise
+
+# NTREX's files by our code; Cebuano has none.
+_FILES: Mapping[str, str] = {
+    "en": "src.eng",
+    "de": "ref.deu",
+    "pt": "ref.por",
+    "zh": "ref.zho-CN",
+    "es": "ref.spa",
+    "it": "ref.ita",
+    "fi": "ref.fin",
+    "sv": "ref.swe",
+    "ru": "ref.rus",
+    "hu": "ref.hun",
+    "da": "ref.dan",
+    "sk": "ref.slk",
+    "sr": "ref.srp-Latn",
+    "hr": "ref.hrv",
+    "tl": "ref.fil",
+}
+_FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*%?")  # numbers and Latin words in Chinese
+
+
+def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> list[Sentence]:
+    """NTREX's lines in a language, ids `ntrex/<line>` from 1; [] where it has none.
+
+    Words are the scheme's (`data_recipes.tokenise`). Then (*ours*) Portuguese contractions are taken apart, as in UD;
+    Italian apostrophes are straight, as in Europarl; Chinese is cut into the longest of `chinese_words`.
+
+    Raises:
+        Unavailable: the file is not here.
+    """
+    if language not in _FILES:
+        return []
+    split = _splitter(language, scheme, chinese_words)
+    lines = read_lines(here(f"ntrex/newstest2019-{_FILES[language]}.txt"))
+    rows = ((number, tuple(split(line))) for number, line in enumerate(lines, 1))
+    return [Sentence(f"ntrex/{number}", language, words) for number, words in rows if words]
+
+
+def _splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+    if language == "zh":
+        return Segmenter(chinese_words()).split
+    if language == "pt":
+        return lambda line: expanded(tokenise(line, language, scheme))
+    if language == "it":
+        return lambda line: tokenise(line.replace("’", "'"), language, scheme)
+    return lambda line: tokenise(line, language, scheme)
+
+
+class Segmenter:
+    """Longest match, from left to right, in a list of words; what is not there becomes characters."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = frozenset(words)
+        self._longest = max(map(len, self._words), default=1)
+
+    def split(self, line: str) -> list[str]:
+        """The line's words; white space separates and is dropped."""
+        out: list[str] = []
+        for part in line.split():
+            start = 0
+            while start < len(part):
+                end = self._end(part, start)
+                out.append(part[start:end])
+                start = end
+        return out
+
+    def _end(self, text: str, start: int) -> int:
+        if found := _FOREIGN.match(text, start):
+            return found.end()
+        for end in range(min(len(text), start + self._longest), start + 1, -1):
+            if text[start:end] in self._words:
+                return end
+        return start + 1

@@ -1,0 +1,14 @@
+"""COMP-INS (Ebing & Glavaš 2025): a sentence stays only if both sides have as many entities of each type."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.corpus import Pair
+from data_recipes.projection.project import Projection
+
+
+def keep(pair: Pair, projection: Projection) -> bool:
+    """Whether the pair may be trained on."""
+    wanted = Counter(span.type for span in pair.source.spans or ())
+    return wanted == Counter(span.type for span in projection.spans)

@@ -1,0 +1,12 @@
+"""COMP-SRC (Ebing & Glavaš 2025): a sentence stays only if every word of every source entity has a link."""
+
+from __future__ import annotations
+
+from bench.corpus import Pair
+from data_recipes.projection.project import Projection
+
+
+def keep(pair: Pair, projection: Projection) -> bool:
+    """Whether the pair may be trained on."""
+    linked = {source for source, _ in pair.links or ()}
+    return all(word in linked for span in pair.source.spans or () for word in range(span.start, span.end))

@@ -1,0 +1,16 @@
+"""COMP-TGT (Ebing & Glavaš 2025): a sentence stays only if the words linked to each source entity stand together.
+
+An entity without links breaks nothing here, as in their code (that is COMP-SRC's and COMP-INS's). What counts is the
+links, not the span that the matcher made of them.
+"""
+
+from __future__ import annotations
+
+from bench.corpus import Pair
+from data_recipes.projection.project import Projection, linked_words
+from data_recipes.projection.ranges import ranges
+
+
+def keep(pair: Pair, projection: Projection) -> bool:
+    """Whether the pair may be trained on."""
+    return all(len(ranges(linked_words(span, pair.links or ()))) <= 1 for span in pair.source.spans or ())

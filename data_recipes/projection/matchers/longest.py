@@ -1,0 +1,16 @@
+"""The longest run of consecutive linked target words, the first of equals; words linked elsewhere are left out.
+
+The last step of Easy-Label-Projection (García-Ferrero et al. 2022), on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.corpus import Span
+from data_recipes.projection.ranges import longest, ranges
+
+
+def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
+    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
+    return longest(ranges(linked))

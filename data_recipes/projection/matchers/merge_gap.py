@@ -1,0 +1,21 @@
+"""Runs of linked target words with at most one word between them become one range; the longest is kept, the first of
+equals.
+
+The merge is that of Politov et al. 2025 (`merge_distance = 1`), which keeps every range; keeping the longest is
+Easy-Label-Projection's (García-Ferrero et al. 2022), which merges only where the result has at most three words. So the
+two together are ours, and one entity gives one span at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.corpus import Span
+from data_recipes.projection.ranges import longest, ranges
+
+GAP = 1  # words between two runs that are still one range
+
+
+def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
+    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
+    return longest(ranges(linked, GAP))
