@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:  # this module stays light
+    import numpy as np
+    import numpy.typing as npt
 
 Split = Literal["train", "dev", "test", "unlabelled"]
 Link = tuple[int, int]  # (source word, target word), both from 0
@@ -190,9 +194,21 @@ class Translator(ABC):
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
     human: ClassVar[bool] = False
+    tokenisation: str = "corpus"  # [labels] tokenisation, set by the harness: "corpus" (as it says) or a scheme
+    device: str = "auto"  # auto, cpu or cuda, set by the harness: where a model runs is no parameter
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
+
+    def identity(self, source: str, target: str) -> Mapping[str, object]:
+        """What the output depends on beside code and parameters, by hash or commit: weights, a dictionary; for the key.
+
+        A value named as a parameter takes its place, so that no path is part of a key.
+
+        Raises:
+            Unavailable: the language pair is not supported.
+        """
+        return {}
 
     @abstractmethod
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
@@ -203,14 +219,45 @@ class Translator(ABC):
         """
 
 
+class Embedded(NamedTuple):
+    """A sentence's sub-word vectors, float32 (pieces, H), and the word of each piece (pieces,), never descending."""
+
+    vectors: npt.NDArray[np.float32]
+    words: npt.NDArray[np.int64]
+
+
+class Embedder(Protocol):
+    """The encoder that the harness lends an aligner: one choice for a matrix, never the cell's own."""
+
+    @property
+    def layers(self) -> int:
+        """Its depth: `embed` takes layers 0 (the input embeddings) to this one."""
+
+    @property
+    def align_layer(self) -> int | None:
+        """The layer that aligns best, where its recipe says so."""
+
+    def embed(self, sentences: Sequence[tuple[str, ...]], layer: int) -> list[Embedded]:
+        """Vectors of sentences (as words), in their order; a word that the tokenizer drops has no piece."""
+
+
 class Aligner(ABC):
     """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
+    embeds: ClassVar[bool] = False  # whether the harness must set `embedder` before `align`
+    embedder: Embedder | None = None
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
+
+    def layer(self, embedder: Embedder) -> int:
+        """The layer that `align` will ask for, which lets the harness embed the source once for all languages.
+
+        What the recipe advises, else two thirds of the depth (8 of mBERT's 12).
+        """
+        return round(2 * embedder.layers / 3) if embedder.align_layer is None else embedder.align_layer
 
     @abstractmethod
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
