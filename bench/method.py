@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -203,6 +203,8 @@ class Tagger(Protocol):
     """Encoder and head: a torch module. The default is `bench.runner.tagger.LinearTagger`; decoding is its own."""
 
     tags: tuple[str, ...]
+    pooling: Literal["mean", "cls"]  # what a batch's sentence vectors are
+    pooled_layer: Literal["last", "first"]
 
     def read(self, inputs: Inputs) -> Batch:
         """Run the encoder and head. Called by the runner once a stream; again by a method that wants a second view."""
@@ -315,6 +317,8 @@ class Method(ABC):
     Params: ClassVar[type[MethodParams]] = MethodParams
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
+    diagnosed: ClassVar[bool] = False  # record how the encoder's space looks before and after (translation pairs)
+    intrinsic: ClassVar[bool] = False  # scores projected labels, not a tagger: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
 
     def __init__(self, params: MethodParams | None = None) -> None:
@@ -325,7 +329,7 @@ class Method(ABC):
         return None
 
     def rounds(self) -> tuple[Round, ...]:
-        """The trainings, in order; the last one's model predicts. Distillation is added by `all_rounds`."""
+        """The trainings, in order; the last one's model predicts (`bench.rounds` adds distillation); () trains none."""
         return (Round("main"),)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
@@ -347,54 +351,18 @@ class Method(ABC):
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """Spans and probabilities of the test sentences. Default: the last round's model."""
+        from bench.rounds import all_rounds
+
         return models[all_rounds(self)[-1].name].predict(sentences)
 
+    def own_factors(self) -> Factors:
+        """The method's factors without distillation; override where parameters change them."""
+        return self.declared
+
     def factors(self) -> Factors:
-        """The declared factors, with those that distillation changes."""
-        from dataclasses import replace
-
+        """The method's factors, with those that distillation changes."""
+        own = self.own_factors()
         if not self.params.distil:
-            return self.declared
-        terms = f"{self.declared.loss_terms}; distillation ({self.params.distil_loss})"
-        return replace(self.declared, unlabelled_text="yes", teacher="own model", loss_terms=terms)
-
-
-class Distil(Method):
-    """The common last round: a student learns a teacher's probabilities on unlabelled target text."""
-
-    name = "distil"
-    paper = "Wu et al. 2020 (TSL), section 3.2; ConCNER's use of it is described in its abstract"
-    needs = frozenset({Need.TARGET_UNLABELLED})
-
-    def __init__(self, params: MethodParams, teacher: str) -> None:
-        super().__init__(params)
-        self.teacher = teacher
-
-    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        sentences = ask.unlabelled()
-        soft = ask.model(self.teacher).predict(sentences).probabilities
-        return TrainingSet(
-            unlabelled=tuple((Example(s, soft=p),) for s, p in zip(sentences, soft, strict=True)),
-        )
-
-    def loss(self, tagger: Tagger, step: Step) -> Losses:
-        from bench.objectives import soft_labels
-
-        assert step.unlabelled is not None
-        value = soft_labels(step.unlabelled, self.params.distil_loss, outside=self.params.distil_outside)
-        return (Term("distil", value),)
-
-
-def all_rounds(method: Method) -> tuple[Round, ...]:
-    """The method's rounds and, if its parameters say so, distillation."""
-    rounds = method.rounds()
-    if not method.params.distil:
-        return rounds
-    last = rounds[-1].name
-    start = last if method.params.distil_start == "teacher" else "fresh"
-    return (*rounds, Round("distil", Distil(method.params, last), start, teachers=(last,), needs=Distil.needs))
-
-
-def all_needs(method: Method) -> frozenset[Need]:
-    """The method's needs, and unlabelled text if it distils."""
-    return method.needs | (Distil.needs if method.params.distil else frozenset())
+            return own
+        terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
+        return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)

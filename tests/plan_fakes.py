@@ -7,9 +7,16 @@ from pathlib import Path
 from bench.plan.registry import KINDS, Kind, Registry
 
 BASE = """
+from bench.method import Need, Round
+
 class Method:
+    needs = frozenset({Need.LABELLED_TRANSLATION})
+
     def __init__(self, params):
         self.params = params
+
+    def rounds(self):
+        return (Round("main"),)
 """
 
 METHOD = """

@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "bench.encode": 0,
     "bench.method": 1,
     "bench.objectives": 1,
+    "bench.rounds": 1,
     "bench.measure": 2,
     "bench.store": 2,
     "bench.plan": 2,

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from bench.corpus import Pair, Sentence, Unavailable, tag_set
-from bench.method import Distil, Method, MethodParams, Need, Predictions, Round, UndeclaredNeed, all_needs, all_rounds
+from bench.method import Method, MethodParams, Need, Predictions, Round, UndeclaredNeed
 from bench.plan.keys import seed_stream
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
+from bench.rounds import Distil, all_needs, all_rounds
 from bench.runner.ask import CellAsk, needs_of
 from bench.runner.data import CellData, digest, nested
 from bench.runner.stages import predictions_of
@@ -226,6 +227,37 @@ def test_translations_have_no_labels_until_they_are_projected(ask: MakeAsk) -> N
     assert asked.projection["projected"] == sum(len(pair.target.spans or ()) for pair in labelled)
     assert asked.projection["pairs"] == 10
     assert [p.target.spans for p in labelled] == [p.target.spans for p in gold], "links of the demo are exact"
+
+
+def test_the_matrix_s_matcher_and_filters_are_for_those_who_do_not_ask_for_plain_labels(ask: MakeAsk) -> None:
+    wrong = ("data.n_source=40", "translator.frames.error_rate=1")  # some errors lose an entity
+    plain = ask(ALL, *wrong)
+    every = plain.labelled_translations()
+    counts = plain.projection
+    assert counts["projected"] + counts["unaligned"] + counts["conflicting"] == counts["entities"] > counts["projected"]
+
+    filtered = ask(ALL, *wrong, 'labels.filters=["comp-ins"]')
+    assert filtered.labelled_translations(plain=True) == every
+    assert filtered.projection == counts
+    kept = filtered.labelled_translations()
+    found = filtered.projection
+    assert 0 < len(kept) == found["pairs"] == filtered.used["translations"] < len(every) == 40
+    assert found["pairs"] + found["pairs_filtered"] == 40
+    assert [p for p in every if p in kept] == kept
+    assert found["filtered"] == sum(len(p.source.spans or ()) for p in every if p not in kept) > 0
+    outcomes = ("projected", "unaligned", "conflicting", "filtered")
+    assert sum(found[name] for name in outcomes) == found["entities"] == counts["entities"]
+
+    ratio = ask(ALL, *wrong, "labels.matcher=ratio")
+    assert len(ratio.labelled_translations()) == 40
+    assert ratio.projection["unaligned"] > counts["unaligned"] and ratio.projection["filtered"] == 0
+    assert ratio.labelled_translations(plain=True) == every
+
+
+def test_filters_that_leave_nothing_are_a_gap_with_a_reason(ask: MakeAsk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_recipes.projection.filters.length_ratio.LOWEST", 99)
+    with pytest.raises(Unavailable, match=r"the filters \(length-ratio\) leave none of 10 translations in 'de'"):
+        ask(ALL, 'labels.filters=["length-ratio"]').labelled_translations()
 
 
 def test_test_translations_go_into_the_source_language(ask: MakeAsk) -> None:

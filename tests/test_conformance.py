@@ -21,10 +21,11 @@ import pytest
 from e2e_tools import REPO, Place, by_name, matrix_text, read_predictions, snapshot
 
 from bench.corpus import BadInput, Sentence, tag_set
-from bench.method import Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed, all_needs, all_rounds
+from bench.method import Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed
 from bench.plan import registry
+from bench.rounds import all_needs, all_rounds
 
-METHODS = registry.names("method")
+METHODS = tuple(name for name in registry.names("method") if not registry.load("method", name).intrinsic)
 LABELS = tuple(label for name in METHODS for label in (name, f"{name}+kd"))
 TARGET = "de"
 

@@ -60,6 +60,18 @@ def edited(place: Place, old: str, new: str) -> Path:
         ("n_test = 16", "n_test = -1", ("corpus demo", "n_test is -1")),
         ('translator = "frames"', 'translator = "frame"', ("labels.translator", "did you mean 'frames'?")),
         ('translator = "frames"', 'aligner = "golden"', ("labels.aligner", "did you mean 'gold'?")),
+        ('translator = "frames"', 'matcher = "minmax"', ("edited.toml:", "labels.matcher", "did you mean 'min-max'?")),
+        (
+            'translator = "frames"',
+            'filters = ["comp-src", "comp-tgd"]',
+            ("edited.toml:", "labels.filters[2]: unknown filter 'comp-tgd'; did you mean 'comp-tgt'?"),
+        ),
+        ("seeds = [1]", 'seeds = [1]\n"labels.matcher" = ["ratio", "ration"]', ("labels.matcher[2]", "'ratio'?")),
+        (
+            "seeds = [1]",
+            'seeds = [1]\n"labels.filters" = [[], ["comp-src", "comp"]]',
+            ("edited.toml:", "axes.labels.filters[2][2]: unknown filter 'comp'"),
+        ),
         ("distil = true", "distill = true", ("variant[1].distill", "did you mean 'distil'?")),
         ("distil = true", 'distil_loss = "cosine"', ("variant[1].distil_loss", "'cosine'")),
         ('use = "zero_shot"', 'use = "zero"', ("variant[1].use", "did you mean 'zero_shot'?")),

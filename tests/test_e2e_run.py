@@ -118,7 +118,9 @@ def test_resources_and_factors_tell_methods_apart(done: Finished) -> None:
     assert used["en_trans"]["translation"] == "machine"
     assert found["zero_shot+kd"]["factors"]["teacher"] == "own model"
     counts = found["en_trans"]["projection"]
-    assert counts["entities"] == counts["projected"] + counts["unaligned"] + counts["conflicting"] > 0
+    outcomes = ("projected", "unaligned", "conflicting", "filtered")
+    assert counts["entities"] == sum(counts[name] for name in outcomes) > 0
+    assert (counts["pairs"], counts["pairs_filtered"], counts["filtered"]) == (24, 0, 0), "plain: every sentence kept"
 
 
 def test_every_token_is_scored(done: Finished) -> None:

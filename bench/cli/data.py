@@ -8,6 +8,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.settings import add_settings, parsed
+
 if TYPE_CHECKING:
     from bench.corpus import Corpus
     from data_recipes.source_files import SourceFile
@@ -38,20 +40,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "name", metavar="NAME", help="a corpus, or a folder of source files such as uner or uner/en_pud"
     )
     fetching.add_argument("--languages", nargs="+", default=[], metavar="LANG", help="for a corpus on the hub")
-    _add_set(fetching)
+    add_settings(fetching, "corpus")
     fetching.set_defaults(run=run_fetch)
 
     checking = verbs.add_parser("check", help="read everything, compare hashes, report overlaps and other findings")
     checking.add_argument("name", nargs="?", metavar="NAME", help="a corpus or a folder of source files (default: all)")
     checking.add_argument("--json", action="store_true", help="print JSON")
-    _add_set(checking)
+    add_settings(checking, "corpus")
     checking.set_defaults(run=run_check)
-
-
-def _add_set(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a parameter of the corpus"
-    )
 
 
 # --- list -------------------------------------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def run_fetch(args: argparse.Namespace) -> int:
     from data_recipes.source_files import fetch, files_of, folders
 
     corpora = registry.names("corpus")
-    corpus = registry.make("corpus", args.name, _settings(args.settings)) if args.name in corpora else None
+    corpus = registry.make("corpus", args.name, parsed(args.settings)) if args.name in corpora else None
     if corpus is None and args.name.split("/")[0] not in folders():
         raise BadInput(f"no corpus or source folder '{args.name}'{nearest(args.name, [*corpora, *folders()])}")
     names = _sources(corpus) if corpus else (args.name,)
@@ -155,24 +151,6 @@ def run_fetch(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """The table of `--set key=value`; a value is TOML, or else a string as it stands."""
-    import tomllib
-
-    from bench.corpus import BadInput
-
-    table: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise BadInput(f"--set takes KEY=VALUE, not '{pair}'")
-        try:
-            table[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:  # an unquoted string, as people type it in a shell
-            table[key] = value
-    return table
-
-
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +170,7 @@ def run_check(args: argparse.Namespace) -> int:
     if args.name is None and args.settings:
         raise BadInput("--set needs the NAME of the corpus that it is for")
     names = corpora if args.name is None else [args.name] if args.name in corpora else []
-    results = [_checked_corpus(name, _settings(args.settings)) for name in names]
+    results = [_checked_corpus(name, parsed(args.settings)) for name in names]
     plain = folders() if args.name is None else () if args.name in corpora else (args.name,)
     results.extend(_checked_files(folder) for folder in plain)
     if args.json:

@@ -45,8 +45,10 @@ def _planned(args: argparse.Namespace) -> tuple[Path, list[Planned]]:
     from bench.engines.units import keyed
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
+    from bench.runner.projected import check_rules
 
     spec = load_matrix(args.matrix, args.set)
+    check_rules(spec)
     out = args.out or Path("results") / spec.name
     chosen: list[Cell] = only(cells(spec), args.only)
     return out, keyed(chosen)

@@ -17,7 +17,7 @@ MODES = ("strict", "seqeval-default", "conlleval")
 
 
 @dataclass(frozen=True)
-class _File:
+class TaggedFile:
     """A CoNLL file: words and tags of each sentence, and the line of each word."""
 
     path: Path
@@ -58,17 +58,17 @@ def run(args: argparse.Namespace) -> int:
     """
     from bench.measure.score import f1, score_tags
 
-    gold, predicted = _read(args.gold), _read(args.predicted)
+    gold, predicted = read_file(args.gold), read_file(args.predicted)
     _check_same(gold, predicted)
-    _check_tags(gold, gold)
-    _check_tags(predicted, gold)
+    check_tags(gold, gold)
+    check_tags(predicted, gold)
     mode: Mode = args.mode
     scored = score_tags(gold.tags, predicted.tags, mode)
     tokens = sum(len(words) for words in gold.words)
     if args.json:
-        print(json.dumps(_as_json(scored, mode, tokens), indent=2, sort_keys=True, ensure_ascii=False))
+        print(json.dumps(as_json(scored, mode, tokens), indent=2, sort_keys=True, ensure_ascii=False))
     else:
-        print(_as_table(scored, mode, tokens))
+        print(as_table(scored, mode, tokens))
     if mode == "strict":
         lenient = f1(score_tags(gold.tags, predicted.tags, "seqeval-default").counts)
         strict = f1(scored.counts)
@@ -81,14 +81,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> _File:
+def read_file(path: Path) -> TaggedFile:
+    """The sentences of a CoNLL file, tags as written; BadInput as `bench.conll.read_tagged`."""
     from bench.conll import read_tagged
 
     sentences = read_tagged(path)
-    return _File(path, [s.words for s in sentences], [s.tags for s in sentences], [s.lines for s in sentences])
+    return TaggedFile(path, [s.words for s in sentences], [s.tags for s in sentences], [s.lines for s in sentences])
 
 
-def _check_same(gold: _File, predicted: _File) -> None:
+def _check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
     """Raise BadInput at the first difference in sentences, lengths or words."""
     from bench.corpus import BadInput
 
@@ -109,7 +110,7 @@ def _check_same(gold: _File, predicted: _File) -> None:
         raise BadInput(f"{counts}; the first without a partner starts at {first}")
 
 
-def _check_tags(file: _File, gold: _File) -> None:
+def check_tags(file: TaggedFile, gold: TaggedFile) -> None:
     """Raise BadInput at the first tag that is not O, B-X or I-X."""
     from bench.corpus import BadInput, nearest
 
@@ -124,7 +125,8 @@ def _is_tag(tag: str) -> bool:
     return tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2)
 
 
-def _as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
+def as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
+    """Scores as fractions, counts by type."""
     from bench.measure.score import ratios, summary
 
     total = summary(scored.counts, scored.types)
@@ -143,7 +145,7 @@ def _as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
     }
 
 
-def _as_table(scored: TagScore, mode: str, tokens: int) -> str:
+def as_table(scored: TagScore, mode: str, tokens: int) -> str:
     """A line a type and one for all, in percent; `gold` and `found` count entities."""
     from bench.measure.score import ratios, summary
 

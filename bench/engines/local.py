@@ -72,7 +72,7 @@ def run(
     ledger = Ledger(where.out, work)
     results: list[Record] = []
     try:
-        make_shared(todo, where.cache, progress.tick)
+        make_shared(todo, where.cache, progress.tick, where.device)
         source = _pooled(work, where, jobs) if jobs > 1 else _here(work, where, progress)
         for unit, records in source:
             for record in records:

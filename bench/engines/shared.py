@@ -9,33 +9,34 @@ from pathlib import Path
 from bench.corpus import Unavailable
 from bench.encode import Progress
 from bench.method import Need
+from bench.plan.needs import needs_of_method
 from bench.runner.data import CellData
-from bench.runner.identity import Planned, encoder_of, method_of, needs_of_cell
+from bench.runner.identity import Planned, encoder_of, method_of
 from bench.runner.labels import source_links
 from bench.store.artefacts import Artefacts, cache_root
 
 
-def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress) -> None:
+def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress, device: str = "cpu") -> None:
     """Make the shared artefacts of these cells. What cannot be made is said, and left to its cells' records."""
     artefacts = Artefacts(cache or cache_root())
     tried: set[str] = set()
     for planned in todo:
         try:
-            _make(planned, artefacts, progress, tried)
+            _make(planned, artefacts, progress, device, tried)
         except Unavailable:
             continue  # the cell will be a skip that says why
         except Exception as error:  # noqa: BLE001 - a plug-in's error is the result of the cells that need it
             print(f"xner: shared by {planned.cell.label} {planned.cell.target}: {error}", file=sys.stderr)
 
 
-def _make(planned: Planned, artefacts: Artefacts, progress: Progress, tried: set[str]) -> None:
+def _make(planned: Planned, artefacts: Artefacts, progress: Progress, device: str, tried: set[str]) -> None:
     encoder = encoder_of(planned.cell)
     if encoder.key not in tried:
         tried.add(encoder.key)
         encoder.ensure(artefacts, progress)
-    if needs_of_cell(method_of(planned.cell)) & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
+    if needs_of_method(method_of(planned.cell)) & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
         stage = source_links(planned.cell, CellData(planned.cell))
         key = stage.links_key()
         if key not in tried:
             tried.add(key)
-            stage.links(artefacts)
+            stage.links(artefacts, device, progress)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from bench.corpus import BadInput, nearest
 from bench.plan.keys import rng
+from bench.plan.needs import reads_translations
 from bench.plan.registry import REGISTRY, Registry
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
@@ -186,6 +187,8 @@ class _Maker:
         for key, value in common.point.items():
             head, *rest = axis_path(key, self.spec.where)
             mine = len(rest) == 1 or (head, rest[0]) in uses
+            if head in ("labels", "translator", "aligner") and not self._translates(label, common.point):
+                mine = False  # a method that reads no translation is there once
             if head == "method" and variant and rest[-1] in variant.params:
                 mine = False
             if head == "encoder" and rest[0] == common.labels.aligner_encoder and rest[-1] in ALIGNING:
@@ -193,6 +196,13 @@ class _Maker:
             if mine:
                 axes[key] = to_plain(value)
         return axes
+
+    def _translates(self, label: str, point: Point) -> bool:
+        def find() -> bool:
+            method, params = _plain_method(self.resolver, self.spec, label, point)
+            return reads_translations(self.resolver.registry.make("method", method, params), self.resolver.registry)
+
+        return self._once(f"translates {label} {canonical_json(point)}", find)
 
     def _once(self, key: str, make: Callable[[], T]) -> T:
         if key not in self._known:

@@ -133,8 +133,8 @@ class AxesSpec:
 
     methods: tuple[str, ...]  # of methods or of variants
     targets: tuple[str, ...]
-    encoders: tuple[str, ...]
     seeds: tuple[int, ...]
+    encoders: tuple[str, ...] = ("none",)  # enough where nothing is trained
     extra: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # by dotted key, e.g. "data.n_source"
 
 

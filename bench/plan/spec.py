@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
@@ -194,7 +194,7 @@ def _axes(raw: Mapping[str, Any], where: Where) -> AxesSpec:
                 raise where.at(key, position).error(f"{value!r} stands there twice" if value != "" else "is empty")
     if any(seed < 0 for seed in axes.seeds):
         raise where.at("seeds").error("a seed must not be below 0")
-    return AxesSpec(axes.methods, axes.targets, axes.encoders, axes.seeds, extra)
+    return replace(axes, extra=extra)
 
 
 def _variant(raw: Any, where: Where) -> VariantSpec:

@@ -83,12 +83,15 @@ def cost_table(group: Group, name: str = "cost") -> Table | None:
     )
 
 
+_ORDER = ("entities", "projected", "unaligned", "conflicting", "filtered", "pairs", "pairs_filtered")
+
+
 def projection_table(group: Group, name: str = "projection") -> Table | None:
     """What label projection did to the entities, counted by cause: means over seeds. None without any."""
     causes = sorted({cause for one in group.stored for cause in one.record.projection})
     if not causes:
         return None
-    causes.sort(key=lambda cause: cause != "projected")
+    causes.sort(key=lambda cause: _ORDER.index(cause) if cause in _ORDER else len(_ORDER))
     lines = []
     cells = cells_of(group)
     for row in rows_of(group):
@@ -108,6 +111,8 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
             *corpus_notes(group),
             *setting_notes(group),
             "Counts, mean over seeds; – where a cause was not counted.",
+            "Entities = projected + unaligned (no link, or rejected by the matcher) + conflicting (the words went to "
+            "another entity) + filtered (in a sentence that a filter refused); pairs: sentences kept.",
         ),
     )
 

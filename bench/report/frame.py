@@ -30,7 +30,9 @@ class Stored:
 
     @property
     def label(self) -> str:
-        return str(self.record.cell["label"])
+        """The method's or variant's name, with what the axes of [labels] chose: rows of one table."""
+        chosen = [_plain(value) for name, value in self._axes if name.startswith("labels.")]
+        return str(self.record.cell["label"]) + (f" ({', '.join(chosen)})" if chosen else "")
 
     @property
     def target(self) -> str:
@@ -42,9 +44,17 @@ class Stored:
 
     @property
     def axes(self) -> str:
-        """The cell's further axes as one text, '' where it has none."""
-        axes = self.record.cell.get("axes") or {}
-        return ", ".join(f"{name}={_plain(value)}" for name, value in sorted(axes.items()))
+        """The cell's further axes but those of [labels] as one text, '' where it has none: a table each."""
+        return ", ".join(f"{name}={_plain(value)}" for name, value in self._axes if not name.startswith("labels."))
+
+    @property
+    def _axes(self) -> list[tuple[str, Any]]:
+        return sorted((self.record.cell.get("axes") or {}).items())
+
+    @property
+    def intrinsic(self) -> bool:
+        """Whether projected labels were scored, not a tagger's: never in one table with taggers."""
+        return bool(self.record.cell.get("intrinsic"))
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -160,12 +170,13 @@ def error_line(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """The cells of one table: same corpus, source language, encoder and further axes."""
+    """The cells of one table: same corpus, source language, encoder, further axes, and kind of evaluation."""
 
     corpus: str
     source: str
     encoder: str
     axes: str
+    intrinsic: bool
     stored: tuple[Stored, ...]
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # scores by rule, read once
 
@@ -191,12 +202,12 @@ class Group:
 
 
 def groups(stored: Sequence[Stored]) -> list[Group]:
-    """One group a (corpus, source, encoder, further axes), in the order of the records."""
-    found: dict[tuple[str, str, str, str], list[Stored]] = {}
+    """One group a (corpus, source, encoder, further axes, intrinsic or not), in the order of the records."""
+    found: dict[tuple[str, str, str, str, bool], list[Stored]] = {}
     for one in stored:
         cell = one.record.cell
         corpus, source, encoder = (str(cell.get(name, "")) for name in ("corpus", "source", "encoder"))
-        found.setdefault((corpus, source, encoder, one.axes), []).append(one)
+        found.setdefault((corpus, source, encoder, one.axes, one.intrinsic), []).append(one)
     return [Group(*key, stored=tuple(ones)) for key, ones in found.items()]
 
 

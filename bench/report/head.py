@@ -14,7 +14,8 @@ SYNTHETIC = "synthetic: no evidence about languages"
 def title_of(group: Group, what: str) -> str:
     """What the table shows, of which corpus, with the synthetic label."""
     title = " / ".join(map(str, group.values("title"))) or group.corpus
-    return f"{what}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
+    kind = "Intrinsic (labels projected to the test itself), " if group.intrinsic else ""
+    return f"{kind}{what}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
 
 
 def is_synthetic(group: Group) -> bool:
@@ -27,8 +28,9 @@ def corpus_notes(group: Group) -> list[str]:
     if is_synthetic(group):
         notes.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}.")
     human = any(one.record.resources.translation == "human" for one in group.stored)
-    if human or any(bool(one.record.corpus.get("human_translations")) for one in group.stored):
+    if human:
         notes.append("Human translations: an upper bound on translation quality.")
+    notes += dict.fromkeys(str(note) for one in group.stored for note in one.record.corpus.get("notes") or ())
     if licences := group.values("licence"):
         notes.append(f"Licence of the corpus: {'; '.join(map(str, licences))}.")
     return notes

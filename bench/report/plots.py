@@ -13,6 +13,7 @@ from bench.report.canvas import FORMATS, saved, settings
 from bench.report.curves import curves_figure, loss_figure
 from bench.report.frame import Group, groups, read
 from bench.report.scatter import cost_figure, gain_figure
+from bench.report.space import space_figure
 from bench.report.tables import names_of
 from bench.store.files import write_bytes
 
@@ -22,6 +23,7 @@ MAKERS: tuple[tuple[str, Callable[[Group], Figure | None]], ...] = (
     ("f1-cost", cost_figure),
     ("curves", curves_figure),
     ("loss", loss_figure),
+    ("space", space_figure),
 )
 
 

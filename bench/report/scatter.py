@@ -21,8 +21,9 @@ BASELINE = "en_trans"
 def gain_figure(group: Group) -> Figure | None:
     """F1 minus that of en_trans, methods × languages; None where en_trans or anything to compare it with is missing."""
     scores, rows = scores_of(group, group.main_rule), rows_of(group)
-    rows = [row for row in rows if row[1] != BASELINE and (row[0], BASELINE) in rows]
-    gains, stars = _gains(scores, rows, group.targets)
+    bases = {row: base for row in rows if (base := _baseline(row, rows)) not in (None, row)}
+    rows = list(bases)
+    gains, stars = _gains(scores, bases, group.targets)
     if not rows or np.isnan(gains).all():
         return None
     oracles = frozenset(row for row in rows if any(scores[row, target].oracle for target in group.targets))
@@ -47,15 +48,25 @@ def gain_figure(group: Group) -> Figure | None:
     return fig
 
 
+def _baseline(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The baseline of a row: made of the same translations and links, else the first one of its suite."""
+    name, _, chosen = row[1].partition(" (")
+    same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
+    if same in rows or name == BASELINE:
+        return same
+    return next((one for one in rows if one[0] == row[0] and one[1].partition(" (")[0] == BASELINE), None)
+
+
 def _gains(
-    scores: Mapping[tuple[Row, str], Score], rows: Sequence[Row], targets: Sequence[str]
+    scores: Mapping[tuple[Row, str], Score], bases: Mapping[Row, Row | None], targets: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gains (rows, targets), NaN for gaps, and whether each can be told from 0."""
-    gains = np.full((len(rows), len(targets)), np.nan)
+    gains = np.full((len(bases), len(targets)), np.nan)
     p_values: list[float | None] = []
-    for y, row in enumerate(rows):
+    for y, (row, baseline) in enumerate(bases.items()):
+        assert baseline is not None
         for x, target in enumerate(targets):
-            here, base = scores[row, target], scores[(row[0], BASELINE), target]
+            here, base = scores[row, target], scores[baseline, target]
             if here.mean is not None and base.mean is not None:
                 gains[y, x] = here.mean - base.mean
             p_values.append(p_value(here, base))

@@ -13,6 +13,7 @@ from bench.report.grids import gap_table, rules_table, seen_table, types_table
 from bench.report.main_table import main_table
 from bench.report.model import Table
 from bench.report.render import RENDERERS, terminal
+from bench.report.space import space_table
 from bench.store.files import sha256_of, write_bytes
 
 __all__ = [
@@ -40,6 +41,7 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     ("gap", gap_table),
     ("cost", cost_table),
     ("projection", projection_table),
+    ("space", space_table),
 )
 
 
@@ -49,7 +51,7 @@ def names_of(found: Sequence[Group]) -> list[str]:
         return [""]
     names = []
     for group in found:
-        parts = (group.corpus, group.source, group.encoder, group.axes)
+        parts = (group.corpus, group.source, group.encoder, group.axes, "intrinsic" if group.intrinsic else "")
         readable = re.sub(r"[^A-Za-z0-9=.]+", "-", "-".join(part.rsplit("/", 1)[-1] for part in parts)).strip("-.")
         names.append(f"-{readable[:60]}-{sha256_of(repr(parts))[:8]}")
     return names

@@ -12,7 +12,8 @@ from bench.method import Method, Model, Need, Round, Tagger, UndeclaredNeed
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.runner.data import CellData
-from bench.runner.labels import Links, LinkStage, labelled, source_links
+from bench.runner.labels import Links, LinkStage, source_links
+from bench.runner.projected import PLAIN, labelled
 from bench.store.artefacts import Artefacts
 
 T = TypeVar("T")
@@ -29,10 +30,11 @@ class CellAsk:
         cache: Artefacts,
         model: Callable[[str], Model],
         new_tagger: Callable[[], Tagger],
+        device: str = "cpu",
     ) -> None:
         self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
         self._data = CellData(cell)
-        self._model, self._new_tagger = model, new_tagger
+        self._model, self._new_tagger, self._device = model, new_tagger, device
         self.links: Links | None = None
         self.used: dict[str, int] = {}  # what was asked for → how many sentences
         self.projection: dict[str, int] = {}
@@ -56,7 +58,7 @@ class CellAsk:
     def _linked(self) -> Links:
         if self.links is None:
             self.source()  # the translations of labelled sentences use them: counted
-            self.links = source_links(self.cell, self._data).links(self.cache)
+            self.links = source_links(self.cell, self._data).links(self.cache, self._device)
             self.parents["labels"] = self.links.artefact.address
         return self.links
 
@@ -67,8 +69,14 @@ class CellAsk:
     def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
         self._require(Need.LABELLED_TRANSLATION, "labelled translations")
         links = self._linked()
-        pairs, counts = labelled(links.pairs, "min-max" if plain else self.cell.labels.matcher)
-        self.projection = {**counts, **links.counts, "pairs": len(pairs)}
+        rules = PLAIN if plain else self.cell.labels
+        pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
+        self.projection = {**links.counts, **counts}
+        if links.pairs and not pairs:
+            names = ", ".join(rules.filters)
+            raise Unavailable(
+                f"the filters ({names}) leave none of {len(links.pairs)} translations in '{self.cell.target}'"
+            )
         return self._counted("translations", pairs)
 
     def unlabelled(self) -> list[Sentence]:
@@ -91,7 +99,8 @@ class CellAsk:
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
         self._require(Need.TEST_TRANSLATION, "test-time translation")
-        links = LinkStage(self.cell, self._data.data, sentences, self.cell.source).links(self.cache)
+        stage = LinkStage(self.cell, self._data.data, sentences, self.cell.source)
+        links = stage.links(self.cache, self._device)
         self.parents["test-translations"] = links.artefact.address
         return [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
 

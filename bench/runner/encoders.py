@@ -47,6 +47,11 @@ class EncoderSource:
         artefact = cache.get_or_make("encoder", self.key, build)
         return str(artefact.folder), artefact
 
+    def align_layer(self, spec: EncoderSpec) -> int | None:
+        """The layer that aligns best: as the matrix's recipe says, else as the encoder's own does; None: no advice."""
+        own = self.recipe.align_layer if self.recipe is not None else None
+        return own if spec.align_layer is None else spec.align_layer
+
     def texts(self) -> Mapping[str, str]:
         """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only."""
         return _texts(type(self.recipe)) if self.recipe is not None else {}

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.corpus import Unavailable
-from bench.method import Method, Need, Round, all_needs, all_rounds
+from bench.method import Method, Need, Round
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
+from bench.plan.needs import needs_of_method
 from bench.plan.schema import to_plain
+from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
 from bench.runner.labels import LinkStage, source_links
+from bench.runner.projected import rules_key
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,12 @@ def method_of(cell: Cell) -> Method:
     return made
 
 
+NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
+
+
 def encoder_of(cell: Cell) -> EncoderSource:
-    """The cell's encoder."""
-    return find_encoder(cell.encoder, cell.recipe)
+    """The cell's encoder, NO_ENCODER where nothing is trained."""
+    return find_encoder(cell.encoder, cell.recipe) if all_rounds(method_of(cell)) else NO_ENCODER
 
 
 def code_of(method: Method) -> str:
@@ -49,15 +55,6 @@ def code_of(method: Method) -> str:
     return code_running(*sorted(modules))
 
 
-def needs_of_cell(method: Method) -> frozenset[Need]:
-    """All that the method's rounds may ask for, named methods included."""
-    needs = all_needs(method)
-    for round_ in all_rounds(method):
-        if isinstance(round_.method, str):
-            needs |= registry.make("method", round_.method).needs
-    return needs
-
-
 def cell_key(cell: Cell) -> str:
     """Key of a cell's record: the parameters that it uses, hashes of its data, its parents' keys, versions, code.
 
@@ -65,7 +62,7 @@ def cell_key(cell: Cell) -> str:
         BadInput: data or the encoder is missing: the matrix cannot be planned.
     """
     method, data = method_of(cell), CellData(cell)
-    needs = needs_of_cell(method)
+    needs = needs_of_method(method)
     corpus, target = data.data, cell.target
     parts: dict[str, Any] = {
         "source": [data.source_digest(), cell.data.n_source],
@@ -80,7 +77,9 @@ def cell_key(cell: Cell) -> str:
     if Need.TARGET_GOLD in needs:
         parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
     if needs & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
-        parts["labels"] = [_labels_key(cell, data), cell.labels.matcher, list(cell.labels.filters)]
+        parts["labels"] = _labels_key(cell, data)
+    if Need.LABELLED_TRANSLATION in needs:
+        parts["projection"] = rules_key(cell.labels)
     if Need.TEST_TRANSLATION in needs:
         parts["test-labels"] = LinkStage(cell, corpus, corpus.read(target, "test"), cell.source).links_key()
     return key_of(
@@ -105,8 +104,8 @@ def cell_key(cell: Cell) -> str:
 def _labels_key(cell: Cell, data: CellData) -> str:
     try:
         return source_links(cell, data).links_key()
-    except Unavailable as reason:
-        return f"unavailable: {reason}"  # the cell will be a skip; when translations appear the key changes
+    except Unavailable:  # the cell will be a skip; when translations appear the key changes
+        return "unavailable"  # not the reason, which may name folders of this machine
 
 
 def shares_training(cell: Cell) -> bool:
@@ -134,4 +133,4 @@ def describe(cell: Cell) -> dict[str, Any]:
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
         "axes": cell.axes,
-    }
+    } | ({"intrinsic": True} if method_of(cell).intrinsic else {})

@@ -1,26 +1,30 @@
-"""Labelled translations: one artefact, the same for every method (DESIGN.md §4): translate → align → project."""
+"""Linked translations: artefacts, the same for every method (DESIGN.md §4): translate → (embed) → align."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import Aligner, Pair, Sentence, Translator
+from bench.corpus import Aligner, BadInput, Pair, Sentence
+from bench.encode import Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
-from bench.plan.keys import key_of
+from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
-from bench.runner.data import CellData, CorpusData, digest
+from bench.runner.data import CellData, CorpusData
+from bench.runner.encoders import EncoderSource, find_encoder
+from bench.runner.translated import TranslateStage
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import canonical_json
-from data_recipes.projection.project import load_matcher, project
 
-TRANSLATIONS = "translations.jsonl"
 LINKS = "links.jsonl"
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """A progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -37,63 +41,55 @@ class Links:
 class LinkStage:
     """Translating sentences of one language into another and linking the words: two artefacts.
 
-    Sentences are taken by id, so that seeds whose subsets are the same set share their translations.
+    An aligner that embeds adds a third, the vectors of the source side, which serve every target language. Sentences
+    are taken by id, so that seeds whose subsets are the same set share all of these.
     """
 
     def __init__(
         self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str, known_digest: str = ""
     ) -> None:
-        self.cell, self.data, self.target = cell, data, target
-        self.known_digest = known_digest
+        self.cell, self.target = cell, target
         self.asked = list(sentences)
         self.sentences = sorted(sentences, key=lambda s: s.id)
-
-    def translate_key(self) -> str:
-        cell, translator = self.cell, self._translator()
-        return key_of(
-            "translate",
-            code=code_running(type(translator).__module__, "bench.runner.labels"),
-            translator=cell.labels.translator,
-            params=cell.translator_params,
-            tokenisation=cell.labels.tokenisation,
-            sentences=self.known_digest or digest(self.sentences),
-            target=self.target,
-            known=self.data.pairs_digest(self.sentences[0].language, self.target) if self.sentences else "",
-        )
+        self.translations = TranslateStage(cell, data, self.sentences, target, known_digest)
 
     def links_key(self) -> str:
-        """Key of the linked translations: what a cell that uses labelled translations has as a parent."""
+        """Key of the linked translations: what a cell that uses labelled translations has as a parent.
+
+        Raises:
+            BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
+        """
         cell, aligner = self.cell, self._aligner()
+        modules, encoder = [type(aligner).__module__, "bench.runner.labels"], {}
+        if aligner.embeds:
+            modules.append("bench.runner.embed")
+            source, recipe = self._encoder(), cell.aligner_recipe
+            encoder = {
+                "align_layer": source.align_layer(recipe),
+                "key": source.key,
+                "max_length": recipe.max_length,
+                "versions": versions(),
+            }
         return key_of(
             "links",
-            code=code_running(type(aligner).__module__, "bench.runner.labels"),
-            translations=self.translate_key(),
+            code=code_running(*modules),
+            translations=self.translations.key(),
             aligner=cell.labels.aligner,
             params=cell.aligner_params,
-            encoder=cell.labels.aligner_encoder,
+            encoder=encoder,
         )
 
-    def _translator(self) -> Translator:
-        name = self.cell.labels.translator
-        made: Translator = registry.make("translator", name, self.cell.translator_params)
-        return made
-
-    def _aligner(self) -> Aligner:
-        name = self.cell.labels.aligner
-        made: Aligner = registry.make("aligner", name, self.cell.aligner_params)
-        return made
-
-    def links(self, cache: Artefacts) -> Links:
-        """The linked pairs, made if they are not there yet.
+    def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent) -> Links:
+        """The linked pairs, made if they are not there yet; `device` is where an encoder runs.
 
         Raises:
             BadInput: the translator has no such pair, or the aligner cannot link what it gave.
         """
-        translated = cache.get_or_make("translate", self.translate_key(), self._translate)
-        pairs = self._read(translated)
-        artefact = cache.get_or_make(
-            "links", self.links_key(), lambda to: self._align(list(pairs.values()), to), parents=(translated.address,)
-        )
+        translated = self.translations.artefact(cache, device)
+        pairs = self.translations.read(translated)
+        artefact = cache.get("links", self.links_key())
+        if artefact is None:
+            artefact = self._make(list(pairs.values()), translated, cache, (device, progress))
         lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
         for line, pair in zip(lines, list(pairs.values()), strict=True):
             pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
@@ -101,49 +97,64 @@ class LinkStage:
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
 
-    def _translate(self, folder: Path) -> dict[str, Any]:
-        translator = self._translator()
-        out = translator.translate(self.sentences, self.target, self.data.corpus)
-        lines = [
-            canonical_json(None if t is None else {"group": t.group, "id": t.id, "links": links, "words": t.words})
-            for t, links in zip(out.targets, out.links, strict=True)
-        ]
-        (folder / TRANSLATIONS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        human = translator.human or (
-            self.cell.labels.translator == "files" and self.data.corpus.facts.human_translations
-        )
-        return {"counts": out.counts, "human": human, "provenance": out.provenance}
+    def _aligner(self) -> Aligner:
+        name = self.cell.labels.aligner
+        made: Aligner = registry.make("aligner", name, self.cell.aligner_params)
+        return made
 
-    def _read(self, artefact: Artefact) -> dict[str, Pair]:
-        pairs = {}
-        for line, source in zip((artefact.folder / TRANSLATIONS).open(encoding="utf-8"), self.sentences, strict=True):
-            value = json.loads(line)
-            if value is not None:
-                target = Sentence(value["id"], self.target, tuple(value["words"]), None, value["group"] or source.group)
-                links = None if value["links"] is None else tuple((s, t) for s, t in value["links"])
-                pairs[source.id] = Pair(source, target, links)
-        return pairs
+    def _encoder(self) -> EncoderSource:
+        name = self.cell.labels.aligner_encoder
+        if not name:
+            known = ", ".join(registry.names("encoder"))
+            raise BadInput(
+                f"labels.aligner_encoder: the aligner '{self.cell.labels.aligner}' embeds sentences: name an encoder, "
+                f"a folder, a hub id or one of our own ({known})"
+            )
+        try:
+            return find_encoder(name, self.cell.aligner_recipe)
+        except BadInput as error:
+            raise BadInput(f"labels.aligner_encoder: {error}") from error
 
-    def _align(self, pairs: list[Pair], folder: Path) -> dict[str, Any]:
-        links = self._aligner().align(pairs)
-        (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
-        return {"pairs": len(pairs)}
+    def _make(self, pairs: list[Pair], translated: Artefact, cache: Artefacts, where: tuple[str, Progress]) -> Artefact:
+        """Link the pairs. What costs and is shared is made first, as parents of their own."""
+        aligner = self._aligner()
+        parents: list[str] = [translated.address]
+        details: dict[str, Any] = {}
+        if aligner.embeds:
+            more, details = self._lend(aligner, cache, *where, total=2 * len(pairs))
+            parents += more
+
+        def build(folder: Path) -> dict[str, Any]:
+            links = aligner.align(pairs)
+            (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
+            return {"pairs": len(pairs), **details}
+
+        return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
+
+    def _lend(
+        self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Give the aligner its embedder, the source's vectors embedded; the parents of that, and what ran."""
+        from bench.runner.embed import counting, embedder_of
+
+        source = self._encoder()
+        embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
+        aligner.embedder = embedder
+        layer = aligner.layer(embedder)
+        parents = [made.address] if made else []
+        # the other direction, test-time translation, has a source of its own for every language: nothing to share
+        if self.sentences and self.sentences[0].language == self.cell.source:
+            kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
+            parents.append(kept.artefact.address)
+        embedder.tick = counting(progress, total, "aligning")
+        return parents, {
+            "encoder": source.label,
+            "layer": layer,
+            "layers": embedder.layers,
+            "max_length": embedder.max_length,
+        }
 
 
 def source_links(cell: Cell, data: CellData) -> LinkStage:
     """The stage that links the cell's source subset with its translations."""
     return LinkStage(cell, data.data, data.source(), cell.target, data.source_digest())
-
-
-def labelled(pairs: tuple[Pair, ...], matcher: str) -> tuple[list[Pair], Counter[str]]:
-    """The pairs with projected target labels, every sentence kept, and what became of the source entities."""
-    rule = load_matcher(matcher)
-    counts: Counter[str] = Counter({"entities": 0, "projected": 0, "unaligned": 0, "conflicting": 0})
-    out = []
-    for pair in pairs:
-        entities = pair.source.spans or ()
-        done = project(entities, pair.links or (), len(pair.target.words), rule)
-        counts.update(done.outcomes)
-        counts["entities"] += len(entities)
-        out.append(replace(pair, target=replace(pair.target, spans=done.spans)))
-    return out, counts

@@ -19,13 +19,14 @@ import torch
 
 from bench.conll import write_conll
 from bench.corpus import Sentence, Unavailable
-from bench.measure.score import count, recall_by_seen, summary
-from bench.method import Predictions, all_rounds
+from bench.measure.score import Summary, count, recall_by_seen, summary
+from bench.method import Predictions
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
+from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
-from bench.runner.predict import checked
+from bench.runner.predict import bare, checked
 from bench.runner.tagger import save_tagger
 from bench.runner.training import CellTrainer, Places
 from bench.store.artefacts import Artefacts, cache_root
@@ -86,7 +87,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
             return replace(base, status="skipped", reason=skip.reason)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
         trainer.all()
-        return _scored(base, trainer, records, where)
+        return (_scored if trainer.rounds else untrained)(base, trainer, records, where)
     except Unavailable as reason:  # Leakage is one
         return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
@@ -119,22 +120,22 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         total = summary(counts[rule], types)
         seen = recall_by_seen(gold, found.spans, [s.words for s in test], trainer.seen)
         dev = final.history.dev_f1.get("source-dev" if rule == "last" else name)
-        scores[rule] = RuleScores(
-            f1=round(total.f1, 6),
-            precision=round(total.precision, 6),
-            recall=round(total.recall, 6),
-            types=total.types,
+        scores[rule] = replace(
+            scores_of(total, oracle=rule == "target-dev"),
             step=final.history.eval_steps[number],
             dev_f1=dev[number] if dev else None,
             recall_seen=None if seen.seen is None else round(seen.seen, 6),
             recall_unseen=None if seen.unseen is None else round(seen.unseen, 6),
-            oracle=rule == "target-dev",
         )
         tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
         records.put_text(base.key, f"predictions-{rule}.conll.gz", _conll(tagged))
     records.put_text(base.key, "gold.conll.gz", _conll(test))
     records.put_counts(base.key, counts, types)
     write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
+    diagnostics: dict[str, float] = {}
+    if trainer.method.diagnosed:
+        diagnostics, points = trainer.space()
+        write_bytes(records.sidecar(base.key, "space.npz"), points)
     if where.keep_models:
         _save(trainer, where.out / "taggers" / base.key)
     return replace(
@@ -149,11 +150,46 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources_of(trainer),
         cost=cost_of(trainer, time.perf_counter() - begin),
+        diagnostics=diagnostics,
         ran=final.history.ran
         | {
             "device": device_name(trainer.places.device),
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         },
+    )
+
+
+def scores_of(total: Summary, oracle: bool = False) -> RuleScores:
+    """Scores without what only a training has: step, dev F1, entities seen."""
+    f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
+    return RuleScores(f1, precision, recall, total.types, 0, None, None, None, oracle)
+
+
+def untrained(base: Record, trainer: CellTrainer, records: Records, where: Where) -> Record:
+    """Score a method that trains nothing, under the main rule."""
+    cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
+    begin, ask = time.perf_counter(), trainer.ask_for_test()
+    found = checked(trainer.method.predict(ask, {}, [bare(sentence) for sentence in test]), test)
+    counts = count([s.spans or () for s in test], found.spans, types)
+    total, rule = summary(counts, types), cell.train.rules[0]
+    scores = scores_of(total)
+    tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
+    records.put_text(base.key, f"predictions-{rule}.conll.gz", _conll(tagged))
+    records.put_text(base.key, "gold.conll.gz", _conll(test))
+    records.put_counts(base.key, {rule: counts}, types)
+    tokens = sum(len(s.words) for s in test)
+    return replace(
+        base,
+        status="ok",
+        rules=(rule,),
+        parents=parents_of(trainer),
+        scores={rule: scores},
+        sentences=len(test),
+        tokens_gold=tokens,
+        tokens_scored=sum(len(p) for p in found.probabilities),
+        projection=ask.projection,
+        resources=resources_of(trainer),
+        cost=Cost(seconds=round(time.perf_counter() - begin, 2)),
     )
 
 
@@ -167,8 +203,8 @@ def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence
     rounds = all_rounds(trainer.method)
     models = {r.name: trainer.model(r.name, rule if r is rounds[-1] else "source-dev") for r in rounds}
     present = {name: model for name, model in models.items() if model is not None}
-    bare = [replace(sentence, spans=None) for sentence in sentences]  # no method sees what it is scored on
-    return checked(trainer.method.predict(trainer.ask_for_test(), present, bare), sentences)
+    unlabelled = [bare(sentence) for sentence in sentences]
+    return checked(trainer.method.predict(trainer.ask_for_test(), present, unlabelled), sentences)
 
 
 def resources_of(trainer: CellTrainer) -> Resources:

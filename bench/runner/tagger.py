@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -69,6 +69,8 @@ class LinearTagger(nn.Module):
         self.encoder = encoder
         self.tags = tuple(tags)
         self.decoding = decoding
+        self.pooling: Literal["mean", "cls"] = "mean"
+        self.pooled_layer: Literal["last", "first"] = "last"
         self.dropout = nn.Dropout(dropout)
         hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
         self.classifier = nn.Linear(hidden, len(self.tags))
@@ -77,16 +79,25 @@ class LinearTagger(nn.Module):
 
     def read(self, inputs: Inputs) -> Batch:
         """Word states (S, N, H), sentence vectors (S, H) and logits (S, N, C); windows are stitched."""
-        hidden: Tensor = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask).last_hidden_state
+        first = self.pooled_layer == "first"
+        out = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
+        hidden: Tensor = out.last_hidden_state
         flat = hidden.flatten(0, 1)
         states = flat[inputs.words] * inputs.word_mask[..., None].to(flat.dtype)
-        count = len(inputs.sentences)
-        total = torch.zeros(count, hidden.shape[-1], dtype=torch.float32, device=hidden.device)
-        total = total.index_add(0, inputs.sentence, (hidden * inputs.real[..., None]).sum(1).float())
-        pieces = torch.zeros(count, dtype=torch.float32, device=hidden.device)
-        pieces = pieces.index_add(0, inputs.sentence, inputs.real.sum(1).float())
-        vectors = total / pieces.clamp_min(1)[:, None]
+        vectors = self._pooled(inputs, out.hidden_states[1] if first else hidden)
         return Batch(inputs, states, vectors, self.classifier(self.dropout(states)))
+
+    def _pooled(self, inputs: Inputs, hidden: Tensor) -> Tensor:
+        """Sentence vectors (S, H): mean over real sub-words, or of the first position of the sentence's windows."""
+        counted = inputs.real
+        if self.pooling == "cls":
+            counted = torch.zeros_like(counted)
+            counted[:, 0] = True
+        total = torch.zeros(len(inputs.sentences), hidden.shape[-1], dtype=torch.float32, device=hidden.device)
+        total = total.index_add(0, inputs.sentence, (hidden * counted[..., None]).sum(1).float())
+        pieces = torch.zeros(len(inputs.sentences), dtype=torch.float32, device=hidden.device)
+        pieces = pieces.index_add(0, inputs.sentence, counted.sum(1).float())
+        return total / pieces.clamp_min(1)[:, None]
 
     def decode(self, batch: Batch) -> Predictions:
         """Greedy (an I-X that continues no X opens a span) or Viterbi under IOB2's transitions."""

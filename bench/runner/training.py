@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 
 from bench.corpus import Sentence, Unavailable, tag_set
 from bench.measure.score import Surface, surfaces
-from bench.method import Distil, Method, Model, Predictions, Round, Tagger, TrainingSet, all_rounds
+from bench.method import Method, Model, Predictions, Round, Tagger, TrainingSet
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
+from bench.rounds import Distil, all_rounds
 from bench.runner.ask import CellAsk, needs_of
 from bench.runner.batches import Collator
 from bench.runner.data import CellData, digest
@@ -26,6 +27,7 @@ from bench.runner.encoders import EncoderSource
 from bench.runner.fit import FitPlan, fit
 from bench.runner.guard import Guard, Overlap, sentences_of
 from bench.runner.predict import Meter, predict
+from bench.runner.space import PAIRS, compared, space_of
 from bench.runner.tagger import LinearTagger, Loaded, load_encoder
 from bench.runner.watch import History, snapshot
 from bench.store.artefacts import Artefact, Artefacts
@@ -120,11 +122,33 @@ class CellTrainer:
         tagger.load_state_dict(load_file(weights))
         return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
 
+    def space(self) -> tuple[dict[str, float], bytes]:
+        """Measures and plot of the encoder's space before and after the method's own rounds (`bench.runner.space`)."""
+        own = self.method.rounds()[-1].name
+        ask = CellAsk(
+            self.cell, Round("space"), self.method.needs, self.places.cache, self._own_model, self._new_tagger
+        )
+        found = ask.labelled_translations(plain=True)[:PAIRS]
+        after = self.model(own)
+        assert isinstance(after, TrainedModel)
+        with torch.random.fork_rng(devices=[]):
+            before = self._new_tagger().to(self.places.device)
+        spaces = [space_of(t, after.collator, found, after.precision) for t in (before, after.tagger)]
+        return compared(spaces[0], spaces[1], ask.rng("points"))
+
     def ask_for_test(self) -> CellAsk:
         """What `predict` may ask for: all of the method's needs, and test-time translation."""
         rounds = all_rounds(self.method)
-        last = replace(rounds[-1], teachers=tuple(r.name for r in rounds))
-        ask = CellAsk(self.cell, last, self.method.needs, self.places.cache, self._own_model, self._new_tagger)
+        last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
+        ask = CellAsk(
+            self.cell,
+            last,
+            self.method.needs,
+            self.places.cache,
+            self._own_model,
+            self._new_tagger,
+            str(self.places.device),
+        )
         self.asks.append(ask)
         return ask
 
@@ -156,7 +180,13 @@ class CellTrainer:
 
     def _ask(self, worker: Method, round_: Round) -> CellAsk:
         return CellAsk(
-            self.cell, round_, needs_of(worker, round_), self.places.cache, self._own_model, self._new_tagger
+            self.cell,
+            round_,
+            needs_of(worker, round_),
+            self.places.cache,
+            self._own_model,
+            self._new_tagger,
+            str(self.places.device),
         )
 
     def _own_model(self, name: str) -> Model:
@@ -212,7 +242,7 @@ class CellTrainer:
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None
-                    tagger.load_state_dict(load_file(weights))
+                    _start_from(tagger, load_file(weights))
                 tagger.to(self.places.device)
                 plan = FitPlan(
                     worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
@@ -258,6 +288,13 @@ class CellTrainer:
             start=start.artefact.key if start else "",
             versions=versions(),
         )
+
+
+def _start_from(tagger: Any, weights: dict[str, torch.Tensor]) -> None:
+    """Load an earlier round's weights; what only that round had (a projection head) is left behind."""
+    missing, _ = tagger.load_state_dict(weights, strict=False)
+    if missing:
+        raise ValueError(f"the round to start from has no weights for {missing[0]}")
 
 
 def _history(artefact: Artefact) -> History:

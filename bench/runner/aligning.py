@@ -1,0 +1,116 @@
+"""Linking the words of anybody's parallel text: an aligner made ready by name, files in, Pharaoh lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.conll import has_control, read_lines
+from bench.corpus import Aligner, BadInput, Link, Pair, Sentence
+from bench.encode import Progress
+from bench.plan import registry
+from bench.plan.sections import EncoderSpec
+from bench.plan.where import Where
+from bench.runner.encoders import find_encoder
+from bench.store.artefacts import Artefacts, cache_root
+
+WHOLE = 10**6  # a length that no encoder has: windows are as long as it takes
+
+
+@dataclass(frozen=True)
+class AlignerChoice:
+    """An aligner as a command line names it."""
+
+    name: str
+    settings: Mapping[str, Any]  # of its Params
+    encoder: str = ""  # of an aligner that embeds
+    device: str = "cpu"
+
+
+def linked(choice: AlignerChoice, pairs: Sequence[Pair], progress: Progress) -> tuple[list[tuple[Link, ...]], str]:
+    """Links of each pair, and what made them in words; a pair of which a side has no words gets none.
+
+    Raises:
+        BadInput: no such aligner, setting or encoder; or the aligner cannot link these pairs.
+    """
+    registry.module_of("aligner", choice.name)  # an unknown name is no fault of the settings
+    aligner: Aligner = registry.make("aligner", choice.name, choice.settings, Where("--set"))
+    full = [i for i, pair in enumerate(pairs) if pair.source.words and pair.target.words]
+    what = _lend(aligner, choice, 2 * len(full), progress)
+    links: list[tuple[Link, ...]] = [()] * len(pairs)
+    for i, found in zip(full, aligner.align([pairs[i] for i in full]) if full else [], strict=True):
+        links[i] = found
+    return links, what
+
+
+def _lend(aligner: Aligner, choice: AlignerChoice, total: int, progress: Progress) -> str:
+    """Give the aligner the encoder that it needs; what will run, in words."""
+    if not aligner.embeds:
+        if choice.encoder:
+            raise BadInput(f"--encoder: the aligner '{choice.name}' embeds nothing")
+        return choice.name
+    if not choice.encoder:
+        known = ", ".join(registry.names("encoder"))
+        raise BadInput(
+            f"the aligner '{choice.name}' embeds sentences and needs --encoder: "
+            f"a folder, a hub id or one of our own ({known})"
+        )
+    spec = EncoderSpec(max_length=WHOLE)
+    source = find_encoder(choice.encoder, spec)
+    from bench.runner.embed import counting, embedder_of
+
+    embedder, _ = embedder_of(source, spec, Artefacts(cache_root()), choice.device, progress)
+    layer = aligner.layer(embedder)
+    aligner.embedder = embedder
+    embedder.tick = counting(progress, total, "sentences")
+    return f"{choice.name}, {source.label}, layer {layer} of {embedder.layers}"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> list[Pair]:
+    """Pairs of the lines of two files, words separated by spaces or tabs; two empty lines are a pair without words.
+
+    Raises:
+        BadInput: a file cannot be read, is empty, holds a control character, or the two do not correspond: file:line.
+    """
+    sides = [read_sentences(path) for path in (source, target)]
+    if len(sides[0]) != len(sides[1]):
+        longer, path, other = (0, source, target) if len(sides[0]) > len(sides[1]) else (1, target, source)
+        short = min(map(len, sides))
+        raise BadInput(
+            f"{path}:{short + 1}: no line of {other} goes with this one: {len(sides[longer])} lines here, {short} there"
+        )
+    for number, (one, two) in enumerate(zip(*sides, strict=True), 1):
+        if bool(one) != bool(two):
+            path, other = (target, source) if one else (source, target)
+            raise BadInput(f"{path}:{number}: an empty line, but {other}:{number} has words")
+    return [
+        Pair(Sentence(str(n), languages[0], one), Sentence(str(n), languages[1], two))
+        for n, (one, two) in enumerate(zip(*sides, strict=True), 1)
+    ]
+
+
+def read_sentences(path: Path) -> list[tuple[str, ...]]:
+    """The words of each line; BadInput as `read_parallel`."""
+    lines = read_lines(path)
+    if lines and not lines[-1]:
+        lines = lines[:-1]
+    if not lines:
+        raise BadInput(f"{path}: no line in this file")
+    found = []
+    for number, line in enumerate(lines, 1):
+        words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # a word may hold a no-break space
+        bad = next((word for word in words if has_control(word)), None)
+        if bad is not None:
+            raise BadInput(f"{path}:{number}: a control character in {bad!r}")
+        found.append(words)
+    return found
+
+
+def pharaoh(links: Iterable[Sequence[Link]]) -> str:
+    """A line a pair, such as `0-0 1-2`: source word, target word, both from 0."""
+    return "".join(" ".join(f"{s}-{t}" for s, t in pair) + "\n" for pair in links)

@@ -1,0 +1,75 @@
+"""Labels of linked translations by matcher and filters, and what became of every source entity and sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.corpus import BadInput, Pair
+from bench.plan.fingerprint import code_running
+from bench.plan.sections import LabelsSpec, MatrixSpec
+from bench.plan.where import Where
+from data_recipes.projection.project import OUTCOMES
+from data_recipes.projection.rules import Projected, load_filter, load_matcher, load_rules
+
+PLAIN = LabelsSpec(matcher="min-max", filters=())  # of en_trans and concner: every sentence kept
+
+
+def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -> tuple[list[Pair], Counter[str]]:
+    """The pairs that the filters keep, with projected target labels, and the counts of all (see `counts_of`).
+
+    Raises:
+        BadInput: there is no such matcher or filter.
+    """
+    rules = load_rules(matcher, filters)
+    done = [rules.apply(pair) for pair in pairs]
+    return [one.pair for one in done if not one.refused_by], counts_of(done)
+
+
+def counts_of(done: Sequence[Projected]) -> Counter[str]:
+    """Entities of all source sentences by outcome; pairs kept, and those left out.
+
+    `entities` = `projected` + `unaligned` + `conflicting` + `filtered`: in a sentence that a filter refuses all are
+    filtered, whatever else would have become of them. The pairs given are `pairs` + `pairs_filtered`.
+    """
+    counts = Counter(dict.fromkeys(("entities", *OUTCOMES, "pairs", "pairs_filtered"), 0))
+    for one in done:
+        counts.update(one.outcomes)
+        counts["entities"] += len(one.outcomes)
+        counts["pairs_filtered" if one.refused_by else "pairs"] += 1
+    return counts
+
+
+def rules_key(labels: LabelsSpec) -> list[Any]:
+    """What projected labels depend on beside the links: the names, and the code that is loaded by them.
+
+    Raises:
+        BadInput: there is no such matcher or filter.
+    """
+    modules = {m for one in (labels, PLAIN) for m in load_rules(one.matcher, one.filters).modules}
+    return [labels.matcher, list(labels.filters), code_running(*sorted(modules))]
+
+
+def check_rules(spec: MatrixSpec) -> None:
+    """Refuse a matrix that names a matcher or filter that is not there, also one that no cell would use.
+
+    Raises:
+        BadInput: with the place and the nearest right name.
+    """
+    axes, where = spec.axes.extra, spec.where
+    matchers = [(where.at("labels", "matcher"), spec.labels.matcher)]
+    if "labels.matcher" in axes:
+        place = where.at("axes", "labels.matcher")
+        matchers = [(place.at(i), value) for i, value in enumerate(axes["labels.matcher"])]
+    lists = [(where.at("labels", "filters"), spec.labels.filters)]
+    if "labels.filters" in axes:
+        place = where.at("axes", "labels.filters")
+        lists = [(place.at(i), tuple(value)) for i, value in enumerate(axes["labels.filters"])]
+    names: list[tuple[Callable[[str], object], Where, str]] = [(load_matcher, at, name) for at, name in matchers]
+    names += [(load_filter, at.at(i), name) for at, listed in lists for i, name in enumerate(listed)]
+    for load, place, name in names:
+        try:
+            load(name)
+        except BadInput as error:
+            raise place.error(str(error)) from error

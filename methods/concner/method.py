@@ -1,0 +1,120 @@
+"""ConCNER: cross-entropy, label contrast over words and translation contrast over sentences, on En+Trans's pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.method import (
+    Ask,
+    Batch,
+    Factors,
+    Losses,
+    Method,
+    MethodParams,
+    Need,
+    Round,
+    Step,
+    Tagger,
+    Term,
+    TrainingSet,
+    pairs,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ConcnerParams(MethodParams):
+    """Weights and options of the two contrastive terms; the defaults are ours, fixed in advance (see the README)."""
+
+    alpha: float = 0.5  # weight of label contrast (LCL); 0: without
+    beta: float = 0.5  # weight of translation contrast (TCL); 0: without
+    temperature: float = 0.1  # of LCL
+    translation_temperature: float = 0.05  # of TCL
+    classes: Literal["type", "tag"] = "type"  # type: B-X and I-X are one class
+    outside: Literal["negative", "class", "none"] = "negative"  # what O words are in LCL
+    outside_share: float = 1.0  # share of the O words that LCL sees, drawn anew each step
+    positives: Literal["any", "cross-language"] = "any"  # of LCL
+    head: int = 0  # dimensions of a two-layer projection head before LCL; 0: the word states themselves
+    pooling: Literal["mean", "cls"] = "mean"  # sentence vector of TCL
+    pooled_layer: Literal["last", "first"] = "last"
+    tcl_first: float = 0.0  # share of the steps that train TCL alone, before CE and LCL; 0: all terms together
+    labels: Literal["plain", "matrix"] = "plain"  # plain: en_trans's sentences; matrix: its matcher and filters
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below 0")
+        for name in ("temperature", "translation_temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0")
+        if not 0 < self.outside_share <= 1:
+            raise ValueError("outside_share must be above 0 and at most 1")
+        if self.head < 0:
+            raise ValueError("head must not be below 0")
+        if not 0 <= self.tcl_first < 1:
+            raise ValueError("tcl_first must be at least 0 and below 1")
+        if self.tcl_first and not self.beta:
+            raise ValueError("tcl_first needs beta above 0")
+
+
+class Concner(Method):
+    """Dual-contrastive learning on translation pairs. `L = L_CE + α·L_LCL + β·L_TCL`."""
+
+    name = "concner"
+    paper = "Fu et al. 2022, arXiv 2204.00796"
+    Params: ClassVar[type[MethodParams]] = ConcnerParams
+    needs = frozenset({Need.LABELLED_TRANSLATION})
+    additive = False  # a contrastive term compares the sentences of a batch: it cannot be split
+    diagnosed = True
+    declared = Factors(data="both", labels_from="projection (plain)")
+    params: ConcnerParams
+
+    def rounds(self) -> tuple[Round, ...]:
+        """One training; without both terms it *is* en_trans, and shares its training."""
+        p = self.params
+        plain = p.alpha == 0 and p.beta == 0 and p.labels == "plain"
+        return (Round("main", method="en_trans" if plain else None),)
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """En+Trans's sentences, as pairs."""
+        return TrainingSet(labelled=pairs(ask.labelled_translations(plain=self.params.labels == "plain")))
+
+    def tagger(self, round: Round, ask: Ask) -> Tagger:
+        """The default tagger with the sentence pooling of the parameters, and LCL's head if there is one."""
+        from methods.concner.contrast import add_head
+
+        tagger = ask.new_tagger()
+        tagger.pooling, tagger.pooled_layer = self.params.pooling, self.params.pooled_layer
+        if self.params.head:
+            add_head(tagger, self.params.head)
+        return tagger
+
+    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        """Cross-entropy, LCL and TCL; a term of weight 0 is left out."""
+        from bench.objectives import cross_entropy, pair_contrastive
+
+        batch, p = step.labelled, self.params
+        assert batch is not None
+        warm = step.number < round(p.tcl_first * step.total)
+        terms = [Term("ce", cross_entropy(batch), 0.0 if warm else 1.0)]
+        if p.alpha:
+            terms.append(Term("lcl", self._label_contrast(tagger, batch), 0.0 if warm else p.alpha))
+        if p.beta:
+            value = pair_contrastive(batch.vectors, batch.inputs.groups, p.translation_temperature)
+            terms.append(Term("tcl", value, p.beta))
+        return tuple(terms)
+
+    def _label_contrast(self, tagger: Tagger, batch: Batch) -> Tensor:
+        from methods.concner.contrast import label_contrast
+
+        return label_contrast(tagger, batch, self.params)
+
+    def own_factors(self) -> Factors:
+        """Which terms the parameters leave, and where the labels come from."""
+        p = self.params
+        terms = ["cross-entropy", *(["LCL"] if p.alpha else []), *(["TCL"] if p.beta else [])]
+        labels = "plain" if p.labels == "plain" else "matcher and filters"
+        return replace(self.declared, loss_terms=" + ".join(terms), labels_from=f"projection ({labels})")

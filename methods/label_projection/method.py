@@ -1,0 +1,35 @@
+"""Label projection: train on translations whose labels were projected through word alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from bench.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+
+
+@dataclass(frozen=True)
+class LabelProjectionParams(MethodParams):
+    """`english` adds the English sentences, drawn as pairs with their translations."""
+
+    english: bool = False
+
+
+class LabelProjection(Method):
+    """Translations only (or with English), labelled by the matrix's matcher and filters."""
+
+    name = "label_projection"
+    paper = "Ehrmann et al. 2011; with filters Ebing and Glavaš 2025 (devil-in-details)"
+    Params: ClassVar[type[MethodParams]] = LabelProjectionParams
+    needs = frozenset({Need.LABELLED_TRANSLATION})
+    declared = Factors(data="translations", labels_from="projection (matcher and filters)")
+    params: LabelProjectionParams
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """The translations that the filters keep; with English as pairs, as en_trans and concner draw them."""
+        found = ask.labelled_translations()
+        return TrainingSet(labelled=pairs(found) if self.params.english else singles([p.target for p in found]))
+
+    def own_factors(self) -> Factors:
+        """Whether English is in."""
+        return replace(self.declared, data="both") if self.params.english else self.declared

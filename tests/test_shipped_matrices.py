@@ -1,0 +1,68 @@
+"""The shipped matrices: well-formed, complete in what must be compared, with the languages that they promise."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from bench.plan import registry
+from bench.plan.matrix import cells
+from bench.plan.sections import MatrixSpec
+from bench.plan.spec import load_matrix, shipped
+
+EXTRINSIC = {"uner-pud": "uner_pud", "uner-dictionary": "uner_pud", "wikiann-1k": "wikiann", "masakhaner": "masakhaner"}
+INTRINSIC = {"pud-projection": "uner_pud", "europarl-projection": "europarl_ner"}
+PAN_X = 40  # XTREME's, English among them
+
+
+def load(name: str, *overrides: str) -> MatrixSpec:
+    """A matrix; skipped while a plug-in that it names is not installed."""
+    text = (files("bench.plan") / "matrices" / f"{name}.toml").read_text(encoding="utf-8")
+    for kind, plugin in (("aligner", "statistical"), ("translator", "dictionary"), ("translator", "nllb")):
+        if f'"{plugin}"' in text and plugin not in registry.names(kind):
+            pytest.skip(f"there is no {kind} {plugin} yet")
+    return load_matrix(name, overrides)
+
+
+def test_they_are_shipped() -> None:
+    assert {*EXTRINSIC, *INTRINSIC} <= set(shipped())
+
+
+@pytest.mark.parametrize("name", EXTRINSIC)
+def test_each_method_stands_with_and_without_distillation(name: str) -> None:
+    spec = load(name)
+    made = cells(spec)
+    assert spec.data.corpus == EXTRINSIC[name] and len(spec.axes.seeds) == 5
+    settings = {(cell.method, cell.params.get("english"), cell.params.get("distil")) for cell in made}
+    for method, english in (
+        ("zero_shot", None),
+        ("en_trans", None),
+        ("label_projection", False),
+        ("label_projection", True),
+        ("concner", None),
+    ):
+        assert {(method, english, False), (method, english, True)} <= settings, method
+    assert ("target_supervised", None, False) in settings
+    assert {cell.data.n_source for cell in made} == {1000}
+    assert {cell.target for cell in made} <= set(registry.make("corpus", spec.data.corpus).languages())
+
+
+@pytest.mark.parametrize("name", INTRINSIC)
+def test_intrinsic_matrices_cross_aligners_and_matchers(name: str) -> None:
+    made = cells(load(name))
+    assert {cell.method for cell in made} == {"gold_projection"} and {cell.seed for cell in made} == {1}
+    crossed = {(cell.labels.aligner, cell.labels.matcher) for cell in made}
+    assert len(crossed) == 2 * 4 and len(made) == len(crossed) * len({cell.target for cell in made})
+    assert made[0].corpus_params.get("intrinsic", True) is True
+
+
+def test_the_comment_of_wikiann_names_all_of_pan_x() -> None:
+    text = (files("bench.plan") / "matrices" / "wikiann-1k.toml").read_text(encoding="utf-8")
+    comment = "".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
+    found = re.search(r"'axes\.targets=(\[.*?\])'", comment)
+    assert found
+    spec = load("wikiann-1k", f"axes.targets={found[1]}")
+    assert len({"en", *spec.axes.targets}) == PAN_X
+    assert set(load("wikiann-1k").axes.targets) == {"de", "bg", "hu", "es", "nl", "fr", "ru", "ar", "zh"}
