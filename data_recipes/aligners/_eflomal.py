@@ -1,0 +1,134 @@
+"""Running eflomal's program: files in, links of both directions out, the same every time for the same seed.
+
+eflomal takes its seed from /dev/urandom and has no option for it. The program is therefore run from a private copy in
+which that file name is replaced by a file of eight bytes that are made of the seed; nothing is installed or kept. One
+thread a direction, since the order in which samplers draw their seeds is a race otherwise. Its arithmetic is compiled
+for the machine that installs it (-Ofast -march=native): other machines may give other links for the same seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.corpus import BadInput, Link, Unavailable
+
+Ids = Sequence[int]  # the words of a sentence as numbers from 0
+
+MAX_WORDS = 1023  # eflomal's own limit
+_SYSTEM_SEED, _OWN_SEED = b"/dev/urandom\0", b"seed\0"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What eflomal is told; the names and defaults are its own, but for the seed."""
+
+    seed: int = 0  # -1: the system's random numbers
+    samplers: int = 3
+    iterations: float = 1.0  # a factor on 5,000 / √sentences
+    null_prior: float = 0.2
+
+
+def program() -> Path:
+    """Where eflomal's program is.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    spec = importlib.util.find_spec("eflomal")
+    found = [Path(folder) / "bin" / "eflomal" for folder in (spec.submodule_search_locations or ())] if spec else []
+    for path in found:
+        if path.is_file():
+            return path
+    raise Unavailable("the aligner statistical needs eflomal: pip install 'xner-bench[align]' (compiles C)")
+
+
+def align(
+    source: Sequence[Ids], target: Sequence[Ids], priors: Mapping[tuple[int, int], float], run: Run
+) -> list[tuple[list[Link], list[Link]]]:
+    """Forward and reverse links of each pair: forward links each target word at most once, reverse each source word.
+
+    `priors` are pseudo-counts of (source word, target word). A pair with an empty side, or of more than `MAX_WORDS`
+    words on a side, has no links.
+
+    Raises:
+        Unavailable: eflomal is not installed, or cannot be seeded.
+        BadInput: the program cannot be run, or fails: with what it said.
+    """
+    own = program()
+    with tempfile.TemporaryDirectory(prefix="xner-eflomal-") as name:
+        folder = Path(name)
+        fits = [0 < len(s) <= MAX_WORDS and 0 < len(t) <= MAX_WORDS for s, t in zip(source, target, strict=True)]
+        sizes = [_write(folder / "source", source, fits), _write(folder / "target", target, fits)]
+        _write_priors(folder / "priors", priors, sizes)
+        executable = own if run.seed < 0 else _seeded(own, folder, run.seed)
+        _execute([str(executable), *_arguments(run, sum(fits), bool(priors))], folder)
+        links = [_read(folder / direction, len(source)) for direction in ("forward", "reverse")]
+    return list(zip(*links, strict=True))
+
+
+def _seeded(own: Path, folder: Path, seed: int) -> Path:
+    code = own.read_bytes()
+    if code.count(_SYSTEM_SEED) != 1:
+        raise Unavailable(f"{own}: this build of eflomal cannot be seeded; set the aligner's seed to -1 to run it so")
+    copy = folder / "eflomal"
+    copy.write_bytes(code.replace(_SYSTEM_SEED, _OWN_SEED.ljust(len(_SYSTEM_SEED), b"\0")))
+    copy.chmod(0o700)
+    (folder / "seed").write_bytes(hashlib.sha256(f"eflomal {seed}".encode()).digest()[:8])
+    return copy
+
+
+def _arguments(run: Run, n_sentences: int, with_priors: bool) -> list[str]:
+    # eflomal.align's own numbers of iterations: IBM 1, then HMM, then HMM with fertilities
+    iterations = max(2, round(run.iterations * 5000 / math.sqrt(max(1, n_sentences))))
+    few = max(1, iterations // 4)
+    arguments = ["-q", "-m", "3", "-s", "source", "-t", "target", "-f", "forward", "-r", "reverse"]
+    arguments += ["-n", str(run.samplers), "-N", str(run.null_prior)]
+    arguments += ["-1", str(max(2, few)), "-2", str(few), "-3", str(iterations)]
+    return [*arguments, "-p", "priors"] if with_priors else arguments
+
+
+def _execute(command: list[str], folder: Path) -> None:
+    # the first number is for the two directions, the second for the samplers of each
+    environment = {**os.environ, "OMP_NUM_THREADS": "2,1", "OMP_DYNAMIC": "false"}
+    try:
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    except OSError as error:
+        raise BadInput(
+            f"eflomal cannot be run: {error.strerror}; set TMPDIR to a folder that may hold programs"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split())[-300:]
+        raise BadInput(f"eflomal failed ({error.returncode}): {said or 'it said nothing'}") from error
+
+
+def _write(path: Path, sentences: Sequence[Ids], fits: Sequence[bool]) -> int:
+    """One line a sentence, its length first; the size of the vocabulary."""
+    size = max((word for sentence in sentences for word in sentence), default=-1) + 1
+    with path.open("w", encoding="ascii") as file:
+        file.write(f"{len(sentences)} {size}\n")
+        for sentence, fit in zip(sentences, fits, strict=True):
+            file.write(" ".join(map(str, (len(sentence), *sentence))) + "\n" if fit else "0\n")
+    return size
+
+
+def _write_priors(path: Path, priors: Mapping[tuple[int, int], float], sizes: Sequence[int]) -> None:
+    """eflomal's format: word 0 is NULL, so ours are one more; no priors of jumps and fertilities."""
+    with path.open("w", encoding="ascii") as file:
+        file.write(f"{sizes[0] + 1} {sizes[1] + 1} {len(priors)} 0 0 0 0\n")
+        for (source, target), count in sorted(priors.items()):
+            file.write(f"{source + 1} {target + 1} {count:g}\n")
+
+
+def _read(path: Path, n_sentences: int) -> list[list[Link]]:
+    lines = path.read_text(encoding="ascii").split("\n")[:-1]
+    if len(lines) != n_sentences:
+        raise BadInput(f"eflomal gave links of {len(lines)} sentences for {n_sentences}")
+    return [[(int(s), int(t)) for s, t in (link.split("-") for link in line.split())] for line in lines]

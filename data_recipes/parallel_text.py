@@ -1,0 +1,92 @@
+"""Published parallel text that aligners learn from besides their pairs: NTREX, FLORES, Wiktionary's dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, get_args
+
+from bench.conll import read_lines
+from bench.corpus import BadInput, Unavailable
+from data_recipes.corpora.uner_pud.ntrex import Segmenter
+from data_recipes.language_codes import table
+from data_recipes.portuguese import expanded
+from data_recipes.source_files import here, index
+from data_recipes.tokenise import UNSPACED, tokenise
+from data_recipes.wiktionary import files_for, lexicon
+
+Text = Literal["ntrex", "flores"]
+TEXTS: tuple[Text, ...] = get_args(Text)
+
+_NTREX: Mapping[str, str] = {"fa": "fas", "ms": "msa", "sw": "swa", "swa": "swa", "tl": "fil"}  # where not NLLB's code
+
+
+def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
+    """Untokenised sentences of a text in two languages, those that one side lacks left out.
+
+    NTREX's variants of a language (por and por-BR, zho-CN and zho-TW) and its second translations are all taken, each
+    with every one of the other side.
+
+    Raises:
+        Unavailable: the text has no such language, or a file is not here: its name, and what brings it here.
+        BadInput: the two sides have different numbers of lines.
+    """
+    files = _ntrex if text == "ntrex" else _flores
+    found = []
+    for one, other in itertools.product(files(source), files(target)):
+        sides = [[line for name in side for line in _lines(name)] for side in (one, other)]
+        if len(sides[0]) != len(sides[1]):
+            raise BadInput(f"{text}: {len(sides[0])} lines in {one[-1]}, but {len(sides[1])} in {other[-1]}")
+        found += [(s, t) for s, t in zip(*sides, strict=True) if s.strip() and t.strip()]
+    return found
+
+
+def word_pairs(source: str, target: str) -> list[tuple[str, str]]:
+    """The best translation of each headword in Wiktionary's dictionaries, where both are one word; sorted.
+
+    Raises:
+        Unavailable: neither language is English, or there is no dictionary, or it is not here.
+    """
+    best = lexicon(files_for(source, target), source, target).best
+    return sorted((head, item) for head, item in best.items() if head and item and " " not in head + item)
+
+
+def splitter(language: str, words: Iterable[str]) -> Callable[[str], Sequence[str]]:
+    """A rough tokenizer of raw text (*ours*) that brings it near the given words of the same language.
+
+    Chinese, Japanese and Thai are cut into the longest of these words, else into characters. Portuguese contractions
+    are taken apart where no contraction is among the words. Others as `tokenise` does for Universal Dependencies.
+    """
+    if language in UNSPACED:
+        return Segmenter(words).split
+    if language == "pt" and not any(len(expanded([word])) > 1 for word in words):
+        return lambda line: expanded(tokenise(line, language, "ud"))
+    return lambda line: tokenise(line, language, "ud")
+
+
+def _ntrex(language: str) -> list[list[str]]:
+    """The variants of a language, each a list of one file."""
+    if language == "en":
+        return [["ntrex/newstest2019-src.eng.txt"]]
+    nllb = table()[language].nllb if language in table() else ""
+    code = _NTREX.get(language, nllb.partition("_")[0])
+    pattern = re.compile(rf"ntrex/newstest2019-ref(-\d+)?\.{code}(-\w+)?\.txt")
+    found = [[source.path] for source in index() if code and pattern.fullmatch(source.path)]
+    if not found:
+        raise Unavailable(f"NTREX has no '{language}': take ntrex out of the aligner's extra")
+    return found
+
+
+def _flores(language: str) -> list[list[str]]:
+    """The one variant of a language: two files."""
+    folder = "de" if language == "en" else language  # the English side is the same everywhere
+    names = [f"flores/en-{folder}/flores-{part}.{language}" for part in ("dev", "test")]
+    if not {source.path for source in index()}.issuperset(names):
+        raise Unavailable(f"FLORES has no '{language}': take flores out of the aligner's extra")
+    return [names]
+
+
+def _lines(name: str) -> list[str]:
+    lines = read_lines(here(name))
+    return lines[:-1] if lines and not lines[-1] else lines
