@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.cli.settings import add_settings, parsed
 from bench.corpus import BadInput, Link, Pair
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

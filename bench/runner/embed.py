@@ -22,7 +22,7 @@ from bench.store.files import canonical_json, sha256_of
 
 EMBED = "embed"
 VECTORS = "vectors.safetensors"
-ROOM = {"cpu": 2048, "cuda": 32768}  # padded sub-words a batch; never part of a key
+ROOM = {"cpu": 1024, "cuda": 32768}  # padded sub-words a batch; never part of a key
 Words = tuple[str, ...]
 
 
