@@ -24,10 +24,14 @@ class Need(Enum):
     """What a method may ask for beyond the labelled source sentences. Asking for more raises UndeclaredNeed."""
 
     TRANSLATION = "translations of the source sentences"
-    LABELLED_TRANSLATION = "translations with projected labels"
+    PLAIN_TRANSLATION = "translations with plainly projected labels (min…max, no filter)"
+    LABELLED_TRANSLATION = "translations labelled by the matrix's matcher and filters"
     TARGET_UNLABELLED = "unlabelled target text"
     TEST_TRANSLATION = "test-time translation"
     TARGET_GOLD = "gold labels in the target language"
+
+
+LINKED = frozenset({Need.TRANSLATION, Need.PLAIN_TRANSLATION, Need.LABELLED_TRANSLATION})  # all read [labels]' links
 
 
 class UndeclaredNeed(RuntimeError):
@@ -249,7 +253,10 @@ class Ask(Protocol):
         ...
 
     def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
-        """Pairs with projected labels; `plain`: min…max, no filter, every sentence kept. LABELLED_TRANSLATION."""
+        """Pairs with projected labels. LABELLED_TRANSLATION.
+
+        `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION.
+        """
         ...
 
     def unlabelled(self) -> list[Sentence]:
@@ -270,6 +277,13 @@ class Ask(Protocol):
 
     def model(self, round_name: str) -> Model:
         """An earlier round's model; the round must be among the teachers of this one."""
+        ...
+
+    def count_labels(self, counts: Mapping[str, int]) -> None:
+        """Note for the record what became of the source entities in labels that the method projected itself.
+
+        `entities` = `projected` + `unaligned` + `conflicting` (+ `filtered`), of `pairs` sentences.
+        """
         ...
 
     def rng(self, name: str) -> np.random.Generator:
@@ -315,7 +329,7 @@ class Method(ABC):
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     Params: ClassVar[type[MethodParams]] = MethodParams
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: frozenset[Need] = frozenset()  # of the class; parameters may change an instance's
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
     diagnosed: ClassVar[bool] = False  # record how the encoder's space looks before and after (translation pairs)
     intrinsic: ClassVar[bool] = False  # scores projected labels, not a tagger: never in a table with taggers

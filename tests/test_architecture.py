@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "bench.encode": 0,
     "bench.method": 1,
     "bench.objectives": 1,
+    "bench.candidates": 1,
     "bench.rounds": 1,
     "bench.measure": 2,
     "bench.store": 2,
@@ -32,8 +33,15 @@ LAYERS: dict[str, int] = {
     "bench.cli": 5,
 }
 ALLOWED = {
-    "methods": ("bench.method", "bench.objectives", "bench.corpus"),
-    "data_recipes": ("bench.corpus", "bench.encode", "bench.conll", "bench.store.files", "data_recipes"),
+    "methods": ("bench.method", "bench.objectives", "bench.candidates", "bench.corpus"),
+    "data_recipes": (
+        "bench.corpus",
+        "bench.candidates",
+        "bench.encode",
+        "bench.conll",
+        "bench.store.files",
+        "data_recipes",
+    ),
 }
 MAY_IMPORT_DATA_RECIPES = ("bench.runner", "bench.cli")  # the harness finds plug-ins by name; only these know the parts
 

@@ -54,10 +54,8 @@ def ask(cell: MakeCell, tmp_path: Path) -> MakeAsk:
 
 GETTERS: dict[Need, tuple[Callable[[CellAsk], Any], ...]] = {
     Need.TRANSLATION: (lambda ask: ask.translations(),),
-    Need.LABELLED_TRANSLATION: (
-        lambda ask: ask.labelled_translations(),
-        lambda ask: ask.labelled_translations(plain=True),
-    ),
+    Need.LABELLED_TRANSLATION: (lambda ask: ask.labelled_translations(),),
+    Need.PLAIN_TRANSLATION: (lambda ask: ask.labelled_translations(plain=True),),
     Need.TARGET_UNLABELLED: (lambda ask: ask.unlabelled(),),
     Need.TARGET_GOLD: (lambda ask: ask.gold_translations(), lambda ask: ask.target_gold()),
     Need.TEST_TRANSLATION: (lambda ask: ask.test_translations(DemoCorpus().read("de", "train")[:4]),),

@@ -21,7 +21,7 @@ import pytest
 from e2e_tools import REPO, Place, by_name, matrix_text, read_predictions, snapshot
 
 from bench.corpus import BadInput, Sentence, tag_set
-from bench.method import Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed
+from bench.method import LINKED, Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed
 from bench.plan import registry
 from bench.rounds import all_needs, all_rounds
 
@@ -180,7 +180,7 @@ def test_factors_say_what_the_needs_imply(name: str) -> None:
     assert isinstance(factors, Factors) and all(isinstance(value, str) and value for value in asdict(factors).values())
     assert (factors.target_gold == "yes") == (Need.TARGET_GOLD in plain.needs)
     assert (factors.test_time_translation != "no") == (Need.TEST_TRANSLATION in plain.needs)
-    if plain.needs & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
+    if plain.needs & LINKED:
         assert factors.data in ("both", "translations")
     if Need.TARGET_UNLABELLED in plain.needs:
         assert factors.unlabelled_text != "no"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e_tools import Place, by_name, demo_sentences, matrix_text, records, write_corpus
+from e2e_tools import Place, by_name, demo_sentences, matrix_text, write_corpus
 
 from bench.corpus import Span
 from bench.plan.matrix import cells
@@ -18,19 +18,27 @@ def test_only_methods_that_read_translations_are_crossed_with_them(tmp_path: Pat
     text = matrix_text(tiny_folder, labels).replace("[data]", '"labels.matcher" = ["min-max", "longest"]\n[data]', 1)
     found = cells(load_matrix(str(place.matrix(text))))
     count = {label: sum(cell.label == label for cell in found) for label in labels}
-    assert count == {"zero_shot": 1, "en_trans": 2, "label_projection": 2, "zero_shot+kd": 1}
+    assert count == {"zero_shot": 1, "en_trans": 1, "label_projection": 2, "zero_shot+kd": 1}
     ran = place.xner("run", "small.toml", "--out", place.out, figures=True)
     assert ran.code == 0, ran.err
     main = (place.out / "tables" / "main.md").read_text(encoding="utf-8")
-    for row in ("zero_shot", "label_projection (longest)", "label_projection (min-max)", "en_trans (min-max)"):
+    for row in ("zero_shot", "label_projection (longest)", "label_projection (min-max)", "en_trans"):
         assert f"| {row} |" in main.replace("**", ""), "one table holds them all"
     assert (place.out / "figures" / "gain.png").exists()
-    same = {
-        r["cell"]["axes"]["labels.matcher"]: r["parents"]
-        for r in records(place.out)
-        if r["cell"]["label"] == "en_trans"
-    }
-    assert same["min-max"]["fit:main"] == same["longest"]["fit:main"], "plain projection: trained once"
+
+
+def test_which_axis_concerns_whom(tmp_path: Path, tiny_folder: Path) -> None:
+    """Plain projection knows no matcher; links matter to all that read translations."""
+    place = Place(tmp_path, tiny_folder)
+    text = matrix_text(tiny_folder, ("zero_shot", "en_trans", "concner", "own", "label_projection"), more=OWN)
+    axes = '"translator.frames.error_rate" = [0.0, 0.2]\n"labels.filters" = [[], ["comp-ins"]]\n'
+    text = text.replace("[data]", f"{axes}[data]", 1)
+    found = cells(load_matrix(str(place.matrix(text))))
+    count = {label: sum(cell.label == label for cell in found) for label in dict.fromkeys(c.label for c in found)}
+    assert count == {"zero_shot": 1, "en_trans": 2, "concner": 2, "own": 4, "label_projection": 4}
+
+
+OWN = '[[variant]]\nname = "own"\nuse = "concner"\nlabels = "matrix"\n'
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def parallel(tmp_path: Path, tiny_folder: Path) -> Place:
     (tmp_path / "corpus" / "translations").mkdir()
     (tmp_path / "corpus" / "translations" / "de.tsv").write_text("id\ttext\ttags\n" + "\n".join(lines) + "\n")
     place.matrix(
-        f'name = "small"\n[axes]\nmethods = ["gold_projection"]\ntargets = ["de"]\n[data]\n{corpus}\n'
+        f'name = "small"\n[axes]\nmethods = ["gold_projection"]\ntargets = ["de"]\nseeds = [1]\n[data]\n{corpus}\n'
         '[labels]\naligner = "gold"\n[train]\nrules = ["last"]\n'
     )
     return place

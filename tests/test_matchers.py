@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.corpus import BadInput, Link, Pair, Sentence, Span, spans_of, tags_of
@@ -14,7 +14,7 @@ from data_recipes.projection.project import linked_words, project
 from data_recipes.projection.ranges import ranges
 from data_recipes.projection.rules import filter_names, load_matcher, load_rules, matcher_names
 
-MATCHERS = ("longest", "merge-gap", "min-max", "ratio")
+MATCHERS = ("longest", "merge-gap", "min-max", "ngram-greedy", "ngram-ilp", "ratio")
 FILTERS = ("comp-ins", "comp-src", "comp-tgt", "length-ratio")
 Case = tuple[tuple[Span, ...], list[Link], int, int]
 
@@ -56,6 +56,7 @@ def test_all_are_found_by_name() -> None:
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 @pytest.mark.parametrize("filters", [(), *((name,) for name in FILTERS), FILTERS])
+@settings(deadline=None)  # the exact one imports its solver when it first needs it
 @given(case=cases())
 @example(case=CROSSING)
 @example(case=OVERLAPPING)
@@ -85,6 +86,7 @@ def test_never_ill_formed_never_an_entity_uncounted(matcher: str, filters: tuple
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
+@settings(deadline=None)
 @given(case=cases(), draw=st.randoms(use_true_random=False))
 @example(case=SHARED, draw=None)
 def test_the_order_of_entities_and_links_decides_nothing(matcher: str, case: Case, draw: object) -> None:
@@ -101,6 +103,7 @@ def test_the_order_of_entities_and_links_decides_nothing(matcher: str, case: Cas
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
+@settings(deadline=None)
 @given(case=cases())
 def test_an_entity_alone_becomes_a_range_that_begins_and_ends_with_linked_words(matcher: str, case: Case) -> None:
     entities, links, _, n_target = case

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.corpus import Unavailable
 from bench.encode import Progress
-from bench.method import Need
+from bench.method import LINKED
 from bench.plan.needs import needs_of_method
 from bench.runner.data import CellData
 from bench.runner.identity import Planned, encoder_of, method_of
@@ -34,7 +34,7 @@ def _make(planned: Planned, artefacts: Artefacts, progress: Progress, device: st
     if encoder.key not in tried:
         tried.add(encoder.key)
         encoder.ensure(artefacts, progress)
-    if needs_of_method(method_of(planned.cell)) & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
+    if needs_of_method(method_of(planned.cell)) & LINKED:
         stage = source_links(planned.cell, CellData(planned.cell))
         key = stage.links_key()
         if key not in tried:

@@ -21,9 +21,11 @@ def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[
     return needs
 
 
-def reads_translations(method: Method, registry: Registry = REGISTRY) -> bool:
-    """Whether [labels] matters to the method."""
-    from bench.method import Need
+def reads_labels(method: Method, key: str, registry: Registry = REGISTRY) -> bool:
+    """Whether `key` of [labels], or of the tables of its translator and aligner, matters to the method."""
+    from bench.method import LINKED, Need
 
-    translations = {Need.TRANSLATION, Need.LABELLED_TRANSLATION, Need.TEST_TRANSLATION}
-    return bool(needs_of_method(method, registry) & translations)
+    needs = needs_of_method(method, registry)
+    if key in ("labels.matcher", "labels.filters"):
+        return Need.LABELLED_TRANSLATION in needs
+    return bool(needs & (LINKED | {Need.TEST_TRANSLATION}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.runner.data import CellData
 from bench.runner.labels import Links, LinkStage, source_links
-from bench.runner.projected import PLAIN, labelled
+from bench.runner.projected import NO_COUNTS, PLAIN, labelled
 from bench.store.artefacts import Artefacts
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class CellAsk:
         return self._counted("translations", list(self._linked().pairs))
 
     def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
-        self._require(Need.LABELLED_TRANSLATION, "labelled translations")
+        self._require(Need.PLAIN_TRANSLATION if plain else Need.LABELLED_TRANSLATION, "labelled translations")
         links = self._linked()
         rules = PLAIN if plain else self.cell.labels
         pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
@@ -108,6 +108,9 @@ class CellAsk:
         if round_name not in self.round.teachers:
             raise UndeclaredNeed(f"round '{self.round.name}' asked for round '{round_name}', which is no teacher of it")
         return self._model(round_name)
+
+    def count_labels(self, counts: Mapping[str, int]) -> None:
+        self.projection = {**self._linked().counts, **NO_COUNTS, **counts}
 
     def rng(self, name: str) -> np.random.Generator:
         return rng(self.cell.seed, "method", self.round.name, name)

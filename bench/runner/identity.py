@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.corpus import Unavailable
-from bench.method import Method, Need, Round
+from bench.method import LINKED, Method, Need, Round
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
@@ -17,7 +17,7 @@ from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
 from bench.runner.labels import LinkStage, source_links
-from bench.runner.projected import rules_key
+from bench.runner.projected import PLAIN, rules_key
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Planned:
 
 
 RUNNER = "bench.runner.stages"
-TARGET_NEEDS = frozenset({Need.TRANSLATION, Need.LABELLED_TRANSLATION, Need.TARGET_UNLABELLED, Need.TARGET_GOLD})
+TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
 
 
 def method_of(cell: Cell) -> Method:
@@ -76,10 +76,12 @@ def cell_key(cell: Cell) -> str:
         parts["n_unlabelled"] = cell.data.n_unlabelled
     if Need.TARGET_GOLD in needs:
         parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
-    if needs & {Need.TRANSLATION, Need.LABELLED_TRANSLATION}:
+    if needs & LINKED:
         parts["labels"] = _labels_key(cell, data)
     if Need.LABELLED_TRANSLATION in needs:
         parts["projection"] = rules_key(cell.labels)
+    elif Need.PLAIN_TRANSLATION in needs:
+        parts["projection"] = rules_key(PLAIN)
     if Need.TEST_TRANSLATION in needs:
         parts["test-labels"] = LinkStage(cell, corpus, corpus.read(target, "test"), cell.source).links_key()
     return key_of(

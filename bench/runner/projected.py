@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.corpus import BadInput, Pair
@@ -14,6 +14,7 @@ from data_recipes.projection.project import OUTCOMES
 from data_recipes.projection.rules import Projected, load_filter, load_matcher, load_rules
 
 PLAIN = LabelsSpec(matcher="min-max", filters=())  # of en_trans and concner: every sentence kept
+NO_COUNTS: Mapping[str, int] = dict.fromkeys(("entities", *OUTCOMES, "pairs", "pairs_filtered"), 0)
 
 
 def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -> tuple[list[Pair], Counter[str]]:
@@ -33,7 +34,7 @@ def counts_of(done: Sequence[Projected]) -> Counter[str]:
     `entities` = `projected` + `unaligned` + `conflicting` + `filtered`: in a sentence that a filter refuses all are
     filtered, whatever else would have become of them. The pairs given are `pairs` + `pairs_filtered`.
     """
-    counts = Counter(dict.fromkeys(("entities", *OUTCOMES, "pairs", "pairs_filtered"), 0))
+    counts = Counter(NO_COUNTS)
     for one in done:
         counts.update(one.outcomes)
         counts["entities"] += len(one.outcomes)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from bench.corpus import Sentence, Unavailable, tag_set
 from bench.measure.score import Surface, surfaces
-from bench.method import Method, Model, Predictions, Round, Tagger, TrainingSet
+from bench.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, seed_stream, versions
@@ -125,9 +125,8 @@ class CellTrainer:
     def space(self) -> tuple[dict[str, float], bytes]:
         """Measures and plot of the encoder's space before and after the method's own rounds (`bench.runner.space`)."""
         own = self.method.rounds()[-1].name
-        ask = CellAsk(
-            self.cell, Round("space"), self.method.needs, self.places.cache, self._own_model, self._new_tagger
-        )
+        needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
+        ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
         found = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(own)
         assert isinstance(after, TrainedModel)

@@ -22,6 +22,18 @@ class Matcher(Protocol):
     def match(self, entity: Span, linked: Sequence[int]) -> tuple[int, int] | None: ...
 
 
+class JointMatcher(Protocol):
+    """A span rule that sees all entities of a sentence at once: a module with this function in place of `match`.
+
+    `words` are the target's. The answer is for each entity the target words (start, end) that are to carry its label,
+    None where it gets none; ranges do not overlap.
+    """
+
+    def assign(
+        self, entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]
+    ) -> Sequence[tuple[int, int] | None]: ...
+
+
 @dataclass(frozen=True)
 class Projection:
     """Target spans (sorted, never overlapping) and what became of each source entity, in its order."""
@@ -44,12 +56,20 @@ def linked_words(entity: Span, links: Sequence[Link]) -> list[int]:
     return sorted({target for source, target in links if entity.start <= source < entity.end})
 
 
-def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matcher: Matcher) -> Projection:
-    """Project the entities of a source sentence on `n_target` target words.
+def project(
+    entities: Sequence[Span],
+    links: Sequence[Link],
+    n_target: int,
+    matcher: Matcher | JointMatcher,
+    words: Sequence[str] | None = None,
+) -> Projection:
+    """Project the entities of a source sentence on `n_target` target words (`words`, where they are known).
 
     An entity is unaligned if it has no link, or if the matcher takes none of its words. Where two entities claim a
     word, the one with more of its candidate's words linked to it wins, then the shorter candidate, then the earlier
-    entity: the other is conflicting. Neither the order of the entities nor that of the links matters.
+    entity: the other is conflicting. A joint matcher settles that itself: an entity to which it gives nothing is
+    conflicting if, alone in the sentence, it would have got something. Neither the order of the entities nor that of
+    the links matters.
 
     Raises:
         ValueError: a link points outside the target sentence.
@@ -57,14 +77,9 @@ def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matc
     outside = [t for _, t in links if not 0 <= t < n_target]
     if outside:
         raise ValueError(f"a link points to word {outside[0]} of a sentence of {n_target} words")
-    candidates: dict[int, tuple[int, int]] = {}
-    support: dict[int, float] = {}
-    for index, entity in enumerate(entities):
-        linked = linked_words(entity, links)
-        candidate = matcher.match(entity, linked) if linked else None
-        if candidate is not None:
-            start, end = candidates[index] = candidate
-            support[index] = len([t for t in linked if start <= t < end]) / (end - start)
+    words = words or ("",) * n_target
+    candidates = _candidates(entities, links, words, matcher)
+    support = {index: _support(entities[index], links, one) for index, one in candidates.items()}
     taken = [False] * n_target
     outcomes: list[Outcome] = ["unaligned"] * len(entities)
     spans = []
@@ -76,4 +91,27 @@ def project(entities: Sequence[Span], links: Sequence[Link], n_target: int, matc
         taken[start:end] = [True] * (end - start)
         outcomes[index] = "projected"
         spans.append(Span(start, end, entities[index].type))
+    if hasattr(matcher, "assign"):
+        for index, entity in enumerate(entities):
+            if index not in candidates and _candidates([entity], links, words, matcher):
+                outcomes[index] = "conflicting"
     return Projection(tuple(sorted(spans)), tuple(outcomes))
+
+
+def _candidates(
+    entities: Sequence[Span], links: Sequence[Link], words: Sequence[str], matcher: Matcher | JointMatcher
+) -> dict[int, tuple[int, int]]:
+    """By number of the entity the range that the matcher gives it."""
+    found: Sequence[tuple[int, int] | None]
+    if hasattr(matcher, "assign"):  # a protocol's isinstance costs more than the matching
+        found = matcher.assign(entities, links, words)
+    else:
+        linked = [linked_words(entity, links) for entity in entities]
+        found = [matcher.match(entity, some) if some else None for entity, some in zip(entities, linked, strict=True)]
+    return {index: one for index, one in enumerate(found) if one is not None}
+
+
+def _support(entity: Span, links: Sequence[Link], candidate: tuple[int, int]) -> float:
+    """Share of the candidate's words that are linked to the entity."""
+    start, end = candidate
+    return len([word for word in linked_words(entity, links) if start <= word < end]) / (end - start)

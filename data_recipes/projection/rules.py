@@ -11,7 +11,7 @@ from typing import cast
 
 from bench.corpus import BadInput, Pair, nearest
 from data_recipes.projection import filters, matchers
-from data_recipes.projection.project import Filter, Matcher, Outcome, project
+from data_recipes.projection.project import Filter, JointMatcher, Matcher, Outcome, project
 
 FILTERED: Outcome = "filtered"
 
@@ -29,7 +29,7 @@ class Projected:
 class Rules:
     """A matcher and any number of filters, loaded."""
 
-    matcher: Matcher
+    matcher: Matcher | JointMatcher
     filters: tuple[tuple[str, Filter], ...] = ()
     modules: tuple[str, ...] = ()  # their dotted names, for a fingerprint of their code
 
@@ -38,8 +38,10 @@ class Rules:
 
         Raises:
             ValueError: a link points outside the target sentence.
+            BadInput: a joint matcher's solver failed.
         """
-        done = project(pair.source.spans or (), pair.links or (), len(pair.target.words), self.matcher)
+        words = pair.target.words
+        done = project(pair.source.spans or (), pair.links or (), len(words), self.matcher, words)
         labelled = replace(pair, target=replace(pair.target, spans=done.spans))
         for name, one in self.filters:
             if not one.keep(pair, done):
@@ -57,13 +59,13 @@ def filter_names() -> list[str]:
     return _names(filters)
 
 
-def load_matcher(name: str) -> Matcher:
+def load_matcher(name: str) -> Matcher | JointMatcher:
     """The span rule of that name.
 
     Raises:
         BadInput: there is none.
     """
-    return cast(Matcher, importlib.import_module(_module(matchers, "matcher", name)))
+    return cast(Matcher | JointMatcher, importlib.import_module(_module(matchers, "matcher", name)))
 
 
 def load_filter(name: str) -> Filter:

@@ -66,11 +66,16 @@ class Concner(Method):
     name = "concner"
     paper = "Fu et al. 2022, arXiv 2204.00796"
     Params: ClassVar[type[MethodParams]] = ConcnerParams
-    needs = frozenset({Need.LABELLED_TRANSLATION})
+    needs = frozenset({Need.PLAIN_TRANSLATION})
     additive = False  # a contrastive term compares the sentences of a batch: it cannot be split
     diagnosed = True
     declared = Factors(data="both", labels_from="projection (plain)")
     params: ConcnerParams
+
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        if self.params.labels == "matrix":
+            self.needs = frozenset({Need.LABELLED_TRANSLATION})
 
     def rounds(self) -> tuple[Round, ...]:
         """One training; without both terms it *is* en_trans, and shares its training."""

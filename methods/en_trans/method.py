@@ -10,7 +10,7 @@ class EnTrans(Method):
 
     name = "en_trans"
     paper = "Fu et al. 2022 (ConCNER, arXiv 2204.00796) names it as the baseline whose gain is limited"
-    needs = frozenset({Need.LABELLED_TRANSLATION})
+    needs = frozenset({Need.PLAIN_TRANSLATION})
     declared = Factors(data="both", labels_from="projection (plain)")
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:

@@ -1,0 +1,127 @@
+"""Candidate matching: train on translations whose labels are matched to ranges, with the help of a tagger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from bench.candidates import (
+    MAX_LENGTH,
+    alignment_scores,
+    fused_scores,
+    greedy,
+    ilp,
+    linked_window,
+    ngrams,
+    ranges_of,
+    tagger_scores,
+)
+from bench.corpus import Pair, Span
+from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+
+if TYPE_CHECKING:
+    from bench.candidates import Ints, Scores
+
+
+@dataclass(frozen=True)
+class CandidateMatchingParams(MethodParams):
+    """Where candidates come from, how they are scored and chosen; see the README."""
+
+    candidates: Literal["ngram", "tagger"] = "ngram"  # tagger: the spans that the teacher finds, whatever their type
+    score: Literal["align", "tagger", "fused"] = "fused"  # fused: the weighted sum of the two
+    solver: Literal["greedy", "ilp"] = "greedy"
+    weights: tuple[float, float] = (0.5, 0.5)  # of alignment and tagger in the fused score
+    max_length: int = MAX_LENGTH  # words of an n-gram
+    english: bool = False  # English too, drawn as pairs with the translations
+
+    def __post_init__(self) -> None:
+        if min(self.weights) < 0 or not max(self.weights) > 0:
+            raise ValueError("weights must not be below 0, and one of them above")
+        if self.max_length < 1:
+            raise ValueError("max_length must be at least 1")
+
+
+class CandidateMatching(Method):
+    """Translations (or with English), labelled by matching the source entities with candidate ranges."""
+
+    name = "candidate_matching"
+    paper = "Politov, Shkalikov, Jäkel, Färber 2025, arXiv 2501.18750"
+    Params: ClassVar[type[MethodParams]] = CandidateMatchingParams
+    needs = frozenset({Need.TRANSLATION})
+    declared = Factors(data="translations", labels_from="candidate matching", teacher="zero_shot")
+    params: CandidateMatchingParams
+
+    @property
+    def taught(self) -> bool:
+        """Whether candidates or scores come from a tagger: one trained on English alone."""
+        return self.params.candidates == "tagger" or self.params.score != "align"
+
+    def rounds(self) -> tuple[Round, ...]:
+        """zero_shot's training (shared with it) where a tagger is used, then the method's own."""
+        if not self.taught:
+            return (Round("main"),)
+        return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """All translations, labelled; what became of the source entities goes into the record."""
+        found = ask.translations()
+        every: list[tuple[Floats | None, Sequence[Span]]] = [(None, ())] * len(found)
+        if self.taught:
+            seen = ask.model("teacher").predict([pair.target for pair in found])
+            every = list(zip(seen.probabilities, seen.spans, strict=True))
+        counts, done = Counter({"pairs": len(found)}), []
+        for pair, (probabilities, spans) in zip(found, every, strict=True):
+            labels, outcomes = self._labelled(pair, ask.tags, probabilities, spans)
+            counts.update(outcomes)
+            counts["entities"] += len(outcomes)
+            done.append(replace(pair, target=replace(pair.target, spans=labels)))
+        ask.count_labels(counts)
+        return TrainingSet(labelled=pairs(done) if self.params.english else singles([one.target for one in done]))
+
+    def _labelled(
+        self, pair: Pair, tags: Sequence[str], probabilities: Floats | None, spans: Sequence[Span]
+    ) -> tuple[tuple[Span, ...], list[str]]:
+        """The target's spans, and the outcome of each source entity."""
+        entities = sorted(pair.source.spans or ())
+        candidates = self._candidates(pair, entities, spans)
+        scores = self._scores(pair, entities, candidates, tags, probabilities)
+        chosen = (greedy if self.params.solver == "greedy" else ilp)(candidates, scores)
+        labels, outcomes = [], []
+        for entity, one, possible in zip(entities, chosen, np.any(scores > 0, axis=1), strict=True):
+            if one is not None:
+                labels.append(Span(*one, entity.type))
+            outcomes.append("projected" if one is not None else "conflicting" if possible else "unaligned")
+        return tuple(sorted(labels)), outcomes
+
+    def _candidates(self, pair: Pair, entities: Sequence[Span], spans: Sequence[Span]) -> Ints:
+        if self.params.candidates == "tagger":
+            return ranges_of(spans)
+        # only an alignment score is 0 outside of the linked words
+        window = linked_window(entities, pair.links or ()) if self.params.score == "align" else None
+        return ngrams(pair.target.words, window, self.params.max_length)
+
+    def _scores(
+        self,
+        pair: Pair,
+        entities: Sequence[Span],
+        candidates: Ints,
+        tags: Sequence[str],
+        probabilities: Floats | None,
+    ) -> Scores:
+        align = alignment_scores(entities, pair.links or (), candidates)
+        if self.params.score == "align":
+            return align
+        assert probabilities is not None
+        tagger = tagger_scores(entities, probabilities, tags, candidates)
+        return tagger if self.params.score == "tagger" else fused_scores((align, tagger), self.params.weights)
+
+    def own_factors(self) -> Factors:
+        """Whether English is in, and whether a tagger helps."""
+        p = self.params
+        labels = f"candidate matching ({p.candidates} candidates, {p.score} score, {p.solver})"
+        data = "both" if p.english else self.declared.data
+        return replace(self.declared, data=data, labels_from=labels, teacher="zero_shot" if self.taught else "none")
