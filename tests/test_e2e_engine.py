@@ -110,7 +110,39 @@ def test_a_killed_run_goes_on(tmp_path: Path, tiny_folder: Path) -> None:
     assert not weights, "those of the killed run are used and then freed"
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to find the worker")
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to find the workers")
+
+
+@NEEDS_PROC
+def test_workers_leave_with_a_killed_parent(tmp_path: Path, tiny_folder: Path) -> None:
+    """Only the parent dies, as by a scheduler or `kill`: its workers must not train on against the next run."""
+    place = Place(tmp_path, tiny_folder)
+    process = place.spawn("run", long_matrix(place, seeds=40), "--out", place.out, "--jobs", "2")
+    while process.poll() is None and not list((place.out / "records").glob("*.json")):
+        time.sleep(0.02)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(alive(pid) for pid in workers):
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in workers)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@NEEDS_PROC
 def test_a_worker_that_dies_is_said_in_one_line(tmp_path: Path, tiny_folder: Path) -> None:
     """As when memory runs out: what is finished is kept, the exit code tells that cells are missing."""
     place = Place(tmp_path, tiny_folder)
@@ -118,8 +150,7 @@ def test_a_worker_that_dies_is_said_in_one_line(tmp_path: Path, tiny_folder: Pat
     process = place.spawn("run", matrix, "--out", place.out, "--jobs", "2")
     while process.poll() is None and len(list((place.out / "records").glob("*.json"))) < 2:
         time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = workers_of(process)
     os.kill(workers[0], signal.SIGKILL)
     ran = finished(process)
     assert "Traceback" not in ran.err

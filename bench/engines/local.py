@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -125,11 +126,20 @@ def _pooled(work: Sequence[list[Planned]], where: Any, jobs: int) -> Iterator[tu
 def _claim(slots: Any, device: str) -> None:
     """Each worker owns one slot: on a machine with several GPUs, one of them. Ctrl-C is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     slot = slots.get()
     if device.startswith("cuda"):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else [str(i) for i in range(_gpus())]
         os.environ["CUDA_VISIBLE_DEVICES"] = names[slot % len(names)]
+
+
+def _leave_with_the_parent() -> None:
+    """A killed parent cannot stop its workers: they would train on, and against those of the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # at once: what is published is whole, the rest counts as absent
 
 
 def _gpus() -> int:
