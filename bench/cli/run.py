@@ -107,12 +107,10 @@ def _report(out: Path, changed: bool) -> None:
     shown = out / "tables" / "main.txt"
     if changed or not main.exists() or not shown.exists():
         from bench.report.plots import write_plots
-        from bench.report.render import terminal
-        from bench.report.tables import main_tables, write_tables
-        from bench.store.files import write_bytes
+        from bench.report.tables import main_tables, write_shown, write_tables
 
         write_tables(out)
-        write_bytes(shown, "\n\n".join(terminal(table) for table in main_tables([out])).encode() + b"\n")
+        write_shown(out, main_tables([out]))
         write_plots(out)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")

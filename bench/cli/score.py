@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
+    from bench.conll import TaggedSentence
     from bench.measure.score import Mode, TagScore
 
 MODES = ("strict", "seqeval-default", "conlleval")
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.measure.score import f1, score_tags
 
     gold, predicted = read_file(args.gold), read_file(args.predicted)
-    _check_same(gold, predicted)
+    check_same(gold, predicted)
     check_tags(gold, gold)
     check_tags(predicted, gold)
     mode: Mode = args.mode
@@ -85,11 +86,15 @@ def read_file(path: Path) -> TaggedFile:
     """The sentences of a CoNLL file, tags as written; BadInput as `bench.conll.read_tagged`."""
     from bench.conll import read_tagged
 
-    sentences = read_tagged(path)
+    return tagged_file(path, read_tagged(path))
+
+
+def tagged_file(path: Path, sentences: Sequence[TaggedSentence]) -> TaggedFile:
+    """The sentences that were read from a file."""
     return TaggedFile(path, [s.words for s in sentences], [s.tags for s in sentences], [s.lines for s in sentences])
 
 
-def _check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
+def check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
     """Raise BadInput at the first difference in sentences, lengths or words."""
     from bench.corpus import BadInput
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.plan.matrix import Cell
 from bench.runner.identity import Planned, cell_key, describe, shares_training
 from bench.store.artefacts import Artefacts
-from bench.store.files import canonical_json, write_json
+from bench.store.files import canonical_json
+from bench.store.planned import add_cells
 from bench.store.record import Record, Records
 
 FIT = "fit"
@@ -63,20 +62,8 @@ def write_matrix(planned: Sequence[Planned], out: Path) -> None:
     A run of another matrix, or of fewer cells, into the same folder adds to it; a cell whose key changed (code, data)
     takes the place of the old one.
     """
-    path = out / "matrix.json"
-    try:
-        before: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (FileNotFoundError, ValueError, KeyError):
-        before = []
-    cells = {_name(cell): cell for cell in before}
-    for one in planned:
-        cell = {"key": one.key} | {k: v for k, v in describe(one.cell).items() if k != "params"}
-        cells[_name(cell)] = cell
-    write_json(path, {"cells": list(cells.values()), "name": planned[0].cell.matrix})
-
-
-def _name(cell: dict[str, Any]) -> str:
-    return canonical_json([cell.get(k) for k in ("label", "corpus", "target", "encoder", "seed", "trial", "axes")])
+    cells = [{"key": one.key} | {k: v for k, v in describe(one.cell).items() if k != "params"} for one in planned]
+    add_cells(out, cells, planned[0].cell.matrix)
 
 
 def _base(cell: Cell) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.report.frame import Group, Stored
+from bench.report.frame import Group, Stored, is_oracle
 from bench.report.head import corpus_notes, oracle_note, setting_notes, title_of
 from bench.report.main_table import head_cells, heads_of
 from bench.report.model import Cell, Footnotes, Table, frame_of
@@ -54,15 +54,14 @@ def cost_table(group: Group, name: str = "cost") -> Table | None:
     footnotes, lines = Footnotes(), []
     for row in rows_of(group):
         done = [one.record for one in group.stored if (one.suite, one.label) == row and one.record.status == "ok"]
-        line = head_cells(group, row, any(record.resources.target_gold > 0 for record in done))
+        line = head_cells(group, row, any(map(is_oracle, done)))
         for title, quantity, digits in COSTS:
             line[title] = _mean(done, _known(quantity), digits, footnotes)
         for title, quantity, digits in RESOURCES:
-            line[title] = _mean(done, quantity, digits, footnotes)
-        line["translation"] = Cell(text=" / ".join(sorted({r.resources.translation for r in done})) or "n/a")
-        line["dictionary"] = Cell(
-            text=" / ".join(sorted({"yes" if r.resources.dictionary else "no" for r in done})) or "n/a"
-        )
+            line[title] = _mean(done, _known(quantity), digits, footnotes)
+        known = [r.resources for r in done if r.cost != Cost()]
+        line["translation"] = Cell(text=" / ".join(sorted({r.translation for r in known})) or "n/a")
+        line["dictionary"] = Cell(text=" / ".join(sorted({"yes" if r.dictionary else "no" for r in known})) or "n/a")
         line["cells"] = Cell(float(len(done)), digits=0)
         lines.append(line)
     quantities = [title for title, _, _ in (*COSTS, *RESOURCES)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from bench.corpus import BadInput
+from bench.store.planned import matrix_cells
+
+__all__ = ["matrix_cells", "resolve"]
 
 
 def resolve(out: str | Path) -> Path:
@@ -22,22 +23,3 @@ def resolve(out: str | Path) -> Path:
             return candidate
     what = "no records here" if path.is_dir() else "no such folder"
     raise BadInput(f"{path}: {what} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
-
-
-def matrix_cells(out: Path) -> list[dict[str, Any]]:
-    """The cells of OUT/matrix.json in the matrix's order; [] where the file is missing.
-
-    Raises:
-        BadInput: the file is not what `xner run` writes.
-    """
-    path = out / "matrix.json"
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        raise BadInput(f"{path}: not JSON: {error}") from error
-    cells = value.get("cells") if isinstance(value, dict) else None
-    if not isinstance(cells, list) or not all(isinstance(cell, dict) and "key" in cell for cell in cells):
-        raise BadInput(f"{path}: expected an object with `cells`, each with a `key`")
-    return cells

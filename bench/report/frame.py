@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +59,11 @@ class Stored:
         return bool(self.record.cell.get("intrinsic"))
 
     @property
+    def imported(self) -> bool:
+        """Whether another system's predictions were scored: what made them is unknown."""
+        return bool(self.record.cell.get("imported"))
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """What must be one result, whatever trials and code versions lie in the folder."""
         cell = self.record.cell
@@ -70,7 +77,7 @@ def _plain(value: Any) -> str:
 
 def is_oracle(record: Record) -> bool:
     """Whether the method saw gold labels of the target language."""
-    return record.resources.target_gold > 0 or "yes" in (record.factors.get("gold"), record.factors.get("target gold"))
+    return record.resources.target_gold > 0 or "yes" in (record.factors.get("gold"), record.factors.get("target_gold"))
 
 
 def read(outs: Sequence[Path]) -> list[Stored]:
@@ -157,7 +164,10 @@ def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
             for name in ("f1", "precision", "recall", "step", "dev_f1", "recall_seen", "recall_unseen"):
                 row[name] = getattr(score, name, None)
             rows.append({**row, "oracle_rule": bool(score and score.oracle)})
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if frame["n_source"].isna().any():  # of imported predictions; the others' must not become fractions
+        frame["n_source"] = frame["n_source"].astype("Int64")
+    return frame
 
 
 def error_line(record: Record) -> str:
@@ -216,11 +226,19 @@ def pooled(stored: Sequence[Stored], rule: str) -> np.ndarray | None:
 
     None where a seed has no counts sidecar, or the seeds were not scored on the same number of sentences.
     """
-    arrays = [one.store.counts(one.record.key).get(rule) for one in stored]
-    found = [array.sum(axis=1, dtype=np.int32) for array in arrays if array is not None]
+    arrays = [_counts(one).get(rule) for one in stored]
+    found = [array.sum(axis=1, dtype=np.int32) for array in arrays if array is not None and array.ndim == 3]
     if not found or len(found) < len(arrays) or len({array.shape for array in found}) > 1:
         return None
     return np.stack(found)
+
+
+def _counts(one: Stored) -> dict[str, np.ndarray]:
+    """The counts sidecar by rule; {} where it is missing or damaged, of which `xner verify` says more."""
+    try:
+        return one.store.counts(one.record.key)
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile):
+        return {}
 
 
 def test_of(record: Record) -> str:

@@ -29,9 +29,11 @@ __all__ = [
     "seen_table",
     "terminal",
     "types_table",
+    "write_shown",
     "write_tables",
 ]
 
+SHOWN = "main.txt"
 Maker = Callable[[Group, str], Table | None]
 MAKERS: tuple[tuple[str, Maker], ...] = (
     ("main", main_table),
@@ -96,8 +98,28 @@ def write_tables(
     Raises:
         BadInput: as `read` and `check_formats`.
     """
+    texts = texts_of(out, formats, [out] if sources is None else sources)
+    for path, text in texts.items():
+        write_bytes(path, text.encode())
+    return sorted(texts)
+
+
+def write_shown(out: Path, tables: Sequence[Table]) -> Path:
+    """Publish out/tables/main.txt: the main tables as the end of a run prints them."""
+    path = out / "tables" / SHOWN
+    write_bytes(path, shown_text(tables).encode())
+    return path
+
+
+def shown_text(tables: Sequence[Table]) -> str:
+    """The main tables as plain text."""
+    return "\n\n".join(map(terminal, tables)) + "\n"
+
+
+def texts_of(out: Path, formats: Sequence[str], sources: Sequence[Path]) -> dict[Path, str]:
+    """By path below out/tables/ the text that `write_tables` writes there."""
     endings = [RENDERERS[name] for name in check_formats(formats)]
-    stored = read([out] if sources is None else sources)
+    stored = read(sources)
     texts = {
         out / "tables" / f"{table.name}{ending}": render(table)
         for table in all_tables(groups(stored))
@@ -107,6 +129,4 @@ def write_tables(
         texts[out / "tables" / "records.csv"] = tidy(stored).to_csv(
             index=False, lineterminator="\n", float_format="%.6f"
         )
-    for path, text in texts.items():
-        write_bytes(path, text.encode())
-    return sorted(texts)
+    return texts

@@ -1,0 +1,88 @@
+"""`xner import OUT GOLD PRED`: another system's predictions as a record of a results folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.cli.score import MODES
+
+SCHEMES = ("IOB2", "IOB1", "BIOES")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `import`."""
+    parser = commands.add_parser(
+        "import",
+        help="another system's predictions as a record",
+        description="Score predictions of a system that was not trained here, and store them as a record, so that "
+        "tables, plots and compare cover it: one language and one seed at a time. Both files are CoNLL with the same "
+        "words: the word in the first column, the tag in the last.",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="results folder, new or old, or the name of a matrix")
+    parser.add_argument("gold", type=Path, metavar="GOLD", help="CoNLL file with the gold tags of the test")
+    parser.add_argument("predicted", type=Path, metavar="PRED", help="CoNLL file with the same words, predicted tags")
+    parser.add_argument("--method", required=True, metavar="NAME", help="the system's row in the tables")
+    parser.add_argument("--target", required=True, metavar="LANG", help="language of the test")
+    parser.add_argument("--seed", required=True, type=int, metavar="N", help="seed of the system's training")
+    parser.add_argument("--corpus", default="", metavar="C", help="corpus of the test (default: the folder's only one)")
+    parser.add_argument("--source", default="en", metavar="LANG", help="source language (default: en)")
+    parser.add_argument("--encoder", default="", metavar="E", help="its encoder (default: the only one of the table)")
+    parser.add_argument("--rule", default="", metavar="R", help="selection rule (default: the table's main one)")
+    parser.add_argument("--mode", choices=MODES, default="strict", help="how ill-formed tags are read, as in `score`")
+    parser.add_argument("--scheme", choices=SCHEMES, default="IOB2", help="of both files' tags (default: IOB2)")
+    parser.add_argument("--oracle", action="store_true", help="the system saw gold labels of the target language")
+    parser.add_argument("--replace", action="store_true", help="take the place of another import of the same cell")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, score and store.
+
+    Raises:
+        BadInput: a file cannot be read, the files hold different sentences, or as `import_predictions`.
+    """
+    from bench.cli import score
+    from bench.conll import read_tagged
+    from bench.measure.imported import System, import_predictions
+    from bench.measure.same_test import TaggedFile
+
+    names = ("method", "target", "seed", "source", "corpus", "encoder", "rule", "mode", "scheme", "oracle")
+    system = System(**{name: getattr(args, name) for name in names})
+    files = [TaggedFile(path, read_tagged(path)) for path in (args.gold, args.predicted)]
+    score.check_same(*(score.tagged_file(file.path, file.sentences) for file in files))
+    out = _folder(args.out)
+    found = import_predictions(out, system, files[0], files[1], replacing=args.replace)
+    record = found.record
+    ((rule, scores),) = record.scores.items()
+    if found.foreign:
+        print(f"note: types that the gold does not have count as wrong: {', '.join(found.foreign)}", file=sys.stderr)
+    if found.lenient != scores.f1:
+        print(
+            f"note: some predicted tags are ill-formed, and strict scoring ignores them; F1 is {100 * scores.f1:.2f} "
+            f"here and {100 * found.lenient:.2f} with --mode seqeval-default",
+            file=sys.stderr,
+        )
+    print(
+        f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "
+        f"{record.tokens_gold} tokens; corpus {record.cell['corpus']}, encoder {record.cell['encoder']}, rule {rule}"
+        f"{'; was there already' if found.there else ''}\n{out / 'records' / record.key}.json"
+    )
+    return 0
+
+
+def _folder(out: Path) -> Path:
+    """The folder that is meant: one that is there, a matrix's results, or a new one."""
+    from bench.corpus import BadInput
+    from bench.report.folder import resolve
+
+    try:
+        return resolve(out)
+    except BadInput:  # not there yet
+        pass
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
+    return out

@@ -1,0 +1,217 @@
+"""Another system's predictions as a record, so that tables and comparisons cover what was not trained here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench.conll import Scheme, refuse_placeholders
+from bench.corpus import BadInput, Sentence, Span
+from bench.measure.same_test import TaggedFile, conll_text, test_of
+from bench.measure.score import Mode, count, summary
+from bench.method import Factors
+from bench.plan.keys import key_of
+from bench.store.files import sha256_of
+from bench.store.planned import add_cells, cell_name, matrix_cells
+from bench.store.record import Record, Records, RuleScores
+from bench.store.sidecars import GOLD, predictions_name
+
+UNSTATED = "not stated"
+_NAMES = {
+    "method": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"), "letters, digits, '.', '_', '+' and '-'"),
+    "target": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
+    "source": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
+    "corpus": (re.compile(r"|[a-z0-9][a-z0-9._-]{0,99}"), "lower-case letters, digits, '.', '_' and '-'"),
+    "encoder": (re.compile(r"|not stated|[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}"), "a name such as org/model"),
+    "rule": (re.compile(r"|[a-z0-9][a-z0-9-]{0,49}"), "lower-case letters, digits and '-'"),
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """What the user says of the predictions. "" of corpus, encoder and rule: as the folder's own records have it."""
+
+    method: str
+    target: str
+    seed: int
+    source: str = "en"
+    corpus: str = ""
+    encoder: str = ""
+    rule: str = ""
+    mode: Mode = "strict"
+    scheme: Scheme = "IOB2"
+    oracle: bool = False  # it saw gold labels of the target language
+
+    def __post_init__(self) -> None:
+        for name, (pattern, what) in _NAMES.items():
+            value = getattr(self, name)
+            if not pattern.fullmatch(value):
+                raise BadInput(f"--{name} {value!r}: must be {what}")
+        if self.seed < 0:
+            raise BadInput(f"--seed {self.seed}: at least 0")
+        if self.scheme == "BIOES" and self.mode == "conlleval":
+            raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The record, and what a user should know."""
+
+    record: Record
+    there: bool  # it was there already, and nothing changed
+    foreign: tuple[str, ...]  # predicted types that the gold lacks: each such entity counts as wrong
+    lenient: float  # F1 if ill-formed predictions were read as seqeval reads them without a mode
+
+
+def import_predictions(
+    out: Path, system: System, gold: TaggedFile, predicted: TaggedFile, *, replacing: bool = False
+) -> Imported:
+    """Score the predictions and publish record, sidecars and the cell in matrix.json. The same again changes nothing.
+
+    Gold and predictions hold the same words. The record's key is a hash of what the record holds.
+
+    Args:
+        replacing: take the place of another import of this cell.
+
+    Raises:
+        BadInput: a tag is not of the scheme; the gold is ill-formed, all O or not the test that the folder's records of
+            this corpus and language were scored on; the cell holds other predictions, or a run's; the folder has
+            several corpora or encoders and none was said; a file of the folder cannot be read.
+    """
+    store = Records(out)
+    records = store.all()
+    cells = [*(one.cell for one in records), *matrix_cells(out)]
+    stated = bool(system.encoder)
+    system = _placed(system, cells, records, out)
+    _refuse_own(system, cells, out)
+    refuse_placeholders(gold.path, gold.sentences)
+    wanted = gold.entities(system.scheme, system.mode, ill_formed=system.mode != "strict")
+    if not any(wanted):
+        raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
+    found = predicted.entities(system.scheme, system.mode)
+    like = [one for one in records if one.cell.get("corpus") == system.corpus]
+    test, facts = test_of(system.corpus, gold.with_entities(wanted, system.target), store, like)
+    types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
+    foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
+    record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))
+    others = [one for one in records if cell_name(one.cell) == cell_name(record.cell) and one.key != record.key]
+    if others and not replacing:
+        raise BadInput(
+            f"{store.path(others[0].key)}: {system.method} / {system.target} / seed {system.seed} is imported already, "
+            "with other predictions or settings; --replace puts these in their place"
+        )
+    there = any(one == record for one in records)
+    store.put_text(record.key, GOLD, conll_text(test))
+    store.put_text(record.key, predictions_name(record.rules[0]), conll_text(_tagged(test, found)))
+    counts = count(wanted, found, [*types, *foreign])
+    store.put_counts(record.key, {record.rules[0]: counts}, [*types, *foreign])
+    store.put(record)
+    cell = {"key": record.key} | {name: value for name, value in record.cell.items() if name != "params"}
+    add_cells(out, [cell])
+    for other in others:  # last: whoever is killed before leaves two, of which matrix.json names the new one
+        store.path(other.key).unlink(missing_ok=True)
+        shutil.rmtree(out / "sidecars" / other.key, ignore_errors=True)
+    lenient = predicted.entities(system.scheme, "seqeval-default")
+    every = list(dict.fromkeys([*types, *_types(lenient)]))
+    total = summary(count(wanted, lenient, every), every)
+    return Imported(record, there, foreign, round(total.f1, 6))
+
+
+# --- where it belongs -------------------------------------------------------------------------------------------------
+
+
+def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequence[Record], out: Path) -> System:
+    """The system with corpus, encoder and rule of the folder's table where it says none."""
+    corpus = system.corpus or _only("corpus", [str(cell.get("corpus")) for cell in cells], out) or "imported"
+
+    def near(cell: Mapping[str, Any]) -> bool:
+        return (cell.get("corpus"), cell.get("source")) == (corpus, system.source) and not cell.get("intrinsic")
+
+    encoders = [str(cell.get("encoder")) for cell in cells if near(cell)]
+    encoder = system.encoder or _only("encoder", encoders, out) or UNSTATED
+    scored = [one for one in records if near(one.cell) and one.scores and one.rules]
+    scored = [one for one in scored if not one.cell.get("imported")] or scored
+    rules = sorted(one.rules[0] for one in scored)
+    return replace(
+        system, corpus=corpus, encoder=encoder, rule=system.rule or max(rules, key=rules.count, default="imported")
+    )
+
+
+def _only(what: str, values: Sequence[str], out: Path) -> str:
+    if len(set(values)) > 1:
+        raise BadInput(f"--{what}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
+    return values[0] if values else ""
+
+
+def _refuse_own(system: System, cells: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """An import may not mix with the seeds of a method that was trained here."""
+    if any(system.method in (cell.get("label"), cell.get("method")) and not cell.get("imported") for cell in cells):
+        raise BadInput(
+            f"--method {system.method}: {out} has a method of this name that was trained here; give the imported one "
+            f"another, such as '{system.method}-imported'"
+        )
+
+
+def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any]:
+    """The corpus facts with what the head of every table must say of the system."""
+    encoder = "" if stated else "encoder not stated, "
+    own = f"{system.method}: imported predictions, not trained here; {encoder}data, budget and cost unknown"
+    notes = [note for note in facts.get("notes", ()) if ": imported predictions, not trained here" not in note]
+    return facts | {"notes": [*notes, own]}
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def _types(spans: Sequence[tuple[Span, ...]]) -> list[str]:
+    return sorted({span.type for of_sentence in spans for span in of_sentence})
+
+
+def _scored(
+    system: System,
+    test: Sequence[Sentence],
+    found: Sequence[tuple[Span, ...]],
+    types: Sequence[str],
+    facts: dict[str, Any],
+) -> Record:
+    total = summary(count([s.spans or () for s in test], found, types), types)
+    f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
+    said = asdict(system)
+    texts = {"gold": sha256_of(conll_text(test)), "predictions": sha256_of(conll_text(_tagged(test, found)))}
+    tokens = sum(len(s.words) for s in test)
+    factors = dict.fromkeys((field.name for field in fields(Factors)), "unknown") | {"imported": "yes"}
+    return Record(
+        key=key_of("import", facts=facts, types=list(types), **said, **texts),
+        matrix=system.corpus,
+        cell={
+            "label": system.method,
+            "method": system.method,
+            "params": {},
+            "source": system.source,
+            "target": system.target,
+            "encoder": system.encoder,
+            "seed": system.seed,
+            "trial": 0,
+            "corpus": system.corpus,
+            "n_source": None,
+            "axes": {},
+            "imported": True,
+        },
+        status="ok",
+        factors=factors | ({"target_gold": "yes"} if system.oracle else {}),
+        corpus=facts,
+        scores={system.rule: RuleScores(f1, precision, recall, total.types, 0, None, None, None)},
+        rules=(system.rule,),
+        sentences=len(test),
+        tokens_gold=tokens,
+        tokens_scored=tokens,
+        ran={"imported": True, "mode": system.mode, "scheme": system.scheme, "sha256": texts},
+    )
+
+
+def _tagged(test: Sequence[Sentence], found: Sequence[tuple[Span, ...]]) -> list[Sentence]:
+    return [replace(sentence, spans=spans) for sentence, spans in zip(test, found, strict=True)]

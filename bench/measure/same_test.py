@@ -1,0 +1,133 @@
+"""Which test a gold file is: that of a folder's own records, to the last word and entity, or a new one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.conll import Scheme, TaggedSentence, write_conll
+from bench.corpus import BadInput, Sentence, Span
+from bench.measure.score import Mode
+from bench.measure.tagged import NoTag, entities
+from bench.store.record import Record, Records
+from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
+
+
+@dataclass(frozen=True)
+class TaggedFile:
+    """A CoNLL file and the sentences that it holds, tags as written."""
+
+    path: Path
+    sentences: Sequence[TaggedSentence]
+
+    def entities(self, scheme: Scheme, mode: Mode, *, ill_formed: bool = True) -> list[tuple[Span, ...]]:
+        """The entities of each sentence, as `bench.measure.tagged` reads them.
+
+        Raises:
+            BadInput: a tag is not of the scheme; or tags are ill-formed and may not be: with the line.
+        """
+        found = []
+        for item in self.sentences:
+            try:
+                spans = entities(item.tags, scheme, mode)
+                runs = spans if ill_formed else entities(item.tags, scheme, "seqeval-default")
+            except NoTag as error:
+                raise BadInput(f"{self.path}:{item.lines[error.position]}: {error}") from error
+            odd = next((span.start for span in runs if span not in spans), None)
+            if odd is not None:
+                raise BadInput(
+                    f"{self.path}:{item.lines[odd]}: the entity that '{item.tags[odd]}' begins is ill-formed in "
+                    f"{scheme}; another --scheme, or --mode seqeval-default, may read it as it is meant"
+                )
+            found.append(spans)
+        return found
+
+    def with_entities(self, spans: Sequence[tuple[Span, ...]], language: str) -> Gold:
+        """The file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
+        numbered = enumerate(zip(self.sentences, spans, strict=True), 1)
+        return Gold(
+            self,
+            [
+                Sentence(
+                    item.comment("sent_id") or f"{language}-{number}",
+                    language,
+                    item.words,
+                    found,
+                    item.comment("parallel_id", "group"),
+                )
+                for number, (item, found) in numbered
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Labelled test sentences, all of one language, and the file that they were read from."""
+
+    file: TaggedFile
+    sentences: Sequence[Sentence]
+
+
+def test_of(corpus: str, gold: Gold, store: Records, like: Sequence[Record]) -> tuple[list[Sentence], dict[str, Any]]:
+    """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
+
+    Args:
+        corpus: its name.
+        like: the folder's records of that corpus.
+
+    Raises:
+        BadInput: the folder's records of the language were scored on another test, so that nothing could be compared.
+    """
+    target = gold.sentences[0].language
+    differs = ""
+    for one in _by_test(one for one in like if one.cell.get("target") == target and one.status == "ok"):
+        path = store.sidecar(one.key, GOLD)
+        try:
+            stored = sentences_of(read_sidecar(path), target)
+        except Damaged as error:
+            raise BadInput(f"{path}: {error}; see `xner verify`") from error
+        difference = _difference(gold, stored)
+        if not difference:
+            return stored, dict(one.corpus)
+        differs = differs or f"{difference} of {path}"
+    if differs:
+        raise BadInput(
+            f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}; "
+            "give another test another --corpus"
+        )
+    facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
+    return list(gold.sentences), facts | {"test": digest_of(parsed(conll_text(gold.sentences)), target)}
+
+
+def _by_test(records: Iterable[Record]) -> list[Record]:
+    """One record a test."""
+    return list({str(one.corpus.get("test")): one for one in records}.values())
+
+
+def _difference(gold: Gold, stored: Sequence[Sentence]) -> str:
+    """The first difference in words or entities, with its line; "" where there is none."""
+    path = gold.file.path
+    for item, ours, other in zip(gold.file.sentences, gold.sentences, stored, strict=False):
+        for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
+            if word != expected:
+                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'"
+        if len(ours.words) != len(other.words):
+            return f"{path}:{item.lines[0]}: {len(ours.words)} words, not the {len(other.words)} of '{other.id}'"
+        odd = min(set(ours.spans or ()) ^ set(other.spans or ()), default=None)
+        if odd is not None:
+            verb = "has" if odd in (ours.spans or ()) else "lacks"
+            words = " ".join(ours.words[odd.start : odd.end])
+            return f"{path}:{item.lines[odd.start]} {verb} the entity {words!r} {odd.type}, unlike '{other.id}'"
+    if len(gold.sentences) != len(stored):
+        return f"{path} has {len(gold.sentences)} sentences, not the {len(stored)}"
+    return ""
+
+
+def conll_text(sentences: Iterable[Sentence]) -> str:
+    """The sentences as a sidecar holds them."""
+    text = io.StringIO()
+    write_conll(sentences, text)
+    return text.getvalue()

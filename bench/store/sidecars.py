@@ -1,0 +1,109 @@
+"""Reading the CoNLL sidecars of a record: gold and predictions, as `Records.put_text` left them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.corpus import Sentence, Span, spans_of
+
+ID, GROUP = "# sent_id = ", "# group = "
+GOLD = "gold.conll.gz"
+
+
+class Damaged(ValueError):
+    """A sidecar is missing or is not what was written; the message says what, without the path."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """Sentences of a CoNLL sidecar: ids, groups ("" where there is none), words and IOB2 tags."""
+
+    ids: list[str]
+    groups: list[str]
+    words: list[tuple[str, ...]]
+    tags: list[tuple[str, ...]]
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.words))
+
+    @property
+    def spans(self) -> list[tuple[Span, ...]]:
+        """The entities of each sentence."""
+        return [spans_of(tags) for tags in self.tags]
+
+
+def predictions_name(rule: str) -> str:
+    """The sidecar that holds the predictions of a selection rule."""
+    return f"predictions-{rule}.conll.gz"
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """A CoNLL sidecar.
+
+    Raises:
+        Damaged: it is missing, truncated, no gzip, not UTF-8, or not `word TAB tag` under `# sent_id = …`.
+    """
+    return parsed(unpacked(path))
+
+
+def unpacked(path: Path) -> str:
+    """The text of a gzipped sidecar; Damaged as `read_sidecar`."""
+    try:
+        return gzip.decompress(path.read_bytes()).decode()
+    except FileNotFoundError:
+        raise Damaged("missing") from None
+    except OSError as error:  # gzip.BadGzipFile is one
+        raise Damaged(f"cannot be read: {error.strerror or error}") from error
+    except (EOFError, zlib.error) as error:
+        raise Damaged(f"truncated or damaged: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Damaged(f"not UTF-8 at byte {error.start}") from error
+
+
+def parsed(text: str) -> Sidecar:
+    """The sentences of `bench.conll.write_conll`'s own text, and of no other; Damaged as `read_sidecar`."""
+    found = Sidecar([], [], [], [])
+    number = 1
+    blocks = text.split("\n\n")
+    if blocks.pop() or not blocks:
+        raise Damaged("the last sentence is cut off" if text else "empty")
+    for block in blocks:
+        lines = block.split("\n")
+        if not lines[0].startswith(ID):
+            raise Damaged(f"line {number}: expected '{ID}…', found {lines[0][:60]!r}")
+        grouped = len(lines) > 1 and lines[1].startswith(GROUP) and "\t" not in lines[1]
+        rows = [line.split("\t") for line in lines[1 + grouped :]]
+        bad = next((i for i, row in enumerate(rows) if len(row) != 2 or not row[0] or not row[1]), None)
+        if bad is not None or not rows:
+            place = number + 1 + grouped + (bad or 0)
+            raise Damaged(f"line {place}: expected a word, a tab and a tag")
+        words, tags = zip(*rows, strict=True)
+        found.ids.append(lines[0][len(ID) :])
+        found.groups.append(lines[1][len(GROUP) :] if grouped else "")
+        found.words.append(words)
+        found.tags.append(tags)
+        number += len(lines) + 1
+    return found
+
+
+def digest_of(gold: Sidecar, language: str) -> str:
+    """What the corpus facts of a record hold as `test`: sha256 of ids, language, words, entities and groups, in order.
+
+    The same as the runner takes of the corpus itself.
+    """
+    hasher = hashlib.sha256()
+    for one in zip(gold.ids, gold.words, gold.spans, gold.groups, strict=True):
+        id_, words, spans, group = one
+        hasher.update(repr((id_, language, words, spans, group)).encode())
+    return hasher.hexdigest()
+
+
+def sentences_of(gold: Sidecar, language: str) -> list[Sentence]:
+    """The sidecar as labelled sentences."""
+    parts = zip(gold.ids, gold.words, gold.spans, gold.groups, strict=True)
+    return [Sentence(id_, language, words, spans, group) for id_, words, spans, group in parts]
