@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -14,18 +13,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from bench.store.files import cache_root as cache_root  # artefacts that several results folders share live there
 from bench.store.files import canonical_json, sha256_of, sha256_of_file, write_json
 
 META = "artefact.json"
-
-
-def cache_root() -> Path:
-    """Where artefacts that several results folders share live: `$XNER_CACHE`, else the user's cache."""
-    given = os.environ.get("XNER_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xner-bench"
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+def cache_root() -> Path:
+    """Where what several results folders share lives: `$XNER_CACHE`, else the user's cache."""
+    given = os.environ.get("XNER_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xner-bench"
 
 
 def canonical_json(value: Any) -> str:
@@ -41,6 +51,19 @@ def published(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def published_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path`, which must not be there; renamed to it when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,22 +1,23 @@
-"""What the translators marian and nllb share: batched, deterministic translation by a transformers seq2seq model."""
+"""What the translators marian and nllb share: parameters, languages, and every failure counted."""
 
 from __future__ import annotations
 
 import sys
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 from bench.corpus import BadInput, Corpus, Sentence, Translated, Translator, Unavailable
 from data_recipes.serbian import to_latin
 from data_recipes.tokenise import detokenise, tokenise
+from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
+from data_recipes.translators._engine import Engine, Request
 from data_recipes.translators._models import ModelSource, find_model
 
-ROOM = {"cpu": 2048, "cuda": 16384}  # padded source sub-words a batch, beams counted; never part of a key
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
 REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
 OUTCOMES = ("translated", "too_long", "degenerate", "failed")
@@ -30,7 +31,9 @@ class Seq2SeqParams:
     revision: str = ""  # of a hub model; "": main, or the hub's own safetensors conversion of it
     beams: int = 4  # 1: greedy
     max_length: int = 256  # sub-words; a longer sentence is not translated, and counted
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"  # of transformers
+    engine: Literal["transformers", "ctranslate2"] = "transformers"  # what runs the model; ctranslate2: the extra ct2
+    quantisation: Literal["float32", "int8", "bfloat16"] = "float32"  # of the weights that ctranslate2 converts
     serbian: Literal["latin", "cyrillic"] = "latin"  # script of Serbian; latin, as Universal NER has it
 
     def __post_init__(self) -> None:
@@ -40,20 +43,10 @@ class Seq2SeqParams:
             raise ValueError("max_length must be at least 8")
         if not self.model:
             raise ValueError("model must name a hub id or a folder")
-
-
-class Request(NamedTuple):
-    """How a model is told the languages: text before the sentence, or the first token that it must write."""
-
-    prefix: str = ""
-    forced: int | None = None
-
-
-class Draft(NamedTuple):
-    """One text's translation, or why there is none."""
-
-    text: str
-    outcome: str  # of OUTCOMES
+        if self.engine == "transformers" and self.quantisation != "float32":
+            raise ValueError(f"quantisation {self.quantisation} needs engine ctranslate2 (transformers has precision)")
+        if self.engine == "ctranslate2" and self.precision != "fp32":
+            raise ValueError(f"precision {self.precision} needs engine transformers (ctranslate2 has quantisation)")
 
 
 class Seq2SeqTranslator(Translator):
@@ -62,6 +55,7 @@ class Seq2SeqTranslator(Translator):
     Params: ClassVar[type] = Seq2SeqParams
     licence: ClassVar[str] = ""  # where it restricts use
     params: Seq2SeqParams
+    _loaded: tuple[tuple[ModelSource, str], Engine] | None = None
 
     @abstractmethod
     def codes(self, source: str, target: str) -> tuple[str, str]:
@@ -90,7 +84,25 @@ class Seq2SeqTranslator(Translator):
         """The weights in place of their name, and the libraries that run them."""
         found = self.find(source, target)
         minor = {name: ".".join(version(name).split(".")[:2]) for name in LIBRARIES}
+        if self.params.engine == "ctranslate2":
+            minor["ctranslate2"] = ctranslate2_version()
         return {"model": found.version, "revision": "", "libraries": minor}
+
+    def engine(self, found: ModelSource) -> Engine:
+        """The model, loaded once for all calls.
+
+        Raises:
+            Unavailable: `engine` asks for a package that is not installed.
+            BadInput: the model cannot be loaded, or not be converted.
+        """
+        if self._loaded is None or self._loaded[0] != (found, self.device):
+            made: type[Engine] = Engine
+            if self.params.engine == "ctranslate2":
+                ctranslate2_version()  # before gigabytes are fetched
+                made = CTranslate2Engine
+            self._loaded = None  # never two of them in memory
+            self._loaded = ((found, self.device), made(found, self.params, self.device))
+        return self._loaded[1]
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """Translations with the ids and groups of the sentences, without tags or links; None where one failed.
@@ -112,7 +124,7 @@ class Seq2SeqTranslator(Translator):
             _say(f"{found.label}: {self.licence}")
         texts = [detokenise(sentence.words, languages[0]) for sentence in sentences]
         unique = list(dict.fromkeys(texts))
-        engine = Engine(found, self.params, self.device)
+        engine = self.engine(found)
         request = self.request(engine.tokenizer, languages[0], target)
         drafts = dict(zip(unique, engine.translate(unique, request), strict=True))
         scheme = corpus.tokenisation(target) if self.tokenisation == "corpus" else self.tokenisation
@@ -127,112 +139,14 @@ class Seq2SeqTranslator(Translator):
             counts[outcome] += 1
             made = replace(sentence, language=target, words=words, spans=None)
             targets.append(made if outcome == "translated" else None)
-        provenance = f"{found.label}@{found.version}" + (f" ({self.licence})" if self.licence else "")
+        said = [self.licence] * bool(self.licence) + [engine.what] * bool(engine.what)
+        provenance = f"{found.label}@{found.version}" + (f" ({'; '.join(said)})" if said else "")
         return Translated(
             tuple(targets), (None,) * len(targets), provenance, {**counts, "different_texts": len(unique)}
         )
 
     def _spelled(self, text: str, target: str) -> str:
         return to_latin(text) if target == "sr" and self.params.serbian == "latin" else text
-
-
-class Engine:
-    """A loaded model and its tokenizer."""
-
-    def __init__(self, found: ModelSource, params: Seq2SeqParams, device: str = "auto") -> None:
-        import torch
-        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()  # its advice is for other uses
-        logging.disable_progress_bar()
-        folder = found.ensure()
-        usable = torch.cuda.is_available() and device != "cpu"
-        self.device, self.params = torch.device("cuda" if usable else "cpu"), params
-        dtype = torch.float32 if params.precision == "fp32" else torch.bfloat16
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise BadInput(f"translation model '{found.label}' cannot be loaded: {error}".splitlines()[0]) from error
-        self.model = model.to(self.device, dtype).eval()
-        config = model.config
-        self.positions = int(getattr(config, "max_position_embeddings", 0) or params.max_length)
-        self.longest = min(params.max_length, self.positions, int(self.tokenizer.model_max_length))
-
-    def translate(self, texts: Sequence[str], request: Request) -> list[Draft]:
-        """Each text's translation, in their order; texts of more than `longest` sub-words have none."""
-        if not texts:
-            return []
-        asked = [request.prefix + text for text in texts]
-        ids: list[list[int]] = self.tokenizer(asked, truncation=False, verbose=False)["input_ids"]
-        drafts = [Draft("", "too_long" if len(row) > self.longest else "failed") for row in ids]
-        short = [i for i, row in enumerate(ids) if len(row) <= self.longest and texts[i].strip()]
-        for batch in batches([(len(ids[i]), i) for i in short], ROOM[self.device.type] // self.params.beams):
-            written = self._write([ids[i] for i in batch], request)
-            for i, row in zip(batch, written, strict=True):
-                drafts[i] = self._draft(row, limit_of(len(ids[i]), self.positions))
-        return drafts
-
-    def _draft(self, written: list[int], limit: int) -> Draft:
-        text: str = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if len(written) >= limit:
-            return Draft("", "degenerate")
-        return Draft(text.strip(), "translated" if text.strip() else "failed")
-
-    def _write(self, ids: list[list[int]], request: Request) -> list[list[int]]:
-        """What the model writes for sources of one length class, without the start and what follows the end."""
-        import torch
-
-        try:
-            with torch.inference_mode():
-                return self._generated(ids, request)
-        except torch.OutOfMemoryError:
-            if len(ids) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(ids) // 2
-        return self._write(ids[:half], request) + self._write(ids[half:], request)
-
-    def _generated(self, ids: list[list[int]], request: Request) -> list[list[int]]:
-        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self.device)
-        forced = {} if request.forced is None else {"forced_bos_token_id": request.forced}
-        rows = self.model.generate(
-            input_ids=padded["input_ids"],
-            attention_mask=padded["attention_mask"],
-            num_beams=self.params.beams,
-            do_sample=False,
-            max_length=None,
-            max_new_tokens=limit_of(len(ids[0]), self.positions),
-            forced_eos_token_id=None,  # OPUS-MT's settings would hide that there was no end
-            **forced,
-        )
-        end = self.tokenizer.eos_token_id
-        written: list[list[int]] = rows[:, 1:].tolist()
-        return [row[: row.index(end)] if end in row else row for row in written]
-
-
-def limit_of(length: int, positions: int) -> int:
-    """Sub-words that may be written for a source of so many: about three times as many (ours).
-
-    The same for all of a length class (8, 16, 32, …), so that no sentence's translation depends on its batch.
-    """
-    return min(3 * max(8, 1 << (length - 1).bit_length()) + 10, positions - 1)
-
-
-def batches(lengths: Sequence[tuple[int, int]], room: int) -> Iterator[list[int]]:
-    """Indices of (length, index) in batches of one length class that, padded, fill the room; long ones first."""
-    batch: list[int] = []
-    longest = 0
-    for length, index in sorted(lengths, reverse=True):
-        other = limit_of(length, 1 << 30) != limit_of(longest, 1 << 30) if batch else False
-        if batch and (other or (len(batch) + 1) * longest > room):
-            yield batch
-            batch = []
-        longest = max(longest, length) if batch else length
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def loops(source: Sequence[str], words: Sequence[str]) -> bool:

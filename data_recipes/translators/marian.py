@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from bench.corpus import Unavailable
 from data_recipes.language_codes import from_english, opus_code, opus_tokens
-from data_recipes.translators._seq2seq import Request, Seq2SeqParams, Seq2SeqTranslator
+from data_recipes.translators._engine import Request
+from data_recipes.translators._seq2seq import Seq2SeqParams, Seq2SeqTranslator
 
 MODEL = "Helsinki-NLP/opus-mt-{source}-{target}"
 

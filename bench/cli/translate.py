@@ -1,0 +1,131 @@
+"""`xner translate SRC`: anybody's sentences in another language."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from bench.cli.align import progress_bar
+from bench.cli.settings import add_settings, parsed
+from bench.conll import Scheme
+from bench.corpus import BadInput, Sentence
+from data_recipes.tokenise import SCHEMES
+
+if TYPE_CHECKING:
+    from bench.runner.translating import Tally, Translating
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `translate`."""
+    parser = commands.add_parser(
+        "translate",
+        help="translate sentences",
+        description="Tokenised translations, a line for each line; a sentence that has none is an empty line, and "
+        "counted on standard error. Interrupted, the same command goes on where it stopped (F.part, F.part.json).",
+    )
+    parser.add_argument("sentences", type=Path, metavar="SRC", help="one tokenised sentence a line: words by spaces")
+    parser.add_argument("--conll", action="store_true", help="SRC is a CoNLL file; dictionary copies its persons")
+    parser.add_argument("--scheme", choices=get_args(Scheme), default="IOB2", help="of its tags (default: IOB2)")
+    parser.add_argument("--translator", required=True, metavar="T", help="nllb, marian, dictionary, …")
+    add_settings(parser, "translator, such as model=FOLDER, beams=1 or engine=ctranslate2")
+    parser.add_argument("--source", default="en", metavar="CODE", help="language of SRC (default: en)")
+    parser.add_argument("--target", required=True, metavar="CODE", help="language to translate into")
+    parser.add_argument("--tokenisation", choices=SCHEMES, default="ud", help="of the translations (default: ud)")
+    parser.add_argument("--out", default="-", metavar="F", help="where they go (default: -, standard output)")
+    parser.add_argument("--tsv", action="store_true", help="write translations/CODE.tsv of corpus conll: id, text")
+    parser.add_argument("--links", type=Path, metavar="F", help="the links that the translator knows, as 0-0 1-2")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where a model runs")
+    parser.add_argument("--block", type=int, default=512, metavar="N", help="sentences between two writes (512)")
+    parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Translate, and say what became of the lines.
+
+    Raises:
+        BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
+            translation of something else is in the way.
+    """
+    from bench.runner.translating import Form, Lines, Translating, TranslatorChoice, read_labelled
+
+    content = _hash(args.sentences)
+    if args.block < 1:
+        raise BadInput(f"--block {args.block}: at least one sentence")
+    if args.device == "cuda":
+        from bench.runner.device import resolve_device
+
+        resolve_device(args.device, ())
+    languages = (args.source, args.target)
+    choice = TranslatorChoice(args.translator, parsed(args.settings), *languages, args.tokenisation, args.device)
+    job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
+    sentences: Iterable[Sentence] = Lines(args.sentences, args.source)
+    if args.conll:
+        sentences = read_labelled(args.sentences, args.source, args.scheme)
+    made_of = {**job.made_of, "sentences": content, "conll": args.scheme if args.conll else "", "links": _name(args)}
+    made_of["ids"] = args.sentences.stem if args.tsv else ""
+    with _writer(args, job, made_of) as write, progress_bar() as progress:
+        total = sum(1 for _ in sentences)  # reads it all: a bad line is found now, not in hours
+        job.run(sentences, total, write, progress)
+    _say(job.tally, args.out)
+    return 0
+
+
+@contextmanager
+def _writer(
+    args: argparse.Namespace, job: Translating, made_of: Mapping[str, object]
+) -> Iterator[Callable[[Sequence[str]], None]]:
+    """What takes the texts of a block, to standard output or to files that go on where they stopped."""
+    if args.out == "-":
+        if args.links or args.restart:
+            raise BadInput(f"{'--links' if args.links else '--restart'} needs --out F: a file for the translations")
+        yield _print
+        return
+    from bench.runner.translating import Tally
+    from bench.store.growing import growing
+
+    files = [Path(args.out), *([args.links] if args.links else [])]
+    places = [path.resolve() for path in (args.sentences, *files)]
+    if len(set(places)) < len(places):
+        raise BadInput(f"{args.out}: SRC, --out and --links must be different files")
+    with growing(files, made_of, args.restart) as output:
+        job.tally = Tally.of(output.notes)
+        if job.tally.lines:
+            print(f"{args.out}: goes on after line {job.tally.lines}", file=sys.stderr)
+        yield lambda texts: output.append(texts, job.tally.notes())
+        output.finish()
+
+
+def _print(texts: Sequence[str]) -> None:
+    sys.stdout.write(texts[0])
+    sys.stdout.flush()
+
+
+def _hash(path: Path) -> str:
+    from bench.store.files import sha256_of_file
+
+    try:
+        return sha256_of_file(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _name(args: argparse.Namespace) -> str:
+    return str(args.links.resolve()) if args.links else ""
+
+
+def _say(tally: Tally, out: str) -> None:
+    """How many lines were translated, and why the others were not."""
+    missing = tally.lines - tally.translated
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(tally.counts.items()) if count)
+    print(
+        f"{tally.lines} lines: {tally.translated} translated, {missing} without a translation"
+        + (f" ({counts})" if counts else "")
+        + (f", by {tally.provenance}" if tally.provenance else "")
+        + ("" if out == "-" else f": {out}"),
+        file=sys.stderr,
+    )

@@ -1,0 +1,142 @@
+"""A translation model run by CTranslate2 (optional extra ct2): converted once, then as `_engine.Engine`."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.corpus import BadInput, Unavailable
+from bench.store.files import cache_root, canonical_json, published_folder, sha256_of
+from data_recipes.translators._engine import Engine, Request, limit_of
+from data_recipes.translators._models import ModelSource
+
+PACKAGE = "ctranslate2"
+PATIENCE = 2.0  # ours: finished beams wanted, in beam sizes; 1, its default, ends far earlier than transformers does
+
+
+def ctranslate2_version() -> str:
+    """The version that is installed.
+
+    Raises:
+        Unavailable: none is.
+    """
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError as error:
+        raise Unavailable("engine ctranslate2 is not installed: pip install 'xner-bench[ct2]'") from error
+
+
+class CTranslate2Engine(Engine):
+    """The same tokenizer, batches and limits; greedy search writes the same tokens as transformers in float32.
+
+    Beam search ends by a rule of CTranslate2's own, so that now and then it finds another translation.
+    """
+
+    def _load(self, found: ModelSource, folder: Path) -> None:
+        import ctranslate2
+        import torch
+        from transformers import GenerationConfig
+
+        self.what = f"{PACKAGE} {ctranslate2_version()} {self.params.quantisation}"
+        place = converted(found, self.params.quantisation, self.tokenizer)
+        try:
+            self.model = ctranslate2.Translator(
+                str(place), device=self.device.type, compute_type="default", intra_threads=torch.get_num_threads()
+            )
+        except RuntimeError as error:
+            raise BadInput(f"ctranslate2 cannot load {place}: {error} (remove the folder to convert again)") from error
+        said = GenerationConfig()
+        if (folder / "generation_config.json").is_file():
+            said = GenerationConfig.from_pretrained(folder)
+        neutral = {"length_penalty": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+        asked = {name: getattr(said, name, None) for name in neutral}
+        self.penalties = {name: neutral[name] if value is None else value for name, value in asked.items()}
+
+    def _generated(self, ids: list[list[int]], request: Request) -> list[list[int]]:
+        import torch
+
+        names = self.tokenizer.convert_ids_to_tokens
+        forced = None if request.forced is None else [[names(request.forced)]] * len(ids)
+        try:
+            found = self.model.translate_batch(
+                [names(row) for row in ids],
+                target_prefix=forced,
+                batch_type="tokens",  # the batch comes filled by tokens: it is taken as it is
+                beam_size=self.params.beams,
+                patience=PATIENCE if self.params.beams > 1 else 1.0,
+                max_input_length=0,
+                min_decoding_length=0,  # an empty answer is an answer, and counted
+                return_end_token=True,  # which lets the end count for the length penalty, as it does in transformers
+                max_decoding_length=limit_of(len(ids[0]), self.positions),
+                **self.penalties,
+            )
+        except RuntimeError as error:
+            if "out of memory" not in str(error).lower():
+                raise
+            raise torch.OutOfMemoryError(str(error)) from error
+        end = self.tokenizer.eos_token
+        rows = [one.hypotheses[0] for one in found]
+        return [self.tokenizer.convert_tokens_to_ids(row[:-1] if row[-1:] == [end] else row) for row in rows]
+
+
+def converted(found: ModelSource, quantisation: str, tokenizer: Any) -> Path:
+    """The model in CTranslate2's format, made once: `ctranslate2/<key of weights, quantisation, version>` in the cache.
+
+    Raises:
+        BadInput: CTranslate2 cannot run this model, or not as transformers does.
+    """
+    key = canonical_json([found.version, quantisation, ctranslate2_version()])
+    folder = cache_root() / PACKAGE / sha256_of(key)[:32]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if not folder.is_dir():
+            with published_folder(folder) as to:
+                _convert(found, to, quantisation, tokenizer)
+    return folder
+
+
+def _convert(found: ModelSource, to: Path, quantisation: str, tokenizer: Any) -> None:
+    import torch
+    from ctranslate2.converters import TransformersConverter
+
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        """Safetensors only, in float32, and no model that would translate otherwise."""
+
+        def load_model(self, model_class: Any, model_name_or_path: str, **more: Any) -> Any:
+            model = model_class.from_pretrained(model_name_or_path, use_safetensors=True, trust_remote_code=False)
+            _check(model, found.label)
+            return model.to(torch.float32)
+
+        def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **more: Any) -> Any:
+            return tokenizer
+
+    try:
+        Converter(str(found.ensure())).convert(str(to), quantization=quantisation, force=True)
+    except BadInput:
+        raise
+    except (ValueError, NotImplementedError, KeyError, AttributeError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise BadInput(f"ctranslate2 cannot convert '{found.label}': {type(error).__name__}: {first}") from error
+    names: list[str] = json.loads((to / "shared_vocabulary.json").read_text(encoding="utf-8"))
+    known = names[: len(tokenizer)]  # what follows fills the embeddings up and is no token
+    if tokenizer.convert_ids_to_tokens(list(range(len(known)))) != known:
+        raise BadInput(f"ctranslate2 cannot convert '{found.label}': its vocabulary is not the tokenizer's")
+
+
+def _check(model: Any, label: str) -> None:
+    """CTranslate2 starts Marian's decoder with zeros and has one vocabulary for both sides."""
+    config = model.config
+    if config.model_type != "marian":
+        return
+    if not getattr(config, "share_encoder_decoder_embeddings", True):
+        raise BadInput(f"ctranslate2 cannot convert '{label}': the two sides have vocabularies of their own")
+    start = config.decoder_start_token_id
+    if model.get_input_embeddings().weight[start].any() or start != config.vocab_size - 1:
+        raise BadInput(
+            f"ctranslate2 would not start '{label}' as transformers does: the embedding of its start token is not zero,"
+            " or not the last; keep engine transformers"
+        )
