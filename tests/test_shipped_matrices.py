@@ -54,7 +54,7 @@ def test_intrinsic_matrices_cross_aligners_and_matchers(name: str) -> None:
     made = cells(load(name))
     assert {cell.method for cell in made} == {"gold_projection"} and {cell.seed for cell in made} == {1}
     crossed = {(cell.labels.aligner, cell.labels.matcher) for cell in made}
-    assert len(crossed) == 2 * 4 and len(made) == len(crossed) * len({cell.target for cell in made})
+    assert len(crossed) == 2 * 6 and len(made) == len(crossed) * len({cell.target for cell in made})
     assert made[0].corpus_params.get("intrinsic", True) is True
 
 
