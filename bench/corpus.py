@@ -247,6 +247,7 @@ class Aligner(ABC):
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
     embeds: ClassVar[bool] = False  # whether the harness must set `embedder` before `align`
+    streams: ClassVar[bool] = False  # whether a pair's links are its own, so that text may come a part at a time
     embedder: Embedder | None = None
 
     def __init__(self, params: Any = None) -> None:

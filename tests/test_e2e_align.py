@@ -121,7 +121,7 @@ def test_an_output_that_cannot_be_written(place: Place) -> None:
     (place.root / "folder").mkdir()
     choice = ("--aligner", "simalign", "--encoder", place.encoder)
     ran = place.xner("align", "en.txt", "de.txt", *choice, "--out", "folder")
-    assert ran.code == 2 and "--out folder: cannot be written" in ran.err
+    assert ran.code == 2 and "folder: cannot be written: it is a folder" in ran.err
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------

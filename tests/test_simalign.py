@@ -143,7 +143,7 @@ def test_words_without_pieces_and_sides_without_words_have_no_links() -> None:
 
 
 def test_the_order_of_the_pairs_is_kept_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_recipes.aligners.simalign.BLOCK", 3)
+    monkeypatch.setattr("data_recipes.aligners._embedding.BLOCK", 3)
     pairs = [pair(" ".join("abcdefg"[: 1 + i % 5]), " ".join("gfedcba"), i) for i in range(11)]
     embedder = Letters()
     found = aligner(embedder, matching="intersection").align(pairs)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.settings import add_settings, parsed
 from bench.corpus import BadInput, Link, Pair
+
+if TYPE_CHECKING:
+    from bench.measure.links import LinkScore
+    from bench.runner.align_stream import Done
+    from bench.runner.aligning import AlignerChoice
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,7 +26,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "align",
         help="link the words of parallel text",
         description="Word links of two line-parallel files of tokenised sentences, as lines such as `0-0 1-2` "
-        "(Pharaoh format: source word, target word, both from 0). Two empty lines give an empty line.",
+        "(Pharaoh format: source word, target word, both from 0). Two empty lines give an empty line. simalign and "
+        "softmax read, link and write 8,192 pairs at a time, and with --out F go on where they were interrupted "
+        "(F.part, F.part.json); statistical learns from all pairs and holds them all.",
     )
     parser.add_argument("source", type=Path, metavar="SRC", help="source sentences: words by spaces, one a line")
     parser.add_argument("target", type=Path, metavar="TGT", help="their translations, line by line")
@@ -27,51 +36,122 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--source-language", default="", metavar="CODE", help="for aligners that use it")
     parser.add_argument("--target-language", default="", metavar="CODE", help="for aligners that use it")
     parser.add_argument("--out", default="-", metavar="F", help="where the links go (default: -, standard output)")
+    parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
+    parser.add_argument(
+        "--evaluate",
+        type=Path,
+        metavar="GOLD.pharaoh",
+        help="print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible",
+    )
+    parser.add_argument(
+        "--from", type=int, choices=(0, 1), dest="first", help="number of a first word in GOLD (default: 0)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the score as JSON, fractions from 0 to 1")
     parser.set_defaults(run=run)
 
 
 def add_aligner(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Register what chooses an aligner: --aligner, --encoder, --set, --device."""
-    parser.add_argument("--aligner", required=required, metavar="A", help="simalign, statistical, …")
+    parser.add_argument("--aligner", required=required, metavar="A", help="simalign, softmax, statistical, …")
     parser.add_argument("--encoder", default="", metavar="E", help="a folder, a hub id or one of ours, to embed with")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the encoder runs")
     add_settings(parser, "aligner, such as layer=8 or matching=itermax")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Align the files and write the links.
+    """Align the files, write the links, and score them where there is gold.
 
     Raises:
-        BadInput: a file cannot be read or written, the files do not correspond, or the aligner cannot be had.
+        BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
+            interrupted alignment of something else is in the way.
     """
-    from bench.runner.aligning import pharaoh, read_parallel
-    from bench.store.files import write_bytes
+    from bench.runner.align_stream import Row, Rows, align_rows, checked
+    from bench.runner.aligning import Aligning
 
-    pairs = read_parallel(args.source, args.target, (args.source_language, args.target_language))
-    links, what = linked_by(args, pairs)
-    if args.out == "-":
-        sys.stdout.write(pharaoh(links))
-        return 0
-    try:
-        write_bytes(Path(args.out), pharaoh(links).encode())
-    except OSError as error:
-        raise BadInput(f"--out {args.out}: cannot be written: {error.strerror}") from error
-    print(f"{len(pairs)} pairs, {sum(map(len, links))} links ({what}): {args.out}", file=sys.stderr)
+    for name, given in (("--json", args.json), ("--from", args.first is not None)):
+        if given and not args.evaluate:
+            raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
+    if args.restart and args.out == "-":
+        raise BadInput("--restart needs --out F")
+    job = Aligning(_choice(args))
+    source = Rows(
+        args.source, args.target, (args.source_language, args.target_language), args.evaluate, args.first or 0
+    )
+    rows: Iterable[Row] = source
+    if not all(path.is_file() for path in source.files if path.exists()):
+        rows = list(source)  # a pipe can be read once
+    size = checked(rows)
+    with progress_bar() as progress:
+        job.prepare(2 * size.full, progress)
+        with _writer(args, {**job.made_of, "pairs": size.content}) as (write, done):
+            align_rows(job, rows, size, done, write)
+    if args.evaluate:
+        _print_score(done.score, args.json)
+    if args.out != "-":
+        print(f"{done.pairs} pairs, {done.links} links ({job.what}): {args.out}", file=sys.stderr)
     return 0
+
+
+@contextmanager
+def _writer(
+    args: argparse.Namespace, made_of: Mapping[str, object]
+) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
+    """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
+    from bench.runner.align_stream import Done
+    from bench.store.growing import growing
+
+    if args.out == "-":
+        yield (_nowhere if args.evaluate else _print), Done()
+        return
+    out = Path(args.out)
+    if out.resolve() in [path.resolve() for path in (args.source, args.target, args.evaluate) if path]:
+        raise BadInput(f"--out {out}: this file is read")
+    with growing([out], made_of, args.restart) as output:
+        done = Done.of(output.notes)
+        if done.pairs:
+            print(f"{out}: goes on after line {done.pairs}", file=sys.stderr)
+        yield (lambda texts: output.append(texts, done.notes())), done
+        output.finish()
+
+
+def _print(texts: Sequence[str]) -> None:
+    sys.stdout.write(texts[0])
+    sys.stdout.flush()
+
+
+def _nowhere(texts: Sequence[str]) -> None:
+    """With --evaluate standard output is the score's."""
+
+
+def _print_score(score: LinkScore, as_json: bool) -> None:
+    ratios = {"aer": score.aer, "precision": score.precision, "recall": score.recall, "f1": score.f1}
+    if as_json:
+        print(json.dumps(asdict(score) | ratios, indent=2, sort_keys=True))
+        return
+    only = score.possible - score.sure
+    print(f"{score.pairs} pairs: {score.found} links; gold: {score.sure} sure, {only} only possible")
+    print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
+    print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
 
 
 def linked_by(args: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[list[tuple[Link, ...]], str]:
     """Links of the pairs by the aligner of `add_aligner`'s options, and what made them; BadInput as `run`."""
-    from bench.runner.aligning import AlignerChoice, linked
+    from bench.runner.aligning import linked
+
+    with progress_bar() as progress:
+        return linked(_choice(args), pairs, progress)
+
+
+def _choice(args: argparse.Namespace) -> AlignerChoice:
+    """The aligner of `add_aligner`'s options."""
+    from bench.runner.aligning import AlignerChoice
 
     device = "cpu"
     if args.encoder:
         from bench.runner.device import resolve_device
 
         device = resolve_device(args.device, ())
-    choice = AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)
-    with progress_bar() as progress:
-        return linked(choice, pairs, progress)
+    return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)
 
 
 @contextmanager

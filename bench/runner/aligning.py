@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from bench.conll import has_control, read_lines
 from bench.corpus import Aligner, BadInput, Link, Pair, Sentence
 from bench.encode import Progress
 from bench.plan import registry
+from bench.plan.fingerprint import code_running
+from bench.plan.schema import to_plain
 from bench.plan.sections import EncoderSpec
 from bench.plan.where import Where
 from bench.runner.encoders import find_encoder
@@ -29,43 +31,74 @@ class AlignerChoice:
     device: str = "cpu"
 
 
-def linked(choice: AlignerChoice, pairs: Sequence[Pair], progress: Progress) -> tuple[list[tuple[Link, ...]], str]:
-    """Links of each pair, and what made them in words; a pair of which a side has no words gets none.
+class Aligning:
+    """An aligner made ready by name.
 
     Raises:
-        BadInput: no such aligner, setting or encoder; or the aligner cannot link these pairs.
+        BadInput: no such aligner, setting or encoder, or one that does not go with the other.
     """
-    registry.module_of("aligner", choice.name)  # an unknown name is no fault of the settings
-    aligner: Aligner = registry.make("aligner", choice.name, choice.settings, Where("--set"))
-    full = [i for i, pair in enumerate(pairs) if pair.source.words and pair.target.words]
-    what = _lend(aligner, choice, 2 * len(full), progress)
-    links: list[tuple[Link, ...]] = [()] * len(pairs)
-    for i, found in zip(full, aligner.align([pairs[i] for i in full]) if full else [], strict=True):
-        links[i] = found
-    return links, what
 
-
-def _lend(aligner: Aligner, choice: AlignerChoice, total: int, progress: Progress) -> str:
-    """Give the aligner the encoder that it needs; what will run, in words."""
-    if not aligner.embeds:
-        if choice.encoder:
+    def __init__(self, choice: AlignerChoice) -> None:
+        module = registry.module_of("aligner", choice.name)  # an unknown name is no fault of the settings
+        self.choice, self.what = choice, choice.name  # what links, in words
+        self.aligner: Aligner = registry.make("aligner", choice.name, choice.settings, Where("--set"))
+        self.made_of: dict[str, object] = {
+            "aligner": choice.name,
+            "parameters": to_plain(self.aligner.params),
+            "code": code_running(module, "bench.runner.embed"),
+        }
+        if not self.aligner.embeds and choice.encoder:
             raise BadInput(f"--encoder: the aligner '{choice.name}' embeds nothing")
-        return choice.name
-    if not choice.encoder:
-        known = ", ".join(registry.names("encoder"))
-        raise BadInput(
-            f"the aligner '{choice.name}' embeds sentences and needs --encoder: "
-            f"a folder, a hub id or one of our own ({known})"
-        )
-    spec = EncoderSpec(max_length=WHOLE)
-    source = find_encoder(choice.encoder, spec)
-    from bench.runner.embed import counting, embedder_of
+        if self.aligner.embeds and not choice.encoder:
+            known = ", ".join(registry.names("encoder"))
+            raise BadInput(
+                f"the aligner '{choice.name}' embeds sentences and needs --encoder: "
+                f"a folder, a hub id or one of our own ({known})"
+            )
+        self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
+        self._spec = EncoderSpec(max_length=WHOLE)
+        self._source = find_encoder(choice.encoder, self._spec) if choice.encoder else None
+        if self._source:
+            self.made_of["encoder"] = self._source.key
 
-    embedder, _ = embedder_of(source, spec, Artefacts(cache_root()), choice.device, progress)
-    layer = aligner.layer(embedder)
-    aligner.embedder = embedder
-    embedder.tick = counting(progress, total, "sentences")
-    return f"{choice.name}, {source.label}, layer {layer} of {embedder.layers}"
+    def prepare(self, total: int, progress: Progress) -> None:
+        """Give the aligner the encoder that it needs, for `total` sentences.
+
+        Raises:
+            BadInput: the encoder cannot be loaded, or has no such layer.
+        """
+        if self._source is None:
+            return
+        from bench.runner.embed import counting, embedder_of
+
+        embedder, _ = embedder_of(self._source, self._spec, Artefacts(cache_root()), self.choice.device, progress)
+        layer = self.aligner.layer(embedder)
+        self.aligner.embedder = embedder
+        self.tick = embedder.tick = counting(progress, total, "sentences")
+        self.what = f"{self.choice.name}, {self._source.label}, layer {layer} of {embedder.layers}"
+
+    def links(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
+        """Links of each pair; a pair of which a side has no words gets none.
+
+        Raises:
+            BadInput: the aligner cannot link these pairs.
+        """
+        full = [i for i, pair in enumerate(pairs) if pair.source.words and pair.target.words]
+        links: list[tuple[Link, ...]] = [()] * len(pairs)
+        for i, found in zip(full, self.aligner.align([pairs[i] for i in full]) if full else [], strict=True):
+            links[i] = found
+        return links
+
+
+def linked(choice: AlignerChoice, pairs: Sequence[Pair], progress: Progress) -> tuple[list[tuple[Link, ...]], str]:
+    """Links of each pair, and what made them in words.
+
+    Raises:
+        BadInput: as `Aligning`.
+    """
+    job = Aligning(choice)
+    job.prepare(2 * sum(bool(pair.source.words and pair.target.words) for pair in pairs), progress)
+    return job.links(pairs), job.what
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

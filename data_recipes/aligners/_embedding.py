@@ -1,0 +1,87 @@
+"""What the aligners over an encoder's vectors share: which layer and units, blocks of pairs, from pieces to words."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from bench.corpus import Aligner, BadInput, Embedded, Embedder, Link, Pair
+from data_recipes.aligners._matching import Found, Ints, Vectors, word_means
+
+BLOCK = 512  # pairs whose vectors are in memory at a time
+
+Level = Literal["subword", "word"]
+
+
+@dataclass(frozen=True)
+class EmbeddingParams:
+    """What is embedded."""
+
+    level: Level = "subword"  # word: the mean of its sub-words
+    layer: Literal["auto"] | int = "auto"  # auto: the recipe's align_layer, else two thirds of the depth
+
+    def __post_init__(self) -> None:
+        if self.layer != "auto" and self.layer < 0:
+            raise ValueError("layer must be auto or at least 0")
+
+
+class EmbeddingAligner(Aligner):
+    """Links from vectors that the harness embeds in batches; a word that the tokenizer drops has none.
+
+    A pair's links are its own: text can be aligned a part at a time.
+    """
+
+    Params: ClassVar[type] = EmbeddingParams
+    embeds = True
+    streams = True
+
+    def layer(self, embedder: Embedder) -> int:
+        """The layer asked for, or `auto`'s.
+
+        Raises:
+            BadInput: the encoder has no such layer.
+        """
+        params: EmbeddingParams = self.params
+        layer = super().layer(embedder) if params.layer == "auto" else params.layer
+        if not 0 <= layer <= embedder.layers:
+            raise BadInput(f"aligner {self.name}: layer {layer}, but the encoder has layers 0 to {embedder.layers}")
+        return layer
+
+    def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
+        """Links of each pair, sorted; none where a side has no words.
+
+        Raises:
+            BadInput: there is no encoder, or it has no such layer.
+        """
+        if self.embedder is None:
+            raise BadInput(f"aligner {self.name}: it embeds sentences and needs an encoder (labels.aligner_encoder)")
+        layer = self.layer(self.embedder)
+        links: list[tuple[Link, ...]] = [()] * len(pairs)
+        # neighbours of like length fill batches well, and equal sources share a block
+        order = sorted(range(len(pairs)), key=lambda i: (len(pairs[i].source.words), pairs[i].source.words))
+        for start in range(0, len(order), BLOCK):
+            block = order[start : start + BLOCK]
+            sides = [pairs[i].source.words for i in block] + [pairs[i].target.words for i in block]
+            embedded = self.embedder.embed(sides, layer)
+            for i, source, target in zip(block, embedded, embedded[len(block) :], strict=False):
+                links[i] = self.links_of(source, target)
+        return links
+
+    @abstractmethod
+    def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:
+        """Sorted links of one pair of embedded sentences."""
+
+
+def units(one: Embedded, level: Level) -> tuple[Vectors, Ints]:
+    """The vectors (n, H) that are matched, and the word of each (n,)."""
+    return word_means(one.vectors, one.words) if level == "word" else (one.vectors, one.words)
+
+
+def word_links(found: Found, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> tuple[Link, ...]:
+    """Sorted links of the words that hold the matched units; `source` and `target` as `units` gives them."""
+    rows, columns = found
+    return tuple(sorted(set(zip(source[rows].tolist(), target[columns].tolist(), strict=True))))

@@ -1,0 +1,65 @@
+"""The aligner `softmax`: words that are likely each other's translation in both directions (Dou & Neubig 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.corpus import Embedded, Link
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, units, word_links
+from data_recipes.aligners._matching import Vectors
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SoftmaxParams(EmbeddingParams):
+    """[aligner.softmax]; the defaults are AWESoME-align's, but for the layer of encoders that are not 12 deep."""
+
+    threshold: float = 0.001  # their c: what both probabilities must be above, 0 or more, below 1
+    temperature: float = 1.0  # what the dot products are divided by (ours; theirs: none)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.threshold < 1:
+            raise ValueError("threshold must be at least 0 and below 1")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError("temperature must be above 0 and finite")
+
+
+class Softmax(EmbeddingAligner):
+    """AWESoME-align's probability thresholding (their section 2.1), on an encoder that is not tuned for it.
+
+    Dot products of the vectors as they are, sub-word by sub-word; a softmax over the target for each source sub-word
+    and one over the source for each target sub-word; sub-words are linked where both are above the threshold, words
+    if any of their sub-words are. Special tokens take no part. Sentences longer than the encoder's window are read
+    whole (ours). A word may have many links, and how many depends on how long the encoder's vectors are.
+    """
+
+    name = "softmax"
+    Params: ClassVar[type] = SoftmaxParams
+
+    def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:
+        """Sorted links of one pair of embedded sentences."""
+        params: SoftmaxParams = self.params
+        if not len(source.words) or not len(target.words):
+            return ()
+        (x, of_x), (y, of_y) = units(source, params.level), units(target, params.level)
+        forward, backward = probabilities(x, y, params.temperature)
+        both = (forward > params.threshold) & (backward > params.threshold)
+        return word_links(np.nonzero(both), of_x, of_y)
+
+
+def probabilities(source: Vectors, target: Vectors, temperature: float = 1.0) -> tuple[Doubles, Doubles]:
+    """For (m, H) and (n, H): p(target | source), whose rows sum to 1, p(source | target), whose columns do; (m, n)."""
+    scores = (source @ target.T).astype(np.float64) / temperature
+    return _softmax(scores, 1), _softmax(scores, 0)
+
+
+def _softmax(scores: npt.NDArray[Any], axis: int) -> Doubles:
+    raised: Doubles = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    raised /= raised.sum(axis=axis, keepdims=True)
+    return raised
