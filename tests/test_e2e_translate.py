@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -247,7 +248,7 @@ def test_any_interruptions_give_the_same_file(
     tmp_path: Path, lines: int, blocks: Sequence[int], data: st.DataObject
 ) -> None:
     """Appended in any blocks, stopped anywhere, with half a block after the last: all of it once, in order."""
-    every, path = [f"line {n}\n" for n in range(lines)], tmp_path / "grown"
+    every, path = [f"line {n}\n" for n in range(lines)], Path(tempfile.mkdtemp(dir=tmp_path)) / "grown"
     done, sizes = 0, iter([*blocks, *[lines] * 2])
     while done < lines:
         with growing([path], {"lines": lines}) as output:

@@ -31,7 +31,7 @@ def corpus_notes(group: Group) -> list[str]:
     if human:
         notes.append("Human translations: an upper bound on translation quality.")
     said = dict.fromkeys(str(note) for one in group.stored for note in one.record.corpus.get("notes") or ())
-    notes += [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in said]
+    notes += [f"{note.rstrip('.')}." for note in said]
     if licences := group.values("licence"):
         notes.append(f"Licence of the corpus: {'; '.join(map(str, licences))}.")
     return notes

@@ -30,8 +30,8 @@ class EuroparlCorpus(Corpus):
         url="https://github.com/ixa-ehu/ner-evaluation-corpus-europarl",
         human_translations=True,
         notes=(
-            "the test is the translation of the training text: for intrinsic scoring of projected labels only",
-            "parliamentary debates; MISC is left out unless the parameter misc keeps it",
+            "The test is the translation of the training text: for intrinsic scoring of projected labels only",
+            "Parliamentary debates; MISC is left out unless the parameter misc keeps it",
         ),
     )
     params: EuroparlParams

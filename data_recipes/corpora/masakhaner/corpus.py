@@ -45,7 +45,7 @@ class MasakhanerCorpus(Corpus):
         url="https://github.com/masakhane-io/masakhane-ner",
         notes=(
             "DATE is left out; the English source is another corpus (parameter source)",
-            "unlabelled text is the training split of the language",
+            "Unlabelled text is the training split of the language",
         ),
     )
     params: MasakhanerParams

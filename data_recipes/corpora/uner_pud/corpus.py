@@ -37,8 +37,8 @@ class UnerPudCorpus(Corpus):
         url="https://www.universalner.org",
         human_translations=True,
         notes=(
-            "a quarter of the sentences were translated into English first (originals_only leaves them out)",
-            "every test is another corpus: de es it debates of parliament (Europarl), pt newspapers (Bosque),"
+            "A quarter of the sentences were translated into English first (originals_only leaves them out)",
+            "Every test is another corpus: de es it debates of parliament (Europarl), pt newspapers (Bosque),"
             " zh Wikipedia (GSDSimp), fi ten genres (Turku)",
             "de es it: 799 test sentences with about 500 entities, two in three of them organisations",
             "ceb and tl have 188 and 128 test sentences and under 50 entities: too small for tight intervals",
