@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -327,3 +328,10 @@ def _block(sentence: Sentence) -> str:
     head = [f"# sent_id = {sentence.id}"] + ([f"# group = {sentence.group}"] if sentence.group else [])
     tags = tags_of(sentence.spans, len(sentence.words))
     return "\n".join([*head, *(f"{word}\t{tag}" for word, tag in zip(sentence.words, tags, strict=True))]) + "\n\n"
+
+
+def conll_text(sentences: Iterable[Sentence]) -> str:
+    """What `write_conll` writes."""
+    text = io.StringIO()
+    write_conll(sentences, text)
+    return text.getvalue()

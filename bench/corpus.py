@@ -6,6 +6,7 @@ Everything here is plain Python: no torch, no pandas, so that names, help and pl
 from __future__ import annotations
 
 import difflib
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,14 @@ class Sentence:
     def text(self) -> str:
         """The words joined by single spaces."""
         return " ".join(self.words)
+
+
+def digest(sentences: Iterable[Sentence]) -> str:
+    """sha256 of ids, languages, words, labels and groups, in order."""
+    hasher = hashlib.sha256()
+    for s in sentences:
+        hasher.update(repr((s.id, s.language, s.words, s.spans, s.group)).encode())
+    return hasher.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ PACKAGES = ("bench", "methods", "data_recipes")
 LAYERS: dict[str, int] = {
     "bench.corpus": 0,
     "bench.conll": 0,
+    "bench.lines": 0,
     "bench.encode": 0,
     "bench.method": 1,
     "bench.objectives": 1,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from e2e_tools import Place, matrix_text, records
 
-from bench.runner.aligning import pharaoh, read_parallel
+from bench.lines import read_parallel
+from bench.runner.aligning import pharaoh
 from bench.store.artefacts import Artefacts
 
 ENGLISH = "Anna went in Rome .\nthe big man met Bob at Oslo today .\n\na dog was here .\n"
@@ -103,7 +104,7 @@ def test_files_that_do_not_correspond(place: Place, source: str, target: str | N
 def test_reading_and_writing(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes("\ufeffone  two\tthree\r\n\r\nfour\u00a0five\u3000six\r\n".encode())
     (tmp_path / "b").write_bytes(b"eins\n\nzwei")
-    pairs = read_parallel(tmp_path / "a", tmp_path / "b", ("en", "de"))
+    pairs = list(read_parallel(tmp_path / "a", tmp_path / "b", ("en", "de")))
     assert [pair.source.words for pair in pairs] == [("one", "two", "three"), (), ("four\u00a0five\u3000six",)]
     assert [pair.target.words for pair in pairs] == [("eins",), (), ("zwei",)]
     assert {(pair.source.language, pair.target.language) for pair in pairs} == {("en", "de")}

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from scored_for_tests import gold_of, make_scored
 
 from bench.cli.main import main
+from bench.corpus import digest
 from bench.report.tables import main_tables, write_shown, write_tables
 from bench.report.verify import Verified, verify
-from bench.runner.data import digest
 from bench.store.artefacts import Artefacts
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, unpacked

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from bench.cli.align import add_aligner, linked_by
-from bench.conll import IllFormedError, Scheme, decode, read_lines, read_tagged, write_conll
+from bench.conll import Scheme, read_lines, write_conll
 from bench.corpus import BadInput, Link, Pair, Sentence, tags_of
 from data_recipes.projection.project import OUTCOMES
 from data_recipes.projection.rules import filter_names, load_rules, matcher_names
@@ -112,22 +112,18 @@ def read_pairs(source: Path, target: Path, scheme: Scheme = "IOB2") -> list[Pair
     Raises:
         BadInput: a file cannot be read, the tags break the scheme, a line is empty, or the numbers of sentences differ.
     """
-    from bench.runner.aligning import read_sentences
+    from bench.lines import Lines, read_labelled
 
-    tagged, lines = read_tagged(source), read_sentences(target)
-    if len(tagged) != len(lines):
-        raise BadInput(f"{source} has {len(tagged)} sentences but {target} has {len(lines)} lines")
-    pairs = []
-    for number, (item, words) in enumerate(zip(tagged, lines, strict=True), 1):
-        if not words:
-            raise BadInput(f"{target}:{number}: an empty line where a translation should be")
-        try:
-            spans = decode(item.tags, scheme)
-        except IllFormedError as error:
-            raise BadInput(f"{source}:{item.lines[error.position]}: {error}") from error
-        id_, group = item.comment("sent_id") or f"{source.stem}-{number}", item.comment("parallel_id", "group")
-        pairs.append(Pair(Sentence(id_, "", item.words, spans, group), Sentence(id_, "", words, None, group)))
-    return pairs
+    labelled, lines = read_labelled(source, "", scheme), list(Lines(target, ""))
+    if len(labelled) != len(lines):
+        raise BadInput(f"{source} has {len(labelled)} sentences but {target} has {len(lines)} lines")
+    empty = next((number for number, line in enumerate(lines, 1) if not line.words), None)
+    if empty is not None:
+        raise BadInput(f"{target}:{empty}: an empty line where a translation should be")
+    return [
+        Pair(sentence, replace(line, id=sentence.id, group=sentence.group))
+        for sentence, line in zip(labelled, lines, strict=True)
+    ]
 
 
 def read_links(path: Path, pairs: Sequence[Pair]) -> list[Pair]:

@@ -27,15 +27,12 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: no key, or no equals sign.
     """
-    import tomllib
+    from bench.plan.spec import toml_value
 
     table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise BadInput(f"--set takes KEY=VALUE, not '{setting}'")
-        try:
-            table[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:  # an unquoted string, as people type it in a shell
-            table[key] = value
+        table[key] = toml_value(value)
     return table

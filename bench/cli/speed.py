@@ -90,7 +90,7 @@ def run_align(args: argparse.Namespace) -> int:
 
 def _pairs(args: argparse.Namespace) -> list[Pair]:
     """The pairs of the files, else a few more than asked for of NTREX: long ones are left out."""
-    from bench.runner.aligning import read_parallel
+    from bench.lines import read_parallel
     from data_recipes.parallel_text import lines_of, splitter
 
     if (args.source is None) != (args.target is None):

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.runner.translating import Form, Lines, Translating, TranslatorChoice, read_labelled
+    from bench.lines import Lines, read_labelled
+    from bench.runner.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
     if args.block < 1:
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source)
     if args.conll:
-        sentences = read_labelled(args.sentences, args.source, args.scheme)
+        sentences = read_labelled(args.sentences, args.source, args.scheme, unique=True)  # rows of a TSV go by id
     made_of = {**job.made_of, "sentences": content, "conll": args.scheme if args.conll else "", "links": _name(args)}
     made_of["ids"] = args.sentences.stem if args.tsv else ""
     with _writer(args, job, made_of) as write, progress_bar() as progress:

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.conll import Scheme, refuse_placeholders
+from bench.conll import Scheme, conll_text, refuse_placeholders
 from bench.corpus import BadInput, Sentence, Span
-from bench.measure.same_test import TaggedFile, conll_text, test_of
-from bench.measure.score import Mode, count, summary
+from bench.measure.same_test import TaggedFile, test_of
+from bench.measure.score import Mode, count, rule_scores, summary
 from bench.method import Factors
 from bench.plan.keys import key_of
 from bench.store.files import sha256_of
 from bench.store.planned import add_cells, cell_name, matrix_cells
-from bench.store.record import Record, Records, RuleScores
+from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, predictions_name
 
 UNSTATED = "not stated"
@@ -179,7 +179,6 @@ def _scored(
     facts: dict[str, Any],
 ) -> Record:
     total = summary(count([s.spans or () for s in test], found, types), types)
-    f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
     said = asdict(system)
     texts = {"gold": sha256_of(conll_text(test)), "predictions": sha256_of(conll_text(_tagged(test, found)))}
     tokens = sum(len(s.words) for s in test)
@@ -204,7 +203,7 @@ def _scored(
         status="ok",
         factors=factors | ({"target_gold": "yes"} if system.oracle else {}),
         corpus=facts,
-        scores={system.rule: RuleScores(f1, precision, recall, total.types, 0, None, None, None)},
+        scores={system.rule: rule_scores(total)},
         rules=(system.rule,),
         sentences=len(test),
         tokens_gold=tokens,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.conll import Scheme, TaggedSentence, write_conll
+from bench.conll import Scheme, TaggedSentence, conll_text
 from bench.corpus import BadInput, Sentence, Span
 from bench.measure.score import Mode
 from bench.measure.tagged import NoTag, entities
@@ -124,10 +123,3 @@ def _difference(gold: Gold, stored: Sequence[Sentence]) -> str:
     if len(gold.sentences) != len(stored):
         return f"{path} has {len(gold.sentences)} sentences, not the {len(stored)}"
     return ""
-
-
-def conll_text(sentences: Iterable[Sentence]) -> str:
-    """The sentences as a sidecar holds them."""
-    text = io.StringIO()
-    write_conll(sentences, text)
-    return text.getvalue()

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpus import Span
-from bench.store.record import TypeCounts
+from bench.store.record import RuleScores, TypeCounts
 
 Mode = Literal["strict", "seqeval-default", "conlleval"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -120,6 +120,12 @@ def f1(counts: NDArray[np.integer]) -> float:
     """Micro F1, 0 to 1, of counts (..., 3): all leading axes are summed."""
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0, dtype=np.int64).tolist()
     return ratios(tp, fp, fn).f1
+
+
+def rule_scores(total: Summary, oracle: bool = False) -> RuleScores:
+    """A record's scores, to six digits, without what only a training has: step, dev F1, entities seen."""
+    f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
+    return RuleScores(f1, precision, recall, total.types, 0, None, None, None, oracle)
 
 
 def summary(counts: NDArray[np.integer], types: Sequence[str]) -> Summary:

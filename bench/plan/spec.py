@@ -112,16 +112,21 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def toml_value(text: str) -> Any:
+    """A value as TOML has it, or else a bare string as people type it in a shell: --set labels.aligner=simalign."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
 def _set(raw: dict[str, Any], override: str) -> Path:
     """Apply one `key=value` of --set to the tables; the path that it set."""
     key, equals, text = override.partition("=")
     key, text = key.strip(), text.strip()
     if not equals or not key:
         raise BadInput(f"--set {override}: expected key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word: --set labels.aligner=simalign
+    value = toml_value(text)
     head, _, rest = key.partition(".")
     if head not in _TOP:
         raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")

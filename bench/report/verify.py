@@ -13,6 +13,7 @@ from bench.report.folder import matrix_cells
 from bench.report.rescore import Rescorer
 from bench.store.artefacts import Artefacts
 from bench.store.record import Record, Records, from_json
+from bench.store.sidecars import GOLD, predictions_name
 
 _AT_TOP = frozenset({"records", "sidecars", "models", "taggers", "tables", "figures", "matrix.json"})
 
@@ -179,8 +180,8 @@ def _known_files(record: Record | None) -> set[str] | None:
     """The sidecars that a record may have; None where that is unknown, or the record has no scores."""
     if record is None or record.status != "ok":
         return None
-    rules = {f"predictions-{rule}.conll.gz" for rule in record.scores}
-    return {"counts.npz", "gold.conll.gz", "curves.json", "space.npz"} | rules
+    rules = {predictions_name(rule) for rule in record.scores}
+    return {"counts.npz", GOLD, "curves.json", "space.npz"} | rules
 
 
 def _models(found: Verified) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.corpus import BadInput, Link, Pair
+from bench.lines import read_parallel
 from bench.measure.links import GoldLinks, LinkScore
 from bench.runner.aligning import Aligning, pharaoh
-from bench.runner.translating import Lines
 
 PART = 8192  # pairs between two writes, of aligners that take text a part at a time
 Row = tuple[Pair, GoldLinks | None]
@@ -42,33 +42,17 @@ class Rows:
         return [self.source, self.target, *([self.gold] if self.gold else [])]
 
     def __iter__(self) -> Iterator[Row]:
+        pairs = read_parallel(self.source, self.target, self.languages)
         if self.gold is None:
-            yield from ((pair, None) for pair in self._pairs())
+            yield from ((pair, None) for pair in pairs)
             return
         lines, number = _lines(self.gold), 0
-        for number, (pair, line) in enumerate(itertools.zip_longest(self._pairs(), lines), 1):
+        for number, (pair, line) in enumerate(itertools.zip_longest(pairs, lines), 1):
             if line is None:
                 raise BadInput(f"{self.gold}: {number - 1} lines of gold links, but {self.source}:{number} goes on")
             if pair is None:
                 raise BadInput(f"{self.gold}:{number}: gold links, but {self.source} has only {number - 1} lines")
             yield pair, gold_links(line, pair, self.first, f"{self.gold}:{number}")
-
-    def _pairs(self) -> Iterator[Pair]:
-        both = Lines(self.source, self.languages[0]), Lines(self.target, self.languages[1])
-        sides = iter(both[0]), iter(both[1])
-        for number, (one, two) in enumerate(itertools.zip_longest(*sides), 1):
-            if one is None or two is None:
-                longer, other, rest = (
-                    (self.target, self.source, sides[1]) if one is None else (self.source, self.target, sides[0])
-                )
-                here = number + sum(1 for _ in rest)
-                raise BadInput(
-                    f"{longer}:{number}: no line of {other} goes with this one: {here} lines here, {number - 1} there"
-                )
-            if bool(one.words) != bool(two.words):
-                empty, other = (self.target, self.source) if one.words else (self.source, self.target)
-                raise BadInput(f"{empty}:{number}: an empty line, but {other}:{number} has words")
-            yield Pair(one, two)
 
 
 def _lines(path: Path) -> Iterator[str]:

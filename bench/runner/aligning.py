@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.conll import has_control, read_lines
-from bench.corpus import Aligner, BadInput, Link, Pair, Sentence
+from bench.corpus import Aligner, BadInput, Link, Pair
 from bench.encode import Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
@@ -99,49 +97,6 @@ def linked(choice: AlignerChoice, pairs: Sequence[Pair], progress: Progress) -> 
     job = Aligning(choice)
     job.prepare(2 * sum(bool(pair.source.words and pair.target.words) for pair in pairs), progress)
     return job.links(pairs), job.what
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> list[Pair]:
-    """Pairs of the lines of two files, words separated by spaces or tabs; two empty lines are a pair without words.
-
-    Raises:
-        BadInput: a file cannot be read, is empty, holds a control character, or the two do not correspond: file:line.
-    """
-    sides = [read_sentences(path) for path in (source, target)]
-    if len(sides[0]) != len(sides[1]):
-        longer, path, other = (0, source, target) if len(sides[0]) > len(sides[1]) else (1, target, source)
-        short = min(map(len, sides))
-        raise BadInput(
-            f"{path}:{short + 1}: no line of {other} goes with this one: {len(sides[longer])} lines here, {short} there"
-        )
-    for number, (one, two) in enumerate(zip(*sides, strict=True), 1):
-        if bool(one) != bool(two):
-            path, other = (target, source) if one else (source, target)
-            raise BadInput(f"{path}:{number}: an empty line, but {other}:{number} has words")
-    return [
-        Pair(Sentence(str(n), languages[0], one), Sentence(str(n), languages[1], two))
-        for n, (one, two) in enumerate(zip(*sides, strict=True), 1)
-    ]
-
-
-def read_sentences(path: Path) -> list[tuple[str, ...]]:
-    """The words of each line; BadInput as `read_parallel`."""
-    lines = read_lines(path)
-    if lines and not lines[-1]:
-        lines = lines[:-1]
-    if not lines:
-        raise BadInput(f"{path}: no line in this file")
-    found = []
-    for number, line in enumerate(lines, 1):
-        words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # a word may hold a no-break space
-        bad = next((word for word in words if has_control(word)), None)
-        if bad is not None:
-            raise BadInput(f"{path}:{number}: a control character in {bad!r}")
-        found.append(words)
-    return found
 
 
 def pharaoh(links: Iterable[Sequence[Link]]) -> str:

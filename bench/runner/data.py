@@ -7,21 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from bench.corpus import BadInput, Corpus, Pair, Sentence, Split, Unavailable
+from bench.corpus import BadInput, Corpus, Pair, Sentence, Split, Unavailable, digest
 from bench.plan import registry
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.store.files import canonical_json
 
 T = TypeVar("T")
-
-
-def digest(sentences: Sequence[Sentence]) -> str:
-    """sha256 of words, labels, languages and groups, in order."""
-    hasher = hashlib.sha256()
-    for s in sentences:
-        hasher.update(repr((s.id, s.language, s.words, s.spans, s.group)).encode())
-    return hasher.hexdigest()
 
 
 def digest_pairs(pairs: Sequence[Pair]) -> str:

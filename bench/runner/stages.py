@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import resource
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from bench.conll import write_conll
+from bench.conll import conll_text
 from bench.corpus import Sentence, Unavailable
-from bench.measure.score import Summary, count, recall_by_seen, summary
+from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.method import Predictions
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
@@ -32,6 +31,7 @@ from bench.runner.training import CellTrainer, Places
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.files import canonical_json, write_bytes
 from bench.store.record import Cost, Record, Records, Resources, RuleScores
+from bench.store.sidecars import GOLD, predictions_name
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,15 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         seen = recall_by_seen(gold, found.spans, [s.words for s in test], trainer.seen)
         dev = final.history.dev_f1.get("source-dev" if rule == "last" else name)
         scores[rule] = replace(
-            scores_of(total, oracle=rule == "target-dev"),
+            rule_scores(total, oracle=rule == "target-dev"),
             step=final.history.eval_steps[number],
             dev_f1=dev[number] if dev else None,
             recall_seen=None if seen.seen is None else round(seen.seen, 6),
             recall_unseen=None if seen.unseen is None else round(seen.unseen, 6),
         )
         tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
-        records.put_text(base.key, f"predictions-{rule}.conll.gz", _conll(tagged))
-    records.put_text(base.key, "gold.conll.gz", _conll(test))
+        records.put_text(base.key, predictions_name(rule), conll_text(tagged))
+    records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, counts, types)
     write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
     diagnostics: dict[str, float] = {}
@@ -159,12 +159,6 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
     )
 
 
-def scores_of(total: Summary, oracle: bool = False) -> RuleScores:
-    """Scores without what only a training has: step, dev F1, entities seen."""
-    f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
-    return RuleScores(f1, precision, recall, total.types, 0, None, None, None, oracle)
-
-
 def untrained(base: Record, trainer: CellTrainer, records: Records, where: Where) -> Record:
     """Score a method that trains nothing, under the main rule."""
     cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
@@ -172,10 +166,10 @@ def untrained(base: Record, trainer: CellTrainer, records: Records, where: Where
     found = checked(trainer.method.predict(ask, {}, [bare(sentence) for sentence in test]), test)
     counts = count([s.spans or () for s in test], found.spans, types)
     total, rule = summary(counts, types), cell.train.rules[0]
-    scores = scores_of(total)
+    scores = rule_scores(total)
     tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
-    records.put_text(base.key, f"predictions-{rule}.conll.gz", _conll(tagged))
-    records.put_text(base.key, "gold.conll.gz", _conll(test))
+    records.put_text(base.key, predictions_name(rule), conll_text(tagged))
+    records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, {rule: counts}, types)
     tokens = sum(len(s.words) for s in test)
     return replace(
@@ -234,6 +228,7 @@ def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
     histories = [trained.history for trained in trainer.rounds.values()]
     human = resources_of(trainer).translation == "human"
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
+    frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
     return Cost(
         seconds=None if human else round(sum(a.seconds for a in found.values()) + predicting, 2),
@@ -243,7 +238,7 @@ def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
         sentences=sum(history.sentences for history in histories),
         tokens=tokens,
         forward_passes=sum(history.forward_passes for history in histories),
-        flops=float(6 * size * tokens + 2 * size * trainer.meter.tokens),  # 2 a parameter forward, 4 backward
+        flops=float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens),  # 2 forward, 4 backward
     )
 
 
@@ -278,12 +273,6 @@ def corpus_facts(cell: Cell) -> dict[str, Any]:
     test = CellData(cell).data.split_digest(cell.target, "test")
     facts = asdict(corpus.facts) | {"types": list(corpus.types), "name": corpus.name, "test": test}
     return {name: value for name, value in facts.items() if value not in ("", (), [])}
-
-
-def _conll(sentences: Iterable[Sentence]) -> str:
-    text = io.StringIO()
-    write_conll(sentences, text)
-    return text.getvalue()
 
 
 def device_name(device: torch.device) -> str:

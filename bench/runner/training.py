@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from bench.corpus import Sentence, Unavailable, tag_set
+from bench.corpus import Sentence, Unavailable, digest, tag_set
 from bench.measure.score import Surface, surfaces
 from bench.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
 from bench.plan import registry
@@ -22,7 +22,7 @@ from bench.plan.schema import to_plain
 from bench.rounds import Distil, all_rounds
 from bench.runner.ask import CellAsk, needs_of
 from bench.runner.batches import Collator
-from bench.runner.data import CellData, digest
+from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource
 from bench.runner.fit import FitPlan, fit
 from bench.runner.guard import Guard, Overlap, sentences_of

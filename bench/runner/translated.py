@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.corpus import Pair, Sentence, Translator
+from bench.corpus import Pair, Sentence, Translator, digest
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of
-from bench.runner.data import CorpusData, digest
+from bench.runner.data import CorpusData
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import canonical_json
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.conll import IllFormedError, Scheme, decode, has_control, read_tagged
 from bench.corpus import BadInput, Corpus, Facts, Link, Sentence, Split, Translator, Unavailable, nearest
 from bench.encode import Progress
 from bench.plan import registry
@@ -160,60 +158,3 @@ def _identity(translator: Translator, source: str, target: str) -> Mapping[str, 
         if not strange or "did you mean" in str(error):
             raise
         raise BadInput(f"{error}{nearest(strange[0], table())}") from error
-
-
-# --- sentences --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Lines:
-    """A file of tokenised sentences, read again for every pass, never held: empty lines are sentences without words.
-
-    Raises:
-        BadInput: while it is read: file:line of what is not UTF-8 or a control character; no line at all.
-    """
-
-    path: Path
-    language: str
-
-    def __iter__(self) -> Iterator[Sentence]:
-        number = 0
-        try:
-            with self.path.open("rb") as file:
-                for number, raw in enumerate(file, 1):
-                    yield Sentence(f"{self.path.stem}-{number}", self.language, self._words(raw, number))
-        except OSError as error:
-            raise BadInput(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not number:
-            raise BadInput(f"{self.path}: no line in this file")
-
-    def _words(self, raw: bytes, number: int) -> tuple[str, ...]:
-        raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-        try:
-            line = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{self.path}:{number}: not UTF-8 (byte 0x{raw[error.start]:02x})") from error
-        words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # a word may hold a no-break space
-        bad = next((word for word in words if has_control(word)), None)
-        if bad is not None:
-            raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
-        return words
-
-
-def read_labelled(path: Path, language: str, scheme: Scheme = "IOB2") -> list[Sentence]:
-    """The sentences of a CoNLL file of any entity types, with the ids that corpus conll would give them.
-
-    Raises:
-        BadInput: as `read_tagged`; or the tags break the scheme, or two sentences have one id.
-    """
-    sentences: dict[str, Sentence] = {}
-    for number, item in enumerate(read_tagged(path), 1):
-        try:
-            spans = decode(item.tags, scheme)
-        except IllFormedError as error:
-            raise BadInput(f"{path}:{item.lines[error.position]}: {error}") from error
-        id_ = item.comment("sent_id") or f"{path.stem}-{number}"
-        if id_ in sentences:
-            raise BadInput(f"{path}:{item.lines[0]}: two sentences have the id '{id_}'")
-        sentences[id_] = Sentence(id_, language, item.words, spans, item.comment("parallel_id", "group"))
-    return list(sentences.values())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.corpus import Sentence, Span, spans_of
+from bench.corpus import Sentence, Span, digest, spans_of
 
 ID, GROUP = "# sent_id = ", "# group = "
 GOLD = "gold.conll.gz"
@@ -92,15 +91,8 @@ def parsed(text: str) -> Sidecar:
 
 
 def digest_of(gold: Sidecar, language: str) -> str:
-    """What the corpus facts of a record hold as `test`: sha256 of ids, language, words, entities and groups, in order.
-
-    The same as the runner takes of the corpus itself.
-    """
-    hasher = hashlib.sha256()
-    for one in zip(gold.ids, gold.words, gold.spans, gold.groups, strict=True):
-        id_, words, spans, group = one
-        hasher.update(repr((id_, language, words, spans, group)).encode())
-    return hasher.hexdigest()
+    """What the corpus facts of a record hold as `test`: the digest of its sentences."""
+    return digest(sentences_of(gold, language))
 
 
 def sentences_of(gold: Sidecar, language: str) -> list[Sentence]:
