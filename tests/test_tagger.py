@@ -18,6 +18,7 @@ from bench.method import Batch, Example, Inputs, Method, Predictions, TrainingSe
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.runner.batches import Collator
 from bench.runner.fit import FitPlan, fit
+from bench.runner.frozen import Kept, Prefix, freeze_lowest
 from bench.runner.predict import checked, predict
 from bench.runner.tagger import LinearTagger, load_encoder, save_tagger, viterbi
 
@@ -330,3 +331,62 @@ def test_a_fresh_head_follows_the_seed(new_tagger: Callable[..., Any], seed: int
     first, second, other = (new_tagger(s).classifier.weight for s in (seed, seed, seed + 1))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+# --- frozen layers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("kept", [False, True])
+def test_frozen_layers_keep_their_weights_and_the_rest_is_trained(
+    new_tagger: Callable[..., Any], new_collator: Callable[..., Collator], tmp_path: Path, layers: int, kept: bool
+) -> None:
+    tagger = new_tagger()
+    freeze_lowest(tagger.encoder, layers)
+    tagger.prefix = Prefix(tagger.encoder, layers, Kept()) if layers and kept else None
+    before = {name: value.clone() for name, value in tagger.state_dict().items()}
+    data = TrainingSet(labelled=singles([sentence("Ada", "sang", spans=(Span(0, 1, "PER"),))]))
+    plan = FitPlan(Method(), TrainSpec(steps=2, batch=2, evals=1), EncoderSpec(lr=1e-2), 1, ())
+    fit(plan, data, tagger, new_collator(), tmp_path)
+    changed = {name for name, value in tagger.state_dict().items() if not torch.equal(value, before[name])}
+    assert "classifier.weight" in changed
+    for layer in range(2):
+        assert any(f"layer.{layer}." in name for name in changed) == (layer >= layers)
+    assert any("embeddings" in name for name in changed) == (not layers)
+
+
+def test_kept_states_change_nothing_but_time(
+    new_tagger: Callable[..., Any], new_collator: Callable[..., Collator]
+) -> None:
+    """Logits and gradients equal those of the whole encoder, in any batch, and the second reading computes nothing."""
+    tagger, collator = new_tagger(dropout=0.0), new_collator(16)
+    sentences = [sentence(*words.split()) for words in ("Ada sang", "Bo " * 30, "a b c d", "Ada sang")]
+    examples = [Example(s) for s in sentences]
+    inputs = collator(examples, collator.pieces(examples), range(4))
+    assert len(inputs.ids) > 4, "windows"
+    freeze_lowest(tagger.encoder, 1)
+
+    def read() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        tagger.zero_grad()
+        batch = tagger.read(inputs)
+        (batch.logits.square().sum() + batch.vectors.square().sum()).backward()
+        return batch.logits, [p.grad for p in tagger.parameters() if p.grad is not None]
+
+    logits, gradients = read()
+    tagger.prefix = Prefix(tagger.encoder, 1, Kept())
+    ours, of_ours = read()
+    assert torch.allclose(logits, ours, atol=1e-5)
+    assert len(gradients) == len(of_ours)
+    assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(gradients, of_ours, strict=True))
+    known = len(tagger.prefix.kept.states)
+    assert known == len({tuple(row) for row in inputs.ids.tolist()}), "equal windows are computed once"
+    tagger.prefix.encoder = None  # cannot compute
+    assert torch.equal(tagger.read(inputs).logits, ours)
+    one = collator(examples[2:3], collator.pieces(examples[2:3]), [0])
+    assert torch.allclose(tagger.read(one).logits[0, :4], ours[2, :4], atol=1e-6)
+    assert not any("forward" in vars(layer) for layer in tagger.modules()), "nothing stays replaced"
+
+
+def test_the_last_layer_cannot_be_frozen(new_tagger: Callable[..., Any]) -> None:
+    with pytest.raises(BadInput, match="freeze = 2, but the encoder has 2 layers"):
+        freeze_lowest(new_tagger().encoder, 2)

@@ -91,6 +91,7 @@ class EncoderSpec:
     weight_decay: float = 0.01
     clip: float = 1.0  # norm of the gradient
     dropout: float = 0.1  # before the classifier
+    freeze: int = 0  # lowest layers that keep their pre-trained weights, and with them the embeddings
     max_length: int = 128  # sub-words with specials; longer sentences are windowed
     align_layer: int | None = None  # layer whose states align words; None: the aligner's default
     steps: int | None = None  # steps, batch and precision override [train] for all methods alike
@@ -103,6 +104,8 @@ class EncoderSpec:
         _within(self, "dropout", 0, 1)
         if self.weight_decay < 0:
             raise ValueError("weight_decay must not be below 0")
+        if self.freeze < 0:
+            raise ValueError("freeze must not be below 0")
         if self.max_length < 8:
             raise ValueError("max_length must be at least 8")
         if self.align_layer is not None and self.align_layer < 0:

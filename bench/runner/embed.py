@@ -16,6 +16,7 @@ from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.runner.encoders import EncoderSource
+from bench.runner.frozen import layer_stack
 from bench.runner.tagger import load_encoder
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import canonical_json, sha256_of
@@ -50,8 +51,7 @@ class EncoderEmbedder:
         self.align_layer = align_layer
         self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
         self._layers = int(loaded.model.config.num_hidden_layers)
-        stacks = [m for m in loaded.model.modules() if isinstance(m, nn.ModuleList) and len(m) == self._layers]
-        self._stack = stacks[0] if len(stacks) == 1 else None  # several: an encoder that is not made of whole layers
+        self._stack = layer_stack(loaded.model)
         self._above: list[nn.Module] = []  # layers taken off it
         self._top: int | None = None  # the layer for which the encoder was cut last
         self._kept: dict[int, Kept] = {}

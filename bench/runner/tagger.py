@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.corpus import BadInput, Span, spans_of
 from bench.method import Batch, Inputs, Predictions
+from bench.runner.frozen import Prefix
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class LinearTagger(nn.Module):
         self.decoding = decoding
         self.pooling: Literal["mean", "cls"] = "mean"
         self.pooled_layer: Literal["last", "first"] = "last"
+        self.prefix: Prefix | None = None  # frozen layers, whose states are kept
         self.dropout = nn.Dropout(dropout)
         hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
         self.classifier = nn.Linear(hidden, len(self.tags))
@@ -80,7 +83,10 @@ class LinearTagger(nn.Module):
     def read(self, inputs: Inputs) -> Batch:
         """Word states (S, N, H), sentence vectors (S, H) and logits (S, N, C); windows are stitched."""
         first = self.pooled_layer == "first"
-        out = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
+        # the first layer's states are wanted where it pools, so that no layer may be skipped
+        skipping = self.prefix.replayed(inputs.ids, inputs.mask) if self.prefix and not first else nullcontext()
+        with skipping:
+            out = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
         hidden: Tensor = out.last_hidden_state
         flat = hidden.flatten(0, 1)
         states = flat[inputs.words] * inputs.word_mask[..., None].to(flat.dtype)

@@ -25,6 +25,7 @@ from bench.runner.batches import Collator
 from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource
 from bench.runner.fit import FitPlan, fit
+from bench.runner.frozen import Prefix, freeze_lowest, kept_of
 from bench.runner.guard import Guard, Overlap, sentences_of
 from bench.runner.predict import Meter, predict
 from bench.runner.space import PAIRS, compared, space_of
@@ -198,9 +199,14 @@ class CellTrainer:
         loaded = load_encoder(where, self.encoder.revision)
         self._loaded = loaded
         tags = tag_set(self.data.types)
+        frozen = self.cell.recipe.freeze
+        freeze_lowest(loaded.model, frozen)
         if self.cell.train.compile:
             loaded.model.compile(dynamic=True)
-        return LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
+        tagger = LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
+        if frozen and not self.cell.train.compile:  # what is compiled runs as a whole
+            tagger.prefix = Prefix(loaded.model, frozen, kept_of(self.encoder.key, frozen, str(self.places.device)))
+        return tagger
 
     def _collator(self, tagger: Tagger) -> Collator:
         assert self._loaded is not None
@@ -249,6 +255,8 @@ class CellTrainer:
                 history = fit(plan, data, tagger, self._collator(tagger), folder, self._tick(round_, plan.steps(data)))
             history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
             history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
+            frozen = sum(p.numel() for p in tagger.parameters() if not p.requires_grad)
+            history.ran["parameters_frozen"] = max(0, frozen - _embedding_size(tagger))
             write_json(folder / HISTORY, asdict(history))
             return {"round": round_.name}
 
