@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,26 +157,35 @@ def read_tagged(path: Path, columns: Columns | None = None, *, controls: bool = 
     Raises:
         BadInput: the file is missing, empty or not UTF-8, lacks a column, or has control characters in a token.
     """
+    return list(tagged_sentences(path, columns, controls=controls))
+
+
+def tagged_sentences(path: Path, columns: Columns | None = None, *, controls: bool = False) -> Iterator[TaggedSentence]:
+    """What `read_tagged` reads, a sentence at a time; BadInput as there, when its line is reached."""
     columns = columns or Columns()
-    lines = read_lines(path)
-    plain = (line for line in lines if line.strip() and not line.startswith(("# ", "-DOCSTART-")))
-    width = next((len(columns.split(line)) for line in plain), 0)
-    sentences: list[TaggedSentence] = []
+    lines = lines_of(path)
+    head, width = [], 0  # up to the first row, whose fields tell a comment from a token `#`
+    for line in lines:
+        head.append(line)
+        if line.strip() and not line.startswith(("# ", "-DOCSTART-")):
+            width = len(columns.split(line))
+            break
+    found = False
     comments: list[str] = []
     rows: list[tuple[str, str, int]] = []
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate(itertools.chain(head, lines, [""]), 1):
         if not line.strip():
             if rows:
                 words, tags, numbers = zip(*rows, strict=True)
-                sentences.append(TaggedSentence(words, tags, numbers, tuple(comments)))
+                found = True
+                yield TaggedSentence(words, tags, numbers, tuple(comments))
             rows, comments = [], []
         elif not rows and _is_comment(line, columns, width):
             comments.append(line[1:].strip())
         elif not line.startswith("-DOCSTART-"):
             rows.append((*_cells(line, columns, f"{path}:{number}", controls), number))
-    if not sentences:
+    if not found:
         raise BadInput(f"{path}:1: no sentence in this file")
-    return sentences
 
 
 def read_lines(path: Path) -> list[str]:
@@ -184,18 +194,28 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         BadInput: the file is missing, not UTF-8, or has a NUL: with the line.
     """
+    return list(lines_of(path))
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """What `read_lines` reads, a line at a time; the last one is "" where the file ends with an end of line."""
+    number, raw = 0, b"\n"
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                start = 3 if number == 1 and raw.startswith(b"\xef\xbb\xbf") else 0
+                try:
+                    line = raw[start:].decode("utf-8")
+                except UnicodeDecodeError as error:
+                    byte = raw[start + error.start]
+                    raise BadInput(f"{path}:{number}: not UTF-8 (byte 0x{byte:02x})") from error
+                if "\0" in line:
+                    raise BadInput(f"{path}:{number}: a NUL byte; is this a text file?")
+                yield line.removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadInput(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})") from error
-    if "\0" in text:
-        raise BadInput(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte; is this a text file?")
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    if raw.endswith(b"\n"):
+        yield ""
 
 
 def _is_comment(line: str, columns: Columns, width: int) -> bool:

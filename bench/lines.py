@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import IllFormedError, Scheme, decode, has_control, read_tagged
+from bench.conll import IllFormedError, Scheme, decode, has_control, tagged_sentences
 from bench.corpus import BadInput, Pair, Sentence
 
 
@@ -72,16 +72,22 @@ def read_labelled(path: Path, language: str, scheme: Scheme = "IOB2", *, unique:
     Raises:
         BadInput: as `read_tagged`; or the tags break the scheme, or two sentences have one id though it is `unique`.
     """
-    sentences: list[Sentence] = []
+    return list(labelled_sentences(path, language, scheme, unique=unique))
+
+
+def labelled_sentences(
+    path: Path, language: str, scheme: Scheme = "IOB2", *, unique: bool = False
+) -> Iterator[Sentence]:
+    """What `read_labelled` reads, a sentence at a time; BadInput as there, when its line is reached."""
     ids = set()
-    for number, item in enumerate(read_tagged(path), 1):
+    for number, item in enumerate(tagged_sentences(path), 1):
         try:
             spans = decode(item.tags, scheme)
         except IllFormedError as error:
             raise BadInput(f"{path}:{item.lines[error.position]}: {error}") from error
         id_, group = item.comment("sent_id") or f"{path.stem}-{number}", item.comment("parallel_id", "group")
-        if unique and id_ in ids:
-            raise BadInput(f"{path}:{item.lines[0]}: two sentences have the id '{id_}'")
-        ids.add(id_)
-        sentences.append(Sentence(id_, language, item.words, spans, group))
-    return sentences
+        if unique:
+            if id_ in ids:
+                raise BadInput(f"{path}:{item.lines[0]}: two sentences have the id '{id_}'")
+            ids.add(id_)
+        yield Sentence(id_, language, item.words, spans, group)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.settings import add_settings, parsed
-from bench.corpus import BadInput, Link, Pair
+from bench.corpus import BadInput
 
 if TYPE_CHECKING:
     from bench.measure.links import LinkScore
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
-    job = Aligning(_choice(args))
+    job = Aligning(choice_of(args))
     source = Rows(
         args.source, args.target, (args.source_language, args.target_language), args.evaluate, args.first or 0
     )
@@ -134,15 +134,7 @@ def _print_score(score: LinkScore, as_json: bool) -> None:
     print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
 
 
-def linked_by(args: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[list[tuple[Link, ...]], str]:
-    """Links of the pairs by the aligner of `add_aligner`'s options, and what made them; BadInput as `run`."""
-    from bench.runner.aligning import linked
-
-    with progress_bar() as progress:
-        return linked(_choice(args), pairs, progress)
-
-
-def _choice(args: argparse.Namespace) -> AlignerChoice:
+def choice_of(args: argparse.Namespace) -> AlignerChoice:
     """The aligner of `add_aligner`'s options."""
     from bench.runner.aligning import AlignerChoice
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TextIO, get_args
 
-from bench.cli.align import add_aligner, linked_by
-from bench.conll import Scheme, read_lines, write_conll
-from bench.corpus import BadInput, Link, Pair, Sentence, tags_of
+from bench.cli.align import add_aligner, choice_of, progress_bar
+from bench.conll import Scheme, tagged_sentences, write_conll
+from bench.corpus import BadInput, Pair
 from data_recipes.projection.project import OUTCOMES
-from data_recipes.projection.rules import filter_names, load_rules, matcher_names
+from data_recipes.projection.rules import Rules, filter_names, load_rules, matcher_names
 
 if TYPE_CHECKING:
-    from bench.measure.score import TagScore
+    from bench.conll import TaggedSentence
+    from bench.encode import Progress
+    from bench.runner.aligning import Aligning
+    from bench.runner.project_stream import Beside, Tally
 
-_LINK = re.compile(r"(\d{1,9})-(\d{1,9})", re.ASCII)  # Pharaoh: source word, target word, both from 0
+Tags = Sequence[tuple[str, ...]]
+Part = tuple[list[Pair], Tags | None]  # pairs, and the gold tags of their targets
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +33,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="carry the entity labels of a CoNLL file to its translations",
         description="Entity labels of source sentences, projected on their translations over word links. The output "
         "is always well-formed IOB2, and every source entity is counted once: projected, unaligned, conflicting (its "
-        "words went to another entity) or filtered (its sentence was left out).",
+        "words went to another entity) or filtered (its sentence was left out). 8,192 sentences at a time are read, "
+        "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
     parser.add_argument("--scheme", choices=get_args(Scheme), default="IOB2", help="of its tags (default: IOB2)")
@@ -61,110 +65,122 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.runner.projected import counts_of
+    from bench.runner.project_stream import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
-    rules = load_rules(args.matcher, args.filter)
-    pairs = read_pairs(args.source, args.target, args.scheme)
-    gold = _gold(args.evaluate, args.target, pairs) if args.evaluate else None
-    pairs, links_from = _linked(args, pairs)
-    done = [rules.apply(pair) for pair in pairs]
-    written = [i for i, one in enumerate(done) if args.keep_filtered or not one.refused_by]
-    if not written:
-        raise BadInput(f"the filters ({', '.join(args.filter)}) leave none of {len(done)} sentences: nothing to write")
-    _write(args.out, [done[i].pair.target for i in written])
-    refused = Counter(one.refused_by for one in done if one.refused_by)
-    summary: dict[str, Any] = {
-        "matcher": args.matcher,
-        "filters": args.filter,
-        "links": links_from,
-        "out": str(args.out),
-    }
-    summary |= {"written": len(written), "refused_by": dict(refused), **counts_of(done)}
-    scored = None if gold is None else _scored([gold[i] for i in written], [done[i].pair.target for i in written])
-    _print(summary, scored, args.json)
+    rules, job, tally = load_rules(args.matcher, args.filter), _job(args), Tally()
+    if job is None:
+        _project(args, rules, tally, _linked_by_file(args, _parts(args, PART)))
+    else:
+        with progress_bar() as progress:
+            _project(args, rules, tally, _linked(job, _ready(args, job, progress)))
+    _print(args, str(args.links) if job is None else job.what, tally)
     return 0
 
 
-def _linked(args: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[list[Pair], str]:
-    """The pairs with links from the file or the aligner that was named, and where they are from."""
+def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterator[Part]) -> None:
+    """Label the targets, part by part, and write them; BadInput as `run`."""
+    with _output(args.out) as file:
+        for part, gold in rest:
+            done = [rules.apply(pair) for pair in part]
+            write_conll(tally.add(done, args.keep_filtered, gold), file)
+        if not tally.written:
+            total = tally.counts["pairs"] + tally.counts["pairs_filtered"]
+            raise BadInput(f"the filters ({', '.join(args.filter)}) leave none of {total} sentences: nothing to write")
+
+
+def _job(args: argparse.Namespace) -> Aligning | None:
+    """The aligner that was named, None where the links come from a file."""
     if args.links and args.aligner:
         raise BadInput("--links and --aligner: links come from one of them")
     if args.links:
         given = [name for name, value in (("--encoder", args.encoder), ("--set", args.settings)) if value]
         if given:
             raise BadInput(f"{given[0]} belongs to --aligner, but links come from --links {args.links}")
-        return read_links(args.links, pairs), str(args.links)
+        return None
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    links, what = linked_by(args, pairs)
-    return [replace(pair, links=found) for pair, found in zip(pairs, links, strict=True)], what
+    from bench.runner.aligning import Aligning
+
+    return Aligning(choice_of(args))
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def read_pairs(source: Path, target: Path, scheme: Scheme = "IOB2") -> list[Pair]:
-    """Labelled source sentences with their translations, without links; both have the id of the source sentence.
+def _ready(args: argparse.Namespace, job: Aligning, progress: Progress) -> Iterator[Part]:
+    """The parts as the aligner takes them, all files read once before: a bad line is found now, not in hours."""
+    from bench.runner.project_stream import PART
 
-    Raises:
-        BadInput: a file cannot be read, the tags break the scheme, a line is empty, or the numbers of sentences differ.
-    """
-    from bench.lines import Lines, read_labelled
-
-    labelled, lines = read_labelled(source, "", scheme), list(Lines(target, ""))
-    if len(labelled) != len(lines):
-        raise BadInput(f"{source} has {len(labelled)} sentences but {target} has {len(lines)} lines")
-    empty = next((number for number, line in enumerate(lines, 1) if not line.words), None)
-    if empty is not None:
-        raise BadInput(f"{target}:{empty}: an empty line where a translation should be")
-    return [
-        Pair(sentence, replace(line, id=sentence.id, group=sentence.group))
-        for sentence, line in zip(labelled, lines, strict=True)
-    ]
+    read = [path for path in (args.source, args.target, args.evaluate) if path]
+    held: list[Part] | None = None
+    if not all(path.is_file() for path in read if path.exists()):
+        held = list(_parts(args, PART))  # a pipe can be read once
+    pairs = sum(len(part) for part, _ in held or _parts(args, PART))
+    job.prepare(2 * pairs, progress)
+    if held is not None:
+        return iter(held if job.aligner.streams else [_whole(held)])
+    return _parts(args, PART if job.aligner.streams else pairs)
 
 
-def read_links(path: Path, pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs with the links of a file in Pharaoh format; an empty line is a pair without links.
-
-    Raises:
-        BadInput: the file cannot be read, has another number of lines, or a link is malformed or out of its sentences.
-    """
-    lines = read_lines(path)
-    lines = lines[:-1] if lines[-1] == "" else lines
-    if len(lines) != len(pairs):
-        raise BadInput(f"{path} has {len(lines)} lines of links but there are {len(pairs)} sentence pairs")
-    found = []
-    for number, (line, pair) in enumerate(zip(lines, pairs, strict=True), 1):
-        links = tuple(sorted({_link(text, pair, f"{path}:{number}") for text in line.split()}))
-        found.append(replace(pair, links=links))
-    return found
+def _whole(held: Sequence[Part]) -> Part:
+    """All parts as one."""
+    tags = [one for _, gold in held for one in gold or ()]
+    return [pair for part, _ in held for pair in part], tags if held[0][1] is not None else None
 
 
-def _link(text: str, pair: Pair, where: str) -> Link:
-    match = _LINK.fullmatch(text)
-    if not match:
-        raise BadInput(f"{where}: '{text}' is no link such as 3-4")
-    link = int(match[1]), int(match[2])
-    for word, side, name in zip(link, (pair.source, pair.target), ("source", "target"), strict=True):
-        if word >= len(side.words):
-            raise BadInput(
-                f"{where}: link {text}: the {name} sentence has no word {word}, only 0 to {len(side.words) - 1}"
-            )
-    return link
+def _parts(args: argparse.Namespace, size: int) -> Iterator[Part]:
+    """Pairs without links, `size` at a time, with their gold tags; BadInput as `run`."""
+    from bench.runner.project_stream import Beside, Texts, parts
+
+    rest = parts(Texts(args.source, args.target, args.scheme), size)
+    gold: Beside[TaggedSentence] | None = None
+    if args.evaluate:
+        says = "{} has {} sentences but {} has {} lines"
+        gold = Beside(tagged_sentences(args.evaluate), lambda n, all_: says.format(args.evaluate, n, args.target, all_))
+    first = 1
+    for part in rest:
+        yield part, _gold(args, gold.take(len(part), rest), part, first) if gold else None
+        first += len(part)
+    if gold:
+        gold.finish()
 
 
-def _gold(path: Path, target: Path, pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
+def _linked(job: Aligning, rest: Iterator[Part]) -> Iterator[Part]:
+    """The parts with the aligner's links."""
+    for part, gold in rest:
+        found = job.links(part)
+        yield [Pair(pair.source, pair.target, links) for pair, links in zip(part, found, strict=True)], gold
+
+
+def _linked_by_file(args: argparse.Namespace, rest: Iterator[Part]) -> Iterator[Part]:
+    """The parts with the links of --links; BadInput as `run`."""
+    from bench.runner.project_stream import Beside, link_lines, links_of
+
+    lines = Beside(
+        link_lines(args.links),
+        lambda n, all_: f"{args.links} has {n} lines of links but there are {all_} sentence pairs",
+    )
+    for part, gold in rest:
+        found = lines.take(len(part), (pairs for pairs, _ in rest))
+        first = lines.taken - len(part) + 1
+        linked = [
+            Pair(pair.source, pair.target, links_of(line, pair, f"{args.links}:{number}"))
+            for number, (pair, line) in enumerate(zip(part, found, strict=True), first)
+        ]
+        yield linked, gold
+    lines.finish()
+
+
+def _gold(args: argparse.Namespace, items: Sequence[TaggedSentence], part: Sequence[Pair], first: int) -> Tags:
     """Gold tags of each target sentence; BadInput where the words differ, or a tag is not O, B-X or I-X."""
-    from bench.cli.score import check_tags, read_file
+    from bench.cli.score import check_tags, tagged_file
 
-    gold = read_file(path)
-    if len(gold.words) != len(pairs):
-        raise BadInput(f"{path} has {len(gold.words)} sentences but {target} has {len(pairs)} lines")
-    for index, (words, pair) in enumerate(zip(gold.words, pairs, strict=True)):
-        place = f"where {target}:{index + 1} has"
+    gold = tagged_file(args.evaluate, items)
+    for index, (words, pair) in enumerate(zip(gold.words, part, strict=True)):
+        place = f"where {args.target}:{first + index} has"
         for position, (word, other) in enumerate(zip(words, pair.target.words, strict=False)):
             if word != other:
                 raise BadInput(
@@ -179,33 +195,38 @@ def _gold(path: Path, target: Path, pairs: Sequence[Pair]) -> list[tuple[str, ..
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, sentences: Sequence[Sentence]) -> None:
+@contextmanager
+def _output(path: Path) -> Iterator[TextIO]:
+    """A file that gets its name when all went well."""
     from bench.store.files import published
 
     try:
-        with published(path) as temporary:
-            write_conll(sentences, temporary)
+        with published(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
     except OSError as error:
         raise BadInput(f"--out {path}: cannot be written: {error.strerror}") from error
 
 
-def _scored(gold: Sequence[tuple[str, ...]], targets: Sequence[Sentence]) -> tuple[TagScore, int]:
-    """Scores of the projected labels, strict, and the number of words."""
-    from bench.measure.score import score_tags
-
-    found = [tags_of(sentence.spans or (), len(sentence.words)) for sentence in targets]
-    return score_tags(gold, found, "strict"), sum(len(tags) for tags in found)
-
-
-def _print(summary: dict[str, Any], scored: tuple[TagScore, int] | None, as_json: bool) -> None:
+def _print(args: argparse.Namespace, links_from: str, tally: Tally) -> None:
     from bench.cli import score
 
-    if as_json:
-        scores = {} if scored is None else {"scores": score.as_json(scored[0], "strict", scored[1])}
-        print(json.dumps(summary | scores, indent=2, sort_keys=True, ensure_ascii=False))
+    size = tally.written, tally.tokens
+    if args.json:
+        summary: dict[str, Any] = {
+            "matcher": args.matcher,
+            "filters": args.filter,
+            "links": links_from,
+            "out": str(args.out),
+            "written": tally.written,
+            "refused_by": dict(tally.refused),
+            **tally.counts,
+        }
+        if args.evaluate:
+            summary["scores"] = score.as_json(tally.score, "strict", *size)
+        print(json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False))
         return
-    out, by = summary["pairs_filtered"], ", ".join(f"{k} {n}" for k, n in sorted(summary["refused_by"].items()))
-    print(f"{summary['pairs'] + out} sentences: {summary['written']} written, {out} filtered{f' ({by})' if by else ''}")
-    print(f"{summary['entities']} entities: " + ", ".join(f"{summary[name]} {name}" for name in OUTCOMES))
-    if scored is not None:
-        print(f"\n{score.as_table(scored[0], 'strict', scored[1])}")
+    out, by = tally.counts["pairs_filtered"], ", ".join(f"{k} {n}" for k, n in sorted(tally.refused.items()))
+    print(f"{tally.counts['pairs'] + out} sentences: {tally.written} written, {out} filtered{f' ({by})' if by else ''}")
+    print(f"{tally.counts['entities']} entities: " + ", ".join(f"{tally.counts[name]} {name}" for name in OUTCOMES))
+    if args.evaluate:
+        print(f"\n{score.as_table(tally.score, 'strict', *size)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
     from bench.conll import TaggedSentence
-    from bench.measure.score import Mode, TagScore
+    from bench.measure.score import Mode, Summary
 
 MODES = ("strict", "seqeval-default", "conlleval")
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: a file cannot be read, the files hold different sentences, or a tag is not O, B-X or I-X.
     """
-    from bench.measure.score import f1, score_tags
+    from bench.measure.score import f1, score_tags, summary
 
     gold, predicted = read_file(args.gold), read_file(args.predicted)
     check_same(gold, predicted)
@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
     check_tags(predicted, gold)
     mode: Mode = args.mode
     scored = score_tags(gold.tags, predicted.tags, mode)
-    tokens = sum(len(words) for words in gold.words)
+    total, size = summary(scored.counts, scored.types), (len(gold.words), sum(len(words) for words in gold.words))
     if args.json:
-        print(json.dumps(as_json(scored, mode, tokens), indent=2, sort_keys=True, ensure_ascii=False))
+        print(json.dumps(as_json(total, mode, *size), indent=2, sort_keys=True, ensure_ascii=False))
     else:
-        print(as_table(scored, mode, tokens))
+        print(as_table(total, mode, *size))
     if mode == "strict":
         lenient = f1(score_tags(gold.tags, predicted.tags, "seqeval-default").counts)
         strict = f1(scored.counts)
@@ -130,11 +130,10 @@ def _is_tag(tag: str) -> bool:
     return tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2)
 
 
-def as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
+def as_json(total: Summary, mode: str, sentences: int, tokens: int) -> dict[str, object]:
     """Scores as fractions, counts by type."""
-    from bench.measure.score import ratios, summary
+    from bench.measure.score import ratios
 
-    total = summary(scored.counts, scored.types)
     types = {
         type_: {**ratios(c.tp, c.fp, c.fn)._asdict(), "tp": c.tp, "fp": c.fp, "fn": c.fn}
         for type_, c in total.types.items()
@@ -144,18 +143,18 @@ def as_json(scored: TagScore, mode: str, tokens: int) -> dict[str, object]:
         "precision": total.precision,
         "recall": total.recall,
         "mode": mode,
-        "sentences": len(scored.counts),
+        "sentences": sentences,
         "tokens": tokens,
         "types": types,
     }
 
 
-def as_table(scored: TagScore, mode: str, tokens: int) -> str:
+def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
     """A line a type and one for all, in percent; `gold` and `found` count entities."""
-    from bench.measure.score import ratios, summary
+    from bench.measure.score import ratios
 
     rows: list[Sequence[str]] = [("", "precision", "recall", "F1", "gold", "found", "correct")]
-    sums = [(type_, c.tp, c.fp, c.fn) for type_, c in summary(scored.counts, scored.types).types.items()]
+    sums = [(type_, c.tp, c.fp, c.fn) for type_, c in total.types.items()]
     sums.append(("all", sum(r[1] for r in sums), sum(r[2] for r in sums), sum(r[3] for r in sums)))
     for name, tp, fp, fn in sums:
         percent = [f"{100 * value:.2f}" for value in ratios(tp, fp, fn)]
@@ -165,4 +164,4 @@ def as_table(scored: TagScore, mode: str, tokens: int) -> str:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
-    return "\n".join([f"{len(scored.counts)} sentences, {tokens} tokens, mode {mode}, percent", *lines])
+    return "\n".join([f"{sentences} sentences, {tokens} tokens, mode {mode}, percent", *lines])

@@ -20,7 +20,7 @@ dash, in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -53,6 +53,13 @@ class Summary:
     recall: float
     f1: float
     types: dict[str, TypeCounts]
+
+    @classmethod
+    def of(cls, types: Mapping[str, TypeCounts]) -> Summary:
+        """The scores that follow from the counts of each type."""
+        return cls(
+            *ratios(*(sum(getattr(c, name) for c in types.values()) for name in ("tp", "fp", "fn"))), dict(types)
+        )
 
 
 class TagScore(NamedTuple):
@@ -136,10 +143,15 @@ def summary(counts: NDArray[np.integer], types: Sequence[str]) -> Summary:
     """
     if counts.ndim != 3 or counts.shape[1:] != (len(types), 3):
         raise ValueError(f"counts have the shape {counts.shape}, not (sentences, {len(types)}, 3)")
-    by_type = counts.sum(axis=0, dtype=np.int64)
-    micro = ratios(*by_type.sum(axis=0).tolist())
-    sums = {type_: TypeCounts(*row) for type_, row in zip(types, by_type.tolist(), strict=True)}
-    return Summary(micro.precision, micro.recall, micro.f1, sums)
+    by_type = counts.sum(axis=0, dtype=np.int64).tolist()
+    return Summary.of({type_: TypeCounts(*row) for type_, row in zip(types, by_type, strict=True)})
+
+
+def summed(one: Mapping[str, TypeCounts], two: Mapping[str, TypeCounts]) -> dict[str, TypeCounts]:
+    """The counts of two sets of sentences together, types sorted."""
+    none = TypeCounts(0, 0, 0)
+    both = {type_: (one.get(type_, none), two.get(type_, none)) for type_ in sorted({*one, *two})}
+    return {type_: TypeCounts(a.tp + b.tp, a.fp + b.fp, a.fn + b.fn) for type_, (a, b) in both.items()}
 
 
 def surfaces(sentences: Iterable[Sequence[str]], spans: Iterable[Sequence[Span]]) -> set[Surface]:

@@ -88,17 +88,6 @@ class Aligning:
         return links
 
 
-def linked(choice: AlignerChoice, pairs: Sequence[Pair], progress: Progress) -> tuple[list[tuple[Link, ...]], str]:
-    """Links of each pair, and what made them in words.
-
-    Raises:
-        BadInput: as `Aligning`.
-    """
-    job = Aligning(choice)
-    job.prepare(2 * sum(bool(pair.source.words and pair.target.words) for pair in pairs), progress)
-    return job.links(pairs), job.what
-
-
 def pharaoh(links: Iterable[Sequence[Link]]) -> str:
     """A line a pair, such as `0-0 1-2`: source word, target word, both from 0."""
     return "".join(" ".join(f"{s}-{t}" for s, t in pair) + "\n" for pair in links)
