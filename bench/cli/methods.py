@@ -5,37 +5,109 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
-from bench.corpus import BadInput
+from bench.corpus import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from bench.method import Method
+    from bench.plan.matrix import Cell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     methods = commands.add_parser("methods", help="the methods found, with paper, factors and needs")
     methods.add_argument("--json", action="store_true")
+    methods.add_argument(
+        "--matrix", metavar="MATRIX", help="say too which are in this one, and where each could not run"
+    )
     methods.set_defaults(run=methods_verb)
 
 
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
-    from dataclasses import asdict
-
     from bench.plan import registry
+    from bench.plan.needs import needs_of_method
 
+    cells = _cells(args.matrix) if args.matrix else []
     rows, broken = [], []
     for name in registry.names("method"):
         try:
-            method = registry.make("method", name)
+            method: Method = registry.make("method", name)
+            needs = sorted(need.name for need in needs_of_method(method))
         except BadInput as error:
             broken.append(str(error))
             continue
-        needs = sorted(need.name for need in method.needs)
-        rows.append({"name": name, "paper": method.paper, "needs": needs, "factors": asdict(method.factors())})
+        row: dict[str, Any] = {"name": name, "paper": method.paper, "needs": needs, "factors": asdict(method.factors())}
+        if args.matrix:
+            row["labels"] = sorted({cell.label for cell in cells if cell.method == name})
+            row["skipped"] = _skips(name, method, cells)
+        rows.append(row)
     if args.json:
         print(json.dumps({"methods": rows, "broken": broken}, indent=1))
     for row in [] if args.json else rows:
-        factors = ", ".join(f"{k.replace('_', ' ')}: {v}" for k, v in row["factors"].items() if v not in ("no", "none"))
-        print(f"{row['name']}\n  paper    {row['paper'] or 'none: a standard bound'}")
-        print(f"  needs    {', '.join(row['needs']) or 'labelled source sentences only'}\n  factors  {factors}")
+        _print(row)
     for line in broken:
         print(f"xner: {line}", file=sys.stderr)
     return 1 if broken else 0
+
+
+def _print(row: dict[str, Any]) -> None:
+    factors = ", ".join(f"{k.replace('_', ' ')}: {v}" for k, v in row["factors"].items() if v not in ("no", "none"))
+    print(f"{row['name']}\n  paper    {row['paper'] or 'none: a standard bound'}")
+    print(f"  needs    {', '.join(row['needs']) or 'labelled source sentences only'}\n  factors  {factors}")
+    if "labels" in row:
+        print(f"  matrix   {'as ' + ', '.join(row['labels']) if row['labels'] else 'not in it'}")
+        for reason, targets in row["skipped"].items():
+            print(f"  skipped  {', '.join(targets)}: {reason}")
+
+
+def _cells(matrix: str) -> list[Cell]:
+    from bench.plan.matrix import cells
+    from bench.plan.spec import load_matrix
+
+    return cells(load_matrix(matrix))
+
+
+def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]:
+    """By reason the targets of the matrix in which the method would be a skip; by default parameters if not in it.
+
+    Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
+    """
+    from bench.plan import registry
+    from bench.plan.schema import to_plain
+
+    found: dict[str, list[str]] = {}
+    for cell in {cell.target: cell for cell in reversed(cells)}.values():
+        own = [other for other in cells if other.method == name and other.target == cell.target]
+        looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
+        made: Method = registry.make("method", name, looked.params)
+        skip = made.applies(looked)
+        reason = skip.reason if skip else _missing(made, looked)
+        if reason:
+            found.setdefault(reason, []).append(looked.target)
+    return {reason: sorted(targets) for reason, targets in found.items()}
+
+
+def _missing(method: Method, cell: Cell) -> str:
+    """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
+    from bench.method import LINKED, Need
+    from bench.plan.needs import needs_of_method
+    from bench.runner.data import CellData
+    from bench.runner.labels import LinkStage, source_links
+
+    data, needs = CellData(cell), needs_of_method(method)
+    try:
+        data.test()
+        if Need.TARGET_UNLABELLED in needs and not data.unlabelled():
+            return f"corpus '{cell.data.corpus}' has no unlabelled text"
+        if Need.TARGET_GOLD in needs and not (data.target_gold() or data.gold_pairs()):
+            return f"corpus '{cell.data.corpus}' has no gold labels for training"
+        if needs & LINKED:
+            source_links(cell, data).links_key()
+        if Need.TEST_TRANSLATION in needs:
+            test = [replace(sentence, spans=None) for sentence in data.test()]
+            LinkStage(cell, data.data, test, cell.source).links_key()
+    except Unavailable as error:
+        return str(error)
+    return ""
