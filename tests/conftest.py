@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.corpus import Sentence, Span, tag_set
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one too
+settings.load_profile("any machine")
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = {"PER": ("Anna", "Bob", "Carl", "Dora"), "LOC": ("Rome", "Oslo", "Paris", "Bonn")}

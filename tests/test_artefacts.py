@@ -107,7 +107,7 @@ def test_half_written_or_damaged_is_absent_and_is_made_again(store: Artefacts, d
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_flipped_byte_anywhere_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     store = Artefacts(tmp_path_factory.mktemp("flip"))
     folder = made(store).folder
@@ -298,7 +298,7 @@ records = st.builds(
 
 
 @given(record=records)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_records_survive_the_disk_and_have_one_text(tmp_path_factory: pytest.TempPathFactory, record: Record) -> None:
     folder = Records(tmp_path_factory.mktemp("records"))
     folder.put(record)

@@ -58,7 +58,7 @@ group_sizes = st.one_of(
 @example([1] * 10, 16, 0)  # smaller than a batch
 @example([1] * 40, 8, 0)  # far fewer than a pool
 @example([1, 2] * 20, 8, 0)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whole_groups_and_full_batches_and_no_group_ahead(sizes: list[int], batch: int, seed: int) -> None:
     source = stream(sizes, batch, seed)
     seen: Counter[int] = Counter(dict.fromkeys(range(len(sizes)), 0))

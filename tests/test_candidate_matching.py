@@ -78,7 +78,7 @@ def test_candidates_of_a_tagger_whatever_their_type() -> None:
     assert labels(FakeAsk(ask.pairs, [[]]), candidates="tagger") == [()], "a tagger that finds nothing"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(linked(), st.data())
 def test_the_method_labels_well_and_counts_all(case: Case, data: st.DataObject) -> None:
     entities, links, n_target = case

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.candidates import (
@@ -51,7 +51,6 @@ def test_no_ngram_holds_an_exclamation_or_question_mark() -> None:
     assert as_pairs(ngrams(("a!", "??"))) == [(0, 1), (1, 2), (0, 2)], "the word itself, not a part of one"
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "!", "?"]), max_size=9), st.integers(1, 4), st.data())
 def test_ngrams_are_what_they_are_said_to_be(words: list[str], longest: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(words)))
@@ -152,7 +151,6 @@ def check_allowed(candidates: Any, scores: Any, chosen: Sequence[Range | None]) 
             assert scores[row, as_pairs(candidates).index(one)] > 0
 
 
-@settings(deadline=None)
 @given(problems())
 def test_the_exact_choice_is_the_best_and_never_below_the_greedy_one(problem: tuple[Any, Any]) -> None:
     candidates, scores = problem
@@ -165,7 +163,6 @@ def test_the_exact_choice_is_the_best_and_never_below_the_greedy_one(problem: tu
     assert ilp(candidates, scores) == found and greedy(candidates, scores) == quick
 
 
-@settings(deadline=None)
 @given(problems())
 def test_greedy_leaves_no_candidate_that_could_be_had(problem: tuple[Any, Any]) -> None:
     candidates, scores = problem
@@ -232,7 +229,6 @@ def linked(draw: st.DrawFn) -> Case:
     return spans, draw(st.lists(link, max_size=12)), n_target
 
 
-@settings(deadline=None)
 @given(linked())
 @example(((PER, LOC), [(0, 1), (1, 1), (2, 1)], 3))  # they share their only candidate
 @example(((PER, LOC), [(0, 0), (1, 2), (2, 1)], 3))  # overlap

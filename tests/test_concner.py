@@ -43,7 +43,7 @@ def by_hand(vectors: Any, classes: Any, temperature: float, anchors: Any, allowe
     return sum(losses) / len(losses) if losses else 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 14), st.sampled_from([0.05, 0.1, 0.9]), st.booleans(), st.booleans())
 def test_label_contrast_is_its_formula(seed: int, count: int, tau: float, outside: bool, cross: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def test_label_contrast_is_its_formula(seed: int, count: int, tau: float, outsid
     assert float(found) == pytest.approx(by_hand(vectors, classes, tau, anchors, allowed), rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 7), st.sampled_from([0.05, 0.5]))
 def test_translation_contrast_is_its_formula(seed: int, count: int, tau: float) -> None:
     """Symmetric InfoNCE: each of the 2k sentences is an anchor, its translation the one positive."""

@@ -37,7 +37,7 @@ def test_spans_survive_every_scheme(case: tuple[tuple[str, ...], tuple[Span, ...
     assert decode(encode(spans, len(words), scheme), scheme) == spans  # type: ignore[arg-type]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(labelled(), min_size=1, max_size=4))
 def test_what_is_written_is_read_back(tmp_path: Path, cases: list[tuple[tuple[str, ...], tuple[Span, ...]]]) -> None:
     sentences = [Sentence(f"s{n}", "xx", words, spans, "g" * (n % 2)) for n, (words, spans) in enumerate(cases)]

@@ -282,7 +282,7 @@ def test_placeholders_are_kept(language: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_rendering_can_be_read_back(data: st.DataObject) -> None:
     """Any frame, names, fillers and choice of brackets, in any language: the words read back render to themselves."""
     frame = data.draw(st.sampled_from(tables().frames))

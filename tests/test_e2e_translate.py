@@ -242,7 +242,7 @@ def test_two_at_a_time_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "text\n" and list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.integers(1, 12), blocks=st.lists(st.integers(1, 5), min_size=1, max_size=6), data=st.data())
 def test_any_interruptions_give_the_same_file(
     tmp_path: Path, lines: int, blocks: Sequence[int], data: st.DataObject

@@ -171,7 +171,7 @@ def test_what_has_no_words_or_no_pieces(tiny_folder: Path, embedder: EncoderEmbe
     assert embedder.embed([], 2) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.text("abz.,\u200b", min_size=1, max_size=30), max_size=12).map(tuple), max_size=4),
     st.integers(1, 9),

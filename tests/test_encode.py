@@ -105,7 +105,7 @@ def check(plan: Layout, batch: Sequence[Pieces], max_length: int) -> None:
 
 @given(st.lists(sizes, min_size=1, max_size=4), st.integers(3, 50))
 @example([[1, 1, 1, 200, 1, 1]], 10)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_word_indices_point_at_first_pieces(batch: list[list[int]], max_length: int) -> None:
     several = [pieces_like(lengths) for lengths in batch]
     plan = layout(several, SPECIALS, max_length)
@@ -136,7 +136,7 @@ some_words = st.lists(st.text(characters, max_size=6), min_size=1, max_size=8)
 @example(words=["a", "\u200b", "b"])
 @example(words=["\x00", "\x07", "dog", "\u200b"])
 @example(words=["[SEP]", "dog", "[MASK]"])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_word_has_a_first_piece(tokenizer: Any, words: list[str]) -> None:
     alone = [pieces_of(tokenizer, [sentence(word)])[0].ids.tolist() for word in words]
     assert all(alone)

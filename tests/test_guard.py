@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.corpus import Sentence, Span
@@ -72,7 +72,6 @@ letters = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1
 @given(st.lists(letters, min_size=1, max_size=5), st.randoms(use_true_random=False))
 @example(["Straße"], random.Random(0))
 @example(["ΣΊΣΥΦΟΣ"], random.Random(0))
-@settings(deadline=None)
 def test_case_spacing_and_punctuation_never_matter(words: list[str], draw: random.Random) -> None:
     text = " ".join(words)
     guard = Guard([sentence(text)])
@@ -87,7 +86,6 @@ def test_case_spacing_and_punctuation_never_matter(words: list[str], draw: rando
 
 
 @given(st.lists(letters, min_size=1, max_size=4), st.lists(letters, min_size=1, max_size=4))
-@settings(deadline=None)
 def test_only_the_same_letters_hit(ours: list[str], theirs: list[str]) -> None:
     def plain(words: list[str]) -> str:
         return unicodedata.normalize("NFKC", "".join(words)).casefold()

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.corpus import BadInput, Link, Pair, Sentence, Span, spans_of, tags_of
@@ -56,7 +56,6 @@ def test_all_are_found_by_name() -> None:
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 @pytest.mark.parametrize("filters", [(), *((name,) for name in FILTERS), FILTERS])
-@settings(deadline=None)  # the exact one imports its solver when it first needs it
 @given(case=cases())
 @example(case=CROSSING)
 @example(case=OVERLAPPING)
@@ -86,7 +85,6 @@ def test_never_ill_formed_never_an_entity_uncounted(matcher: str, filters: tuple
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
-@settings(deadline=None)
 @given(case=cases(), draw=st.randoms(use_true_random=False))
 @example(case=SHARED, draw=None)
 def test_the_order_of_entities_and_links_decides_nothing(matcher: str, case: Case, draw: object) -> None:
@@ -103,7 +101,6 @@ def test_the_order_of_entities_and_links_decides_nothing(matcher: str, case: Cas
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
-@settings(deadline=None)
 @given(case=cases())
 def test_an_entity_alone_becomes_a_range_that_begins_and_ends_with_linked_words(matcher: str, case: Case) -> None:
     entities, links, _, n_target = case

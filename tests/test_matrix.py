@@ -222,7 +222,7 @@ def known() -> dict[str, Any]:
     return {}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_every_leaf_changes_some_cell(make: Make, known: dict[str, Any], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from(sorted(LEAVES)))

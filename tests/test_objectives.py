@@ -98,7 +98,7 @@ def loop(given_: dict[str, Any], kind: str, outside: bool = True) -> float:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_terms_equal_the_loops(seed: int) -> None:
     numbers = random_batch(seed)
     batch = batch_of(**numbers)
@@ -122,7 +122,7 @@ def test_an_example_by_hand() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_student_like_its_teacher_has_no_loss(seed: int) -> None:
     numbers = random_batch(seed)
     numbers["soft"] = torch.softmax(torch.tensor(numbers["logits"]), -1).numpy()

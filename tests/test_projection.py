@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.corpus import Link, Pair, Sentence, Span, spans_of, tags_of
@@ -45,7 +45,6 @@ class Shifted:
         return max(0, linked[0] - 1), linked[-1] + 1
 
 
-@settings(deadline=None)  # the exact matcher imports its solver when it first needs it
 @given(cases())
 @example(((Span(0, 1, "PER"), Span(1, 2, "LOC")), [(0, 0), (1, 0)], 1))
 def test_any_links_give_well_formed_spans_and_one_outcome_an_entity(

@@ -231,7 +231,7 @@ def test_unknown_types_are_refused() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from(TAGS), max_size=8).map(spans_of), min_size=1, max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_gold_scores_one_against_itself(spans: list[tuple[Span, ...]]) -> None:
     counts = score.count(spans, spans, ("LOC", "ORG", "PER"))
     assert score.f1(counts) == (1 if any(spans) else 0)

@@ -81,7 +81,7 @@ def cells(found: Any) -> set[tuple[int, int]]:
     return set(zip(found[0].tolist(), found[1].tolist(), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SHAPES, st.integers(0, 2**32 - 1), st.integers(1, 5), st.booleans())
 def test_argmax_and_itermax_are_the_packages(shape: tuple[int, int], seed: int, count: int, ties: bool) -> None:
     """Bit for bit, ties included: few different values make many."""
@@ -91,7 +91,7 @@ def test_argmax_and_itermax_are_the_packages(shape: tuple[int, int], seed: int, 
     assert cells(itermax(matrix, count, 0.9)) == theirs("itermax", matrix, max_count=count)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.integers(0, 2**32 - 1), st.booleans())
 def test_match_is_the_packages_or_as_good(shape: tuple[int, int], seed: int, ties: bool) -> None:
     draw = np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def test_match_is_the_packages_or_as_good(shape: tuple[int, int], seed: int, tie
     assert ties or ours == other
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SHAPES, st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_similarities_distortion_and_means_are_the_packages(shape: tuple[int, int], seed: int, ratio: float) -> None:
     from simalign import SentenceAligner

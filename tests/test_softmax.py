@@ -51,7 +51,7 @@ def by_hand(x: np.ndarray, y: np.ndarray, temperature: float) -> tuple[list[list
     return forward, [[value / columns[j] for j, value in enumerate(row)] for row in raised]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SHAPES, st.integers(0, 2**32 - 1), st.floats(0.2, 5))
 def test_probabilities_are_those_by_hand(shape: tuple[int, int], seed: int, temperature: float) -> None:
     draw = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_probabilities_are_those_by_hand(shape: tuple[int, int], seed: int, temp
         np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SHAPES, st.integers(0, 2**32 - 1), st.floats(0, 0.5), st.floats(0, 0.4))
 def test_links_are_those_above_the_threshold_both_ways(
     shape: tuple[int, int], seed: int, threshold: float, more: float

@@ -27,7 +27,7 @@ def space(seed: int, words: int = 12, pairs: int = 4) -> Space:
     return Space(unit(pairs, 5), unit(pairs, 5), unit(words, 5), classes, rng.choice(["de", "en"], words))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_measures_by_hand(seed: int) -> None:
     one = space(seed)

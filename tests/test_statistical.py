@@ -81,7 +81,7 @@ TEXTS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(TEXTS, st.sampled_from(SYMMETRISATIONS))
 def test_any_words_give_links_inside_the_sentences(texts: list[tuple[list[str], list[str]]], how: Any) -> None:
     eflomal()

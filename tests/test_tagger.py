@@ -77,7 +77,7 @@ def test_viterbi_never_opens_with_an_i(new_tagger: Callable[..., Any]) -> None:
 @given(
     st.integers(1, 5), st.sampled_from([("PER",), ("PER", "LOC")]), st.integers(0, 9999), st.sampled_from([0.1, 1.0])
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_viterbi_is_the_best_of_all_well_formed_paths(
     words: int, types: tuple[str, ...], seed: int, even: float
 ) -> None:
@@ -102,7 +102,7 @@ def test_viterbi_is_the_best_of_all_well_formed_paths(
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_viterbi_agrees_with_greedy_where_greedy_is_well_formed(seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.full(5, 0.3), 4).astype(np.float32)
     greedy = probabilities.argmax(-1).tolist()
@@ -326,7 +326,7 @@ def test_a_tagger_that_transformers_has_no_class_for_is_not_saved_wrongly(
 
 @example(0)
 @given(st.integers(0, 50))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_a_fresh_head_follows_the_seed(new_tagger: Callable[..., Any], seed: int) -> None:
     first, second, other = (new_tagger(s).classifier.weight for s in (seed, seed, seed + 1))
     assert torch.equal(first, second)

@@ -367,7 +367,7 @@ def test_hostile_names_print_on_one_line(out: Path, capsys: pytest.CaptureFixtur
     assert "\x1b" not in text and len(text.splitlines()) == 3
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_flipped_byte_of_a_sidecar_is_noticed_or_harmless(out: Path, data: st.DataObject) -> None:
     """Never a crash. A byte that changes nothing of the content (a time in a header) may pass."""
