@@ -171,7 +171,8 @@ class Corpus(ABC):
     def pairs(self, source: str, target: str) -> list[Pair]:
         """Known translations of training sentences, with tags and links where the corpus has them; [] if none.
 
-        `source` sentences carry the ids of `read(source, "train")`.
+        `source` sentences carry the ids of `read(source, "train")`; into the language that a matrix trains on they may
+        be the test's (`read(source, "test")`), for test-time translation: such text never reaches a training.
         """
         return []
 
@@ -203,6 +204,7 @@ class Translator(ABC):
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
     human: ClassVar[bool] = False
+    marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders put in
     tokenisation: str = "corpus"  # [labels] tokenisation, set by the harness: "corpus" (as it says) or a scheme
     device: str = "auto"  # auto, cpu or cuda, set by the harness: where a model runs is no parameter
 

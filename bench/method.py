@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 
 class Need(Enum):
@@ -27,7 +28,7 @@ class Need(Enum):
     PLAIN_TRANSLATION = "translations with plainly projected labels (min…max, no filter)"
     LABELLED_TRANSLATION = "translations labelled by the matrix's matcher and filters"
     TARGET_UNLABELLED = "unlabelled target text"
-    TEST_TRANSLATION = "test-time translation"
+    TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
     TARGET_GOLD = "gold labels in the target language"
 
 
@@ -69,6 +70,7 @@ class Example:
     sentence: Sentence
     soft: Floats | None = None
     weight: float = 1.0
+    hard: Ints | None = None  # (words,) in place of the spans where these cannot say it: tag numbers, −100 for none
 
 
 Group = tuple[Example, ...]  # sentences that must share a batch, such as a pair
@@ -98,6 +100,7 @@ class TrainingSet:
                     hasher.update(repr((s.language, s.words, s.spans, example.weight)).encode())
                     if example.soft is not None:
                         hasher.update(np.ascontiguousarray(example.soft, np.float32).tobytes())
+                    hasher.update(b"" if example.hard is None else example.hard.astype(np.int64).tobytes())
                 hasher.update(b"\1")
         return hasher.hexdigest()
 
@@ -272,7 +275,18 @@ class Ask(Protocol):
         ...
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
-        """(source-language translation, target sentence) pairs with links. TEST_TRANSLATION."""
+        """(source-language translation, target sentence) pairs with links, where there are any. TEST_TRANSLATION.
+
+        In `predict` only. Unavailable where not one sentence has a translation.
+        """
+        ...
+
+    def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
+        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION.
+
+        By the matrix's matcher, over the pair's links; filters are for training text. What became of the entities is
+        counted for the record.
+        """
         ...
 
     def model(self, round_name: str) -> Model:
@@ -285,6 +299,9 @@ class Ask(Protocol):
         `entities` = `projected` + `unaligned` + `conflicting` (+ `filtered`), of `pairs` sentences.
         """
         ...
+
+    def note(self, name: str, value: float) -> None:
+        """Note a number for the record's diagnostics, such as how many sentences were chosen."""
 
     def rng(self, name: str) -> np.random.Generator:
         """A generator of this seed and stream, the same in every process."""

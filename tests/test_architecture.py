@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "bench.method": 1,
     "bench.objectives": 1,
     "bench.candidates": 1,
+    "bench.translate_test": 1,
     "bench.rounds": 1,
     "bench.measure": 2,
     "bench.store": 2,
@@ -34,7 +35,14 @@ LAYERS: dict[str, int] = {
     "bench.cli": 5,
 }
 ALLOWED = {
-    "methods": ("bench.method", "bench.objectives", "bench.candidates", "bench.corpus"),
+    "methods": (
+        "bench.method",
+        "bench.objectives",
+        "bench.rounds",
+        "bench.candidates",
+        "bench.translate_test",
+        "bench.corpus",
+    ),
     "data_recipes": (
         "bench.corpus",
         "bench.candidates",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from data_recipes.corpora.uner_pud.ntrex import Segmenter
 from data_recipes.corpora.uner_pud.words import contracted, simplifier
 from data_recipes.portuguese import expanded
 from data_recipes.source_files import SourceFile
+from data_recipes.translators.files import FilesTranslator
 
 
 def uner_pud(**params: Any) -> Corpus:
@@ -117,7 +119,7 @@ def test_what_is_not_here_is_named_with_what_brings_it(data: Path) -> None:
 
 def test_roles_of_splits(data: Path) -> None:
     corpus = uner_pud()
-    assert corpus.pairs("de", "en") == corpus.pairs("en", "hu") == corpus.pairs("en", "en") == []
+    assert corpus.pairs("pt", "en") == corpus.pairs("en", "hu") == corpus.pairs("en", "en") == []
     assert corpus.read("de", "train") == corpus.read("ceb", "train") == corpus.read("ceb", "unlabelled") == []
     (serbian,) = corpus.read("sr", "test")
     assert serbian.spans == (Span(0, 1, "PER"),), "an I- that opens an entity; OTH is left out"
@@ -283,3 +285,15 @@ def test_conversions_of_the_real_translations(real: Corpus) -> None:
     contractions = {"del", "al", "della", "nel", "alla"}
     for language in ("es", "it"):
         assert contractions & {word for pair in real.pairs("en", language) for word in pair.target.words}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("language", ["de", "es", "it"])
+def test_europarl_s_english_side_is_for_test_time_translation(real: Corpus, language: str) -> None:
+    test, pairs = real.read(language, "test"), real.pairs(language, "en")
+    assert [pair.source.id for pair in pairs] == [one.id for one in test] and len(pairs) == 799
+    assert {side.spans for pair in pairs for side in (pair.source, pair.target)} == {None}, "text only"
+    assert all(pair.source.group == pair.target.group for pair in pairs), "the guard would know it as the test"
+    bare = [replace(one, spans=None) for one in test]
+    made = FilesTranslator().translate(bare, "en", real)
+    assert made.provenance == "human" and made.counts == {"translated": 799, "missing": 0}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bench.corpus import Unavailable
 from bench.encode import Progress
-from bench.method import LINKED
-from bench.plan.needs import needs_of_method
+from bench.method import LINKED, Need
+from bench.plan.needs import needs_of_method, reads_links
 from bench.runner.data import CellData
 from bench.runner.identity import Planned, encoder_of, method_of
 from bench.runner.labels import source_links
+from bench.runner.transferred import TransferStage
 from bench.store.artefacts import Artefacts, cache_root
 
 
@@ -34,9 +35,18 @@ def _make(planned: Planned, artefacts: Artefacts, progress: Progress, device: st
     if encoder.key not in tried:
         tried.add(encoder.key)
         encoder.ensure(artefacts, progress)
-    if needs_of_method(method_of(planned.cell)) & LINKED:
+    method, labels = method_of(planned.cell), planned.cell.labels
+    needs = needs_of_method(method)
+    if needs & LINKED:
         stage = source_links(planned.cell, CellData(planned.cell))
-        key = stage.links_key()
-        if key not in tried:
-            tried.add(key)
-            stage.links(artefacts, device, progress)
+        if Need.LABELLED_TRANSLATION in needs and labels.transfer != "align":
+            marked = TransferStage(planned.cell, stage.translations)
+            key = marked.key()
+            if key not in tried:
+                tried.add(key)
+                marked.artefact(artefacts, device)
+        if reads_links(method, labels):
+            key = stage.links_key()
+            if key not in tried:
+                tried.add(key)
+                stage.links(artefacts, device, progress)

@@ -187,7 +187,7 @@ class _Maker:
         for key, value in common.point.items():
             head, *rest = axis_path(key, self.spec.where)
             mine = len(rest) == 1 or (head, rest[0]) in uses
-            if head in ("labels", "translator", "aligner") and not self._reads(label, key, common.point):
+            if head in ("labels", "translator", "aligner") and not self._reads(label, key, common):
                 mine = False  # a method that reads no translation is there once
             if head == "method" and variant and rest[-1] in variant.params:
                 mine = False
@@ -197,13 +197,13 @@ class _Maker:
                 axes[key] = to_plain(value)
         return axes
 
-    def _reads(self, label: str, key: str, point: Point) -> bool:
+    def _reads(self, label: str, key: str, common: _Shared) -> bool:
         def find() -> bool:
             registry = self.resolver.registry
-            method, params = _plain_method(self.resolver, self.spec, label, point)
-            return reads_labels(registry.make("method", method, params), key, registry)
+            method, params = _plain_method(self.resolver, self.spec, label, common.point)
+            return reads_labels(registry.make("method", method, params), key, common.labels, registry)
 
-        return self._once(f"reads {label} {key} {canonical_json(point)}", find)
+        return self._once(f"reads {label} {key} {canonical_json(common.point)}", find)
 
     def _once(self, key: str, make: Callable[[], T]) -> T:
         if key not in self._known:

@@ -47,7 +47,8 @@ class LabelsSpec:
 
     translator: str = "files"
     tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
-    transfer: Literal["align"] = "align"
+    transfer: Literal["align", "placeholder", "marker"] = "align"  # how labels get to the translations
+    fallback: Literal["align", "drop"] = "align"  # of a sentence whose placeholders or markers are damaged
     aligner: str = "gold"
     aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
     matcher: str = "min-max"

@@ -29,7 +29,7 @@ RESOURCES: tuple[tuple[str, Quantity, int], ...] = (
     ("unlabelled", lambda r: r.resources.unlabelled, 0),
     ("target gold", lambda r: r.resources.target_gold, 0),
 )
-FACTS = ("translation", "dictionary")
+FACTS = ("translation", "test translation", "dictionary")
 
 
 def _mean(records: Sequence[Record], quantity: Quantity, digits: int, footnotes: Footnotes) -> Cell:
@@ -61,6 +61,7 @@ def cost_table(group: Group, name: str = "cost") -> Table | None:
             line[title] = _mean(done, _known(quantity), digits, footnotes)
         known = [r.resources for r in done if r.cost != Cost()]
         line["translation"] = Cell(text=" / ".join(sorted({r.translation for r in known})) or "n/a")
+        line["test translation"] = Cell(text=" / ".join(sorted({r.test_translation for r in known})) or "n/a")
         line["dictionary"] = Cell(text=" / ".join(sorted({"yes" if r.dictionary else "no" for r in known})) or "n/a")
         line["cells"] = Cell(float(len(done)), digits=0)
         lines.append(line)
@@ -83,6 +84,13 @@ def cost_table(group: Group, name: str = "cost") -> Table | None:
 
 
 _ORDER = ("entities", "projected", "unaligned", "conflicting", "filtered", "pairs", "pairs_filtered")
+
+
+MARKS = (
+    "Labels carried by marks: sentences marked = marked_read + those that fall back by cause: marks_clash (the "
+    "sentence holds such marks itself), _untranslated, _unreadable (marks lost or damaged), _nameless (an entity "
+    "without a translation of its own); fallback_drop are among filtered."
+)
 
 
 def projection_table(group: Group, name: str = "projection") -> Table | None:
@@ -112,6 +120,7 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
             "Counts, mean over seeds; – where a cause was not counted.",
             "Entities = projected + unaligned (no link, or rejected by the matcher) + conflicting (the words went to "
             "another entity) + filtered (in a sentence that a filter refused); pairs: sentences kept.",
+            *([MARKS] if "marked" in causes else ()),
         ),
     )
 

@@ -30,6 +30,9 @@ def corpus_notes(group: Group) -> list[str]:
     human = any(one.record.resources.translation == "human" for one in group.stored)
     if human:
         notes.append("Human translations: an upper bound on translation quality.")
+    tested = {one.label for one in group.stored if one.record.resources.test_translation == "human"}
+    if tested:
+        notes.append(f"Human translations of the test, an upper bound, too: {', '.join(sorted(tested))}.")
     said = dict.fromkeys(str(note) for one in group.stored for note in one.record.corpus.get("notes") or ())
     notes += [f"{note.rstrip('.')}." for note in said]
     if licences := group.values("licence"):

@@ -89,7 +89,8 @@ def space_table(group: Group, name: str = "space") -> Table | None:
     lines: list[dict[str, Cell]] = []
     cells = cells_of(group)
     for row in rows_of(group):
-        if not any(one.record.diagnostics for target in group.targets for one in cells.get((row, target), [])):
+        found = [one.record.diagnostics for target in group.targets for one in cells.get((row, target), [])]
+        if not any(name.startswith("after_") for names in found for name in names):  # a method may note others
             continue
         for measure, text in MEASURES.items():
             for when in ("before", "after"):

@@ -7,13 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.corpus import Pair, Sentence, Unavailable, tag_set
+from bench.corpus import Pair, Sentence, Span, Unavailable, tag_set
 from bench.method import Method, Model, Need, Round, Tagger, UndeclaredNeed
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.runner.data import CellData
 from bench.runner.labels import Links, LinkStage, source_links
-from bench.runner.projected import NO_COUNTS, PLAIN, labelled
+from bench.runner.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
+from bench.runner.transferred import TransferStage
 from bench.store.artefacts import Artefacts
 
 T = TypeVar("T")
@@ -35,10 +36,14 @@ class CellAsk:
         self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
         self._data = CellData(cell)
         self._model, self._new_tagger, self._device = model, new_tagger, device
-        self.links: Links | None = None
+        self.links: Links | None = None  # the translations in use, linked or (under False of _found) not
+        self._found: dict[bool, Links] = {}
         self.used: dict[str, int] = {}  # what was asked for → how many sentences
+        self.test_links: Links | None = None
         self.projection: dict[str, int] = {}
+        self.test_projection: dict[str, int] = {}
         self.parents: dict[str, str] = {}
+        self.notes: dict[str, float] = {}
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -55,12 +60,14 @@ class CellAsk:
         self.used[name] = len(found)
         return found
 
-    def _linked(self) -> Links:
-        if self.links is None:
+    def _linked(self, wanted: bool = True) -> Links:
+        if wanted not in self._found:
             self.source()  # the translations of labelled sentences use them: counted
-            self.links = source_links(self.cell, self._data).links(self.cache, self._device)
-            self.parents["labels"] = self.links.artefact.address
-        return self.links
+            stage = source_links(self.cell, self._data)
+            self._found[wanted] = stage.links(self.cache, self._device, wanted=wanted)
+        self.links = self._found.get(True) or self._found[wanted]
+        self.parents["labels"] = self.links.artefact.address
+        return self._found[wanted]
 
     def translations(self) -> list[Pair]:
         self._require(Need.TRANSLATION, "translations")
@@ -68,15 +75,22 @@ class CellAsk:
 
     def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
         self._require(Need.PLAIN_TRANSLATION if plain else Need.LABELLED_TRANSLATION, "labelled translations")
-        links = self._linked()
         rules = PLAIN if plain else self.cell.labels
-        pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
+        if rules.transfer == "align":
+            links = self._linked()
+            pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
+            refusing = f"the filters ({', '.join(rules.filters)}) leave"
+        else:
+            stage = TransferStage(self.cell, source_links(self.cell, self._data).translations)
+            made = stage.artefact(self.cache, self._device)
+            self.parents["transfer"] = made.address
+            links = self._linked(wanted=rules.fallback == "align")
+            pairs, counts = transferred(links.pairs, stage.read(made), rules)
+            counts.update(made.details["counts"])
+            refusing = f"transfer '{rules.transfer}' and the filters ({', '.join(rules.filters)}) leave"
         self.projection = {**links.counts, **counts}
         if links.pairs and not pairs:
-            names = ", ".join(rules.filters)
-            raise Unavailable(
-                f"the filters ({names}) leave none of {len(links.pairs)} translations in '{self.cell.target}'"
-            )
+            raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{self.cell.target}'")
         return self._counted("translations", pairs)
 
     def unlabelled(self) -> list[Sentence]:
@@ -101,8 +115,19 @@ class CellAsk:
         self._require(Need.TEST_TRANSLATION, "test-time translation")
         stage = LinkStage(self.cell, self._data.data, sentences, self.cell.source)
         links = stage.links(self.cache, self._device)
-        self.parents["test-translations"] = links.artefact.address
-        return [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
+        if sentences and not links.pairs:
+            where = f"from '{self.cell.target}' into '{self.cell.source}'"
+            raise Unavailable(f"translator '{self.cell.labels.translator}' has no translation {where} of the test")
+        self.parents["test-translations"], self.test_links = links.artefact.address, links
+        found = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
+        return self._counted("test_translations", found)
+
+    def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
+        self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
+        found, counts = carried(pairs, self.cell.labels.matcher)
+        known = {**(self.test_links.counts if self.test_links else {}), **counts}
+        self.test_projection = {f"test_{name}": count for name, count in known.items()}
+        return found
 
     def model(self, round_name: str) -> Model:
         if round_name not in self.round.teachers:
@@ -112,6 +137,9 @@ class CellAsk:
     def count_labels(self, counts: Mapping[str, int]) -> None:
         self.projection = {**self._linked().counts, **NO_COUNTS, **counts}
 
+    def note(self, name: str, value: float) -> None:
+        self.notes[name] = value
+
     def rng(self, name: str) -> np.random.Generator:
         return rng(self.cell.seed, "method", self.round.name, name)
 
@@ -120,5 +148,5 @@ class CellAsk:
 
 
 def needs_of(method: Method, round_: Round) -> frozenset[Need]:
-    """What a round may ask for: its own needs, else all of the method's."""
-    return method.needs if round_.needs is None else round_.needs
+    """What a round may ask for: its own needs, else all of the method's; translations of the test never."""
+    return (method.needs if round_.needs is None else round_.needs) - {Need.TEST_TRANSLATION}

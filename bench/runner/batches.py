@@ -11,7 +11,7 @@ import torch
 
 from bench.corpus import tags_of
 from bench.encode import Pieces, Specials, layout, pieces_of
-from bench.method import Example, Floats, Group, Inputs
+from bench.method import Example, Floats, Group, Inputs, Ints
 
 POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
 
@@ -38,6 +38,8 @@ class Collator:
             if sentence.spans is not None:
                 tags = tags_of(sentence.spans, len(sentence.words))
                 labels[row, : len(tags)] = [self.tag_ids[tag] for tag in tags]
+            if example.hard is not None:
+                labels[row, : len(example.hard)] = example.hard
             if example.soft is not None:
                 soft[row, : len(example.soft)] = example.soft
                 soft_mask[row, : len(example.soft)] = True
@@ -138,6 +140,7 @@ def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]
                 inputs.sentences[row],
                 _soft(inputs, row),
                 float(inputs.weights[row]),
+                _hard(inputs, row),
             )
             for row in rows
         ]
@@ -150,6 +153,11 @@ def _soft(inputs: Inputs, row: int) -> Floats | None:
         return None
     soft: Floats = inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy()
     return soft
+
+
+def _hard(inputs: Inputs, row: int) -> Ints:
+    hard: Ints = inputs.labels[row, : len(inputs.sentences[row].words)].cpu().numpy()
+    return hard
 
 
 def prefetched(streams: dict[str, Stream], steps: int) -> Iterator[dict[str, Inputs]]:

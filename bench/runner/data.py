@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from bench.corpus import BadInput, Corpus, Pair, Sentence, Split, Unavailable, digest
+from bench.corpus import BadInput, Corpus, Pair, Sentence, Span, Split, Unavailable, digest
 from bench.plan import registry
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
@@ -125,6 +125,11 @@ class CellData:
         sentences = [s for s in self.data.read(self.cell.target, "unlabelled") if s.words]
         chosen = nested(sentences, self.cell.data.n_unlabelled, self.cell.seed, "subset/unlabelled")
         return [Sentence(s.id, s.language, s.words, None, s.group) for s in chosen]
+
+    def unlabelled_gold(self) -> dict[tuple[str, ...], tuple[Span, ...]]:
+        """Gold of the unlabelled text by words, where there is any: for measuring after a training, never for one."""
+        found = self.data.read(self.cell.target, "unlabelled")
+        return {s.words: s.spans for s in found if s.spans is not None}
 
     def target_gold(self) -> list[Sentence]:
         """`n_source` gold-labelled target training sentences, nested like the source's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.corpus import Unavailable
@@ -11,13 +11,14 @@ from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
-from bench.plan.needs import needs_of_method
+from bench.plan.needs import needs_of_method, reads_links
 from bench.plan.schema import to_plain
 from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
 from bench.runner.labels import LinkStage, source_links
 from bench.runner.projected import PLAIN, rules_key
+from bench.runner.transferred import TransferStage
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,17 @@ def cell_key(cell: Cell) -> str:
     if Need.TARGET_GOLD in needs:
         parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
     if needs & LINKED:
-        parts["labels"] = _labels_key(cell, data)
+        parts["labels"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
     if Need.LABELLED_TRANSLATION in needs:
         parts["projection"] = rules_key(cell.labels)
+        if cell.labels.transfer != "align":
+            parts["transfer"] = [_transfer_key(cell, data), cell.labels.fallback]
     elif Need.PLAIN_TRANSLATION in needs:
         parts["projection"] = rules_key(PLAIN)
     if Need.TEST_TRANSLATION in needs:
-        parts["test-labels"] = LinkStage(cell, corpus, corpus.read(target, "test"), cell.source).links_key()
+        test = [replace(sentence, spans=None) for sentence in corpus.read(target, "test")]
+        parts["test-labels"] = _links_key(LinkStage(cell, corpus, test, cell.source))
+        parts["test-projection"] = rules_key(replace(cell.labels, filters=()))
     return key_of(
         "cell",
         label=cell.label,
@@ -103,11 +108,18 @@ def cell_key(cell: Cell) -> str:
     )
 
 
-def _labels_key(cell: Cell, data: CellData) -> str:
+def _links_key(stage: LinkStage, wanted: bool = True) -> str:
     try:
-        return source_links(cell, data).links_key()
+        return stage.links_key() if wanted else stage.translations.key()
     except Unavailable:  # the cell will be a skip; when translations appear the key changes
         return "unavailable"  # not the reason, which may name folders of this machine
+
+
+def _transfer_key(cell: Cell, data: CellData) -> str:
+    try:
+        return TransferStage(cell, source_links(cell, data).translations).key()
+    except Unavailable:
+        return "unavailable"
 
 
 def shares_training(cell: Cell) -> bool:

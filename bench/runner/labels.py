@@ -79,20 +79,23 @@ class LinkStage:
             encoder=encoder,
         )
 
-    def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent) -> Links:
+    def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent, wanted: bool = True) -> Links:
         """The linked pairs, made if they are not there yet; `device` is where an encoder runs.
+
+        Not `wanted`: the pairs only, with such links as the translator knows, and no aligner.
 
         Raises:
             BadInput: the translator has no such pair, or the aligner cannot link what it gave.
         """
         translated = self.translations.artefact(cache, device)
         pairs = self.translations.read(translated)
-        artefact = cache.get("links", self.links_key())
+        artefact = cache.get("links", self.links_key()) if wanted else translated
         if artefact is None:
             artefact = self._make(list(pairs.values()), translated, cache, (device, progress))
-        lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
-        for line, pair in zip(lines, list(pairs.values()), strict=True):
-            pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
+        if wanted:
+            lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
+            for line, pair in zip(lines, list(pairs.values()), strict=True):
+                pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
         details = translated.details
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)

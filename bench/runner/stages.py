@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +19,18 @@ import torch
 from bench.conll import conll_text
 from bench.corpus import Sentence, Unavailable
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
-from bench.method import Predictions
+from bench.method import Need, Predictions
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
 from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
 from bench.runner.predict import bare, checked
-from bench.runner.tagger import save_tagger
+from bench.runner.tagger import LinearTagger, save_tagger
 from bench.runner.training import CellTrainer, Places
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.files import canonical_json, write_bytes
-from bench.store.record import Cost, Record, Records, Resources, RuleScores
+from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
 
 
@@ -86,6 +86,8 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         if skip is not None:
             return replace(base, status="skipped", reason=skip.reason)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
+        if Need.TEST_TRANSLATION in method.needs:  # where there are none, nothing need be trained
+            trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
         trainer.all()
         return (_scored if trainer.rounds else untrained)(base, trainer, records, where)
     except Unavailable as reason:  # Leakage is one
@@ -132,9 +134,10 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
     records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, counts, types)
     write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
-    diagnostics: dict[str, float] = {}
+    diagnostics = {name: value for ask in trainer.asks for name, value in ask.notes.items()}
     if trainer.method.diagnosed:
-        diagnostics, points = trainer.space()
+        space, points = trainer.space()
+        diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
     if where.keep_models:
         _save(trainer, where.out / "taggers" / base.key)
@@ -146,7 +149,7 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         sentences=len(test),
         tokens_gold=sum(len(s.words) for s in test),
         tokens_scored=min(sum(len(p) for p in found.probabilities) for found in known.values()),
-        projection=next((ask.projection for ask in reversed(trainer.asks) if ask.projection), {}),
+        projection=projection_of(trainer),
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources_of(trainer),
         cost=cost_of(trainer, time.perf_counter() - begin),
@@ -181,9 +184,9 @@ def untrained(base: Record, trainer: CellTrainer, records: Records, where: Where
         sentences=len(test),
         tokens_gold=tokens,
         tokens_scored=sum(len(p) for p in found.probabilities),
-        projection=ask.projection,
+        projection=projection_of(trainer),
         resources=resources_of(trainer),
-        cost=Cost(seconds=round(time.perf_counter() - begin, 2)),
+        cost=replace(cost_of(trainer, time.perf_counter() - begin), batch=0, flops=None),
     )
 
 
@@ -201,6 +204,12 @@ def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence
     return checked(trainer.method.predict(trainer.ask_for_test(), present, unlabelled), sentences)
 
 
+def projection_of(trainer: CellTrainer) -> dict[str, int]:
+    """What became of the entities: of the last training labels, and (test_…) of the main rule's test."""
+    labels = next((ask.projection for ask in reversed(trainer.asks) if ask.projection), {})
+    return labels | next((ask.test_projection for ask in trainer.asks if ask.test_projection), {})
+
+
 def resources_of(trainer: CellTrainer) -> Resources:
     """What was consumed, from what the rounds asked for."""
     used = {name: max((ask.used.get(name, 0) for ask in trainer.asks), default=0) for name in USES}
@@ -208,7 +217,8 @@ def resources_of(trainer: CellTrainer) -> Resources:
     human = any(one.human for one in links) or bool(
         used["gold_translations"] and trainer.data.data.corpus.facts.human_translations
     )
-    kind: Literal["none", "human", "machine"] = "human" if human else "machine" if links else "none"
+    kind: Translation = "human" if human else "machine" if links else "none"
+    test = [ask.test_links for ask in trainer.asks if ask.test_links is not None]
     return Resources(
         labelled=used["source"],
         dev=len(trainer.data.dev()),
@@ -216,17 +226,20 @@ def resources_of(trainer: CellTrainer) -> Resources:
         unlabelled=used["unlabelled"],
         target_gold=max(used["target_gold"], used["gold_translations"]),
         translation=kind,
+        test_translated=used["test_translations"],
+        test_translation="human" if any(one.human for one in test) else "machine" if test else "none",
     )
 
 
-USES = ("source", "translations", "gold_translations", "unlabelled", "target_gold")
+USES = ("source", "translations", "gold_translations", "unlabelled", "target_gold", "test_translations")
 
 
 def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
     """The cold sum over the cell's ancestors; None where a human translated."""
     found = {a.address: a for a in ancestors(trainer)}
     histories = [trained.history for trained in trainer.rounds.values()]
-    human = resources_of(trainer).translation == "human"
+    used = resources_of(trainer)
+    human = "human" in (used.translation, used.test_translation)
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
     frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
@@ -243,20 +256,20 @@ def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
 
 
 def ancestors(trainer: CellTrainer) -> Iterable[Any]:
-    """Every artefact that the cell's trainings were made from, wherever it is kept."""
-    waiting = [trained.artefact for trained in trainer.rounds.values()]
+    """Every artefact that the cell's trainings and predictions were made from, wherever it is kept."""
+    waiting = [trained.artefact.address for trained in trainer.rounds.values()]
+    waiting += [address for ask in trainer.asks for address in ask.parents.values()]
     seen = set()
     while waiting:
-        one = waiting.pop()
-        if one.address in seen:
+        address = waiting.pop()
+        if address in seen:
             continue
-        seen.add(one.address)
-        yield one
-        for address in one.parents:
-            stage, _, key = address.partition("/")
-            found = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
-            if found is not None:
-                waiting.append(found)
+        seen.add(address)
+        stage, _, key = address.partition("/")
+        found = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
+        if found is not None:
+            yield found
+            waiting += found.parents
 
 
 def parents_of(trainer: CellTrainer) -> dict[str, str]:
@@ -309,6 +322,6 @@ def _save(trainer: CellTrainer, folder: Path) -> None:
     """Export the main rule's tagger as a transformers folder."""
     rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
     model: Any = trainer.model(all_rounds(trainer.method)[-1].name, rule)
-    if model is not None:
+    if model is not None and isinstance(model.tagger, LinearTagger):  # a method's own kind is not transformers'
         folder.mkdir(parents=True, exist_ok=True)
         save_tagger(model.tagger, model.collator.tokenizer, folder, model.collator.max_length)

@@ -28,6 +28,7 @@ from bench.runner.fit import FitPlan, fit
 from bench.runner.frozen import Prefix, freeze_lowest, kept_of
 from bench.runner.guard import Guard, Overlap, sentences_of
 from bench.runner.predict import Meter, predict
+from bench.runner.pseudo import pseudo_f1
 from bench.runner.space import PAIRS, compared, space_of
 from bench.runner.tagger import LinearTagger, Loaded, load_encoder
 from bench.runner.watch import History, snapshot
@@ -253,6 +254,7 @@ class CellTrainer:
                     worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
                 )
                 history = fit(plan, data, tagger, self._collator(tagger), folder, self._tick(round_, plan.steps(data)))
+            history.ran |= pseudo_f1(tagger, self.data.unlabelled_gold, self.data.types)
             history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
             history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
             frozen = sum(p.numel() for p in tagger.parameters() if not p.requires_grad)

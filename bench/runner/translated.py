@@ -33,7 +33,7 @@ class TranslateStage:
         self.sentences = sentences
 
     def key(self) -> str:
-        cell, translator = self.cell, self._translator()
+        cell, translator = self.cell, self.translator()
         identity = dict(translator.identity(self.sentences[0].language, self.target)) if self.sentences else {}
         return key_of(
             "translate",
@@ -65,14 +65,15 @@ class TranslateStage:
                 pairs[source.id] = Pair(source, target, links)
         return pairs
 
-    def _translator(self) -> Translator:
+    def translator(self) -> Translator:
+        """The cell's translator, told how to tokenise."""
         name = self.cell.labels.translator
         made: Translator = registry.make("translator", name, self.cell.translator_params)
         made.tokenisation = self.cell.labels.tokenisation
         return made
 
     def _make(self, folder: Path, device: str) -> dict[str, Any]:
-        translator = self._translator()
+        translator = self.translator()
         translator.device = device
         out = translator.translate(self.sentences, self.target, self.data.corpus)
         lines = [

@@ -17,6 +17,7 @@ from bench.store.files import write_bytes, write_json
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "skipped"]
+Translation = Literal["none", "human", "machine"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Resources:
     translated: int = 0  # translations used
     unlabelled: int = 0  # unlabelled target sentences
     target_gold: int = 0  # gold-labelled target sentences (oracles)
-    translation: Literal["none", "human", "machine"] = "none"
+    translation: Translation = "none"
     dictionary: bool = False
+    test_translated: int = 0  # test sentences that were translated into the source language
+    test_translation: Translation = "none"
 
 
 @dataclass(frozen=True)

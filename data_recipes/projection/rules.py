@@ -11,7 +11,7 @@ from typing import cast
 
 from bench.corpus import BadInput, Pair, nearest
 from data_recipes.projection import filters, matchers
-from data_recipes.projection.project import Filter, JointMatcher, Matcher, Outcome, project
+from data_recipes.projection.project import Filter, JointMatcher, Matcher, Outcome, Projection, project
 
 FILTERED: Outcome = "filtered"
 
@@ -41,7 +41,10 @@ class Rules:
             BadInput: a joint matcher's solver failed.
         """
         words = pair.target.words
-        done = project(pair.source.spans or (), pair.links or (), len(words), self.matcher, words)
+        return self.judged(pair, project(pair.source.spans or (), pair.links or (), len(words), self.matcher, words))
+
+    def judged(self, pair: Pair, done: Projection) -> Projected:
+        """The same with the target's labels known, whatever gave them."""
         labelled = replace(pair, target=replace(pair.target, spans=done.spans))
         for name, one in self.filters:
             if not one.keep(pair, done):

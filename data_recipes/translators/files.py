@@ -21,6 +21,7 @@ class FilesTranslator(Translator):
     """Looks translations up in `corpus.pairs`; without tags, as every translator."""
 
     name: ClassVar[str] = "files"
+    marks: ClassVar[bool] = False
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """The corpus's translations, with its links where it has them; None for a sentence that has none.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
-from data_recipes.corpora.uner_pud.gold import GOLD, TYPES
+from data_recipes.corpora.europarl_ner.read import read_side
+from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
 from data_recipes.corpora.uner_pud.ntrex import ntrex
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
 from data_recipes.overlap import overlap_findings
@@ -75,10 +76,15 @@ class UnerPudCorpus(Corpus):
     def pairs(self, source: str, target: str) -> list[Pair]:
         """The human translations of `read("en", "train")`, with gold labels for de pt ru sv zh; [] for other languages.
 
+        From de es it into English: the English side of their test (Europarl), text only, for test-time translation.
+
         Raises:
             Unavailable: a file is not here.
             BadInput: a file is not as published, or a sentence cannot be joined: file and id.
         """
+        if target == "en" and isinstance(GOLD.get(source), Europarl) and not self.params.intrinsic:
+            sides = zip(GOLD[source].read(source, "test"), read_side("en"), strict=True)
+            return [Pair(replace(one, spans=None), replace(two, spans=None)) for one, two in sides]
         if source != "en" or target not in TRANSLATIONS:
             return []
         joined = translations(target, german=self.params.german)

@@ -1,0 +1,74 @@
+"""`placeholder`: a sentence is translated with PER0 and LOC1 in place of its entities (MulDA, Liu et al. 2021).
+
+Their code takes the placeholders of a translation as it finds them; *ours* asks for each exactly once, as a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.corpus import Sentence, Span
+from data_recipes.projection.transfer import PROJECTED, Marked, Words
+
+COUNTS = ("placeholders_lost", "placeholders_doubled", "placeholders_mangled")
+IN_CONTEXT_FIRST = True  # theirs: each entity as it is translated in its sentence, where that can be had
+
+
+def mark(sentence: Sentence) -> Sentence | None:
+    """A placeholder for each entity; None where the sentence's own words hold one."""
+    spans = sentence.spans or ()
+    inside = {word for span in spans for word in range(span.start, span.end)}
+    others = [word.casefold() for number, word in enumerate(sentence.words) if number not in inside]
+    if any(text.casefold() in word for text in _texts(spans) for word in others):
+        return None
+    words: list[str] = []
+    moved = []
+    done = 0
+    for span, text in zip(spans, _texts(spans), strict=True):
+        words += sentence.words[done : span.start]
+        moved.append(Span(len(words), len(words) + 1, span.type))
+        words.append(text)
+        done = span.end
+    return replace(sentence, words=(*words, *sentence.words[done:]), spans=tuple(moved))
+
+
+def losses(entities: Sequence[Span], words: Words) -> Counter[str]:
+    """By cause the placeholders that are not there exactly once: lost, doubled, or mangled ("Per 0", "PER0-Haus")."""
+    found: Counter[str] = Counter()
+    whole = " ".join(words)
+    for entity, text in zip(entities, _texts(entities), strict=True):
+        there = len(re.findall(_like(entity, text), whole, re.IGNORECASE))
+        exact = words.count(text)
+        if there > 1:
+            found["placeholders_doubled"] += 1
+        elif not exact:
+            found["placeholders_mangled" if there else "placeholders_lost"] += 1
+    return found
+
+
+def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked:
+    """The entities' translations in place of the placeholders (`losses` found none)."""
+    number_of = {text: number for number, text in enumerate(_texts(entities))}
+    full: list[str] = []
+    ranges: list[tuple[int, int] | None] = [None] * len(entities)
+    for word in words:
+        number = number_of.get(word)
+        if number is None:
+            full.append(word)
+        else:
+            ranges[number] = (len(full), len(full) + len(names[number]))
+            full += names[number]
+    return Marked(tuple(full), tuple(ranges), (PROJECTED,) * len(entities))
+
+
+def _texts(entities: Sequence[Span]) -> list[str]:
+    return [f"{entity.type}{number}" for number, entity in enumerate(entities)]
+
+
+def _like(entity: Span, text: str) -> str:
+    """What a damaged placeholder still looks like: a character between letters and number, or glued to something."""
+    number = text[len(entity.type) :]
+    return rf"{re.escape(entity.type)}[\W_]?{number}(?!\d)"

@@ -1,0 +1,65 @@
+"""Ensemble of translate-train and translate-test: the mean of their probabilities on the words of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from bench.corpus import Sentence, Span, spans_of
+from bench.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round
+from bench.translate_test import Carried, carried_back
+
+
+@dataclass(frozen=True)
+class EnsembleParams(MethodParams):
+    """Which translate-train, and what a word counts that no projected entity reached; see the README."""
+
+    partner: Literal["label_projection", "en_trans"] = "label_projection"
+    restrict: bool = True  # RSTR-TGT: a one-word entity gets one word
+    unreached: Literal["partner", "outside"] = "partner"  # the partner's probabilities alone, or O has its vote
+
+
+class Ensemble(Method):
+    """Two taggers: one trained on English reads the translation, one trained on translations reads the sentence."""
+
+    name = "ensemble"
+    paper = "Ebing and Glavaš 2025 (devil-in-details)"
+    Params: ClassVar[type[MethodParams]] = EnsembleParams
+    needs = frozenset({Need.TEST_TRANSLATION})
+    declared = Factors(
+        data="both",
+        labels_from="projection (matcher and filters)",
+        test_time_translation="yes, averaged with label_projection",
+    )
+    params: EnsembleParams
+
+    def rounds(self) -> tuple[Round, ...]:
+        """zero_shot's training and the partner's, shared with them; selection rules look at the partner."""
+        return (Round("tagger", method="zero_shot"), Round("main", method=self.params.partner))
+
+    def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
+        """The mean of both, decoded word by word: an I-X that continues no X opens a span."""
+        carried = carried_back(ask, models["tagger"], sentences, restrict=self.params.restrict)
+        direct = models["distil" if self.params.distil else "main"].predict(sentences)
+        every = [self._mean(one, own) for one, own in zip(carried, direct.probabilities, strict=True)]
+        return Predictions(tuple(_decoded(one, ask.tags) for one in every), tuple(every))
+
+    def _mean(self, carried: Carried, own: Floats) -> Floats:
+        every = carried.translated and self.params.unreached == "outside"
+        counted = (carried.reached | every)[:, None]
+        found: Floats = np.where(counted, (carried.probabilities + own) / 2, own)
+        return found
+
+    def own_factors(self) -> Factors:
+        """Which translate-train it is."""
+        if self.params.partner == "label_projection":
+            return self.declared
+        averaged = f"yes, averaged with {self.params.partner}"
+        return replace(self.declared, labels_from="projection (plain)", test_time_translation=averaged)
+
+
+def _decoded(probabilities: Floats, tags: Sequence[str]) -> tuple[Span, ...]:
+    return spans_of([tags[best] for best in probabilities.argmax(-1)])

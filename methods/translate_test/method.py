@@ -1,0 +1,38 @@
+"""Translate-test: train on English, tag the English translation of a test sentence, project its entities back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.corpus import Sentence
+from bench.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
+from bench.translate_test import carried_back
+
+
+@dataclass(frozen=True)
+class TranslateTestParams(MethodParams):
+    """`restrict` is RSTR-TGT: a one-word entity gets one word."""
+
+    restrict: bool = True
+
+
+class TranslateTest(Method):
+    """zero_shot's training (shared with it), used on translations of the test."""
+
+    name = "translate_test"
+    paper = "Ebing and Glavaš 2025 (devil-in-details)"
+    Params: ClassVar[type[MethodParams]] = TranslateTestParams
+    needs = frozenset({Need.TEST_TRANSLATION})
+    declared = Factors(test_time_translation="yes")
+    params: TranslateTestParams
+
+    def rounds(self) -> tuple[Round, ...]:
+        return (Round("main", method="zero_shot"),)
+
+    def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
+        """What the tagger finds in the translations, on the words of the sentences; O where there is no translation."""
+        model = models["distil" if self.params.distil else "main"]
+        found = carried_back(ask, model, sentences, restrict=self.params.restrict)
+        return Predictions(tuple(one.spans for one in found), tuple(one.probabilities for one in found))
