@@ -1,0 +1,180 @@
+"""ContProto: self-training of a span classifier with contrast over spans and labels refined by class prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.corpus import Sentence
+from bench.method import (
+    Ask,
+    EpochState,
+    Example,
+    Factors,
+    Losses,
+    Method,
+    MethodParams,
+    Need,
+    Round,
+    Step,
+    Tagger,
+    Term,
+    TrainingSet,
+    singles,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ContprotoParams(MethodParams):
+    """The paper's values where it gives them; the others are ours (see the README)."""
+
+    max_width: int = 0  # words of the widest span (paper: 4); 0: what covers `coverage` of the source entities
+    coverage: float = 0.995
+    outside_weight: float = 0.5  # of a span that is no entity, in the two classification losses
+    target_weight: float = 1.0  # of the loss on the target's soft labels
+    contrast_weight: float = 1.0
+    temperature: float = 0.07  # of the contrast
+    outside_most: int = 256  # O spans of each stream that the contrast sees in a step; 0: all (the paper)
+    head: int = 128  # dimensions of q
+    momentum: float = 0.99  # of the prototypes
+    phi: tuple[float, float] = (0.95, 0.8)  # what a refined label keeps of itself, in the first and last epoch
+
+    def __post_init__(self) -> None:
+        for name in ("max_width", "outside_weight", "target_weight", "contrast_weight", "outside_most"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below 0")
+        for name in ("temperature", "head"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0")
+        if not 0 < self.coverage <= 1:
+            raise ValueError("coverage must be above 0 and at most 1")
+        if not 0 <= self.momentum < 1:
+            raise ValueError("momentum must be at least 0 and below 1")
+        if not all(0 <= phi <= 1 for phi in self.phi):
+            raise ValueError("phi must be two numbers from 0 to 1")
+
+
+class Contproto(Method):
+    """A teacher's soft labels of target spans, refined while a fresh student learns from them and from the source."""
+
+    name = "contproto"
+    paper = "Zhou, Li, Bing, Cambria, Miao 2023, arXiv 2305.13628"
+    Params: ClassVar[type[MethodParams]] = ContprotoParams
+    needs = frozenset({Need.TARGET_UNLABELLED})
+    additive = False  # the contrast compares the spans of a batch: it cannot be split
+    declared = Factors(
+        data="both",
+        labels_from="source gold; teacher, refined by prototypes",
+        loss_terms="span cross-entropy + soft span cross-entropy + contrast",
+        unlabelled_text="yes",
+        teacher="own span classifier",
+    )
+    params: ContprotoParams
+
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        self._noted: dict[tuple[str, ...], Tensor] | None = None  # while the teacher labels
+        self._soft: dict[tuple[str, ...], Tensor] = {}  # what it gave, by words
+
+    def rounds(self) -> tuple[Round, ...]:
+        """The teacher, the same for all targets; then the student, from a fresh encoder."""
+        return (Round("teacher", needs=frozenset()), Round("main", teachers=("teacher",)))
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """The source; for the student also target text with the teacher's labels of words, and of spans beside it.
+
+        Noted for the record: the widest span, and how many source entities are wider (they can never be found).
+        """
+        from methods.contproto.words import wider
+
+        source = ask.source()
+        width = self._width(source)
+        ask.note("span_width", width)
+        ask.note("entities_wider_than_spans", wider(source, width))
+        labelled = singles(source)
+        if round.name == "teacher":
+            return TrainingSet(labelled=labelled)
+        sentences = ask.unlabelled()
+        noted: dict[tuple[str, ...], Tensor] = {}
+        self._noted = noted
+        try:
+            found = ask.model("teacher").predict(sentences)
+        finally:
+            self._noted = None
+        self._soft = noted
+        # the words' probabilities train nothing, but make the training's key depend on the teacher
+        soft = zip(sentences, found.probabilities, strict=True)
+        return TrainingSet(labelled=labelled, unlabelled=tuple((Example(s, soft=p),) for s, p in soft))
+
+    def tagger(self, round: Round, ask: Ask) -> Tagger:
+        """A span classifier over the cell's encoder; the student's with q and prototypes."""
+        from methods.contproto.prototypes import Prototypes
+        from methods.contproto.spans import SpanTagger
+
+        width = self._width(ask.source())
+        if round.name == "teacher":
+            tagger = SpanTagger(ask.new_tagger(), width)
+            tagger.watch = self._note
+            return tagger
+        tagger = SpanTagger(ask.new_tagger(), width, self.params.head)
+        tagger.prototypes = Prototypes(tagger.types, width, self.params, self._soft)
+        return tagger
+
+    def _width(self, source: Sequence[Sentence]) -> int:
+        from methods.contproto.words import covering_width
+
+        return self.params.max_width or covering_width(source, self.params.coverage)
+
+    def _note(self, sentence: Sentence, probabilities: Tensor) -> None:
+        """Keep a teacher's span probabilities (m, K), which predictions have no place for."""
+        if self._noted is not None:
+            self._noted[sentence.words] = probabilities
+
+    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        """Cross-entropy on the source's spans; for a student also on the target's soft labels, and contrast."""
+        from torch.nn.functional import one_hot
+
+        from methods.contproto.losses import span_loss
+        from methods.contproto.spans import gold_classes
+
+        model, batch, p = _any(tagger), _any(step.labelled), self.params
+        classes = gold_classes(batch, model.types, model.width)
+        targets = one_hot(classes, 1 + len(model.types)).to(batch.scores.dtype)
+        value = span_loss(batch.scores, targets, batch.inputs.weights[batch.rows], p.outside_weight)
+        terms = () if step.unlabelled is None else self._of_student(model, step, classes)
+        return (Term("ce", value), *terms)
+
+    def _of_student(self, model: Any, step: Step, classes: Tensor) -> Losses:
+        """Soft cross-entropy and contrast; a second look at both batches, with other dropout, is the other view."""
+        import torch
+
+        from methods.contproto.losses import contrast, some_outside, span_loss
+
+        source, target, p = _any(step.labelled), _any(step.unlabelled), self.params
+        q = model.project(source), model.project(target)
+        soft = model.prototypes.learn(step, (q[0].detach(), classes), q[1].detach())
+        value = span_loss(target.scores, soft, target.inputs.weights[target.rows], p.outside_weight)
+        terms = [Term("soft", value, p.target_weight)]
+        if p.contrast_weight:
+            again = [model.project(model.read(batch.inputs)) for batch in (source, target)]
+            current = soft.argmax(-1)
+            chosen = [some_outside(c, p.outside_most) for c in (classes, current)]
+            views = [torch.cat([of[i][chosen[i]] for i in range(2)]) for of in (q, again)]
+            labels = torch.cat([classes[chosen[0]], current[chosen[1]]])
+            terms.append(Term("contrast", contrast((views[0], views[1]), labels, p.temperature), p.contrast_weight))
+        return tuple(terms)
+
+    def on_epoch(self, tagger: Tagger, state: EpochState) -> None:
+        """A student's margins and φ of the next epoch."""
+        prototypes = _any(tagger).prototypes
+        if prototypes is not None:
+            prototypes.begin(state.step / state.total)
+
+
+def _any(value: object) -> Any:
+    """Our own tagger and batches, of which the interface knows less."""
+    return value

@@ -1,0 +1,143 @@
+"""A span classifier as a tagger: every span of up to W words gets a class; overlaps; probabilities of words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.corpus import Sentence, Span
+from bench.method import Batch, Inputs, Predictions
+from methods.contproto.words import capital_kinds, most_probable, pieces_of_words, word_logits
+
+FEATURE = 50  # dimensions of each embedding beside the two word states
+MOST_PIECES = 32  # sub-words of a span that are told apart
+KINDS = 5  # of capitalisation
+FAR = -1e4  # log odds of a span that is none
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanBatch(Batch):
+    """A batch with its M candidate spans, sentence by sentence, by first word, the shorter first.
+
+    Shapes: `rows`, `starts`, `ends` (M,), the last exclusive; `features` (M, D); `scores` (M, K), K classes, O first.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    ends: Tensor
+    features: Tensor
+    scores: Tensor
+
+
+def candidates(word_mask: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sentence, first word and end (exclusive) of every span of up to `width` words; of a mask (S, N)."""
+    at = torch.arange(word_mask.shape[1], device=word_mask.device)
+    offsets = torch.arange(width, device=word_mask.device)
+    inside = at[None, :, None] + offsets < word_mask.sum(1)[:, None, None]
+    rows, starts, wider = inside.nonzero().unbind(1)
+    return rows, starts, starts + wider + 1
+
+
+def gold_classes(batch: SpanBatch, types: Sequence[str], width: int) -> Tensor:
+    """Class of each candidate (M,), 0 where it is no entity. An entity wider than `width` has no candidate."""
+    count, words = batch.inputs.word_mask.shape
+    dense = np.zeros((count, words, width), np.int64)
+    for row, sentence in enumerate(batch.inputs.sentences):
+        for start, end, type_ in sentence.spans or ():
+            if end - start <= width:
+                dense[row, start, end - start - 1] = 1 + types.index(type_)
+    found = torch.from_numpy(dense).to(batch.rows.device)
+    return found[batch.rows, batch.starts, batch.ends - batch.starts - 1]
+
+
+class SpanTagger(nn.Module):
+    """Encoder; start and end vectors, sub-words, width and capitalisation of each span; two layers to O and the types.
+
+    `head` > 0 adds the projection that contrast and prototypes see (H → `head`, two layers), in training only.
+    """
+
+    def __init__(self, base: Any, width: int, head: int = 0) -> None:
+        super().__init__()
+        self.encoder: Any = base.encoder
+        self.classifier: Any = base.classifier  # never trained here, but a distilled student starts from it
+        self.tags: tuple[str, ...] = base.tags
+        self.types = tuple(tag[2:] for tag in self.tags if tag.startswith("B-"))
+        self.width = width
+        self.pooling: Literal["mean", "cls"] = "mean"
+        self.pooled_layer: Literal["last", "first"] = "last"
+        self.watch: Callable[[Sentence, Tensor], None] | None = None  # is told a sentence's span probabilities (m, K)
+        self.prototypes: Any = None
+        hidden = int(base.classifier.in_features)
+        size = 2 * hidden + 3 * FEATURE
+        self.dropout = nn.Dropout(base.dropout.p)
+        self.by_pieces = nn.Embedding(MOST_PIECES + 1, FEATURE)
+        self.by_width = nn.Embedding(width, FEATURE)
+        self.by_capitals = nn.Embedding(KINDS, FEATURE)
+        self.scorer = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, 1 + len(self.types)))
+        self.projection = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, head)) if head else None
+        for table in (self.by_pieces, self.by_width, self.by_capitals):
+            nn.init.normal_(table.weight, std=0.02)
+        base.classifier, base.dropout = nn.Identity(), nn.Identity()
+        self._base = (base,)  # reads the words; its modules are those above, not registered twice
+
+    @property
+    def pseudo_labels(self) -> Sequence[Mapping[tuple[str, ...], tuple[Span, ...]]]:
+        """What a student learned from, as entities by words: the teacher's labels, then those of each epoch."""
+        return () if self.prototypes is None else self.prototypes.labels
+
+    def read(self, inputs: Inputs) -> SpanBatch:
+        """Word states, candidate spans and their scores; `logits` (S, N, C) are the words' (see `word_logits`)."""
+        words: Batch = self._base[0].read(inputs)
+        rows, starts, ends = candidates(inputs.word_mask, self.width)
+        features = self.dropout(self._features(inputs, words.states, (rows, starts, ends)))
+        scores = self.scorer(features).float()
+        odds = scores.new_full((*inputs.word_mask.shape, self.width, len(self.types)), FAR)
+        odds = odds.index_put((rows, starts, ends - starts - 1), scores[:, 1:] - scores[:, :1])
+        return SpanBatch(
+            inputs, words.states, words.vectors, word_logits(odds, FAR), rows, starts, ends, features, scores
+        )
+
+    def _features(self, inputs: Inputs, states: Tensor, spans: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """(M, D) of each span: two word states and three embeddings."""
+        rows, starts, ends = spans
+        kinds = torch.from_numpy(capital_kinds(inputs.sentences, states.shape[1], KINDS)).to(rows.device)
+        both = torch.cat([pieces_of_words(inputs)[..., None], kinds], -1)  # (S, N, 1 + KINDS), whole numbers
+        sums = torch.cat([torch.zeros_like(both[:, :1]), both.cumsum(1)], 1)
+        of_span = sums[rows, ends] - sums[rows, starts]
+        return torch.cat(
+            [
+                states[rows, starts],
+                states[rows, ends - 1],
+                self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)),
+                self.by_width(ends - starts - 1),
+                of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight,  # their sum over the words
+            ],
+            -1,
+        )
+
+    def project(self, batch: SpanBatch) -> Tensor:
+        """Unit vectors q (M, head) of the candidates."""
+        assert self.projection is not None
+        return nn.functional.normalize(self.projection(batch.features).float(), dim=-1)
+
+    def decode(self, batch: Batch) -> Predictions:
+        """Entities by their spans' most probable classes, the more probable where two overlap; words by `logits`."""
+        assert isinstance(batch, SpanBatch)
+        of_words = torch.softmax(batch.logits, -1).cpu().numpy()
+        of_spans = torch.softmax(batch.scores, -1).cpu()
+        best = of_spans.argmax(-1).tolist()
+        high, starts, ends = of_spans.amax(-1).tolist(), batch.starts.tolist(), batch.ends.tolist()
+        borders = np.searchsorted(batch.rows.cpu().numpy(), np.arange(len(batch.inputs.sentences) + 1)).tolist()
+        spans = []
+        for sentence, low, top in zip(batch.inputs.sentences, borders, borders[1:], strict=False):
+            entities = [i for i in range(low, top) if best[i]]
+            spans.append(most_probable((high[i], Span(starts[i], ends[i], self.types[best[i] - 1])) for i in entities))
+            if self.watch is not None:
+                self.watch(sentence, of_spans[low:top].clone())
+        lengths = [len(sentence.words) for sentence in batch.inputs.sentences]
+        return Predictions(tuple(spans), tuple(of_words[row, :n] for row, n in enumerate(lengths)))

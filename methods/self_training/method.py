@@ -1,0 +1,61 @@
+"""Self-training: English, and target sentences that an earlier model labelled with confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, singles
+
+
+@dataclass(frozen=True)
+class SelfTrainingParams(MethodParams):
+    """Which sentences are confident enough, and how often; the defaults are ours, fixed in advance."""
+
+    rounds: int = 1  # students one after the other, each taught by the one before
+    threshold: float = 0.9  # a sentence is kept if its confidence is above
+    confidence: Literal["mean", "least"] = "mean"  # of a sentence's words: each one's probability of its best tag
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError("rounds must be at least 1")
+        if not 0 <= self.threshold < 1:
+            raise ValueError("threshold must be at least 0 and below 1")
+
+
+class SelfTraining(Method):
+    """zero_shot labels target text; a fresh student is trained on English and on the sentences it was sure of."""
+
+    name = "self_training"
+    paper = "Yarowsky 1995, 'Unsupervised word sense disambiguation rivaling supervised methods', of pseudo-labels"
+    Params: ClassVar[type[MethodParams]] = SelfTrainingParams
+    needs = frozenset({Need.TARGET_UNLABELLED})
+    declared = Factors(labels_from="source gold, pseudo-labels", unlabelled_text="yes", teacher="zero_shot")
+    params: SelfTrainingParams
+
+    def rounds(self) -> tuple[Round, ...]:
+        """zero_shot's training (shared with it), then the students."""
+        names = ["teacher", *(f"student-{number}" for number in range(1, self.params.rounds + 1))]
+        students = (Round(name, teachers=(before,)) for before, name in pairwise(names))
+        return (Round("teacher", method="zero_shot"), *students)
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """English, and the pseudo-labelled sentences that are kept; how many goes into the record."""
+        found = ask.unlabelled()
+        seen = ask.model(round.teachers[0]).predict(found)
+        every = zip(found, seen.spans, seen.probabilities, strict=True)
+        kept = [replace(one, spans=spans) for one, spans, probabilities in every if self.keeps(probabilities)]
+        ask.note(f"{round.name}: sentences kept", len(kept))
+        ask.note(f"{round.name}: sentences", len(found))
+        return TrainingSet(labelled=singles([*ask.source(), *kept]))
+
+    def keeps(self, probabilities: Floats) -> bool:
+        """Whether a sentence with these probabilities (words, tags) is confident enough."""
+        best = probabilities.max(-1)
+        sure = best.mean() if self.params.confidence == "mean" else best.min()
+        return bool(sure > self.params.threshold)
+
+    def own_factors(self) -> Factors:
+        """Who the last teacher is."""
+        return replace(self.declared, teacher="zero_shot" if self.params.rounds == 1 else "zero_shot, own models")
