@@ -7,8 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import IllFormedError, Scheme, decode, has_control, tagged_sentences
+from bench.conll import IllFormedError, Scheme, decode, has_control, lines_of, tagged_sentences
 from bench.corpus import BadInput, Pair, Sentence
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """The lines of a file, a line at a time; what follows the last end of line is none. BadInput as `lines_of`."""
+    before: str | None = None
+    for line in lines_of(path):
+        if before is not None:
+            yield before
+        before = line
+    if before:
+        yield before
 
 
 @dataclass(frozen=True)
@@ -24,26 +35,14 @@ class Lines:
 
     def __iter__(self) -> Iterator[Sentence]:
         number = 0
-        try:
-            with self.path.open("rb") as file:
-                for number, raw in enumerate(file, 1):
-                    yield Sentence(f"{self.path.stem}-{number}", self.language, self._words(raw, number))
-        except OSError as error:
-            raise BadInput(f"{self.path}: cannot be read: {error.strerror}") from error
+        for number, line in enumerate(text_lines(self.path), 1):
+            words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # it may hold a no-break space
+            bad = next((word for word in words if has_control(word)), None)
+            if bad is not None:
+                raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
+            yield Sentence(f"{self.path.stem}-{number}", self.language, words)
         if not number:
             raise BadInput(f"{self.path}: no line in this file")
-
-    def _words(self, raw: bytes, number: int) -> tuple[str, ...]:
-        raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-        try:
-            line = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{self.path}:{number}: not UTF-8 (byte 0x{raw[error.start]:02x})") from error
-        words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # a word may hold a no-break space
-        bad = next((word for word in words if has_control(word)), None)
-        if bad is not None:
-            raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
-        return words
 
 
 def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> Iterator[Pair]:
@@ -66,19 +65,15 @@ def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", 
         yield Pair(one, two)
 
 
-def read_labelled(path: Path, language: str, scheme: Scheme = "IOB2", *, unique: bool = False) -> list[Sentence]:
-    """The sentences of a CoNLL file of any entity types, with the ids that corpus conll would give them.
-
-    Raises:
-        BadInput: as `read_tagged`; or the tags break the scheme, or two sentences have one id though it is `unique`.
-    """
-    return list(labelled_sentences(path, language, scheme, unique=unique))
-
-
 def labelled_sentences(
     path: Path, language: str, scheme: Scheme = "IOB2", *, unique: bool = False
 ) -> Iterator[Sentence]:
-    """What `read_labelled` reads, a sentence at a time; BadInput as there, when its line is reached."""
+    """The sentences of a CoNLL file of any entity types, one at a time, with the ids that corpus conll would give them.
+
+    Raises:
+        BadInput: when its line is reached: as `tagged_sentences`; or the tags break the scheme, or two sentences have
+            one id though it is `unique`.
+    """
     ids = set()
     for number, item in enumerate(tagged_sentences(path), 1):
         try:

@@ -12,9 +12,10 @@ from e2e_tools import Place, Ran
 
 from bench.conll import lines_of, read_lines, read_tagged, tagged_sentences
 from bench.corpus import BadInput, Link, Pair, tags_of
+from bench.lines import text_lines
 from bench.measure.score import Summary, score_tags, summary, summed
 from bench.runner import project_stream
-from bench.runner.project_stream import Beside, Texts, link_lines, parts
+from bench.runner.project_stream import Beside, Texts, parts
 from bench.store.record import TypeCounts
 from data_recipes.corpora.demo.corpus import DemoCorpus
 
@@ -147,7 +148,7 @@ def test_lines_end_where_they_always_did(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode())
     wanted = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
     assert list(lines_of(path)) == read_lines(path) == wanted
-    assert list(link_lines(path)) == (wanted[:-1] if wanted[-1] == "" else wanted)
+    assert list(text_lines(path)) == (wanted[:-1] if wanted[-1] == "" else wanted)
 
 
 def test_a_bad_byte_is_found_when_its_line_is_reached(tmp_path: Path) -> None:

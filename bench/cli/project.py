@@ -157,10 +157,11 @@ def _linked(job: Aligning, rest: Iterator[Part]) -> Iterator[Part]:
 
 def _linked_by_file(args: argparse.Namespace, rest: Iterator[Part]) -> Iterator[Part]:
     """The parts with the links of --links; BadInput as `run`."""
-    from bench.runner.project_stream import Beside, link_lines, links_of
+    from bench.lines import text_lines
+    from bench.runner.project_stream import Beside, links_of
 
     lines = Beside(
-        link_lines(args.links),
+        text_lines(args.links),
         lambda n, all_: f"{args.links} has {n} lines of links but there are {all_} sentence pairs",
     )
     for part, gold in rest:

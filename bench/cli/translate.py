@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.lines import Lines, read_labelled
+    from bench.lines import Lines, labelled_sentences
     from bench.runner.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source)
     if args.conll:
-        sentences = read_labelled(args.sentences, args.source, args.scheme, unique=True)  # rows of a TSV go by id
+        labelled = labelled_sentences(args.sentences, args.source, args.scheme, unique=True)  # rows of a TSV go by id
+        sentences = list(labelled)
     made_of = {**job.made_of, "sentences": content, "conll": args.scheme if args.conll else "", "links": _name(args)}
     made_of["ids"] = args.sentences.stem if args.tsv else ""
     with _writer(args, job, made_of) as write, progress_bar() as progress:

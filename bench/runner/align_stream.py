@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.corpus import BadInput, Link, Pair
-from bench.lines import read_parallel
+from bench.lines import read_parallel, text_lines
 from bench.measure.links import GoldLinks, LinkScore
 from bench.runner.aligning import Aligning, pharaoh
 
@@ -56,16 +56,11 @@ class Rows:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file of links; what is not ASCII is left for the links' own complaint."""
-    number = 0
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                yield (raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw).decode("ascii", "replace").strip()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    if not number:
+    lines = text_lines(path)
+    first = next(lines, None)
+    if first is None:
         raise BadInput(f"{path}: no line in this file")
+    yield from (line.strip() for line in itertools.chain([first], lines))
 
 
 def gold_links(line: str, pair: Pair, first: int, where: str) -> GoldLinks:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bench.conll import Scheme, lines_of
+from bench.conll import Scheme
 from bench.corpus import BadInput, Link, Pair, Sentence, tags_of
 from bench.lines import Lines, labelled_sentences
 from bench.measure.score import Summary, score_tags, summary, summed
@@ -83,17 +83,6 @@ class Beside(Generic[T]):
         """Raise BadInput where items are left."""
         if left := sum(1 for _ in self._items):
             raise BadInput(self._say(self.taken + left, self.taken))
-
-
-def link_lines(path: Path) -> Iterator[str]:
-    """The lines of a file of links; BadInput where it cannot be read."""
-    before: str | None = None
-    for line in lines_of(path):
-        if before is not None:
-            yield before
-        before = line
-    if before:  # what follows the last end of line is no line
-        yield before
 
 
 def links_of(line: str, pair: Pair, where: str) -> tuple[Link, ...]:
