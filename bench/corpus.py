@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,12 @@ class Sentence:
     def text(self) -> str:
         """The words joined by single spaces."""
         return " ".join(self.words)
+
+
+def bare(text: str) -> str:
+    """Case-folded, compatibility-normalised, without white space and punctuation: what counts as the same sentence."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZPC")
 
 
 def digest(sentences: Iterable[Sentence]) -> str:

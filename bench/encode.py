@@ -26,10 +26,18 @@ class EncoderRecipe(ABC):
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
+    shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
 
     @abstractmethod
     def texts(self) -> Iterable[str]:
-        """Every sentence that pre-training reads, for the leakage guard."""
+        """Every sentence that pre-training reads, for the leakage guard.
+
+        Raises:
+            Unavailable: what a shipped encoder was trained on is not here.
+        """
 
     @abstractmethod
     def make(self, folder: Path, progress: Progress) -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.corpus import Sentence, Span
+from bench.corpus import Sentence, Span, bare
 from bench.method import Example, TrainingSet, singles
-from bench.runner.guard import Guard, Overlap, normalised, sentences_of
+from bench.runner.guard import Guard, Overlap, sentences_of
 
 
 def sentence(text: str, id_: str = "x", group: str = "", language: str = "de") -> Sentence:
@@ -75,7 +75,7 @@ letters = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1
 def test_case_spacing_and_punctuation_never_matter(words: list[str], draw: random.Random) -> None:
     text = " ".join(words)
     guard = Guard([sentence(text)])
-    if not normalised(text):
+    if not bare(text):
         return
     dressed = "".join(c + draw.choice(["", "", " ", ",", "\u200b", "\u3000", "«"]) for c in text)
     others = [dressed, text.casefold(), unicodedata.normalize("NFD", text), text + "."]
@@ -144,10 +144,10 @@ def test_labels_do_not_matter() -> None:
 
 
 def test_bare_texts_of_an_encoder() -> None:
-    texts = {normalised(text): text for text in ("Anna lebt in Rom.", "ANNA LEBT IN ROM", "Bob", "", "...")}
+    texts = {bare(text): text for text in ("Anna lebt in Rom.", "ANNA LEBT IN ROM", "Bob", "", "...")}
     found = GUARD.overlap_of_texts(texts)
     assert found.by_text == 1, "one text, however it is written"
     assert found.by_group == 0
     assert found.examples == ("ANNA LEBT IN ROM",)
-    assert GUARD.overlap_of_texts({normalised("Bob lebt in Rom"): "Bob lebt in Rom"}) == Overlap()
+    assert GUARD.overlap_of_texts({bare("Bob lebt in Rom"): "Bob lebt in Rom"}) == Overlap()
     assert GUARD.overlap_of_texts({}) == Overlap()

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.corpus import BadInput, nearest
+from bench.corpus import BadInput, bare, nearest
 from bench.encode import EncoderRecipe, Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
-from bench.runner.guard import normalised
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import sha256_of_file
 
@@ -25,7 +24,7 @@ WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """An encoder as a matrix names it. `where` is a folder or hub id; a recipe has a folder only once it is made."""
+    """An encoder as a matrix names it. `where` is a folder or hub id; "" for a recipe that is still to be made."""
 
     label: str  # what tables print: never a path
     key: str
@@ -36,7 +35,7 @@ class EncoderSource:
     def ensure(self, cache: Artefacts, progress: Progress) -> tuple[str, Artefact | None]:
         """Folder or hub id to load, and the artefact it is (a recipe's); makes it if need be."""
         recipe = self.recipe
-        if recipe is None:
+        if recipe is None or self.where:
             return self.where, None
 
         def build(folder: Path) -> dict[str, str]:
@@ -60,7 +59,7 @@ class EncoderSource:
 @lru_cache(maxsize=8)
 def _texts(recipe: type[EncoderRecipe]) -> Mapping[str, str]:
     """Once a process: every cell of an encoder compares the same text with its test."""
-    return {normalised(text): text for text in recipe().texts()}
+    return {bare(text): text for text in recipe().texts()}
 
 
 def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
@@ -71,6 +70,10 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     """
     if name in registry.names("encoder"):
         recipe = registry.make("encoder", name)
+        if recipe.shipped is not None and recipe.shipped.is_dir():
+            return EncoderSource(
+                name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
+            )
         key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()

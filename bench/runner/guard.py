@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.corpus import Sentence
+from bench.corpus import Sentence, bare
 from bench.method import Group, TrainingSet
-
-
-def normalised(text: str) -> str:
-    """Case-folded, compatibility-normalised, without white space and punctuation: what counts as the same sentence."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZPC")
 
 
 @dataclass(frozen=True)
@@ -41,12 +34,12 @@ class Guard:
 
     def __init__(self, test: Sequence[Sentence]) -> None:
         # A sentence of punctuation alone normalises to nothing and proves nothing.
-        self.texts = {t for s in test if (t := normalised(s.text))}
+        self.texts = {t for s in test if (t := bare(s.text))}
         self.groups = {s.group for s in test if s.group}
 
     def clashes(self, sentence: Sentence) -> str:
         """ "text", "group" or ""."""
-        if normalised(sentence.text) in self.texts:
+        if bare(sentence.text) in self.texts:
             return "text"
         return "group" if sentence.group in self.groups else ""
 
