@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.corpus import BadInput, bare, nearest
+from bench.corpus import BadInput, Unavailable, bare, nearest
 from bench.encode import EncoderRecipe, Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
@@ -58,8 +58,17 @@ class EncoderSource:
 
 @lru_cache(maxsize=8)
 def _texts(recipe: type[EncoderRecipe]) -> Mapping[str, str]:
-    """Once a process: every cell of an encoder compares the same text with its test."""
-    return {bare(text): text for text in recipe().texts()}
+    """Once a process: every cell of an encoder compares the same text with its test.
+
+    Where the text of a shipped encoder is not here there is nothing to compare: neither are the tests that its recipe
+    checked it against.
+    """
+    try:
+        return {bare(text): text for text in recipe().texts()}
+    except Unavailable:
+        if recipe.shipped is None:
+            raise
+        return {}
 
 
 def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:

@@ -24,6 +24,8 @@ class UnerPudParams:
     unlabelled: Literal["ntrex", "in-domain"] = "ntrex"  # in-domain: the training text of the test's own corpus
     german: Literal["surface", "published"] = "surface"  # `am`, as Europarl has it, or `an dem`, as UNER published
     intrinsic: bool = False  # the test is the translation itself: to score projected labels, never for training
+    english: Literal["ewt", "europarl"] = "ewt"  # the English test; europarl: 799 sentences of debates, no dev
+    tests: Literal["test", "dev"] = "test"  # dev: every test is its corpus's dev set, for choices
 
 
 class UnerPudCorpus(Corpus):
@@ -71,7 +73,9 @@ class UnerPudCorpus(Corpus):
             return english(originals_only=self.params.originals_only)
         if self.params.intrinsic and language != "en":
             return [pair.target for pair in self.pairs("en", language)] if split == "test" else []
-        return GOLD[language].read(language, split)
+        if split == "test" and language == "en" and self.params.english == "europarl":
+            return read_side("en") if self.params.tests == "test" else []
+        return GOLD[language].read(language, self.params.tests if split == "test" else split)
 
     def pairs(self, source: str, target: str) -> list[Pair]:
         """The human translations of `read("en", "train")`, with gold labels for de pt ru sv zh; [] for other languages.

@@ -1,0 +1,177 @@
+"""`xner encoder-check`: what an encoder is worth: translation retrieval, projection on PUD, zero-shot NER."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.align import progress_bar
+from bench.corpus import BadInput, nearest
+
+if TYPE_CHECKING:
+    from bench.cli.encoder_table import Checked
+    from bench.engines.encoder_check import Machine, Training
+    from bench.runner.encoder_check import Subject
+
+PARTS = ("retrieval", "projection", "ner")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `encoder-check`."""
+    parser = commands.add_parser(
+        "encoder-check",
+        help="what an encoder is worth: retrieval, projection, zero-shot NER",
+        description="Translation retrieval both ways (FLORES test; sw and yo: held-out lines of NTREX), F1 of English "
+        "gold spans projected on PUD (min-max spans, itermax and intersection), and zero-shot NER from the 1,000 "
+        "sentences of en_pud. What is finished is kept in --out: the same command goes on. Exit code 2 if nothing "
+        "could be measured.",
+    )
+    parser.add_argument(
+        "encoders",
+        nargs="+",
+        metavar="E",
+        help="one of our own, a folder, a hub id; random:E is the same shape and tokenizer with random weights",
+    )
+    parser.add_argument("--only", metavar="PART[,…]", help=f"parts: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--languages", metavar="L[,…]", help="of every part that has them (default: all)")
+    parser.add_argument(
+        "--split",
+        choices=("test", "dev"),
+        default="test",
+        help="dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection",
+    )
+    parser.add_argument(
+        "--layer", type=int, metavar="N", help="of retrieval and projection (default: its own, or last)"
+    )
+    parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: as many as fit)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads of a training (default: 2)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--offline", action="store_true", help="never reach for the hub")
+    parser.add_argument("--json", action="store_true", help="print JSON, fractions from 0 to 1")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the encoders part by part and print tables; 1 if a cell failed.
+
+    Raises:
+        BadInput: no such encoder, part or language; or nothing could be measured.
+    """
+    parts = _parts(args)
+    for name, least in (("seeds", 1), ("jobs", 1), ("layer", 0), ("threads", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise BadInput(f"--{name} {value}: at least {least}")
+    if not args.lr > 0:
+        raise BadInput(f"--lr {args.lr}: above 0")
+    if args.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from bench.cli.encoder_table import as_json, as_text
+    from bench.engines.encoder_check import Machine, Training
+    from bench.runner.device import resolve_device
+    from bench.runner.encoder_check import subjects
+    from bench.store.artefacts import Artefacts, cache_root
+
+    languages = _languages(args.languages)
+    out = args.out or cache_root() / "encoder-check"
+    machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
+    how = Training(args.lr, tuple(range(1, args.seeds + 1)), args.split)
+    with progress_bar() as progress:
+        found = subjects(args.encoders, Artefacts(cache_root()), progress)
+    checked = _checked(args, parts, found, languages, (how, machine))
+    if not any(one.measured for one in checked):
+        reasons = [gap.reason for one in checked for gap in one.gaps] or ["no part asked for has these languages"]
+        raise BadInput(f"nothing could be measured: {reasons[0]}")
+    print(json.dumps(as_json(checked, how), indent=1, sort_keys=True) if args.json else as_text(checked, how))
+    if "ner" in parts or "projection" in parts:
+        print(f"records: {out}", file=sys.stderr)
+    return 1 if any(gap.reason.startswith("failed") for one in checked for gap in one.gaps) else 0
+
+
+def _checked(
+    args: argparse.Namespace,
+    parts: list[str],
+    subjects: list[Subject],
+    languages: list[str],
+    where: tuple[Training, Machine],
+) -> list[Checked]:
+    """Every part of every encoder: what is quick first."""
+    from bench.cli.encoder_table import Checked
+    from bench.engines.encoder_check import PUD, PUD_DEFAULT, TOO_SMALL, ner, projection
+    from bench.runner.encoder_check import embedder_for, retrieve
+
+    how, machine = where
+    checked = []
+    for subject in subjects:
+        embedder, facts = embedder_for(subject, args.layer, machine.device)
+        one = Checked(subject.label, subject.key, facts)
+        chosen = _chosen(languages, retrieval_languages())
+        if "retrieval" in parts and chosen:
+            print(f"{subject.label}: retrieval", file=sys.stderr, flush=True)
+            with progress_bar() as progress:
+                one.retrieval = retrieve(embedder, facts.layer, chosen, args.split, progress)
+        del embedder
+        pud = _chosen(languages, PUD, PUD_DEFAULT)
+        if "projection" in parts and pud:
+            print(f"{subject.label}: projection", file=sys.stderr, flush=True)
+            one.projection = projection(subject, facts, pud, machine)
+        checked.append(one)
+    known = ner_languages()
+    tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
+    if "ner" in parts and tests:
+        scores = ner(subjects, tests, how, machine)
+        for one in checked:
+            one.ner = scores[one.label]
+    return checked
+
+
+def _parts(args: argparse.Namespace) -> list[str]:
+    asked = [part.strip() for part in args.only.split(",")] if args.only else list(PARTS)
+    for part in asked:
+        if part not in PARTS:
+            raise BadInput(f"--only: no part '{part}'{nearest(part, PARTS)}")
+    if args.split == "dev":  # PUD has no dev set
+        if args.only and "projection" in asked:
+            raise BadInput("--split dev: PUD has one part, which is the test of projection; leave projection out")
+        asked = [part for part in asked if part != "projection"]
+    return asked
+
+
+def _languages(text: str | None) -> list[str]:
+    """The languages asked for, [] where none are named."""
+    from bench.engines.encoder_check import PUD
+
+    known = {"en", *retrieval_languages(), *ner_languages(), *PUD}
+    asked = [language.strip() for language in text.split(",")] if text else []
+    for language in asked:
+        if language not in known:
+            raise BadInput(f"--languages: no part has '{language}'{nearest(language, known)}")
+    return list(dict.fromkeys(asked))
+
+
+def retrieval_languages() -> tuple[str, ...]:
+    """Those of translation retrieval."""
+    from bench.runner.encoder_check import LANGUAGES
+
+    return LANGUAGES
+
+
+def ner_languages() -> tuple[str, ...]:
+    """Those that have a test of NER."""
+    from bench.plan import registry
+
+    languages: tuple[str, ...] = registry.make("corpus", "uner_pud").languages()
+    return languages
+
+
+def _chosen(asked: list[str], known: Sequence[str], default: Sequence[str] | None = None) -> list[str]:
+    """Those asked for of the ones that a part has; where none are, its default."""
+    return [language for language in known if language in asked] if asked else list(default or known)
