@@ -21,7 +21,7 @@ class Diet:
     tokens: int = 3000  # padded pieces of sentences a step
     entries: int = 128  # dictionary entries a step
     longest_entry: int = 8  # pieces; the few longer ones would pad all others
-    english: float = 2.0  # how often an English sentence is read, a translation being read once
+    english: float = 6.0  # how often an English sentence is read, a translation being read once
     switched: float = 0.5  # share of English sentences in which words are exchanged for linked ones
     exchanged: float = 0.5  # share of the words of such a sentence that can be
     masked: float = 0.05  # share of the pieces

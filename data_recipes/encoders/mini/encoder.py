@@ -22,9 +22,9 @@ class MiniParams:
 
     layers: int = 4  # of the teacher's, and the layer whose vectors are the goal
     pieces: int = 13000
-    tokens: int = 3_900_000  # padded, read in training
+    tokens: int = 9_000_000  # padded, read in training
     embeddings: Literal["linked", "random"] = "linked"
-    english: float = 2.0  # how often an English sentence is read, a translation being read once
+    english: float = 6.0  # how often an English sentence is read, a translation being read once
     switched: float = 0.5  # share of the English sentences with words of a translation in them
     word: float = 0.3
     sentence: float = 0.1

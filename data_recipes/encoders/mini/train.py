@@ -36,7 +36,7 @@ class Recipe:
     lr: float = 4e-4
     embedding_lr: float = 1.5e-3
     warmup: int = 60  # steps; then a constant rate
-    decay: float = 0.3  # share of the steps at the end in which it falls to 0: a longer run goes on from before it
+    decay: float = 0.8  # share of the steps at the end in which it falls to 0: a longer run goes on from before it
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 4
@@ -66,26 +66,26 @@ def losses(
     student: Student, sentences: Batch, entries: Batch, vectors: torch.Tensor, recipe: Recipe
 ) -> dict[str, torch.Tensor]:
     """The terms, unweighted. `vectors` (rows, hidden) are the teacher's."""
-    made, goal = _met(student, sentences, vectors)
+    raw = student.words(sentences)  # long vectors: a linear head on unit vectors would hardly move
+    made, goal = normalize(raw, dim=-1), _goals(sentences, vectors, raw)
+    alone = student.words(entries)
+    alone, heads = normalize(alone, dim=-1), _goals(entries, vectors, alone)
     linked = sentences.linked.nonzero()[:, 0]
     drawn = linked[torch.randperm(len(linked), device=linked.device)[: recipe.words]]
-    alone, heads = _met(student, entries, vectors)
     return {
         "cosine": _far(made[linked], goal[linked]),
         "entry": _far(alone[entries.linked], heads[entries.linked]),
         "word": _contrast(made[drawn], goal[drawn], sentences.surface[drawn], recipe.temperature),
         "sentence": _contrast(*_means(made, goal, sentences), None, recipe.temperature),
         "capital": binary_cross_entropy_with_logits(
-            student.capital(made[linked])[:, 0], sentences.capital[linked].float()
+            student.capital(raw[linked])[:, 0], sentences.capital[linked].float()
         ),
     }
 
 
-def _met(student: Student, batch: Batch, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unit vectors (W, hidden) of a batch's words: the student's, and the mean of the teacher's they should meet."""
-    made = student.words(batch)
-    goal = embedding_bag(batch.rows, vectors, batch.row_at, mode="mean").to(made.dtype)
-    return normalize(made, dim=-1), normalize(goal, dim=-1)
+def _goals(batch: Batch, vectors: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (W, hidden): of each word the mean of the teacher's that it should meet."""
+    return normalize(embedding_bag(batch.rows, vectors, batch.row_at, mode="mean").to(like.dtype), dim=-1)
 
 
 def _far(made: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
