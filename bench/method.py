@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,15 +9,18 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.corpus import Pair, Sentence, Span
+from bench.training_set import Example as Example  # part of the interface
+from bench.training_set import Floats as Floats
+from bench.training_set import Group as Group
+from bench.training_set import Ints as Ints
+from bench.training_set import TrainingSet as TrainingSet
+from bench.training_set import pairs as pairs
+from bench.training_set import singles as singles
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 
 class Need(Enum):
@@ -30,6 +32,7 @@ class Need(Enum):
     TARGET_UNLABELLED = "unlabelled target text"
     TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
     TARGET_GOLD = "gold labels in the target language"
+    ALL_TARGETS = "the matrix's other targets"  # their translations too: one training then serves them all
 
 
 LINKED = frozenset({Need.TRANSLATION, Need.PLAIN_TRANSLATION, Need.LABELLED_TRANSLATION})  # all read [labels]' links
@@ -58,61 +61,6 @@ class MethodParams:
     distil_loss: Literal["mse", "kl", "hard"] = "mse"
     distil_start: Literal["teacher", "fresh"] = "teacher"
     distil_outside: bool = True  # words that the teacher calls O count too
-
-
-# --- what is trained on --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A sentence of a stream: `sentence.spans` are its hard labels (None: none), `soft` (words, tags) its soft ones."""
-
-    sentence: Sentence
-    soft: Floats | None = None
-    weight: float = 1.0
-    hard: Ints | None = None  # (words,) in place of the spans where these cannot say it: tag numbers, −100 for none
-
-
-Group = tuple[Example, ...]  # sentences that must share a batch, such as a pair
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """Three streams of groups. A step draws `batch` sentences of each stream that is there, in whole groups."""
-
-    labelled: tuple[Group, ...] = ()
-    paired: tuple[Group, ...] = ()
-    unlabelled: tuple[Group, ...] = ()
-
-    def streams(self) -> dict[str, tuple[Group, ...]]:
-        """The streams that hold anything, by name."""
-        every = {"labelled": self.labelled, "paired": self.paired, "unlabelled": self.unlabelled}
-        return {name: groups for name, groups in every.items() if groups}
-
-    def digest(self) -> str:
-        """sha256 of all that training reads: words, labels, languages, weights, grouping, order; not ids."""
-        hasher = hashlib.sha256()
-        for name, groups in self.streams().items():
-            hasher.update(f"{name}\0{len(groups)}\0".encode())
-            for group in groups:
-                for example in group:
-                    s = example.sentence
-                    hasher.update(repr((s.language, s.words, s.spans, example.weight)).encode())
-                    if example.soft is not None:
-                        hasher.update(np.ascontiguousarray(example.soft, np.float32).tobytes())
-                    hasher.update(b"" if example.hard is None else example.hard.astype(np.int64).tobytes())
-                hasher.update(b"\1")
-        return hasher.hexdigest()
-
-
-def singles(sentences: Sequence[Sentence]) -> tuple[Group, ...]:
-    """Each sentence a group of its own."""
-    return tuple((Example(sentence),) for sentence in sentences)
-
-
-def pairs(pairs_: Sequence[Pair]) -> tuple[Group, ...]:
-    """Each translation pair a group: source first."""
-    return tuple((Example(pair.source), Example(pair.target)) for pair in pairs_)
 
 
 # --- what a step sees ----------------------------------------------------------------------------------------------
@@ -255,10 +203,15 @@ class Ask(Protocol):
         """Pairs without target labels. TRANSLATION."""
         ...
 
-    def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
+    def targets(self) -> tuple[str, ...]:
+        """All targets for which the matrix holds this method, sorted: the cell's own among them. ALL_TARGETS."""
+        ...
+
+    def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
         """Pairs with projected labels. LABELLED_TRANSLATION.
 
-        `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION.
+        `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another one than the cell's, of
+        `targets()`. ALL_TARGETS. Unavailable where there are none.
         """
         ...
 

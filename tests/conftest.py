@@ -72,6 +72,13 @@ def toy() -> Callable[..., list[Sentence]]:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of 2 layers × 32 with a WordPiece tokenizer, as `save_pretrained` writes it."""
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-for-tests"
+    write_tiny(folder)
+    return folder
+
+
+def write_tiny(folder: Path) -> None:
+    """What `tiny_folder` holds."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -107,10 +114,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 max_position_embeddings=128,
             )
         )
-    folder = tmp_path_factory.mktemp("encoders") / "tiny-for-tests"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

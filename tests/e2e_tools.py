@@ -70,7 +70,7 @@ class Place:
 
         from bench.cli.main import main
 
-        if arguments[:1] == ("run",) and "--jobs" not in arguments:
+        if arguments[:1] == ("run",) and not {"--jobs", "slurm"} & set(arguments):
             arguments = (*arguments, "--jobs", "1")
         out, err = io.StringIO(), io.StringIO()
         threads = torch.get_num_threads()

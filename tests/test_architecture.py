@@ -21,6 +21,7 @@ LAYERS: dict[str, int] = {
     "bench.conll": 0,
     "bench.lines": 0,
     "bench.encode": 0,
+    "bench.training_set": 1,
     "bench.method": 1,
     "bench.objectives": 1,
     "bench.candidates": 1,

@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from e2e_tools import REPO, Place, by_name, matrix_text, read_predictions, snapshot
+from e2e_tools import REPO, Place, by_name, matrix_text, read_predictions, snapshot, unpacked
 
 from bench.corpus import BadInput, Sentence, tag_set
 from bench.method import LINKED, Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed
@@ -208,10 +208,56 @@ def test_rounds_are_in_order(cells: dict[str, Any], label: str) -> None:
 # --- one tiny cell, end to end ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What one training really did, counted from outside, and what it says that it did."""
+
+    method: str
+    steps: int
+    forward_passes: int
+    drew: tuple[str, ...]  # global generators that it drew from
+    history: Any
+
+
 @pytest.fixture(scope="module")
-def run(place: Place) -> dict[str, dict[str, Any]]:
+def fits() -> list[Fit]:
+    """Every training of `run`, once that is there."""
+    return []
+
+
+def counting(fits: list[Fit]) -> Any:
+    """The runner's `fit`, each call noted in `fits`."""
+    import torch
+
+    from bench.runner import training
+
+    real, step = training.fit, torch.optim.AdamW.step
+
+    def fit(plan: Any, data: Any, tagger: Any, *rest: Any) -> Any:
+        steps, forwards = [], []
+        before = random.getstate(), np.random.get_state()[1].tolist()
+        hook = tagger.encoder.register_forward_hook(lambda *_: forwards.append(1) if tagger.training else None)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            steps.append(1)
+            return step(*arguments, **options)
+
+        with mock.patch.object(torch.optim.AdamW, "step", counted):
+            history = real(plan, data, tagger, *rest)
+        hook.remove()
+        after = random.getstate(), np.random.get_state()[1].tolist()
+        drew = tuple(n for n, a, b in zip(("random", "numpy"), before, after, strict=True) if a != b)
+        fits.append(Fit(type(plan.method).__module__, len(steps), len(forwards), drew, history))
+        return history
+
+    return mock.patch.object(training, "fit", fit)
+
+
+@pytest.fixture(scope="module")
+def run(place: Place, fits: list[Fit]) -> dict[str, dict[str, Any]]:
     """All labels in one tiny matrix, from an empty folder; by label the record."""
-    place.xner("run", "small.toml", "--out", place.out, "--keep-models")
+    with counting(fits):
+        place.xner("run", "small.toml", "--out", place.out, "--keep-models")
     return {label: record for (label, _, _), record in by_name(place.out).items()}
 
 
@@ -237,9 +283,23 @@ def test_every_round_has_the_same_budget(ready: Any, label: str) -> None:
         assert one.history.sentences <= 4 * 8 * streams, "at most `batch` sentences of each stream a step"
 
 
+def test_steps_and_passes_are_those_that_were_run(run: dict[str, dict[str, Any]], fits: list[Fit]) -> None:
+    """A second view of a batch counts as a pass of its own, and its sub-words again."""
+    assert run and len(fits) > len(METHODS) / 2
+    for fit in fits:
+        assert fit.steps == fit.history.steps == 4, fit.method
+        assert fit.forward_passes == fit.history.forward_passes, fit.method
+    again = {fit.method for fit in fits if fit.history.ran.get("second_views")}
+    assert again == {"methods.contproto.method"} & {fit.method for fit in fits}
+
+
+def test_no_training_draws_from_a_global_generator(run: dict[str, dict[str, Any]], fits: list[Fit]) -> None:
+    assert run and {fit.method: fit.drew for fit in fits if fit.drew} == {}
+
+
 def test_nothing_is_written_elsewhere(place: Place, run: dict[str, dict[str, Any]]) -> None:
     assert run
-    own = {"predictions-last.conll", "predictions-source-dev.conll", "cache-elsewhere"}  # these tests' own
+    own = {"predictions-last.conll", "predictions-source-dev.conll", "cache-elsewhere", "again", "order"}
     assert {path.name for path in place.root.iterdir()} - own == {"small.toml", "out", "cache", "home"}
     assert not snapshot(place.root / "home")
 
@@ -274,7 +334,7 @@ def elsewhere(place: Place, cells: dict[str, Any]) -> dict[str, Any]:
         env={**os.environ, "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tests'}", "PYTHONHASHSEED": "4711"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
     )
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout)
@@ -288,6 +348,30 @@ def test_another_process_prepares_the_same_under_the_same_key(
 ) -> None:
     assert elsewhere[label]["key"] == cells[label].key
     assert elsewhere[label]["digests"] == digests(ready(label), untaught=True)
+
+
+def test_keys_know_no_order(place: Place, cells: dict[str, Any]) -> None:
+    """Of methods, of variants, and of the tables of the file."""
+    text = matrix_text(place.encoder, LABELS[::-1], (TARGET,))
+    head, *tables = text.split("\n[")
+    (place.root / "order").mkdir()
+    turned = Place(place.root / "order", place.encoder).matrix("\n[".join([head, *tables[::-1]]))
+    assert {label: one.key for label, one in planned_cells(turned).items()} == {k: v.key for k, v in cells.items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_another_process_trains_and_predicts_the_same(
+    place: Place, run: dict[str, dict[str, Any]], elsewhere: dict[str, Any], name: str
+) -> None:
+    """To the byte, from the same seed."""
+    one, other = run[name], by_name(place.root / "again")[name, TARGET, 1]
+    assert elsewhere and one["scores"] == other["scores"] and one["diagnostics"] == other["diagnostics"]
+    assert {k: v for k, v in one["parents"].items() if k.startswith("fit:")} == {
+        k: v for k, v in other["parents"].items() if k.startswith("fit:")
+    }
+    for rule in ("source-dev", "last"):
+        here, there = (unpacked(out, one["key"], f"predictions-{rule}") for out in (place.out, place.root / "again"))
+        assert here == there, rule
 
 
 def test_keys_tell_methods_apart(cells: dict[str, Any]) -> None:
@@ -367,6 +451,9 @@ def main(matrix: str) -> None:
     for label, planned in planned_cells(Path(matrix)).items():
         one = Ready(planned, *trainer_of(planned, Path("nothing-is-trained"), Path("cache-elsewhere")))
         found[label] = {"key": planned.key, "digests": digests(one, untaught=True)}
+    place = Place(Path.cwd(), Path())
+    ran = place.xner("run", matrix, "--out", "again", "--only", f"method={','.join(METHODS)}")
+    assert ran.code == 0, ran.err
     print(json.dumps(found))
 
 

@@ -238,17 +238,3 @@ def test_a_method_from_elsewhere_with_one_stream_of_its_own(
     assert ran.code == 0, json.dumps([record["error"] for record in by_name(place.out).values()], indent=1)
     cost = by_name(place.out)["paired_only", "de", 1]["cost"]
     assert (cost["steps"], cost["sentences"], cost["forward_passes"]) == (4, 32, 4)
-
-
-def test_a_plugin_that_cannot_be_imported_stops_the_matrix(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Place(tmp_path, tiny_folder)
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    install_methods(tmp_path / "site", "xner_sick_methods", {"sick": "import nothing_of_this_name\n"})
-    ran = place.xner("run", place.matrix(matrix_text(tiny_folder, ("sick", "zero_shot"))), "--out", place.out)
-    assert ran.code == 2
-    assert ran.err.startswith("xner: ") and len(ran.err.splitlines()) == 1
-    assert "sick.py" in ran.err and "nothing_of_this_name" in ran.err
-    listed = place.xner("methods")
-    assert listed.code == 1 and "zero_shot" in listed.out and "sick" in listed.err

@@ -143,10 +143,10 @@ def alive(pid: int) -> bool:
 
 
 @NEEDS_PROC
-def test_a_worker_that_dies_is_said_in_one_line(tmp_path: Path, tiny_folder: Path) -> None:
-    """As when memory runs out: what is finished is kept, the exit code tells that cells are missing."""
+def test_a_worker_that_dies_costs_its_own_cells(tmp_path: Path, tiny_folder: Path) -> None:
+    """As when memory runs out: its unit's cells are failures that say so, another takes its place."""
     place = Place(tmp_path, tiny_folder)
-    matrix = long_matrix(place, seeds=12)
+    matrix = long_matrix(place, seeds=3)
     process = place.spawn("run", matrix, "--out", place.out, "--jobs", "2")
     while process.poll() is None and len(list((place.out / "records").glob("*.json"))) < 2:
         time.sleep(0.02)
@@ -154,7 +154,10 @@ def test_a_worker_that_dies_is_said_in_one_line(tmp_path: Path, tiny_folder: Pat
     os.kill(workers[0], signal.SIGKILL)
     ran = finished(process)
     assert "Traceback" not in ran.err
-    assert "worker" in ran.err
-    assert ran.code == 1, "cells are missing"
-    assert 2 <= len(records(place.out)) < 48
-    assert {record["status"] for record in records(place.out)} == {"ok"}
+    assert ran.code == 1
+    found = records(place.out)
+    assert len(found) == 12, "nothing is missing"
+    failed = [record for record in found if record["status"] == "failed"]
+    assert 1 <= len(failed) <= 2
+    assert {record["error"]["type"] for record in failed} == {"WorkerDied"}
+    assert "killed by signal 9" in failed[0]["error"]["message"] and "WorkerDied" in ran.err

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e_tools import Place, demo_sentences, matrix_text, small_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 from plan_fakes import write
 
 from bench.corpus import BadInput
-from bench.plan.fingerprint import closure, fingerprint
+from bench.plan.components import keys_below
+from bench.plan.fingerprint import closure, fingerprint, parts
 from bench.plan.keys import key_of, rng, seed_stream, versions
+from bench.store.files import canonical_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab é中"),
@@ -62,6 +66,59 @@ def test_keys_refuse_what_is_not_plain(value: Any) -> None:
 def test_keys_refuse_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
         key_of("fit", lr=float("nan"))
+
+
+NEARLY = (
+    *("no", "nb", "No", "n.o", "n/o", "n_o", "n-o", ""),
+    *([1], [-1], ["1"], "1", 1, -1, 1.0, "[1]", [1, 1], [[1]], [], {}, None, False, True, 0),
+    *({"a.b": 1}, {"a": {"b": 1}}, {"a/b": 1}, ["a", "b"], "a.b", "a/b", "a\\b", "a\nb", "ａ.b"),
+)
+
+
+def test_names_that_look_alike_never_collide() -> None:
+    """As a component, as a component's name, and split between the two."""
+    keys = [key_of("fit", x=value) for value in NEARLY]
+    assert len(set(keys)) == len(NEARLY)
+    assert len({key_of("fit", x=[value, "y"]) for value in NEARLY} | set(keys)) == 2 * len(NEARLY)
+    assert key_of("fit", a="bc") != key_of("fit", ab="c")
+    names = [value for value in NEARLY if isinstance(value, str)]
+    assert len({key_of("fit", x={name: 1}) for name in names}) == len(names)
+    assert len({key_of(name) for name in names}) == len(names)
+
+
+@given(st.tuples(PLAIN, PLAIN))
+def test_different_values_have_different_keys(values: tuple[Any, Any]) -> None:
+    texts = {canonical_json(value) for value in values}
+    assert len({key_of("fit", x=value) for value in values}) == len(texts)
+
+
+def test_a_key_remembers_what_it_is_of() -> None:
+    below = key_of("links", aligner="x")
+    key = key_of("cell", data={"labels": [below]}, seed=1)
+    assert key == str(key) and type(str(key)) is str and {key: 1}[str(key)] == 1
+    assert key == key_of("cell", data={"labels": [str(below)]}, seed=1), "the text alone decides"
+    assert (key.stage, key.components["seed"]) == ("cell", 1)
+    again = pickle.loads(pickle.dumps(key))  # as it goes to a worker
+    assert again == key and again.components["data"]["labels"][0].components == {"aligner": "x"}
+    assert list(keys_below(key)) == [below]
+
+
+def test_languages_and_names_that_look_alike_are_cells_of_their_own(tmp_path: Path, tiny_folder: Path) -> None:
+    """`no` and `nb` with the very same sentences; variants whose names differ in a dot."""
+    from dataclasses import replace
+
+    place = Place(tmp_path, tiny_folder)
+    same = [replace(sentence, language="no") for sentence in demo_sentences("de", "test", 16)]
+    corpus = small_corpus(tmp_path / "corpus", no_test=same, nb_test=[replace(one, language="nb") for one in same])
+    text = matrix_text(tiny_folder, ("zero_shot", "a.b", "a-b"), ("no", "nb"), corpus=corpus)
+    text += "".join(f'[[variant]]\nname = "{name}"\nuse = "zero_shot"\n' for name in ("a.b", "a-b"))
+    ran = place.xner("plan", place.matrix(text), "--json")
+    assert ran.code == 0, ran.err
+    cells = ran.json()["cells"]
+    assert {(cell["label"], cell["target"]) for cell in cells} == {
+        (label, target) for label in ("zero_shot", "a.b", "a-b") for target in ("no", "nb")
+    }
+    assert len({cell["key"] for cell in cells}) == 6
 
 
 def test_seed_streams() -> None:
@@ -171,6 +228,25 @@ def test_it_depends_on_content_not_on_place_or_order(package: Path, tmp_path: Pa
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     (elsewhere / "fakeprint").rename(package)
     assert said.strip() == fingerprint("fakeprint.main")
+
+
+def test_parts_name_what_changed(package: Path) -> None:
+    before = parts("fakeprint.main")
+    assert before["fakeprint/near.py"].keys() == {"imports", "top level", "function near"}
+    assert before["fakeprint/sub/late.py"].keys() == {"value value"}
+    near = (package / "near.py").read_text()
+    write(package / "near.py", near.replace("late.value", "late.value + 1").replace("# a comment", "# another"))
+    write(package / "far.py", "# more\n\n" + (package / "far.py").read_text())
+    after = parts("fakeprint.main")
+    assert {file for file in after if after[file] != before[file]} == {"fakeprint/near.py"}
+    changed = {n for n, digest in after["fakeprint/near.py"].items() if digest != before["fakeprint/near.py"][n]}
+    assert changed == {"function near"}
+    write(package / "far.py", "class Far:\n    size = 1\n\n    def far(self):\n        return 2\n")
+    one = parts("fakeprint.far")["fakeprint/far.py"]
+    write(package / "far.py", "class Far:\n    size = 3\n\n    def far(self):\n        return 2\n")
+    two = parts("fakeprint.far")["fakeprint/far.py"]
+    assert one.keys() == two.keys() == {"class Far", "function Far.far"}
+    assert (one["class Far"] != two["class Far"], one["function Far.far"]) == (True, two["function Far.far"])
 
 
 def test_missing_and_broken_modules(package: Path) -> None:

@@ -54,7 +54,8 @@ def test_intrinsic_matrices_cross_aligners_and_matchers(name: str) -> None:
     made = cells(load(name))
     assert {cell.method for cell in made} == {"gold_projection"} and {cell.seed for cell in made} == {1}
     crossed = {(cell.labels.aligner, cell.labels.matcher) for cell in made}
-    assert len(crossed) == 2 * 6 and len(made) == len(crossed) * len({cell.target for cell in made})
+    assert {aligner for aligner, _ in crossed} == {"simalign", "softmax", "statistical"}
+    assert len(crossed) == 3 * 6 and len(made) == len(crossed) * len({cell.target for cell in made})
     assert made[0].corpus_params.get("intrinsic", True) is True
 
 
@@ -66,3 +67,12 @@ def test_the_comment_of_wikiann_names_all_of_pan_x() -> None:
     spec = load("wikiann-1k", f"axes.targets={found[1]}")
     assert len({"en", *spec.axes.targets}) == PAN_X
     assert set(load("wikiann-1k").axes.targets) == {"de", "bg", "hu", "es", "nl", "fr", "ru", "ar", "zh"}
+
+
+def test_the_demo_of_methods_holds_them_all() -> None:
+    """A new folder under methods/ must be put in, or named here with the reason."""
+    elsewhere = {name for name in registry.names("method") if registry.load("method", name).intrinsic}
+    own = {name for name in registry.names("method") if registry.module_of("method", name).startswith("methods.")}
+    made = cells(load("demo-methods"))
+    assert {cell.method for cell in made} == own - elsewhere
+    assert {cell.data.corpus for cell in made} == {"demo"} and len({cell.seed for cell in made}) == 3

@@ -27,22 +27,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
     from bench.plan import registry
-    from bench.plan.needs import needs_of_method
+    from bench.plan.needs import check_usable, needs_of_method
 
     cells = _cells(args.matrix) if args.matrix else []
     rows, broken = [], []
     for name in registry.names("method"):
         try:
+            check_usable(name, {})
             method: Method = registry.make("method", name)
-            needs = sorted(need.name for need in needs_of_method(method))
+            needs, factors = sorted(need.name for need in needs_of_method(method)), asdict(method.factors())
+            row: dict[str, Any] = {"name": name, "paper": method.paper, "needs": needs, "factors": factors}
+            if args.matrix:
+                row["labels"] = sorted({cell.label for cell in cells if cell.method == name})
+                row["skipped"] = _skips(name, method, cells)
         except BadInput as error:
             broken.append(str(error))
-            continue
-        row: dict[str, Any] = {"name": name, "paper": method.paper, "needs": needs, "factors": asdict(method.factors())}
-        if args.matrix:
-            row["labels"] = sorted({cell.label for cell in cells if cell.method == name})
-            row["skipped"] = _skips(name, method, cells)
-        rows.append(row)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises, the others are listed
+            broken.append(f"method '{name}' fails: {registry.in_one_line(error)}")
+        else:
+            rows.append(row)
     if args.json:
         print(json.dumps({"methods": rows, "broken": broken}, indent=1))
     for row in [] if args.json else rows:
@@ -103,7 +106,7 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no unlabelled text"
         if Need.TARGET_GOLD in needs and not (data.target_gold() or data.gold_pairs()):
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
-        if needs & LINKED:
+        if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
         if Need.TEST_TRANSLATION in needs:
             test = [replace(sentence, spans=None) for sentence in data.test()]

@@ -1,4 +1,4 @@
-"""`xner tables`, `xner plots`, `xner status`: what stands in a results folder."""
+"""`xner tables`, `xner plots`, `xner report`, `xner status`: what stands in a results folder."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     plots.add_argument("--format", default="png,svg,pdf", help="comma-separated: png, svg, pdf (default: all)")
     plots.add_argument("--json", action="store_true", help="print the paths as JSON")
     plots.set_defaults(run=plots_verb)
+    report = commands.add_parser("report", help="one HTML page of stored records", description=report_verb.__doc__)
+    report.add_argument("out", metavar="OUT", help=place)
+    report.add_argument("--json", action="store_true", help="print the path as JSON")
+    report.set_defaults(run=report_verb)
     status = commands.add_parser("status", help="how far a matrix is", description=status_verb.__doc__)
     status.add_argument("out", metavar="OUT", help=place)
     status.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -61,17 +65,33 @@ def plots_verb(args: argparse.Namespace) -> int:
     return 0
 
 
+def report_verb(args: argparse.Namespace) -> int:
+    """Write OUT/report.html: summary, tables, plots, seeds and errors in one page that needs no network."""
+    from bench.report.folder import resolve
+    from bench.report.html.page import write_report
+
+    path = write_report(resolve(args.out))
+    if args.json:
+        _print_json({"files": [path.as_posix()]})
+    else:
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return 0
+
+
 def status_verb(args: argparse.Namespace) -> int:
-    """Count the records by method and target: ok, failed, skipped, and missing where the matrix is known."""
+    """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
+    from bench.engines import journal
     from bench.report.folder import resolve
     from bench.report.status import as_json, counts, text
 
     out = resolve(args.out)
     found = counts(out)
+    standing = journal.Journal(out).standing()
     if args.json:
-        _print_json(as_json(out, found))
+        _print_json(as_json(out, found) | {"slurm": journal.as_json(standing)})
     else:
         print(text(out, found), end="")
+        print(journal.text(standing, out), end="")
     return 0
 
 

@@ -1,9 +1,8 @@
-"""`xner run` and `xner plan`."""
+"""`xner run`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,83 +14,139 @@ from bench.corpus import BadInput
 if TYPE_CHECKING:
     from bench.plan.matrix import Cell
     from bench.runner.identity import Planned
+    from bench.store.planned import Written
     from bench.store.record import Record
+
+MODES = ("missing", "retry", "force", "read-only")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run a matrix: train, predict, score, tabulate")
-    _matrix(run)
+    matrix_arguments(run)
     run.add_argument("--jobs", type=int, metavar="N", help="processes, each a device slot (default: as many as fit)")
-    run.add_argument("--engine", choices=("local",), default="local")
+    run.add_argument("--engine", choices=("local", "slurm"), default="local")
+    run.add_argument("--profile", type=Path, metavar="FILE", help="with --engine slurm: what a job asks for (TOML)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--offline", action="store_true", help="never reach for the hub")
     run.add_argument("--keep-models", action="store_true", help="keep weights, and taggers for transformers' pipeline")
-    run.add_argument("--retry", action="store_true", help="run failed cells again")
+    run.add_argument(
+        "--mode",
+        choices=MODES,
+        default="missing",
+        help="which cells run: missing (default); retry: failed ones too; force: all again, an old record staying "
+        "until the new one is there; read-only: none, exit code 1 where something is missing",
+    )
+    run.add_argument("--retry", dest="mode", action="store_const", const="retry", help="the same as --mode retry")
     run.set_defaults(run=run_verb)
-    plan = commands.add_parser("plan", help="what a run would do: cells, done and missing, disk")
-    _matrix(plan)
-    plan.add_argument("--json", action="store_true")
-    plan.set_defaults(run=plan_verb)
 
 
-def _matrix(parser: argparse.ArgumentParser) -> None:
+def matrix_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("matrix", metavar="MATRIX", help="a .toml file or a shipped name")
     parser.add_argument("--out", type=Path, help="results folder (default: results/<name>)")
     parser.add_argument("--only", action="append", default=[], metavar="K=V", help="run a part, e.g. target=de,zh")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
 
 
-def _planned(args: argparse.Namespace) -> tuple[Path, list[Planned]]:
+def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written]:
+    """The results folder, the cells that the arguments select with their keys, and the matrix as it was written.
+
+    Raises:
+        BadInput: as `load_matrix`; or no folder can be where the results would go.
+    """
     from bench.engines.units import keyed
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
     from bench.runner.projected import check_rules
+    from bench.store.planned import Written
 
     spec = load_matrix(args.matrix, args.set)
     check_rules(spec)
     out = args.out or Path("results") / spec.name
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     chosen: list[Cell] = only(cells(spec), args.only)
-    return out, keyed(chosen)
+    written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
+    return out, keyed(chosen), written
 
 
 def run_verb(args: argparse.Namespace) -> int:
     """Run what is missing, then write tables and plots of all that is there."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
+    if args.mode == "force" and args.engine != "local":
+        raise BadInput(f"--mode force: not with --engine {args.engine}; cells made again aside need one process")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.engines.units import unfinished, write_matrix
     from bench.store.record import Records
 
-    out, planned = _planned(args)
-    for place in (out, *out.parents):
-        if place.exists() and not place.is_dir():
-            raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
-    todo = unfinished(planned, out, args.retry)
-    start = _prepared(args, out, todo)  # refuses what this machine cannot do before anything is written
+    out, planned, written = planned_cells(args)
+    todo = planned if args.mode == "force" else unfinished(planned, out, args.mode == "retry")
+    if args.mode == "read-only":
+        return _read_only(out, planned)
+    slurm = args.engine == "slurm"
+    # refuses what this machine cannot do before anything is written
+    start = (_queued if slurm else _prepared)(args, out, todo)
     _writable(out)
-    write_matrix(planned, out)
+    write_matrix(planned, out, written)
     done = len(planned) - len(todo)
     print(f"{planned[0].cell.matrix}: {len(planned)} cells, {done} done, {len(todo)} to run", file=sys.stderr)
-    if start is not None:
-        start()
+    made = start() if start is not None else []
+    records = {one.key: record for one in planned if (record := Records(out).get(one.key)) is not None}
+    if records:
+        _report(out, slurm or bool(todo))
+    # failures that are no records: the disk refused them, or a good one stands there
+    unwritten = {
+        one.key: one for one in made if one.status == "failed" and (args.mode == "force" or one.key not in records)
+    }
+    missing = 0 if slurm else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
+    return _closing(out, list((records | unwritten).values()), missing)
+
+
+def _read_only(out: Path, planned: list[Planned]) -> int:
+    """Print what is there, and write nothing."""
+    from bench.store.record import Records
+
     records = [record for one in planned if (record := Records(out).get(one.key)) is not None]
     if records:
-        _report(out, bool(todo))
+        from bench.report.tables import main_tables, shown_text
+
+        print(shown_text(main_tables([out])), end="")
+    print(f"{planned[0].cell.matrix}: {len(planned)} cells, {len(records)} done; --mode read-only", file=sys.stderr)
     return _closing(out, records, len(planned) - len(records))
 
 
-def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], object] | None:
+def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]] | None:
     """The run of these cells, ready to start; None if there are none (and torch is not imported)."""
     if not todo:
         return None
-    from bench.engines import local
+    from bench.engines import force, local
     from bench.runner.device import default_jobs, resolve_device
     from bench.runner.stages import Where
 
     device = resolve_device(args.device, {one.cell.train.precision for one in todo})
     jobs = args.jobs or default_jobs(device, max(one.cell.train.threads for one in todo))
-    return lambda: local.run(todo, Where(out, device, args.keep_models), jobs)
+    where = Where(out, device, args.keep_models)
+    if args.mode == "force":
+        return lambda: force.run_again(todo, where, jobs)
+    return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")
+
+
+def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]] | None:
+    """The submission of these cells, ready to be made; None if there are none."""
+    from bench.engines.profile import load_profile
+
+    profile = load_profile(args.profile)
+    if args.jobs is not None or args.mode == "force":
+        what = "--jobs" if args.jobs is not None else "--mode force"
+        raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
+    if not todo:
+        return None
+    from bench.engines import slurm
+
+    slurm.checked(todo, profile)
+    return lambda: slurm.submit_verb(todo, out, profile, args.device, args.keep_models)
 
 
 def _writable(out: Path) -> None:
@@ -127,34 +182,3 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
     if missing:
         print(f"{missing} cells are missing; the same command runs them", file=sys.stderr)
     return 1 if failed or missing else 0
-
-
-def plan_verb(args: argparse.Namespace) -> int:
-    """Print the cells, what is done, and the disk that weights will need."""
-    from bench.engines.units import units
-    from bench.runner.disk import peak_bytes
-    from bench.store.record import Records
-
-    out, planned = _planned(args)
-    records = Records(out)
-    states = {one.key: (found.status if (found := records.get(one.key)) else "missing") for one in planned}
-    missing = [one for one in planned if states[one.key] == "missing"]
-    disk = peak_bytes(missing)
-    if args.json:
-        rows = [
-            {"key": p.key, "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
-            | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": states[p.key]}
-            for p in planned
-        ]
-        whole = {"out": str(out), "cells": rows, "units_to_run": len(units(missing)), "disk_bytes": disk}
-        print(json.dumps(whole, indent=1))
-        return 0
-    print(f"{planned[0].cell.matrix} → {out}")
-    for state in ("ok", "skipped", "failed", "missing"):
-        print(f"  {state:8} {sum(value == state for value in states.values())}")
-    print(f"  units of work to run: {len(units(missing))} (cells that share a training are one unit)")
-    if disk is None:
-        print("  disk while it runs: unknown until the encoder is made or fetched")
-    else:
-        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time")
-    return 0

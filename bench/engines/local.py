@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.engines.perform import Busy, perform
+from bench.engines.pool import pooled
 from bench.engines.shared import make_shared
-from bench.engines.units import Ledger, units
+from bench.engines.units import Ledger, failures, free_left_behind, units
 from bench.runner.identity import Planned
+from bench.store.presence import present
 from bench.store.record import Record
 
 
@@ -61,99 +58,57 @@ class Progress:
 
 
 def run(
-    todo: Sequence[Planned], where: Any, jobs: int = 1, on_record: Callable[[Record], None] | None = None
+    todo: Sequence[Planned],
+    where: Any,
+    jobs: int = 1,
+    on_record: Callable[[Record], None] | None = None,
+    retry: bool = False,
 ) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
+
+    Several processes may run on one results folder: each unit is one's at a time, and what one has finished the others
+    take as it is. With `retry` the cells whose record is a failure now are run again.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run goes on from them.
     """
     work = units(todo)
+    again = failures(todo, where.out) if retry else {}
     progress = Progress(len(todo))
-    ledger = Ledger(where.out, work)
     results: list[Record] = []
-    try:
-        make_shared(todo, where.cache, progress.tick, where.device)
-        source = _pooled(work, where, jobs) if jobs > 1 else _here(work, where, progress)
-        for unit, records in source:
-            for record in records:
-                if jobs > 1:
-                    progress.cell(record)
-                if on_record is not None:
-                    on_record(record)
-            results += records
-            if not where.keep_models:
-                ledger.done(unit, records)
-    except BrokenProcessPool:
-        print("xner: a worker died (killed, or out of memory); the same command runs what is missing", file=sys.stderr)
-    finally:
-        progress.close()
+    with present(where.out):
+        ledger = Ledger(where.out, work)
+        try:
+            make_shared(todo, where.cache, progress.tick, where.device)
+            here = jobs == 1
+            for unit, records in _here(work, where, again, progress) if here else pooled(work, where, jobs, again):
+                for record in records:
+                    if not here:
+                        progress.cell(record)
+                    if on_record is not None:
+                        on_record(record)
+                results += records
+                if not where.keep_models:
+                    ledger.done(unit, records)
+        finally:
+            progress.close()
+            ledger.leave()
+    free_left_behind(where.out)
     return results
 
 
 def _here(
-    work: Sequence[list[Planned]], where: Any, progress: Progress
+    work: Sequence[list[Planned]], where: Any, again: Mapping[str, int], progress: Progress
 ) -> Iterator[tuple[list[Planned], list[Record]]]:
-    from bench.runner.stages import run_unit
-
-    for unit in work:
-        records = []
-        for record in run_unit(unit, where, progress.tick):
-            progress.cell(record)
-            records.append(record)
-        yield unit, records
-
-
-def _pooled(work: Sequence[list[Planned]], where: Any, jobs: int) -> Iterator[tuple[list[Planned], list[Record]]]:
-    context = multiprocessing.get_context("spawn")  # a forked torch may deadlock
-    slots = context.Queue()
-    for slot in range(jobs):
-        slots.put(slot)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_claim, initargs=(slots, where.device))
-    try:
-        waiting = {pool.submit(run_whole, unit, where): unit for unit in work}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    except BaseException:
-        # Not `with`: leaving it would wait for the whole queue. What the workers have published stays.
-        for process in list(pool._processes.values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _claim(slots: Any, device: str) -> None:
-    """Each worker owns one slot: on a machine with several GPUs, one of them. Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
-    slot = slots.get()
-    if device.startswith("cuda"):
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = visible.split(",") if visible else [str(i) for i in range(_gpus())]
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[slot % len(names)]
-
-
-def _leave_with_the_parent() -> None:
-    """A killed parent cannot stop its workers: they would train on, and against those of the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # at once: what is published is whole, the rest counts as absent
-
-
-def _gpus() -> int:
-    import subprocess
-
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return 1
-    return max(1, len(listed.stdout.splitlines()))
-
-
-def run_whole(unit: list[Planned], where: Any) -> list[Record]:
-    """One unit in a worker process."""
-    from bench.runner.stages import run_unit
-
-    return list(run_unit(unit, where))
+    busy: list[list[Planned]] = []
+    for patient, some in ((False, work), (True, busy)):
+        for unit in some:
+            records = []
+            try:
+                for record in perform(unit, where, again, patient, progress.tick):
+                    progress.cell(record)
+                    records.append(record)
+            except Busy:
+                busy.append(unit)
+                continue
+            yield unit, records

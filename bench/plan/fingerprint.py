@@ -11,9 +11,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from bench.corpus import BadInput
+from bench.plan.keys import Key
 from bench.store.files import sha256_of
 
 OWN = ("bench", "methods", "data_recipes")
+CODE = "code"
 
 
 def fingerprint(*modules: str) -> str:
@@ -30,9 +32,9 @@ def fingerprint(*modules: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def code_running(*modules: str) -> str:
+def code_running(*modules: str) -> Key:
     """The fingerprint, taken once a process: the code that it runs is the code that it imported."""
-    return fingerprint(*modules)
+    return Key.of(fingerprint(*modules), CODE, {"modules": list(modules)})
 
 
 def closure(*modules: str) -> dict[str, Path]:
@@ -63,6 +65,41 @@ def closure(*modules: str) -> dict[str, Path]:
         for parent in _parents(module):
             visit(parent)
     return {module: file for module, file in files.items() if file is not None}
+
+
+def parts(*modules: str) -> dict[str, dict[str, str]]:
+    """By file of the closure its definitions in words ("function loss") with 8 hex digits each: what may differ."""
+    return {f"{module.replace('.', '/')}{_ending(file)}": _parts_of(file) for module, file in closure(*modules).items()}
+
+
+def _ending(file: Path) -> str:
+    return "/__init__.py" if file.name == "__init__.py" else ".py"
+
+
+def _parts_of(file: Path) -> dict[str, str]:
+    texts: dict[str, list[str]] = {}
+    for name, node in _definitions(ast.parse(file.read_bytes(), filename=str(file))):
+        texts.setdefault(name, []).append(_normal(node))
+    return {name: sha256_of("\n".join(found))[:8] for name, found in texts.items()}
+
+
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Functions, methods, classes without their methods, single values, imports, and what is left."""
+    for node in _without_docstring(tree, tree.body) if tree.body else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"function {node.name}", node
+        elif isinstance(node, ast.ClassDef):
+            methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+            yield from ((f"function {node.name}.{method.name}", method) for method in methods)
+            rest = [n for n in node.body if n not in methods]
+            for part in (*node.decorator_list, *node.bases, *node.keywords, *rest):
+                yield f"class {node.name}", part
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            yield f"value {node.targets[0].id}", node
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield f"value {node.target.id}", node
+        else:
+            yield ("imports" if isinstance(node, ast.Import | ast.ImportFrom) else "top level"), node
 
 
 @lru_cache(maxsize=8)

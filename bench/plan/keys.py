@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,26 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def key_of(stage: str, **components: Any) -> str:
+class Key(str):
+    """A key, equal to its text, that remembers what it is of; keys among the components remember theirs.
+
+    `stage` "code" is a fingerprint: its component `modules` names what it covers.
+    """
+
+    __slots__ = ("components", "stage")
+
+    stage: str
+    components: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, text: str, stage: str, components: Mapping[str, Any]) -> Key:
+        """The key `text` of these components."""
+        key = cls(text)
+        key.stage, key.components = stage, components
+        return key
+
+
+def key_of(stage: str, **components: Any) -> Key:
     """The key of what a stage makes from its components: 32 hex digits, the same for the same content.
 
     Components are JSON values: resolved parameters, parents' keys, hashes of data and weights, seeds, versions, the
@@ -24,7 +44,7 @@ def key_of(stage: str, **components: Any) -> str:
     """
     for name, value in components.items():
         _refuse_others(value, name)
-    return sha256_of(canonical_json({"stage": stage, "components": components}))[:32]
+    return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
 
 
 def versions() -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from bench.corpus import BadInput, nearest
 from bench.plan.keys import rng
-from bench.plan.needs import reads_labels
-from bench.plan.registry import REGISTRY, Registry
+from bench.plan.needs import check_usable, reads_labels
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
@@ -41,6 +41,8 @@ class Cell:
     aligner_params: dict[str, Any] = field(default_factory=dict)
     aligner_recipe: EncoderSpec = field(default_factory=EncoderSpec)  # ALIGNING fields of labels.aligner_encoder
     axes: dict[str, Any] = field(default_factory=dict)  # the extra axes that concern this cell, by dotted key
+    broken: str = ""  # why the method cannot be used, in one line: the cell will be a failure
+    targets: tuple[str, ...] = ()  # of all cells of the matrix that differ in the target alone, sorted
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,12 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
         raise spec.where.at("exclude").error("the excludes leave no cell")
     for cell in found:
         maker.check_languages(cell)
-    return found
+    return _with_targets(found)
+
+
+def every_target(cell: Cell) -> list[Cell]:
+    """The cell, and then as it would be in each other target of the matrix: what a method with ALL_TARGETS may read."""
+    return [cell, *(replace(cell, target=target) for target in cell.targets if target != cell.target)]
 
 
 def only(cells: Sequence[Cell], filters: Sequence[str]) -> list[Cell]:
@@ -140,7 +147,9 @@ class _Maker:
         seed, trial = run
         spec, resolver, point = self.spec, self.resolver, common.point
         place = canonical_json(point)
-        method, params = self._once(f"method {label} {place}", lambda: _plain_method(resolver, spec, label, point))
+        method, params, broken = self._once(
+            f"method {label} {place}", lambda: _plain_method(resolver, spec, label, point)
+        )
         train, recipe = self._once(f"train {encoder} {place}", lambda: resolver.training(encoder, point))
         drawn = self._once(f"trial {encoder} {trial} {place}", lambda: _drawn(spec, encoder, trial, recipe))
         return Cell(
@@ -159,6 +168,8 @@ class _Maker:
             recipe=drawn,
             aligner_recipe=common.aligner_recipe,
             axes=dict(axes),
+            targets=(),  # known once all cells are
+            broken=broken,
             **common.plugins,
         )
 
@@ -200,8 +211,8 @@ class _Maker:
     def _reads(self, label: str, key: str, common: _Shared) -> bool:
         def find() -> bool:
             registry = self.resolver.registry
-            method, params = _plain_method(self.resolver, self.spec, label, common.point)
-            return reads_labels(registry.make("method", method, params), key, common.labels, registry)
+            method, params, broken = _plain_method(self.resolver, self.spec, label, common.point)
+            return not broken and reads_labels(registry.make("method", method, params), key, common.labels, registry)
 
         return self._once(f"reads {label} {key} {canonical_json(common.point)}", find)
 
@@ -212,9 +223,16 @@ class _Maker:
         return value
 
 
-def _plain_method(resolver: Resolver, spec: MatrixSpec, label: str, point: Point) -> tuple[str, dict[str, Any]]:
-    method, params = resolver.method(spec, label, point)
-    return method, to_plain(params)
+def _plain_method(resolver: Resolver, spec: MatrixSpec, label: str, point: Point) -> tuple[str, dict[str, Any], str]:
+    """A label's method, its parameters, and why it cannot be used, "" if it can."""
+    try:
+        method, params = resolver.method(spec, label, point)
+        plain = to_plain(params)
+        check_usable(method, plain, resolver.registry)
+    except BrokenPlugin as error:
+        variant = spec.variant(label)
+        return variant.use if variant else label, {}, str(error)
+    return method, plain, ""
 
 
 def _drawn(spec: MatrixSpec, encoder: str, trial: int, recipe: EncoderSpec) -> EncoderSpec:
@@ -235,6 +253,14 @@ def _drawn(spec: MatrixSpec, encoder: str, trial: int, recipe: EncoderSpec) -> E
 
 def _corpus_key(corpus: str, params: Mapping[str, Any]) -> str:
     return canonical_json([corpus, params])
+
+
+def _with_targets(found: Sequence[Cell]) -> list[Cell]:
+    places = [canonical_json(_coordinates(cell) | {"target": ""}) for cell in found]
+    targets: dict[str, set[str]] = {}
+    for cell, place in zip(found, places, strict=True):
+        targets.setdefault(place, set()).add(cell.target)
+    return [replace(cell, targets=tuple(sorted(targets[place]))) for cell, place in zip(found, places, strict=True)]
 
 
 def _coordinates(cell: Cell) -> dict[str, Any]:

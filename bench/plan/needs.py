@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from bench.plan.registry import REGISTRY, Registry
+from bench.corpus import BadInput
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
 
 if TYPE_CHECKING:
     from bench.method import Method, Need
     from bench.plan.sections import LabelsSpec
+
+
+def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
+    """Look at everything that a plan reads of a method, so that nothing raises later.
+
+    Raises:
+        BadInput: the parameters are not the method's.
+        BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
+    """
+    from bench.method import Need, Round
+
+    whose = f"method '{name}' ({registry.module_of('method', name)})"
+    try:
+        method: Method = registry.make("method", name, params)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+    if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
+        raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
+    try:
+        rounds = method.rounds()
+        if not isinstance(rounds, tuple) or not all(isinstance(one, Round) for one in rounds):
+            raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
+        needs_of_method(method, registry)
+    except BrokenPlugin:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
 
 
 def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:

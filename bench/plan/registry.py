@@ -19,6 +19,10 @@ from bench.plan.schema import build
 from bench.plan.where import Where
 
 
+class BrokenPlugin(BadInput):
+    """A plug-in that is there and cannot be used: its own fault. The cells of such a method fail; the others run."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of plug-in and where it is looked for."""
@@ -72,27 +76,25 @@ class Registry:
         """The class of a plug-in.
 
         Raises:
-            BadInput: no such plug-in; or its module cannot be imported, or does not hold exactly one concrete subclass
-                of the kind's base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass.
+            BadInput: no such plug-in.
+            BrokenPlugin: its module cannot be imported, or does not hold exactly one concrete subclass of the kind's
+                base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass.
         """
         module_name = self.module_of(kind, name, where)
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:
-            cause = next(iter(str(error).splitlines()), "")
-            raise _error(
-                where, f"{kind} '{name}' ({_file_of(module_name)}) fails: {type(error).__name__}: {cause}"
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise _broken(where, f"{kind} '{name}' ({_file_of(module_name)}) fails: {in_one_line(error)}") from error
         found = self._kind(kind)
         attribute = next((p.attr for p in _entry_points(found.group) if p.name == name and p.module == module_name), "")
         cls = _class_in(module, found, attribute, where)
         if getattr(cls, "name", None) != name:
-            raise _error(
+            raise _broken(
                 where, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'"
             )
         params: Any = getattr(cls, "Params", None)
         if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
-            raise _error(where, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
+            raise _broken(where, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
         return cls
 
     def params(self, kind: str, name: str, raw: Mapping[str, Any], where: Where | None = None) -> Any:
@@ -163,7 +165,7 @@ def _class_in(module: ModuleType, kind: Kind, attribute: str, where: Where | Non
     if attribute:
         cls = getattr(module, attribute, None)
         if not (inspect.isclass(cls) and issubclass(cls, base)):
-            raise _error(where, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
+            raise _broken(where, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
         return cls
     classes = [
         cls
@@ -177,8 +179,17 @@ def _class_in(module: ModuleType, kind: Kind, attribute: str, where: Where | Non
     classes = [cls for cls in classes if isinstance(getattr(cls, "name", None), str)] or classes
     if len(classes) != 1:
         listed = ", ".join(cls.__name__ for cls in classes) or "none"
-        raise _error(where, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
+        raise _broken(where, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
     return classes[0]
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and first line of what a plug-in raised."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+
+
+def _broken(where: Where | None, message: str) -> BrokenPlugin:
+    return BrokenPlugin(str(_error(where, message)))
 
 
 def _error(where: Where | None, message: str) -> BadInput:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
 
 from bench.corpus import BadInput, nearest
-from bench.plan.registry import REGISTRY, Registry
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import build, convert
 from bench.plan.sections import (
@@ -66,12 +67,21 @@ def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Regi
         BadInput: no such matrix; not TOML; an unknown key, plug-in or language; a wrong type or value. The message
             holds file, line, dotted key and the nearest right name.
     """
-    file, text = _read(name_or_path)
+    return parsed_matrix(*_read(name_or_path), overrides, registry)
+
+
+def parsed_toml(file: str, text: str) -> dict[str, Any]:
+    """The tables of a TOML text; BadInput with file and line where it is none."""
     try:
-        raw = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise BadInput(f"{file}{':' + line[1] if line else ''}: not TOML: {error}") from error
+
+
+def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
+    """The matrix of a TOML text, `file` being what messages call it. BadInput as `load_matrix`."""
+    raw = parsed_toml(file, text)
     where = Where(file, text)
     for key in raw:
         if key not in _TOP:
@@ -231,9 +241,11 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
         resolver.recipe(name, {})
     for kind in PLUGINS[:-1]:
         for name in spec.raw[kind]:
-            resolver.params(kind, name, {})
+            with _left_to_its_cells(kind):
+                resolver.params(kind, name, {})
     for label in (*spec.axes.methods, *labels):
-        resolver.method(spec, label, {})
+        with _left_to_its_cells("method"):
+            resolver.method(spec, label, {})
     _check_chosen(spec, resolver)
     for key, values in spec.axes.extra.items():
         for value in values:
@@ -266,7 +278,13 @@ def _check_axis(spec: MatrixSpec, resolver: Resolver, key: str, value: Any) -> N
             )
         resolver.recipe(str(rest[0]), {key: value})
     else:
-        resolver.params(str(kind), str(rest[0]), {key: value})
+        with _left_to_its_cells(str(kind)):
+            resolver.params(str(kind), str(rest[0]), {key: value})
+
+
+def _left_to_its_cells(kind: str) -> AbstractContextManager[None]:
+    """A method that cannot be loaded fails its own cells; without a corpus or translator no cell could run."""
+    return suppress(BrokenPlugin) if kind == "method" else nullcontext()
 
 
 def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:

@@ -197,6 +197,12 @@ def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
     return frozenset([top, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
 
 
+def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
+    """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
+    values = [one.record.diagnostics[name] for one in stored if name in one.record.diagnostics]
+    return 100 * sum(values) / len(values) if values else None
+
+
 def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
     """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
     scores = [one.record.scores[rule] for one in stored if one.record.status == "ok" and rule in one.record.scores]

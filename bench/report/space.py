@@ -16,7 +16,7 @@ from bench.report.frame import Group, Stored
 from bench.report.head import corpus_notes, setting_notes, title_of
 from bench.report.main_table import head_cells, heads_of
 from bench.report.model import Cell, Table, frame_of
-from bench.report.scores import cells_of, rows_of
+from bench.report.scores import cells_of, diagnostic, rows_of
 
 MARKERS = ("o", "^")  # source, target
 MOST = 4  # rows and columns of panels: a plot is to be read
@@ -116,5 +116,5 @@ def space_table(group: Group, name: str = "space") -> Table | None:
 
 
 def _mean(stored: Sequence[Stored], name: str) -> Cell:
-    values = [one.record.diagnostics[name] for one in stored if name in one.record.diagnostics]
-    return Cell(100 * sum(values) / len(values), seeds=len(values)) if values else Cell(text="–", status="missing")
+    seeds = sum(name in one.record.diagnostics for one in stored)
+    return Cell(diagnostic(stored, name), seeds=seeds) if seeds else Cell(text="–", status="missing")

@@ -15,7 +15,10 @@ from bench.store.artefacts import Artefacts
 from bench.store.record import Record, Records, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
-_AT_TOP = frozenset({"records", "sidecars", "models", "taggers", "tables", "figures", "matrix.json"})
+_AT_TOP = frozenset(
+    {"records", "sidecars", "fingerprints", "models", "taggers", "jobs", "matrix.json"}
+    | {"tables", "figures", "report.html"}  # made from the others
+)
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _known_files(record: Record | None) -> set[str] | None:
     if record is None or record.status != "ok":
         return None
     rules = {predictions_name(rule) for rule in record.scores}
-    return {"counts.npz", GOLD, "curves.json", "space.npz"} | rules
+    return {"counts.npz", GOLD, "curves.json", "key.json", "space.npz"} | rules
 
 
 def _models(found: Verified) -> None:

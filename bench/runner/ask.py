@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -36,8 +37,10 @@ class CellAsk:
         self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
         self._data = CellData(cell)
         self._model, self._new_tagger, self._device = model, new_tagger, device
-        self.links: Links | None = None  # the translations in use, linked or (under False of _found) not
-        self._found: dict[bool, Links] = {}
+        self.links: dict[str, Links] = {}  # by target the translations in use, linked or (under False of _found) not
+        self._found: dict[tuple[str, bool], Links] = {}
+        self._labelled: dict[str, tuple[int, Mapping[str, int]]] = {}  # by target how many pairs, and their counts
+        self.labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # the cell's, and what they were made of
         self.used: dict[str, int] = {}  # what was asked for → how many sentences
         self.test_links: Links | None = None
         self.projection: dict[str, int] = {}
@@ -60,38 +63,58 @@ class CellAsk:
         self.used[name] = len(found)
         return found
 
-    def _linked(self, wanted: bool = True) -> Links:
-        if wanted not in self._found:
+    def targets(self) -> tuple[str, ...]:
+        self._require(Need.ALL_TARGETS, "the matrix's targets")
+        return tuple(sorted({self.cell.target, *self.cell.targets}))
+
+    def _links_into(self, target: str) -> LinkStage:
+        if target == self.cell.target:
+            return source_links(self.cell, self._data)
+        cell = replace(self.cell, target=target)
+        return source_links(cell, CellData(cell))
+
+    def _linked(self, target: str, wanted: bool = True) -> Links:
+        if (target, wanted) not in self._found:
             self.source()  # the translations of labelled sentences use them: counted
-            stage = source_links(self.cell, self._data)
-            self._found[wanted] = stage.links(self.cache, self._device, wanted=wanted)
-        self.links = self._found.get(True) or self._found[wanted]
-        self.parents["labels"] = self.links.artefact.address
-        return self._found[wanted]
+            stage = self._links_into(target)
+            self._found[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
+        self.links[target] = self._found.get((target, True)) or self._found[target, wanted]
+        self.parents[self._name("labels", target)] = self.links[target].artefact.address
+        return self._found[target, wanted]
+
+    def _name(self, stage: str, target: str) -> str:
+        return stage if target == self.cell.target else f"{stage}:{target}"
 
     def translations(self) -> list[Pair]:
         self._require(Need.TRANSLATION, "translations")
-        return self._counted("translations", list(self._linked().pairs))
+        return self._counted("translations", list(self._linked(self.cell.target).pairs))
 
-    def labelled_translations(self, *, plain: bool = False) -> list[Pair]:
+    def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
         self._require(Need.PLAIN_TRANSLATION if plain else Need.LABELLED_TRANSLATION, "labelled translations")
+        target = self.cell.target if target is None else target
+        if target != self.cell.target and target not in self.targets():
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for '{target}', which is no target of the matrix")
         rules = PLAIN if plain else self.cell.labels
         if rules.transfer == "align":
-            links = self._linked()
+            links = self._linked(target)
             pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
             refusing = f"the filters ({', '.join(rules.filters)}) leave"
         else:
-            stage = TransferStage(self.cell, source_links(self.cell, self._data).translations)
+            stage = TransferStage(self.cell, self._links_into(target).translations)
             made = stage.artefact(self.cache, self._device)
-            self.parents["transfer"] = made.address
-            links = self._linked(wanted=rules.fallback == "align")
+            self.parents[self._name("transfer", target)] = made.address
+            links = self._linked(target, wanted=rules.fallback == "align")
             pairs, counts = transferred(links.pairs, stage.read(made), rules)
             counts.update(made.details["counts"])
             refusing = f"transfer '{rules.transfer}' and the filters ({', '.join(rules.filters)}) leave"
-        self.projection = {**links.counts, **counts}
+        self._labelled[target] = (len(pairs), {**links.counts, **counts})
+        self.projection = summed(counts for _, counts in self._labelled.values())
         if links.pairs and not pairs:
-            raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{self.cell.target}'")
-        return self._counted("translations", pairs)
+            raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{target}'")
+        self.used["translations"] = sum(number for number, _ in self._labelled.values())
+        if target == self.cell.target:
+            self.labelled = pairs, links.pairs
+        return pairs
 
     def unlabelled(self) -> list[Sentence]:
         self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
@@ -135,7 +158,7 @@ class CellAsk:
         return self._model(round_name)
 
     def count_labels(self, counts: Mapping[str, int]) -> None:
-        self.projection = {**self._linked().counts, **NO_COUNTS, **counts}
+        self.projection = {**self._linked(self.cell.target).counts, **NO_COUNTS, **counts}
 
     def note(self, name: str, value: float) -> None:
         self.notes[name] = value
@@ -145,6 +168,14 @@ class CellAsk:
 
     def new_tagger(self) -> Tagger:
         return self._new_tagger()
+
+
+def summed(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sums of counts, by name."""
+    total: dict[str, int] = {}
+    for counts in every:
+        total.update({name: total.get(name, 0) + count for name, count in counts.items()})
+    return total
 
 
 def needs_of(method: Method, round_: Round) -> frozenset[Need]:

@@ -16,9 +16,10 @@ from bench.method import EpochState, Inputs, Method, Step, TrainingSet
 from bench.plan.keys import rng, seed_stream
 from bench.plan.spec import EncoderSpec, TrainSpec
 from bench.runner.batches import Collator, Stream, prefetched
+from bench.runner.hooks import terms_of
 from bench.runner.memory import Backoff
 from bench.runner.predict import autocast
-from bench.runner.watch import History, drain, evaluate
+from bench.runner.watch import History, drain, evaluate, readings
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ def fit(
 
     def passes(drawn: dict[str, Inputs], share: float) -> list[tuple[str, torch.Tensor]]:
         """Forward and backward of one draw, or of a `share` of it; the loss terms, detached."""
-        with autocast(device, plan.train.precision):
+        with autocast(device, plan.train.precision), readings(tagger) as reads:
             read = {name: tagger.read(inputs) for name, inputs in drawn.items()}
             step = Step(read.get("labelled"), read.get("paired"), read.get("unlabelled"), number, total)
-            terms = plan.method.loss(tagger, step)
+            terms = terms_of(plan.method, tagger, step)
         (torch.stack([term.weight * term.value for term in terms]).sum() * share).backward()
-        history.forward_passes += len(drawn)
+        history.count(reads, len(drawn))
         return [(term.name, term.value.detach() * share) for term in terms]
 
     for number, drawn in enumerate(prefetched(streams, total)):
@@ -91,7 +92,6 @@ def fit(
         schedule.step()
         log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
         history.sentences += sum(len(inputs.sentences) for inputs in drawn.values())
-        history.tokens += sum(inputs.tokens for inputs in drawn.values())
         seen += len(next(iter(drawn.values())).sentences)
         if seen // size > epoch:
             epoch = seen // size

@@ -10,7 +10,7 @@ from bench.method import LINKED, Method, Need, Round
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
-from bench.plan.matrix import Cell
+from bench.plan.matrix import Cell, every_target
 from bench.plan.needs import needs_of_method, reads_links
 from bench.plan.schema import to_plain
 from bench.rounds import all_rounds
@@ -34,7 +34,13 @@ TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
 
 
 def method_of(cell: Cell) -> Method:
-    """The cell's method with its parameters."""
+    """The cell's method with its parameters.
+
+    Raises:
+        BrokenPlugin: it cannot be used, as the plan found.
+    """
+    if cell.broken:
+        raise registry.BrokenPlugin(cell.broken)
     made: Method = registry.make("method", cell.method, cell.params)
     return made
 
@@ -44,7 +50,8 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 
 def encoder_of(cell: Cell) -> EncoderSource:
     """The cell's encoder, NO_ENCODER where nothing is trained."""
-    return find_encoder(cell.encoder, cell.recipe) if all_rounds(method_of(cell)) else NO_ENCODER
+    trains = cell.broken or all_rounds(method_of(cell))
+    return find_encoder(cell.encoder, cell.recipe) if trains else NO_ENCODER
 
 
 def code_of(method: Method) -> str:
@@ -62,6 +69,10 @@ def cell_key(cell: Cell) -> str:
     Raises:
         BadInput: data or the encoder is missing: the matrix cannot be planned.
     """
+    if cell.broken:  # one that works again has another key, and runs
+        return key_of(
+            "broken", encoder=encoder_of(cell).key, **{k: v for k, v in describe(cell).items() if k != "encoder"}
+        )
     method, data = method_of(cell), CellData(cell)
     needs = needs_of_method(method)
     corpus, target = data.data, cell.target
@@ -77,14 +88,12 @@ def cell_key(cell: Cell) -> str:
         parts["n_unlabelled"] = cell.data.n_unlabelled
     if Need.TARGET_GOLD in needs:
         parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
-    if needs & LINKED:
-        parts["labels"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
-    if Need.LABELLED_TRANSLATION in needs:
-        parts["projection"] = rules_key(cell.labels)
-        if cell.labels.transfer != "align":
-            parts["transfer"] = [_transfer_key(cell, data), cell.labels.fallback]
-    elif Need.PLAIN_TRANSLATION in needs:
-        parts["projection"] = rules_key(PLAIN)
+    if Need.ALL_TARGETS in needs:
+        every = [(other.target, CellData(other)) for other in every_target(cell)]
+        parts["labels-of"] = {name: _labels_key(method, needs, other) for name, other in every}
+        parts["tests"] = {name: corpus.split_digest(name, "test") for name, _ in every}  # no training text in any
+    else:
+        parts |= _labels_key(method, needs, data)
     if Need.TEST_TRANSLATION in needs:
         test = [replace(sentence, spans=None) for sentence in corpus.read(target, "test")]
         parts["test-labels"] = _links_key(LinkStage(cell, corpus, test, cell.source))
@@ -108,6 +117,20 @@ def cell_key(cell: Cell) -> str:
     )
 
 
+def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
+    """What of the labelled translations into one target is part of a cell's key."""
+    cell, parts = data.cell, dict[str, Any]()
+    if needs & LINKED:
+        parts["labels"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
+    if Need.LABELLED_TRANSLATION in needs:
+        parts["projection"] = rules_key(cell.labels)
+        if cell.labels.transfer != "align":
+            parts["transfer"] = [_transfer_key(cell, data), cell.labels.fallback]
+    elif Need.PLAIN_TRANSLATION in needs:
+        parts["projection"] = rules_key(PLAIN)
+    return parts
+
+
 def _links_key(stage: LinkStage, wanted: bool = True) -> str:
     try:
         return stage.links_key() if wanted else stage.translations.key()
@@ -123,14 +146,18 @@ def _transfer_key(cell: Cell, data: CellData) -> str:
 
 
 def shares_training(cell: Cell) -> bool:
-    """Whether one training of the method serves all targets: no round reads anything of the target."""
+    """Whether one training of the method serves all targets: no round reads anything of the target alone."""
+    if cell.broken:
+        return False
     method = method_of(cell)
-    return not any(_reads_target(method, round_) for round_ in all_rounds(method))
+    return not any(reads_target(method, round_) for round_ in all_rounds(method))
 
 
-def _reads_target(method: Method, round_: Round) -> bool:
-    needs = registry.make("method", round_.method).needs if isinstance(round_.method, str) else method.needs
-    return bool((needs if round_.needs is None else round_.needs) & TARGET_NEEDS)
+def reads_target(method: Method, round_: Round) -> bool:
+    """Whether a round trains on anything of the cell's target that it does not take of every target."""
+    own = registry.make("method", round_.method).needs if isinstance(round_.method, str) else method.needs
+    needs = own if round_.needs is None else round_.needs
+    return bool(needs & (TARGET_NEEDS - LINKED if Need.ALL_TARGETS in needs else TARGET_NEEDS))
 
 
 def describe(cell: Cell) -> dict[str, Any]:
@@ -147,4 +174,4 @@ def describe(cell: Cell) -> dict[str, Any]:
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
         "axes": cell.axes,
-    } | ({"intrinsic": True} if method_of(cell).intrinsic else {})
+    } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})

@@ -81,7 +81,9 @@ def bare(sentence: Sentence) -> Sentence:
 
 
 def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:
-    """The predictions, if they cover every sentence and word with well-formed spans; else ValueError."""
+    """The predictions, if they cover every sentence and word with well-formed spans; else ValueError or TypeError."""
+    if not isinstance(predictions, Predictions):
+        raise TypeError(f"what was predicted is a {type(predictions).__name__}, not Predictions")
     if len(predictions.spans) != len(sentences) or len(predictions.probabilities) != len(sentences):
         raise ValueError(f"{len(predictions.spans)} predictions for {len(sentences)} sentences")
     for sentence, spans, probabilities in zip(sentences, predictions.spans, predictions.probabilities, strict=True):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,17 @@ import torch
 
 from bench.conll import conll_text
 from bench.corpus import Sentence, Unavailable
+from bench.measure.quality import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
-from bench.method import Need, Predictions
+from bench.method import Need, Predictions, Skip
+from bench.plan import registry
+from bench.plan.commit import commit
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
 from bench.rounds import all_rounds
 from bench.runner.data import CellData
+from bench.runner.fence import fenced
+from bench.runner.hooks import given
 from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
 from bench.runner.predict import bare, checked
 from bench.runner.tagger import LinearTagger, save_tagger
@@ -44,7 +47,17 @@ class Where:
     cache: Path | None = None
 
 
-def run_unit(unit: Sequence[Planned], where: Where, progress: Any = None) -> Iterator[Record]:
+def publish(planned: Planned, record: Record, where: Where) -> None:
+    """Put a cell's record, whose sidecars are there."""
+    Records(where.out).put(record)
+
+
+def run_unit(
+    unit: Sequence[Planned],
+    where: Where,
+    progress: Any = None,
+    published: Callable[[Planned, Record, Where], None] = publish,
+) -> Iterator[Record]:
     """Run the cells that may share a training, one after the other; yields each record when it is published."""
     cell = unit[0].cell
     torch.set_num_threads(cell.train.threads)
@@ -58,8 +71,9 @@ def run_unit(unit: Sequence[Planned], where: Where, progress: Any = None) -> Ite
     if "target-dev" in cell.train.rules:
         watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
     for planned in unit:
-        record = run_cell(planned, where, places, watched)
-        Records(where.out).put(record)
+        with fenced(registry.module_of("method", planned.cell.method), (where.out, places.cache.root)):
+            record = run_cell(planned, where, places, watched)
+        published(planned, record, where)
         yield record
 
 
@@ -68,7 +82,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
     cell, records = planned.cell, Records(where.out)
     before = records.get(planned.key)
     base = Record(
-        key=planned.key,
+        key=str(planned.key),
         matrix=cell.matrix,
         cell=describe(cell),
         status="failed",
@@ -84,7 +98,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         base = replace(base, factors=asdict(method.factors()), code=code_of(method))
         skip = method.applies(cell)
         if skip is not None:
-            return replace(base, status="skipped", reason=skip.reason)
+            return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
         if Need.TEST_TRANSLATION in method.needs:  # where there are none, nothing need be trained
             trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
@@ -92,7 +106,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         return (_scored if trainer.rounds else untrained)(base, trainer, records, where)
     except Unavailable as reason:  # Leakage is one
         return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
         trace = traceback.format_exc()
         return replace(
             base,
@@ -135,6 +149,7 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
     records.put_counts(base.key, counts, types)
     write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
     diagnostics = {name: value for ask in trainer.asks for name, value in ask.notes.items()}
+    diagnostics |= quality_of(trainer)
     if trainer.method.diagnosed:
         space, points = trainer.space()
         diagnostics |= space
@@ -210,10 +225,19 @@ def projection_of(trainer: CellTrainer) -> dict[str, int]:
     return labels | next((ask.test_projection for ask in trainer.asks if ask.test_projection), {})
 
 
+def quality_of(trainer: CellTrainer) -> dict[str, float]:
+    """How right the last labelled translations were, where the corpus has its own: after the fact, for no training."""
+    made = next((ask.labelled for ask in reversed(trainer.asks) if ask.labelled), None)
+    try:
+        return label_quality(*made, trainer.data.gold_pairs()) if made else {}
+    except Unavailable:  # the corpus's own translations are not here
+        return {}
+
+
 def resources_of(trainer: CellTrainer) -> Resources:
     """What was consumed, from what the rounds asked for."""
     used = {name: max((ask.used.get(name, 0) for ask in trainer.asks), default=0) for name in USES}
-    links = [ask.links for ask in trainer.asks if ask.links is not None]
+    links = [one for ask in trainer.asks for one in ask.links.values()]
     human = any(one.human for one in links) or bool(
         used["gold_translations"] and trainer.data.data.corpus.facts.human_translations
     )
@@ -290,26 +314,6 @@ def corpus_facts(cell: Cell) -> dict[str, Any]:
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-@lru_cache(maxsize=1)
-def commit() -> str:
-    """The commit of the code, with + where the tree was changed; "" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 
 
 def _curves(history: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bench.method import Method, Model, Need, Predictions, Round, Tagger, Traini
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, seed_stream, versions
-from bench.plan.matrix import Cell
+from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
 from bench.rounds import Distil, all_rounds
 from bench.runner.ask import CellAsk, needs_of
@@ -27,6 +27,7 @@ from bench.runner.encoders import EncoderSource
 from bench.runner.fit import FitPlan, fit
 from bench.runner.frozen import Prefix, freeze_lowest, kept_of
 from bench.runner.guard import Guard, Overlap, sentences_of
+from bench.runner.hooks import given
 from bench.runner.predict import Meter, predict
 from bench.runner.pseudo import pseudo_f1
 from bench.runner.space import PAIRS, compared, space_of
@@ -118,7 +119,7 @@ class CellTrainer:
             round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
             worker = self._worker(round_)
             with torch.random.fork_rng(devices=[]):
-                made: Any = worker.tagger(round_, self._ask(worker, round_))
+                made: Any = given(worker.tagger(round_, self._ask(worker, round_)), torch.nn.Module, worker, "tagger")
             self._taggers[round_name] = made.to(self.places.device)
         tagger = self._taggers[round_name]
         tagger.load_state_dict(load_file(weights))
@@ -164,10 +165,8 @@ class CellTrainer:
         worker = self._worker(round_)
         ask = self._ask(worker, round_)
         self.asks.append(ask)
-        data = worker.prepare(round_, ask)
-        if not isinstance(data, TrainingSet):
-            raise TypeError(f"{type(worker).__name__}.prepare gave {type(data).__name__}, not a TrainingSet")
-        data = self._guarded(data)
+        data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
+        data = self._guarded(data, ask.needs)
         if not data.streams():
             raise Unavailable(f"round '{round_.name}' has nothing to train on")
         self._note(data)
@@ -214,12 +213,15 @@ class CellTrainer:
         longest = min(self.cell.recipe.max_length, self._loaded.longest)
         return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device)
 
-    def _guarded(self, data: TrainingSet) -> TrainingSet:
-        found = self.guard.overlap(sentences_of(data))
+    def _guarded(self, data: TrainingSet, needs: frozenset[Need]) -> TrainingSet:
+        guard = self.guard
+        if Need.ALL_TARGETS in needs and self.cell.data.overlap != "refuse":  # one training, clean of every test
+            guard = Guard([s for cell in every_target(self.cell) for s in self.data.data.read(cell.target, "test")])
+        found = guard.overlap(sentences_of(data))
         if found.total and self.cell.data.overlap == "refuse":
             raise Leakage(found.reason())
         self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
-        return self.guard.dropped(data) if found.total else data
+        return guard.dropped(data) if found.total else data
 
     def _note(self, data: TrainingSet) -> None:
         """Remember what the record will say of resources and of entities seen."""
@@ -244,7 +246,7 @@ class CellTrainer:
         def build(folder: Path) -> dict[str, Any]:
             with torch.random.fork_rng(devices=[self.places.device] if self.places.device.type == "cuda" else []):
                 torch.manual_seed(seed_stream(self.cell.seed, "init"))
-                tagger: Any = worker.tagger(round_, ask)
+                tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from bench.corpus import Sentence
 from bench.measure.score import count, f1
+from bench.method import Batch, Inputs
 from bench.runner.batches import Collator
 from bench.runner.predict import predict
 
@@ -27,10 +29,37 @@ class History:
     dev_f1: dict[str, list[float]] = field(default_factory=dict)  # "source-dev", "target-dev:<lang>"
     best: dict[str, int] = field(default_factory=dict)
     sentences: int = 0
-    tokens: int = 0
+    tokens: int = 0  # real sub-words read, a second view's counted again
     forward_passes: int = 0
     seconds: float = 0.0
     ran: dict[str, Any] = field(default_factory=dict)
+
+    def count(self, reads: Sequence[int], drawn: int) -> None:
+        """Note a step's forward passes by the sub-words of each; those beyond the `drawn` batches are second views."""
+        self.forward_passes += len(reads)
+        self.tokens += sum(reads)
+        if len(reads) > drawn:
+            self.ran["second_views"] = self.ran.get("second_views", 0) + len(reads) - drawn
+
+
+@contextmanager
+def readings(tagger: Any) -> Iterator[list[int]]:
+    """Sub-words of each batch that the tagger reads meanwhile: a loss may read one again, for a second view."""
+    found: list[int] = []
+    plain, own = tagger.read, vars(tagger).get("read")
+
+    def read(inputs: Inputs) -> Batch:
+        found.append(inputs.tokens)
+        batch: Batch = plain(inputs)
+        return batch
+
+    tagger.read = read
+    try:
+        yield found
+    finally:
+        del tagger.read
+        if own is not None:
+            tagger.read = own
 
 
 def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:

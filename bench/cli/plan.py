@@ -1,0 +1,94 @@
+"""`xner plan`: what a run would do, before it does it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bench.cli.run import matrix_arguments, planned_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.engines.estimate import Time
+    from bench.engines.explain import Standing
+
+STATES = ("ok", "skipped", "failed", "stale", "missing")
+TO_RUN = ("stale", "missing")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `plan`."""
+    plan = commands.add_parser("plan", help="what a run would do: cells, done, stale and missing, disk, time")
+    matrix_arguments(plan)
+    plan.add_argument("--json", action="store_true")
+    plan.set_defaults(run=plan_verb)
+
+
+def plan_verb(args: argparse.Namespace) -> int:
+    """Print the cells, what is done, what they share, and what the rest needs."""
+    from bench.engines.estimate import shared, time_of, trainings
+    from bench.engines.explain import standings
+    from bench.engines.units import units
+    from bench.runner.disk import peak_bytes
+    from bench.store.artefacts import Artefacts, cache_root
+    from bench.store.record import Records
+
+    out, planned, _ = planned_cells(args)
+    found = standings(planned, out)
+    todo = [one for one, state in zip(planned, found, strict=True) if state.state in TO_RUN]
+    work, cache = units(todo), Artefacts(cache_root())
+    disk, time = peak_bytes(todo), time_of(work, Records(out).all(), cache)
+    artefacts = shared(todo, cache)
+    if args.json:
+        rows = [
+            {"key": str(p.key), "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
+            | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": one.state}
+            | ({"differs": [str(d) for d in one.differences[:1]]} if one.state == "stale" else {})
+            for p, one in zip(planned, found, strict=True)
+        ]
+        whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
+        whole |= {"disk_bytes": disk, "artefacts": [vars(one) for one in artefacts], "time": vars(time)}
+        print(json.dumps(whole, indent=1))
+        return 0
+    print(f"{planned[0].cell.matrix} → {out}")
+    for state in STATES:
+        print(f"  {state:8} {sum(one.state == state for one in found)}")
+    for reason, count in _reasons(found).most_common(5):
+        print(f"  stale: {count} x {reason}")
+    print(f"  units of work to run: {len(work)} (cells that share a training are one unit)")
+    print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
+    for one in artefacts:
+        print(f"  shared artefacts, {one.stage}: {one.here} in the cache, {one.to_make} to make")
+    if disk is None:
+        print("  disk while it runs: unknown until the encoder is made or fetched")
+    else:
+        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time")
+    if todo:
+        print(f"  time in one process: {_said(time, len(work))}")
+    return 0
+
+
+def _reasons(found: Sequence[Standing]) -> Counter[str]:
+    """The first component in which each stale cell differs."""
+    unknown = "what its key was made of was not stored (an older version wrote it)"
+    stale = [one for one in found if one.state == "stale"]
+    return Counter(str(one.differences[0]) if one.differences else unknown for one in stale)
+
+
+def _said(time: Time, units: int) -> str:
+    if time.unknown == units:
+        return "unknown: no record here of the same encoder and steps"
+    seconds = time.seconds
+    long = (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+    rest = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
+    where = f" on {', '.join(time.devices)}" if time.devices else ""
+    return f"about {long} at most (from {time.records} records of the same encoder and steps{where}){rest}"

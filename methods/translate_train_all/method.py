@@ -1,0 +1,60 @@
+"""Translate-train-all: English and its translations into every target of the matrix, one training for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from bench.corpus import Pair, Unavailable
+from bench.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+
+
+@dataclass(frozen=True)
+class TranslateTrainAllParams(MethodParams):
+    """How sentences are drawn, and where the labels come from; the defaults are ours, fixed in advance."""
+
+    drawn: Literal["singly", "pairs"] = "singly"  # pairs: each translation with its English sentence, as en_trans draws
+    labels: Literal["plain", "matrix"] = "plain"  # plain: en_trans's projection; matrix: its matcher and filters
+
+
+class TranslateTrainAll(Method):
+    """English ∪ the translations into all targets, pooled; evaluated on each target."""
+
+    name = "translate_train_all"
+    paper = "Hu et al. 2020 (XTREME, arXiv 2003.11080), translate-train-all"
+    Params: ClassVar[type[MethodParams]] = TranslateTrainAllParams
+    needs = frozenset({Need.PLAIN_TRANSLATION, Need.ALL_TARGETS})
+    declared = Factors(data="both", labels_from="projection (plain), into all targets")
+    params: TranslateTrainAllParams
+
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        if self.params.labels == "matrix":
+            self.needs = frozenset({Need.LABELLED_TRANSLATION, Need.ALL_TARGETS})
+
+    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        """The pooled sentences; how many translations each target gave is noted, 0 where there are none.
+
+        Raises:
+            Unavailable: no target has a translation.
+        """
+        found: list[Pair] = []
+        missing = Unavailable("no target of the matrix has a translation")
+        for target in ask.targets():
+            into: list[Pair] = []
+            try:
+                into = ask.labelled_translations(plain=self.params.labels == "plain", target=target)
+            except Unavailable as error:
+                missing = error
+            ask.note(f"translations into {target}", len(into))
+            found += into
+        if not found:
+            raise missing
+        if self.params.drawn == "pairs":
+            return TrainingSet(labelled=pairs(found))
+        return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in found)]))
+
+    def own_factors(self) -> Factors:
+        """Where the labels come from."""
+        labels = "plain" if self.params.labels == "plain" else "matcher and filters"
+        return replace(self.declared, labels_from=f"projection ({labels}), into all targets")
