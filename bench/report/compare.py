@@ -13,7 +13,7 @@ from bench.corpus import BadInput, nearest
 from bench.measure.macro import macro_difference
 from bench.measure.statistics import MIN_SEEDS, Difference, difference, f1_by_seed, holm
 from bench.report.contrasts import Differing, declared, factors, settings
-from bench.report.frame import Group, Stored, groups, is_oracle, read
+from bench.report.frame import Group, Stored, groups, is_oracle, read, test_of
 from bench.report.scores import LEVEL, Score, cells_of, scores_of
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
@@ -95,7 +95,7 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
             f"{name} in {'; '.join(dict.fromkeys(_place(o) for o in stored if o.label == name))}" for name in (a, b)
         ]
         raise BadInput(f"{out}: no table has both: {', '.join(where)}")
-    return [_compared(group, a, b, rule or group.main_rule) for group in both]
+    return [compared(replace(group, memo={}), a, b, rule or group.main_rule) for group in both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
@@ -114,8 +114,9 @@ def _place(one: Stored) -> str:
     return ", ".join(part for part in (*parts, "intrinsic" if one.intrinsic else "") if part)
 
 
-def _compared(group: Group, a: str, b: str, rule: str) -> Comparison:
-    pair = replace(group, stored=tuple(one for one in group.stored if one.label in (a, b)), memo={})
+def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
+    """The comparison of two labels that the group has; scores that `group.memo` holds are not made again."""
+    pair = replace(group, stored=tuple(one for one in group.stored if one.label in (a, b)))
     sides = [_side(pair, label, rule) for label in (a, b)]
     paired = [_paired(target, *(side[target] for side in sides)) for target in pair.targets]
     adjusted = holm([one.line.p for one in paired])
@@ -128,7 +129,7 @@ def _compared(group: Group, a: str, b: str, rule: str) -> Comparison:
         group=pair,
         rule=rule,
         lines=lines,
-        macro=_judged(_macro([one for one in paired if one.line.difference is not None])),
+        macro=_judged(_macro(pair, [one for one in paired if one.line.difference is not None])),
         factors=factors(done[0], done[1]),
         settings=settings(done[0], done[1]),
         declared=declared(done[0], done[1], group.stored) if rule == group.main_rule else "",
@@ -189,7 +190,7 @@ def _paired(target: str, a: _Side, b: _Side) -> _Paired:
     return _Paired(_tested(line, counts[:1], counts[1:], None), (counts[0], counts[1]), a.stored[0])
 
 
-def _macro(paired: Sequence[_Paired]) -> Line:
+def _macro(pair: Group, paired: Sequence[_Paired]) -> Line:
     """The average over the languages where both have a number; tested where all can be, over the seeds of all."""
     lines = [one.line for one in paired]
     if not lines:
@@ -202,22 +203,25 @@ def _macro(paired: Sequence[_Paired]) -> Line:
     if not seeds:
         return replace(line, note="no interval: no seed that all languages have")
     kept = [
-        [pair[side][[one.line.seeds.index(s) for s in seeds]] for one in paired if (pair := one.counts)]
+        [both[side][[one.line.seeds.index(s) for s in seeds]] for one in paired if (both := one.counts)]
         for side in (0, 1)
     ]
     left = {seed for x in lines for seed in x.seeds} - set(seeds)
     note = f"seeds that not all languages have are left out: {_list(sorted(left))}" if left else ""
-    names = [_clusters(one.stored, one.line.sentences) for one in paired if one.stored is not None]
+    names = [clusters(pair, one.stored, one.line.sentences) for one in paired if one.stored is not None]
     return _tested(replace(line, seeds=seeds, note=note), kept[0], kept[1], names)
 
 
-def _clusters(one: Stored, sentences: int) -> list[str]:
+def clusters(group: Group, one: Stored, sentences: int) -> list[str]:
     """By sentence of the test the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
-    try:
-        groups = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
-    except Damaged:
-        return [""] * sentences
-    return groups if len(groups) == sentences else [""] * sentences
+    place = f"clusters of {one.target}: {test_of(one.record)}"  # read once a test; a rule's name has no colon
+    if place not in group.memo:
+        try:
+            group.memo[place] = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
+        except Damaged:
+            return [""] * sentences
+    names: list[str] = group.memo[place]
+    return names if len(names) == sentences else [""] * sentences
 
 
 def _tested(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,6 +12,7 @@ from bench.report.bars import bars_figure
 from bench.report.canvas import FORMATS, saved, settings
 from bench.report.curves import curves_figure, loss_figure
 from bench.report.frame import Group, groups, read
+from bench.report.quality import quality_figure, quality_sets
 from bench.report.scatter import cost_figure, gain_figure
 from bench.report.space import space_figure
 from bench.report.tables import names_of
@@ -41,12 +42,21 @@ def write_plots(out: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     found = groups(read([out]))
     written = []
     with settings():
-        for group, suffix in zip(found, names_of(found), strict=True):
-            for name, make in MAKERS:
-                figure = make(group)
-                for format_ in dict.fromkeys(formats) if figure is not None else ():
-                    path = out / "figures" / f"{name}{suffix}.{format_}"
-                    assert figure is not None
-                    write_bytes(path, saved(figure, format_))
-                    written.append(path)
+        for name, figure in _figures(found):
+            for format_ in dict.fromkeys(formats):
+                path = out / "figures" / f"{name}.{format_}"
+                write_bytes(path, saved(figure, format_))
+                written.append(path)
     return sorted(written)
+
+
+def _figures(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of all that the groups have something for: those of each, and those across several."""
+    for group, suffix in zip(found, names_of(found), strict=True):
+        for name, make in MAKERS:
+            if (figure := make(group)) is not None:
+                yield f"{name}{suffix}", figure
+    sets = quality_sets(found)
+    for several, suffix in zip(sets, names_of([one[0] for one in sets]), strict=True):
+        if (figure := quality_figure(several)) is not None:
+            yield f"quality{suffix}", figure

@@ -123,6 +123,7 @@ def tidy_rows(table: Table) -> list[dict[str, Any]]:
     rows = []
     for row in table.rows():
         head = {name: row[name].text for name in table.heads}
+        noted = [note for name in table.heads for note in row[name].notes]
         for column in table.frame.columns[len(table.heads) :]:
             cell: Cell = row[column]
             rows.append(
@@ -137,7 +138,7 @@ def tidy_rows(table: Table) -> list[dict[str, Any]]:
                     "status": cell.status,
                     "marked": cell.bold,
                     "oracle": any(row[name].oracle for name in table.heads),
-                    "note": "; ".join(table.footnotes[note - 1] for note in cell.notes) or None,
+                    "note": "; ".join(table.footnotes[note - 1] for note in (*noted, *cell.notes)) or None,
                 }
             )
     return rows

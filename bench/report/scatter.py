@@ -21,7 +21,7 @@ BASELINE = "en_trans"
 def gain_figure(group: Group) -> Figure | None:
     """F1 minus that of en_trans, methods × languages; None where en_trans or anything to compare it with is missing."""
     scores, rows = scores_of(group, group.main_rule), rows_of(group)
-    bases = {row: base for row in rows if (base := _baseline(row, rows)) not in (None, row)}
+    bases = {row: base for row in rows if (base := baseline_of(row, rows)) not in (None, row)}
     rows = list(bases)
     gains, stars = _gains(scores, bases, group.targets)
     if not rows or np.isnan(gains).all():
@@ -48,7 +48,7 @@ def gain_figure(group: Group) -> Figure | None:
     return fig
 
 
-def _baseline(row: Row, rows: Sequence[Row]) -> Row | None:
+def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
     """The baseline of a row: made of the same translations and links, else the first one of its suite."""
     name, _, chosen = row[1].partition(" (")
     same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)

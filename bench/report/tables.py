@@ -12,6 +12,7 @@ from bench.report.frame import Group, groups, read, tidy
 from bench.report.grids import gap_table, rules_table, seen_table, types_table
 from bench.report.main_table import main_table
 from bench.report.model import Table
+from bench.report.published import published_table
 from bench.report.render import RENDERERS, terminal
 from bench.report.space import space_table
 from bench.store.files import sha256_of, write_bytes
@@ -44,6 +45,7 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     ("cost", cost_table),
     ("projection", projection_table),
     ("space", space_table),
+    ("published", published_table),
 )
 
 

@@ -10,7 +10,7 @@ from bench.report.compare import MARGIN, Comparison, Line, Verdict
 from bench.report.head import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL
 
-_HEADS = (
+HEADS = (
     "language",
     "",
     "",
@@ -125,8 +125,8 @@ def _credit(found: Comparison) -> str:
 def text(found: Comparison) -> str:
     """A block for the terminal."""
     group = found.group
-    grid = [[*_HEADS[:1], found.a, found.b, *_HEADS[3:]]]
-    grid += [_cells(line) for line in (*found.lines, *([found.macro] if len(found.lines) > 1 else []))]
+    grid = [[*HEADS[:1], found.a, found.b, *HEADS[3:]]]
+    grid += [cells(line) for line in (*found.lines, *([found.macro] if len(found.lines) > 1 else []))]
     lines = [title_of(group, f"{found.a} - {found.b}, F1"), "", *_aligned(grid), ""]
     lines += [
         f"{line.name}: {line.note}" for line in (*found.lines, found.macro) if line.note and line.verdict != "gap"
@@ -145,7 +145,9 @@ def text(found: Comparison) -> str:
     return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines) + "\n"
 
 
-def _cells(line: Line) -> list[str]:
+def cells(line: Line) -> list[str]:
+    """The line as `HEADS` names its parts; p below 0.001 as that."""
+
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else f"{value:{form}}"
 
