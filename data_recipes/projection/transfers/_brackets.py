@@ -1,4 +1,9 @@
-"""Square brackets around entities: putting them in, and finding what they hold in a translation."""
+"""Square brackets around entities: putting them in, and finding what they hold in a translation.
+
+A translator into Chinese may write them wide (［ ］) or as its own kind of bracket (【 】, 〔 〕, 〖 〗): these pair
+like ours (*ours*). Quotes, parentheses and corner brackets are its punctuation and no marks: brackets that became such
+are lost, and counted.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,14 @@ from dataclasses import replace
 from bench.corpus import Sentence, Span
 
 OPEN, CLOSE = "[", "]"
+KINDS = {OPEN: CLOSE, "［": "］", "【": "】", "〔": "〕", "〖": "〗"}  # what opens: what closes it
+_LETTERS = frozenset(KINDS) | frozenset(KINDS.values())
 Range = tuple[int, int]  # first word, and the word after the last
 
 
 def has_bracket(words: Sequence[str]) -> bool:
-    """Whether a word holds a square bracket: brackets of our own could not be told from it."""
-    return any(OPEN in word or CLOSE in word for word in words)
+    """Whether a word holds a square bracket of any kind: brackets of our own could not be told from it."""
+    return any(not _LETTERS.isdisjoint(word) for word in words)
 
 
 def bracketed(sentence: Sentence, which: Collection[int]) -> Sentence:
@@ -34,19 +41,19 @@ def bracketed(sentence: Sentence, which: Collection[int]) -> Sentence:
 def unbracketed(words: Sequence[str]) -> tuple[tuple[str, ...], list[Range]] | None:
     """The words without brackets, and what was bracketed, in order.
 
-    None if the brackets do not pair, nest or hold nothing, or if one is glued to a word.
+    None if the brackets do not pair (each with its own kind), nest or hold nothing, or if one is glued to a word.
     """
     plain: list[str] = []
     found: list[Range] = []
-    start: int | None = None
+    start, closing = 0, ""  # of the bracket that is open
     for word in words:
-        if word == OPEN and start is None:
-            start = len(plain)
-        elif word == CLOSE and start is not None and start < len(plain):
+        if word in KINDS and not closing:
+            start, closing = len(plain), KINDS[word]
+        elif word and word == closing and start < len(plain):
             found.append((start, len(plain)))
-            start = None
+            closing = ""
         elif has_bracket([word]):
             return None
         else:
             plain.append(word)
-    return None if start is not None else (tuple(plain), found)
+    return None if closing else (tuple(plain), found)
