@@ -54,7 +54,7 @@ def write_teacher(folder: Path) -> None:
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
 
 
-def fake_links(pairs: Any, dictionaries: set[str]) -> dict[str, Any]:
+def fake_links(pairs: Any, **_: Any) -> dict[str, Any]:
     """In place of eflomal, which is an extra."""
     return {language: LINKS[language] for language in pairs}
 
@@ -66,7 +66,7 @@ def small(folder: Path, mix: Mix) -> tuple[Any, Prepared, Teacher]:
     kept = prepare.links_of
     prepare.links_of = fake_links
     try:
-        tokenizer, data = prepare.prepare(TEXT, ENTRIES, teacher, 2, mix, lambda what: None)
+        tokenizer, data = prepare.prepare(TEXT, ENTRIES, teacher, 2, mix, folder, lambda what: None)
     finally:
         prepare.links_of = kept
     return tokenizer, data, teacher

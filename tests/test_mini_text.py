@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.corpus import BadInput
-from data_recipes.encoders.mini import guard, prepare, vocabulary
+from bench.corpus import BadInput, Unavailable
+from data_recipes.encoders.mini import guard, links, prepare, vocabulary
 from data_recipes.encoders.mini.prepare import ENGLISH, ENTRY, FOREIGN, Prepared
 from data_recipes.encoders.mini.text import LANGUAGES, Line, Text, dictionary_entries, training_text
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, train_tokenizer, words_of
+from data_recipes.source_files import here
 from tests.mini_tools import ENTRIES, TEXT, small
 
 MIX = Mix(size=700, teacher=10.0, rare=0.0)
@@ -102,8 +103,17 @@ def test_a_test_sentence_in_the_text_is_refused(monkeypatch: pytest.MonkeyPatch)
         guard.check(["Anna lebt in Rom", "Bob"])
 
 
+@pytest.fixture
+def published() -> None:
+    """Skips where the published texts are not."""
+    try:
+        here("ntrex/newstest2019-src.eng.txt")
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.data
-def test_the_real_text_holds_no_test_sentence_and_no_held_out_line() -> None:
+def test_the_real_text_holds_no_test_sentence_and_no_held_out_line(published: None) -> None:
     text = training_text()
     assert {line.language for line in text.foreign} == set(LANGUAGES)
     assert guard.check(text.sentences()) > 30_000
@@ -114,20 +124,36 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Prepared,
     return small(tmp_path_factory.mktemp("teacher"), MIX)
 
 
-def test_links_are_asked_for_once_a_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_of_a_language_are_asked_for_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def fake(pairs: dict[str, Sequence[Any]], dictionaries: set[str]) -> dict[str, list[tuple[Any, ...]]]:
-        asked.extend(sorted(pairs))
-        return {language: [()] * len(found) for language, found in pairs.items()}
+    def fake(language: str, pairs: Sequence[Any], dictionary: bool) -> list[tuple[tuple[int, int], ...]]:
+        asked.append(language)
+        return [((0, 0), (1, 1))] * len(pairs)
 
-    monkeypatch.setattr(prepare, "links_of", fake)
+    monkeypatch.setattr(links, "_of_language", fake)
+    pairs = {"de": [(("One", "house"), ("Ein", "Haus"))], "fi": [(("One", "house"), ("Yksi", "talo"))]}
+    said: list[str] = []
+    first = links.links_of(pairs, set(), tmp_path, said.append)
+    assert links.links_of(pairs, set(), tmp_path, said.append) == first == {k: [((0, 0), (1, 1))] for k in pairs}
+    assert asked == ["de", "fi"] and said == [f"linking words, {language}: 1 pairs" for language in asked]
+    links.links_of(pairs | {"fi": [(("A", "house"), ("Talo", "tuo"))]}, {"de"}, tmp_path, said.append)
+    assert asked == ["de", "fi", "de", "fi"]  # a dictionary more, and other words
+
+
+def test_lines_of_a_language_are_linked_together() -> None:
     text = Text(("One house",), (Line("de", "Ein Haus", 0), Line("fi", "Yksi talo", 0), Line("de", "Das Haus", 0)))
-    prepare._links(text, [("One", "house")], [("Ein", "Haus"), ("Yksi", "talo"), ("Das", "Haus")], set())
-    assert asked == ["de", "fi"]
+    seen: dict[str, int] = {}
+
+    def linked(pairs: dict[str, list[Any]]) -> dict[str, list[tuple[tuple[int, int], ...]]]:
+        seen.update({language: len(found) for language, found in pairs.items()})
+        return {language: [((0, i),) for i in range(len(found))] for language, found in pairs.items()}
+
+    found = prepare._links(text, [("One", "house")], [("Ein", "Haus"), ("Yksi", "talo"), ("Das", "Haus")], linked)
+    assert seen == {"de": 2, "fi": 1} and found == [((0, 0),), ((0, 0),), ((0, 1),)]
 
 
 @pytest.mark.data
-def test_dictionaries_are_read_where_there_are_any() -> None:
+def test_dictionaries_are_read_where_there_are_any(published: None) -> None:
     languages = {language for language, _, _ in dictionary_entries()}
     assert {"de", "zh", "fi", "sr"} <= languages and not languages & {"sw", "yo"}

@@ -214,7 +214,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data_recipes.encoders.mini.teacher.folder", lambda: tmp_path / "teacher")
     monkeypatch.setattr("data_recipes.encoders.mini.guard.tests", lambda: iter(()))
     monkeypatch.setattr(
-        "data_recipes.encoders.mini.prepare.links_of", lambda pairs, _: {name: LINKS[name] for name in pairs}
+        "data_recipes.encoders.mini.prepare.links_of", lambda pairs, **_: {name: LINKS[name] for name in pairs}
     )
 
 

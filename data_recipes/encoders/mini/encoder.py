@@ -107,7 +107,7 @@ def _prepared(work: Path, params: MiniParams, teacher: Any) -> tuple[Any, Any]:
     work.mkdir(parents=True, exist_ok=True)
     mark.unlink(missing_ok=True)
     tokenizer, data = prepare(
-        training_text(), list(dictionary_entries()), teacher, params.layers, Mix(size=params.pieces), _say
+        training_text(), list(dictionary_entries()), teacher, params.layers, Mix(size=params.pieces), work, _say
     )
     tokenizer.save_pretrained(work)
     data.save(arrays)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from bench.corpus import Link, Pair, Sentence
+from bench.store.files import canonical_json, sha256_of, write_bytes
 from data_recipes.aligners.statistical import StatisticalAligner, StatisticalParams
 from data_recipes.tokenise import UNSPACED
 
 Words = Sequence[str]
+Links = tuple[Link, ...]
 SEED = 4
 
 
 def links_of(
-    pairs: Mapping[str, Sequence[tuple[Words, Words]]], dictionaries: set[str]
-) -> dict[str, list[tuple[Link, ...]]]:
-    """Links (English word, word) of the (English, other) word lists of each language.
+    pairs: Mapping[str, Sequence[tuple[Words, Words]]], dictionaries: set[str], folder: Path, say: Callable[[str], None]
+) -> dict[str, list[Links]]:
+    """Links (English word, word) of the (English, other) word lists of each language; kept in `folder` as they come.
 
     Intersection, whose links are the surest; for languages whose words are characters here grow-diag-final-and, since
     an English word stands for several.
@@ -23,10 +27,19 @@ def links_of(
     Raises:
         Unavailable: eflomal is not installed.
     """
-    return {language: _of_language(language, found, language in dictionaries) for language, found in pairs.items()}
+    made: dict[str, list[Links]] = {}
+    for language, found in pairs.items():
+        path, of = folder / f"links-{language}.json", sha256_of(canonical_json([found, language in dictionaries]))
+        if path.is_file() and (kept := json.loads(path.read_bytes()))["of"] == of:
+            made[language] = [tuple((e, f) for e, f in links) for links in kept["links"]]
+            continue
+        say(f"linking words, {language}: {len(found)} pairs")
+        made[language] = _of_language(language, found, language in dictionaries)
+        write_bytes(path, canonical_json({"of": of, "links": made[language]}).encode())
+    return made
 
 
-def _of_language(language: str, pairs: Sequence[tuple[Words, Words]], dictionary: bool) -> list[tuple[Link, ...]]:
+def _of_language(language: str, pairs: Sequence[tuple[Words, Words]], dictionary: bool) -> list[Links]:
     params = StatisticalParams(
         symmetrisation="grow-diag-final-and" if language in UNSPACED else "intersection",
         prefix=5,

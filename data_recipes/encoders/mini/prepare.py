@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from data_recipes.encoders.mini.links import links_of
+from data_recipes.encoders.mini.links import Links, links_of
 from data_recipes.encoders.mini.teacher import Teacher
 from data_recipes.encoders.mini.text import Text
 from data_recipes.encoders.mini.vocabulary import SPECIAL, Mix, splitter, train_tokenizer, weights, words_of
@@ -76,16 +77,22 @@ class _Numbers:
 
 
 def prepare(
-    text: Text, dictionary: Sequence[tuple[str, str, str]], teacher: Teacher, layer: int, mix: Mix, say: Say
+    text: Text,
+    dictionary: Sequence[tuple[str, str, str]],
+    teacher: Teacher,
+    layer: int,
+    mix: Mix,
+    work: Path,
+    say: Say,
 ) -> tuple[Any, Prepared]:
-    """The tokenizer, and everything that training reads."""
+    """The tokenizer, and everything that training reads; links are kept in the folder `work`."""
     split = splitter()
     english = [words_of(split, line) for line in text.english]
     foreign = [words_of(split, line.text) for line in text.foreign]
     entries = [(words_of(split, word), words_of(split, head)) for _, word, head in dictionary]
     entries = [(word, head) for word, head in entries if word and head]
-    say("linking words")
-    links = _links(text, english, foreign, {language for language, _, _ in dictionary})
+    linked = partial(links_of, dictionaries={language for language, _, _ in dictionary}, folder=work, say=say)
+    links = _links(text, english, foreign, linked)
     say("training the vocabulary")
     heads = sorted({head for _, head in entries})
     counts = weights(mix, _flat(english), _flat(foreign), _flat(w for w, _ in entries), _usual(teacher, heads))
@@ -104,8 +111,11 @@ def prepare(
 
 
 def _links(
-    text: Text, english: Sequence[Words], foreign: Sequence[Words], dictionaries: set[str]
-) -> list[tuple[tuple[int, int], ...]]:
+    text: Text,
+    english: Sequence[Words],
+    foreign: Sequence[Words],
+    linked: Callable[[dict[str, list[tuple[Words, Words]]]], dict[str, list[Links]]],
+) -> list[Links]:
     """Links (English word, word) of every foreign line."""
     by_language: dict[str, list[int]] = {}
     for i, line in enumerate(text.foreign):
@@ -114,8 +124,8 @@ def _links(
         language: [(english[text.foreign[i].english], foreign[i]) for i in chosen]
         for language, chosen in by_language.items()
     }
-    found = links_of(pairs, dictionaries)
-    ordered: list[tuple[tuple[int, int], ...]] = [()] * len(foreign)
+    found = linked(pairs)
+    ordered: list[Links] = [()] * len(foreign)
     for language, chosen in by_language.items():
         for i, links in zip(chosen, found[language], strict=True):
             ordered[i] = links
@@ -136,7 +146,7 @@ def _pack(
     english: Sequence[Words],
     foreign: Sequence[Words],
     entries: Sequence[tuple[Words, Words]],
-    links: Sequence[tuple[tuple[int, int], ...]],
+    links: Sequence[Links],
 ) -> dict[str, Any]:
     """The arrays that need no model, and the words and English surfaces by number."""
     number, surface = _Numbers(), _Numbers()
