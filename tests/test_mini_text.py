@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mini_tools import ENTRIES, TEXT, small
 
 from bench.corpus import BadInput, Unavailable
 from data_recipes.encoders.mini import guard, links, prepare, vocabulary
@@ -17,7 +18,6 @@ from data_recipes.encoders.mini.prepare import ENGLISH, ENTRY, FOREIGN, Prepared
 from data_recipes.encoders.mini.text import LANGUAGES, Line, Text, dictionary_entries, training_text
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, train_tokenizer, words_of
 from data_recipes.source_files import here
-from tests.mini_tools import ENTRIES, TEXT, small
 
 MIX = Mix(size=700, teacher=10.0, rare=0.0)
 

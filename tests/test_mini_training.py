@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mini_tools import ENTRIES, LINKS, TEXT, small, write_teacher
 
 from bench.cli.main import main
 from data_recipes.encoders.mini import encoder as recipe_of
@@ -18,7 +19,6 @@ from data_recipes.encoders.mini.batches import CLS, MASK, PAD, SEP, Batch, Diet,
 from data_recipes.encoders.mini.prepare import ENGLISH, FOREIGN, Prepared
 from data_recipes.encoders.mini.train import Recipe, Student, losses
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, words_of
-from tests.mini_tools import ENTRIES, LINKS, TEXT, small, write_teacher
 
 PLAIN = Diet(tokens=40, entries=2, english=1.0, switched=0.0, masked=0.0)
 
