@@ -226,6 +226,7 @@ def test_make_encoder_writes_a_folder_that_a_matrix_takes(
     command = ["make-encoder", "mini", "--out", str(tmp_path / "made")]
     settings = ["--set", "layers=2", "--set", "tokens=12000", "--set", "pieces=6000"]
     assert main([*command, *settings]) == 0
+    assert "training the encoder 'mini': 4 of 4" in capsys.readouterr().err
     loaded = load_encoder(str(tmp_path / "made"))
     assert loaded.model.config.num_hidden_layers == 2 and loaded.longest == 128
     assert (tmp_path / "made" / "losses.json").is_file()

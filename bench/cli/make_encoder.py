@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bench.cli.align import progress_bar
@@ -25,6 +26,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=run)
 
 
+def in_lines(done: int, total: int, what: str) -> None:
+    """Progress for a log file: a line every twentieth of the way."""
+    if done * 20 // total > (done - 1) * 20 // total:
+        print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+
 def run(args: argparse.Namespace) -> int:
     """Make it.
 
@@ -44,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     with progress_bar() as progress:
         try:
-            recipe.make(args.out, progress)
+            recipe.make(args.out, progress if sys.stderr.isatty() else in_lines)
         except Unavailable as error:
             raise BadInput(str(error)) from error
     print(f'{args.name} is in {args.out}; a matrix takes it as encoders = ["{args.out}"]')
