@@ -7,8 +7,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Any
 
 from bench.engines.perform import Busy, failed, perform
@@ -131,9 +133,23 @@ def _end(code: int | None) -> str:
 # --- in a worker ------------------------------------------------------------------------------------------------------
 
 
+class Stopped(BaseException):
+    """The parent ends this worker: no failure of a cell, and what is half written is taken away on the way out."""
+
+
 def serve(pipe: Connection, where: Any, again: Mapping[str, int], slot: int) -> None:
     """Run the units that come, until nobody sends any more. Ctrl-C is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stopped)
+    with suppress(Stopped):
+        _serve(pipe, where, again, slot)
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _serve(pipe: Connection, where: Any, again: Mapping[str, int], slot: int) -> None:
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     if where.device.startswith("cuda"):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
