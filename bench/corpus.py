@@ -66,7 +66,7 @@ class Sentence:
         return " ".join(self.words)
 
 
-def bare(text: str) -> str:
+def letters_of(text: str) -> str:
     """Case-folded, compatibility-normalised, without white space and punctuation: what counts as the same sentence."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZPC")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.corpus import Sentence, Span, bare
+from bench.corpus import Sentence, Span, letters_of
 from bench.method import Example, TrainingSet, singles
 from bench.runner.guard import Guard, Overlap, sentences_of
 
@@ -75,7 +75,7 @@ letters = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1
 def test_case_spacing_and_punctuation_never_matter(words: list[str], draw: random.Random) -> None:
     text = " ".join(words)
     guard = Guard([sentence(text)])
-    if not bare(text):
+    if not letters_of(text):
         return
     dressed = "".join(c + draw.choice(["", "", " ", ",", "\u200b", "\u3000", "«"]) for c in text)
     others = [dressed, text.casefold(), unicodedata.normalize("NFD", text), text + "."]
@@ -144,10 +144,10 @@ def test_labels_do_not_matter() -> None:
 
 
 def test_bare_texts_of_an_encoder() -> None:
-    texts = {bare(text): text for text in ("Anna lebt in Rom.", "ANNA LEBT IN ROM", "Bob", "", "...")}
+    texts = {letters_of(text): text for text in ("Anna lebt in Rom.", "ANNA LEBT IN ROM", "Bob", "", "...")}
     found = GUARD.overlap_of_texts(texts)
     assert found.by_text == 1, "one text, however it is written"
     assert found.by_group == 0
     assert found.examples == ("ANNA LEBT IN ROM",)
-    assert GUARD.overlap_of_texts({bare("Bob lebt in Rom"): "Bob lebt in Rom"}) == Overlap()
+    assert GUARD.overlap_of_texts({letters_of("Bob lebt in Rom"): "Bob lebt in Rom"}) == Overlap()
     assert GUARD.overlap_of_texts({}) == Overlap()

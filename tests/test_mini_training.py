@@ -15,9 +15,10 @@ from mini_tools import ENTRIES, LINKS, TEXT, small, write_teacher
 from bench.cli.main import main
 from data_recipes.encoders.mini import encoder as recipe_of
 from data_recipes.encoders.mini import start, train
-from data_recipes.encoders.mini.batches import CLS, MASK, PAD, SEP, Batch, Diet, Kitchen
+from data_recipes.encoders.mini.batches import CLS, MASK, PAD, SEP, Batch, Kitchen
 from data_recipes.encoders.mini.prepare import ENGLISH, FOREIGN, Prepared
-from data_recipes.encoders.mini.train import Recipe, Student, losses
+from data_recipes.encoders.mini.recipe import Diet, Recipe
+from data_recipes.encoders.mini.train import Student, losses
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, words_of
 
 PLAIN = Diet(tokens=40, entries=2, english=1.0, switched=0.0, masked=0.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.corpus import BadInput, Unavailable, bare, nearest
+from bench.corpus import BadInput, Unavailable, letters_of, nearest
 from bench.encode import EncoderRecipe, Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
@@ -64,7 +64,7 @@ def _texts(recipe: type[EncoderRecipe]) -> Mapping[str, str]:
     checked it against.
     """
     try:
-        return {bare(text): text for text in recipe().texts()}
+        return {letters_of(text): text for text in recipe().texts()}
     except Unavailable:
         if recipe.shipped is None:
             raise

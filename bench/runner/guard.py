@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.corpus import Sentence, bare
+from bench.corpus import Sentence, letters_of
 from bench.method import Group, TrainingSet
 
 
@@ -34,12 +34,12 @@ class Guard:
 
     def __init__(self, test: Sequence[Sentence]) -> None:
         # A sentence of punctuation alone normalises to nothing and proves nothing.
-        self.texts = {t for s in test if (t := bare(s.text))}
+        self.texts = {t for s in test if (t := letters_of(s.text))}
         self.groups = {s.group for s in test if s.group}
 
     def clashes(self, sentence: Sentence) -> str:
         """ "text", "group" or ""."""
-        if bare(sentence.text) in self.texts:
+        if letters_of(sentence.text) in self.texts:
             return "text"
         return "group" if sentence.group in self.groups else ""
 

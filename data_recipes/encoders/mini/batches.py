@@ -9,22 +9,11 @@ import numpy as np
 import torch
 
 from data_recipes.encoders.mini.prepare import ENGLISH, ENTRY, FOREIGN, Ints, Prepared
-from data_recipes.encoders.mini.vocabulary import LENGTH, SPECIAL
+from data_recipes.encoders.mini.recipe import Diet
+from data_recipes.encoders.mini.vocabulary import LENGTH
+from data_recipes.wordpiece import SPECIAL
 
 PAD, CLS, SEP, MASK = (SPECIAL.index(name) for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]"))
-
-
-@dataclass(frozen=True)
-class Diet:
-    """What a step reads; every value is ours but where MINI's probe had it too."""
-
-    tokens: int = 3000  # padded pieces of sentences a step
-    entries: int = 128  # dictionary entries a step
-    longest_entry: int = 8  # pieces; the few longer ones would pad all others
-    english: float = 6.0  # how often an English sentence is read, a translation being read once
-    switched: float = 0.5  # share of English sentences in which words are exchanged for linked ones
-    exchanged: float = 0.5  # share of the words of such a sentence that can be
-    masked: float = 0.05  # share of the pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from bench.encode import EncoderRecipe, Progress
 from bench.store.files import canonical_json, write_bytes, write_json
+from data_recipes.encoders.mini.recipe import Diet, Recipe
 from data_recipes.encoders.mini.text import dictionary_entries, training_text
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -18,21 +19,21 @@ KEPT = "work"  # what an interrupted run goes on from
 
 @dataclass(frozen=True)
 class MiniParams:
-    """The recipe; MODEL_CARD.md says what each choice was worth on dev sets."""
+    """What of the recipe can be set; `recipe.py` says what each value is."""
 
     layers: int = 4  # of the teacher's, and the layer whose vectors are the goal
     pieces: int = 13000
-    tokens: int = 9_000_000  # padded, read in training
+    tokens: int = Recipe.tokens
     embeddings: Literal["linked", "random"] = "linked"
-    english: float = 6.0  # how often an English sentence is read, a translation being read once
-    switched: float = 0.5  # share of the English sentences with words of a translation in them
-    word: float = 0.3
-    sentence: float = 0.1
-    entry: float = 0.5
-    capital: float = 0.2
-    lr: float = 4e-4
-    embedding_lr: float = 1.5e-3
-    seed: int = 4
+    english: float = Diet.english
+    switched: float = Diet.switched
+    word: float = Recipe.word
+    sentence: float = Recipe.sentence
+    entry: float = Recipe.entry
+    capital: float = Recipe.capital
+    lr: float = Recipe.lr
+    embedding_lr: float = Recipe.embedding_lr
+    seed: int = Recipe.seed
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -67,7 +68,6 @@ class Mini(EncoderRecipe):
         from transformers.utils import logging
 
         from data_recipes.encoders.mini import start, train
-        from data_recipes.encoders.mini.batches import Diet
         from data_recipes.encoders.mini.guard import check
         from data_recipes.encoders.mini.teacher import Teacher
         from data_recipes.encoders.mini.teacher import folder as teacher_folder
@@ -84,7 +84,7 @@ class Mini(EncoderRecipe):
         torch.manual_seed(params.seed)
         encoder = start.student(data, teacher, params.layers, english, params.embeddings)
         diet = Diet(english=params.english, switched=params.switched)
-        recipe = train.Recipe(**{name: getattr(params, name) for name in _SHARED})
+        recipe = Recipe(**{name: getattr(params, name) for name in _SHARED})
         log = train.train(encoder.to(params.device), data, diet, recipe, work, progress)
         _write(folder, encoder, tokenizer, log)
         train.forget(work)

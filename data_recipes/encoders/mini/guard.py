@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from bench.corpus import BadInput, Sentence, Unavailable, bare
+from bench.corpus import BadInput, Sentence, Unavailable, letters_of
 from data_recipes.corpora.europarl_ner.read import read_side
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import TRANSLATIONS, english, translations
@@ -19,8 +19,8 @@ def check(sentences: Iterable[str]) -> int:
     Raises:
         BadInput: sentences are the same but for case, white space and punctuation: how many, and the first.
     """
-    tested = {bare(text) for text in tests()}
-    if shared := sorted({text for text in sentences if bare(text) in tested}):
+    tested = {letters_of(text) for text in tests()}
+    if shared := sorted({text for text in sentences if letters_of(text) in tested}):
         raise BadInput(f"mini would be trained on {len(shared)} test sentences, such as '{shared[0][:80]}'")
     return len(tested)
 

@@ -15,7 +15,8 @@ from scipy.sparse import coo_array
 from data_recipes.encoders.mini.links import Links, links_of
 from data_recipes.encoders.mini.teacher import Teacher
 from data_recipes.encoders.mini.text import Text
-from data_recipes.encoders.mini.vocabulary import SPECIAL, Mix, splitter, train_tokenizer, weights, words_of
+from data_recipes.encoders.mini.vocabulary import Mix, splitter, train_tokenizer, weights, words_of
+from data_recipes.wordpiece import SPECIAL
 
 Ints = npt.NDArray[np.int64]
 Words = tuple[str, ...]

@@ -79,6 +79,7 @@ class Teacher:
 
         A word beyond the teacher's longest input has NaN.
         """
+        cut = self._lower(layer)
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
         found: list[Floats] = [np.empty((0, 0), np.float32)] * len(sentences)
         for start in range(0, len(order), BATCH):
@@ -92,7 +93,7 @@ class Teacher:
                 return_tensors="pt",
             )
             with torch.inference_mode():
-                states = self._lower(layer)(**encoded).last_hidden_state.numpy()
+                states = cut(**encoded).last_hidden_state.numpy()
             for row, i in enumerate(chosen):
                 found[i] = _by_word(states[row], encoded.word_ids(row), len(sentences[i]))
             tick(start + len(chosen))

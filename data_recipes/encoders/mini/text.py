@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.conll import read_lines
-from bench.corpus import BadInput, Unavailable, bare
+from bench.corpus import BadInput, Unavailable, letters_of
 from data_recipes.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT
 from data_recipes.parallel_text import word_pairs
 from data_recipes.source_files import here, index
@@ -78,7 +78,7 @@ def training_text() -> Text:
         for name in _flores(language):
             lines = _parallel(name, len(flores))[:used]
             foreign += [Line(language, text, len(ntrex) + i) for i, text in enumerate(lines)]
-    return Text((*ntrex, *flores[:used]), tuple(line for line in foreign if len(bare(line.text)) >= SHORTEST))
+    return Text((*ntrex, *flores[:used]), tuple(line for line in foreign if len(letters_of(line.text)) >= SHORTEST))
 
 
 def dictionary_entries() -> Iterator[tuple[str, str, str]]:

@@ -15,31 +15,12 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, embedding_bag, normalize
 
 from bench.store.files import canonical_json, published
-from data_recipes.encoders.mini.batches import Batch, Diet, Kitchen
+from data_recipes.encoders.mini.batches import Batch, Kitchen
 from data_recipes.encoders.mini.prepare import Prepared
+from data_recipes.encoders.mini.recipe import Diet, Recipe
 
 CHECKPOINT, PLATEAU = "checkpoint.safetensors", "plateau.safetensors"
 EVERY = 180.0  # seconds between checkpoints
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The loss and the schedule, all ours; MODEL_CARD.md says what a part was worth."""
-
-    tokens: int = 10_000_000
-    word: float = 0.3  # weight of the words' InfoNCE
-    sentence: float = 0.1  # of the sentences'
-    entry: float = 0.5  # of the dictionary entries
-    capital: float = 0.2  # of guessing whether the English word is capitalised
-    temperature: float = 0.1
-    words: int = 768  # drawn for the InfoNCE, whose matrix is their square
-    lr: float = 4e-4
-    embedding_lr: float = 1.5e-3
-    warmup: int = 60  # steps; then a constant rate
-    decay: float = 0.8  # share of the steps at the end in which it falls to 0: a longer run goes on from before it
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 4
 
 
 class Student(nn.Module):

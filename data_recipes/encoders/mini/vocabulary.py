@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+from data_recipes.wordpiece import SPECIAL, fast_tokenizer
+
 LENGTH = 128
 HAN = "\u3400"  # from here on every letter is a word of its own
 _CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяёђјљњћџѐѝіїєґ"
@@ -18,7 +19,7 @@ _LATIN = "a b v g d e ž z i j k l m n o p r s t u f h c č š šč a y _ e ju j
 class Mix:
     """How often a word counts for the vocabulary; every value is ours."""
 
-    size: int = 17000
+    size: int
     english: float = 4.0  # a word of the English text, the other languages' words being 1
     dictionary: float = 0.3  # a word of a dictionary entry
     teacher: float = 40000.0  # the teacher's r-th English word: this over r + 100
@@ -67,8 +68,7 @@ def train_tokenizer(mix: Mix, counts: Mapping[str, float]) -> Any:
     The trainer breaks ties between letters by a hash table that differs from process to process; given every letter
     beforehand, as if it were special, it has none left to number (`data_recipes.encoders.tiny` does the same).
     """
-    from tokenizers import models, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import trainers
 
     letters: dict[str, float] = defaultdict(float)
     for word, weight in counts.items():
@@ -88,19 +88,4 @@ def train_tokenizer(mix: Mix, counts: Mapping[str, float]) -> Any:
     ordered = sorted((word, round(weight)) for word, weight in counts.items() if usable.issuperset(word))
     backend.train_from_iterator((" ".join([word] * times) for word, times in ordered), trainer)
     vocabulary: dict[str, int] = backend.get_vocab()
-    whole = splitter()
-    whole.model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]", max_input_chars_per_word=60)
-    whole.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=whole,
-        unk_token="[UNK]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        mask_token="[MASK]",
-        model_max_length=LENGTH,
-    )
+    return fast_tokenizer(splitter(), vocabulary, longest_word=60, length=LENGTH)

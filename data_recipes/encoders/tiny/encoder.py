@@ -13,8 +13,8 @@ from typing import Any
 from bench.corpus import Sentence
 from bench.encode import EncoderRecipe, Progress
 from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
+from data_recipes.wordpiece import SPECIAL, fast_tokenizer
 
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = 4000
 HAN = "\u4e00"  # from here on every letter is a word of its own
 PAIRS = 16000  # English sentences with a translation each
@@ -78,26 +78,10 @@ def _vocabulary_text() -> Iterable[str]:
 
 def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
     """A cased WordPiece tokenizer of these texts, as a fast BERT tokenizer; the same vocabulary every time."""
-    from tokenizers import decoders, models, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import models
 
     vocabulary = _vocabulary(list(texts), size)
-    backend = _bare(models.WordPiece(vocab=vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
-    backend.decoder = decoders.WordPiece()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        mask_token="[MASK]",
-        model_max_length=LENGTH,
-    )
+    return fast_tokenizer(_bare(models.WordPiece(unk_token="[UNK]")), vocabulary, longest_word=100, length=LENGTH)
 
 
 def _vocabulary(texts: list[str], size: int) -> dict[str, int]:
