@@ -40,7 +40,7 @@ def test_all_plots_twice_the_same_bytes_and_no_global_state(tmp_path: Path) -> N
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9}):  # a user's own settings
         second = write_plots(tmp_path / "b")
     assert [path.name for path in first] == [path.name for path in second]
-    assert {path.stem for path in first} == {"f1", "gain", "f1-cost", "curves", "loss"} and len(first) == 15
+    assert {path.stem for path in first} == {"f1", "gain", "ranks", "f1-cost", "curves", "loss"} and len(first) == 18
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 

@@ -65,11 +65,16 @@ def samples(group: Group, size: int) -> dict[tuple[Row, str], Sample]:
     for target in group.targets:  # one test in memory at a time
         golds: dict[str, Sidecar] = {}
         for (row, other), stored in cells.items():
-            done = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
-            if other == target and done:
-                by_f1 = sorted(done, key=lambda one: (one.record.scores[rule].f1, one.seed))
-                found[row, target] = sample(by_f1[(len(by_f1) - 1) // 2], rule, size, golds)
+            if other == target and (chosen := middle(stored, rule)) is not None:
+                found[row, target] = sample(chosen, rule, size, golds)
     return found
+
+
+def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
+    """The finished record with the middle F1 (the lower of two); None where none is finished."""
+    done = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
+    by_f1 = sorted(done, key=lambda one: (one.record.scores[rule].f1, one.seed))
+    return by_f1[(len(by_f1) - 1) // 2] if by_f1 else None
 
 
 def sample(stored: Stored, rule: str, size: int, golds: dict[str, Sidecar]) -> Sample:

@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from bench.corpus import BadInput, nearest
 from bench.report.bars import bars_figure
 from bench.report.canvas import FORMATS, saved, settings
+from bench.report.confusion import confusion_figure
 from bench.report.curves import curves_figure, loss_figure
 from bench.report.frame import Group, groups, read
 from bench.report.quality import quality_figure, quality_sets
+from bench.report.ranks import ranks_figure
 from bench.report.scatter import cost_figure, gain_figure
+from bench.report.sources import source_sets, sources_figure
 from bench.report.space import space_figure
 from bench.report.tables import names_of
 from bench.store.files import write_bytes
@@ -21,11 +24,16 @@ from bench.store.files import write_bytes
 MAKERS: tuple[tuple[str, Callable[[Group], Figure | None]], ...] = (
     ("f1", bars_figure),
     ("gain", gain_figure),
+    ("ranks", ranks_figure),
     ("f1-cost", cost_figure),
+    ("confusion", confusion_figure),
     ("curves", curves_figure),
     ("loss", loss_figure),
     ("space", space_figure),
 )
+ACROSS: tuple[
+    tuple[str, Callable[[Sequence[Group]], list[tuple[Group, ...]]], Callable[[Sequence[Group]], Figure | None]], ...
+] = (("quality", quality_sets, quality_figure), ("sources", source_sets, sources_figure))
 
 
 def write_plots(out: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -56,7 +64,8 @@ def _figures(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
         for name, make in MAKERS:
             if (figure := make(group)) is not None:
                 yield f"{name}{suffix}", figure
-    sets = quality_sets(found)
-    for several, suffix in zip(sets, names_of([one[0] for one in sets]), strict=True):
-        if (figure := quality_figure(several)) is not None:
-            yield f"quality{suffix}", figure
+    for name, sets_of, draw in ACROSS:
+        sets = sets_of(found)
+        for several, suffix in zip(sets, names_of([one[0] for one in sets]), strict=True):
+            if (figure := draw(several)) is not None:
+                yield f"{name}{suffix}", figure

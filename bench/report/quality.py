@@ -19,9 +19,14 @@ VARIED = "translator."  # axes that make translations better and worse
 
 def quality_sets(found: Sequence[Group]) -> list[tuple[Group, ...]]:
     """The groups that differ in an axis of the translator and in nothing else, two and more together."""
+    return sets_along(found, VARIED)
+
+
+def sets_along(found: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
+    """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
     sets: dict[tuple[object, ...], list[Group]] = {}
     for group in found:
-        other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(VARIED)]
+        other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(varied)]
         same = (group.suites, group.corpus, group.source, group.encoder, group.intrinsic, *sorted(other))
         sets.setdefault(same, []).append(group)
     return [tuple(groups) for groups in sets.values() if len(groups) > 1]

@@ -10,6 +10,7 @@ from bench.corpus import BadInput, nearest
 from bench.report.costs import cost_table, projection_table
 from bench.report.frame import Group, groups, read, tidy
 from bench.report.grids import gap_table, rules_table, seen_table, types_table
+from bench.report.groups import groups_table
 from bench.report.main_table import main_table
 from bench.report.model import Table
 from bench.report.published import published_table
@@ -38,6 +39,7 @@ SHOWN = "main.txt"
 Maker = Callable[[Group, str], Table | None]
 MAKERS: tuple[tuple[str, Maker], ...] = (
     ("main", main_table),
+    ("groups", groups_table),
     ("types", types_table),
     ("seen", seen_table),
     ("rules", rules_table),

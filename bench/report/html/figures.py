@@ -11,8 +11,7 @@ from bench.report.canvas import saved, settings
 from bench.report.frame import Group
 from bench.report.html.tables import boxed
 from bench.report.html.text import esc
-from bench.report.plots import MAKERS
-from bench.report.quality import quality_figure, quality_sets
+from bench.report.plots import ACROSS, MAKERS
 
 _EXTRA = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
 _PATH = re.compile(r'(?<= d=")[^"]*(?=")|(?<= [xy]=")[^"]*(?=")')
@@ -31,9 +30,10 @@ def figures_html(group: Group, prefix: str) -> Iterator[str]:
 
 
 def across_html(found: Sequence[Group], prefix: str) -> str:
-    """The plots that several groups share: intrinsic quality against F1."""
+    """The plots that several groups share."""
     with settings():
-        figures = [figure for several in quality_sets(found) if (figure := quality_figure(several)) is not None]
+        drawn = [draw(several) for _, sets_of, draw in ACROSS for several in sets_of(found)]
+        figures = [figure for figure in drawn if figure is not None]
         return "".join(_figure(figure, f"{prefix}-{place}") for place, figure in enumerate(figures))
 
 
@@ -42,7 +42,7 @@ def _figure(figure: Figure, anchor: str) -> str:
     data = compact(saved(figure, "svg").decode()).translate(_UNSAFE)
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
     image = (
-        f'<img width="{width}" height="{height}" alt="{esc(f"{title}. The numbers are in the tables above.")}" '
+        f'<img width="{width}" height="{height}" alt="{esc(f"{title}. Most of its numbers are in the tables above.")}" '
         f'src="data:image/svg+xml,{data}">'
     )
     caption = f"<figcaption><b>{esc(title)}.</b> {esc(note)}</figcaption>"
