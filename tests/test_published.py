@@ -14,16 +14,29 @@ from bench.corpus import BadInput
 from bench.plan import registry
 from bench.report import tables
 from bench.report.frame import groups, read
-from bench.report.published import FOLDER, INTRINSIC, PART, Published, figures, published_table
+from bench.report.published import FOLDER, INTRINSIC, PART, TAGGING, Published, agreement, figures, published_table
 
 NAMES = [one.name for one in fields(Published)]
 ROW = Published(
-    "A & B 2022 (arXiv 1)", "Table 1", "Best", "mBERT", "Toy", "de", "overall_f1", "92.03", "http://a", "toy", "x | y"
+    "A & B 2022 (arXiv 1)",
+    "Table 1",
+    "Best",
+    "mBERT",
+    "Toy",
+    "de",
+    "overall_f1",
+    "92.03",
+    "http://a",
+    "toy",
+    "",
+    "x | y",
 )
 
 
-def write(folder: Path, *rows: Published | tuple[str, ...], head: list[str] | None = None) -> Path:
-    with (folder / INTRINSIC).open("w", encoding="utf-8", newline="") as file:
+def write(
+    folder: Path, *rows: Published | tuple[str, ...], head: list[str] | None = None, name: str = INTRINSIC
+) -> Path:
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([head or NAMES, *(astuple(row) if isinstance(row, Published) else row for row in rows)])
     return folder
@@ -77,7 +90,7 @@ def test_published_rows_stand_under_ours(out: Path, tmp_path: Path) -> None:
 
 def test_every_format_prints_figure_and_source(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path, ROW)
-    monkeypatch.setattr("bench.report.published.figures", lambda _: figures(folder))
+    monkeypatch.setattr("bench.report.published.figures", lambda _, name: figures(folder, name))
     tables.write_tables(out)
     stem = out / "tables" / "published"
     text = stem.with_suffix(".md").read_text(encoding="utf-8")
@@ -103,7 +116,7 @@ def test_no_table_where_nothing_compares(out: Path, tmp_path: Path) -> None:
         ([changed(value="ninety")], "projection.csv:2: value 'ninety' is no number"),
         ([ROW, changed(source_url="")], "projection.csv:3: a published figure needs source_url"),
         ([changed(differs="")], "needs source_url and differs"),
-        ([ROW, ("a", "b")], "projection.csv:3: 2 columns, must be 11"),
+        ([ROW, ("a", "b")], "projection.csv:3: 2 columns, must be 12"),
     ],
 )
 def test_a_bad_row_is_named(rows: list[Published], said: str, tmp_path: Path) -> None:
@@ -116,15 +129,59 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
         figures(write(tmp_path, head=["paper", "value"]))
 
 
+def test_taggers_have_figures_of_their_own_and_unverified_ones_say_so(tmp_path: Path) -> None:
+    make(tmp_path / "out", Plan({"concner": 0.5, "en_trans": 0.4}, ("de",), (1,), cell={"encoder": "lab/mBERT"}))
+    (group,) = groups(read([tmp_path / "out"]))
+    ours = 100 * next(one.record.scores["source-dev"].f1 for one in group.stored if one.label == "concner")
+    close, far = f"{ours + 1:.2f}", f"{ours - 9:.2f}"
+    same = {"metric": "f1", "matches": "concner / mBERT"}
+    folder = write(
+        tmp_path,
+        changed(**same, value=close, table="secondary report, not checked against the paper"),
+        changed(**same, value=far, method="another"),
+        changed(**{**same, "matches": "concner / XLM-R"}, method="other encoder"),
+        changed(metric="f1", method="nothing of ours"),
+        changed(**same, language="fi", method="no such language of ours"),
+        name=TAGGING,
+    )
+    table = published_table(group, "published", folder)
+    assert table is not None
+    froms = [row["from"].text for row in table.rows()]
+    assert froms[:3] == ["ours", "ours", "reported, unverified: A & B 2022"] and "A & B 2022" in froms[3:]
+    first, second = agreement([group], 2.0, folder)
+    assert first.startswith(
+        f"toy de concner: ours {ours:.1f}, reported, unverified {close} (A & B 2022 (arXiv 1)): -1.0"
+    )
+    assert "within ±2; x; y" in first and f"published {far}" in second and "outside ±2" in second
+    assert agreement([group], 10.0, folder)[1].count("within") == 1
+
+
+def test_the_verb_lists_agreement(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.cli.main import main
+
+    assert main(["verify", str(out), "--against", "published"]) == 0
+    assert "no row of ours is meant to reproduce" in capsys.readouterr().out
+    assert main(["verify", str(out), "--against", "published", "--tolerance", "-1"]) == 2
+    assert "--tolerance -1: must not be negative" in capsys.readouterr().err
+
+
 # --- what is shipped --------------------------------------------------------------------------------------------------
 
 
 def test_the_shipped_figures_name_our_corpora_and_are_percentages() -> None:
-    found = figures()
-    assert {one.corpus for one in found} == {"europarl_ner", ""}
+    found = [*figures(), *figures(name=TAGGING)]
+    assert {one.corpus for one in found} == {"europarl_ner", "wikiann", "masakhaner", ""}
     assert set(registry.names("corpus")) >= {one.corpus for one in found if one.corpus}
     assert all(0 <= float(one.value) <= 100 for one in found)
-    assert {one.language for one in found if one.corpus} == {"de", "es", "it", "avg"}
+    for one in found:
+        if one.corpus and one.language != "avg":
+            assert one.language in registry.make("corpus", one.corpus).languages(), one
+    for one in found:
+        if one.matches:
+            method, _, encoder = one.matches.partition(" / ")
+            assert method in registry.names("method") and encoder
+    unverified = {one.paper for one in found if one.unverified}
+    assert any("ConCNER" in paper for paper in unverified)
     assert not [one for one in found if one.differs != PART.join(filter(None, one.differs.split(PART)))]
     keys = [astuple(one)[:7] for one in found]
     assert len(keys) == len(set(keys)), "a figure stands twice"
@@ -141,4 +198,4 @@ def test_the_shipped_figures_are_those_of_the_collected_sources() -> None:
     for path in sources.glob("*.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             known |= {tuple(row.values()) for row in csv.DictReader(file)}
-    assert not [one for one in figures() if astuple(one)[:9] not in known]
+    assert not [one for one in (*figures(), *figures(name=TAGGING)) if astuple(one)[:9] not in known]

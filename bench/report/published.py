@@ -1,10 +1,10 @@
-"""Figures from papers under ours: the intrinsic tables' neighbours, each with its source and what differs."""
+"""Figures from papers under ours, each with its source and what differs; and whether ours agree with them."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,8 @@ from bench.report.scores import average_over, rows_of, scores_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "published"
 INTRINSIC = "projection.csv"  # of labels projected to the test itself
+TAGGING = "tagging.csv"  # of taggers
+UNVERIFIED = ("not checked", "secondary")  # in `table`: the paper itself was not seen
 F1 = re.compile(r"(overall_)?f1(_micro)?")
 MEAN = "avg"  # their mean over languages, in place of a language
 PART = " | "  # between the parts of what differs
@@ -38,7 +40,13 @@ class Published:
     value: str
     source_url: str
     corpus: str  # ours that it was measured on; '' none
+    matches: str  # "METHOD / ENCODER" of ours that is meant to be the same; '' none
     differs: str
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the figure is known at second hand only."""
+        return any(word in self.table for word in UNVERIFIED)
 
     @property
     def notes(self) -> list[str]:
@@ -47,13 +55,13 @@ class Published:
         return [source, *filter(None, self.differs.split(PART))]
 
 
-def figures(folder: Path = FOLDER) -> list[Published]:
-    """The intrinsic figures of the folder, [] where it is not there (in a wheel).
+def figures(folder: Path = FOLDER, name: str = INTRINSIC) -> list[Published]:
+    """The figures of a file of the folder, [] where it is not there (in a wheel).
 
     Raises:
         BadInput: a row lacks a column, has one too many, no number or no source: with file and line.
     """
-    path = folder / INTRINSIC
+    path = folder / name
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -78,13 +86,9 @@ def _read(lines: Iterator[list[str]], path: Path) -> Iterator[Published]:
 def published_table(group: Group, name: str = "published", folder: Path = FOLDER) -> Table | None:
     """Our F1 (percent) by method and language, and under it the published ones on the same corpus.
 
-    None where the group is not intrinsic, or nothing was published on its corpus.
+    None where nothing was published on its corpus. Taggers and projected labels never share a table.
     """
-    if not group.intrinsic:
-        return None
-    wanted = {*group.targets, MEAN}
-    known = [one for one in figures(folder) if one.corpus == group.corpus and one.language in wanted]
-    theirs = [one for one in known if F1.fullmatch(one.metric)]
+    theirs = _known(group, {*group.targets, MEAN}, folder)
     if not theirs:
         return None
     footnotes = Footnotes()
@@ -105,6 +109,36 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
         ),
         footnotes=tuple(footnotes.texts),
     )
+
+
+def _known(group: Group, languages: Container[str], folder: Path) -> list[Published]:
+    """The F1 figures on the group's corpus, of its kind."""
+    every = figures(folder, INTRINSIC if group.intrinsic else TAGGING)
+    known = [one for one in every if one.corpus == group.corpus and one.language in languages]
+    return [one for one in known if F1.fullmatch(one.metric)]
+
+
+def agreement(found: Sequence[Group], tolerance: float, folder: Path = FOLDER) -> list[str]:
+    """A line a published figure that a row of ours is meant to reproduce: both, the difference, and whether it is
+    within `tolerance` points of F1. Agreement of unlike settings proves nothing, and the lines say what differs."""
+    lines = []
+    for group in found:
+        scores = scores_of(group, group.main_rule)
+        for one in _known(group, group.targets, folder):
+            method, _, encoder = one.matches.partition(" / ")
+            if encoder != group.encoder.rsplit("/", 1)[-1]:
+                continue
+            for row in rows_of(group):
+                mean = scores[row, one.language].mean
+                if row[1].partition(" (")[0] == method and mean is not None:
+                    gap = mean - float(one.value)
+                    said = "within" if abs(gap) <= tolerance else "outside"
+                    kind = "reported, unverified" if one.unverified else "published"
+                    lines.append(
+                        f"{group.corpus} {one.language} {row[1]}: ours {mean:.1f}, {kind} {one.value} ({one.paper}): "
+                        f"{gap:+.1f}, {said} ±{tolerance:g}; {one.differs.replace(PART, '; ')}"
+                    )
+    return lines
 
 
 def _ours(group: Group, footnotes: Footnotes) -> Iterator[dict[str, Cell]]:
@@ -128,6 +162,7 @@ def _theirs(known: Sequence[Published], targets: Sequence[str], footnotes: Footn
         found = {one.language: one for one in ones}
         first = next(iter(found.values()))
         paper = re.sub(r" \(.*\)$", "", first.paper)
+        paper = f"reported, unverified: {paper}" if first.unverified else paper
         noted = Cell(text=first.method, notes=footnotes.add(first.notes))
         line = dict(zip(HEADS, (Cell(text=paper), noted), strict=True))
         for column, language in (*((target, target) for target in targets), ("macro", MEAN)):
