@@ -14,6 +14,10 @@ from hypothesis import HealthCheck, settings
 from bench.corpus import Sentence, Span, tag_set
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # the workers have a core each: more threads would wait for each other
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one too
 settings.load_profile("any machine")
 
