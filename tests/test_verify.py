@@ -255,6 +255,22 @@ def test_records_that_are_none(out: Path, content: bytes, what: str, capsys: pyt
     assert "tables/: not checked" in text
 
 
+@pytest.mark.parametrize("content", [b'{"todo": "buy milk"}', b"[]", b"[" * 100000, b"1" * 5000, b"\xff"])
+def test_somebodys_file_among_the_records_stops_no_verb(
+    out: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", str(out)]) == 0
+    before = capsys.readouterr().out
+    (out / "records" / "notes.json").write_bytes(content)
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == before
+    if content in (b"[]", b'{"todo": "buy milk"}'):
+        assert "warning: " in said.err and "notes.json: not a record" in said.err and "left out" in said.err
+    assert main(["tables", str(out), "--format", "md"]) == 0
+    assert main(["verify", str(out)]) == 1
+
+
 def test_foreign_files_and_leftovers(out: Path) -> None:
     key = first(out).key
     for name in ("records/notes.txt", f"sidecars/{key}/old.conll.gz", "tables/my.md", "tables/.main.md.x.tmp"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -111,14 +112,18 @@ def to_json(record: Record) -> dict[str, Any]:
     return asdict(record)
 
 
+class Foreign(BadInput):
+    """JSON that nothing here wrote: no record of any version."""
+
+
 def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
     """A record from JSON.
 
     Raises:
-        BadInput: the schema is unknown, or a field is missing or unknown.
+        BadInput: the schema is unknown (Foreign: there is none), or a field is missing or unknown.
     """
-    if not isinstance(value, Mapping):
-        raise BadInput(f"{where}: not a record: expected a JSON object")
+    if not isinstance(value, Mapping) or "schema" not in value:
+        raise Foreign(f"{where}: not a record: expected a JSON object with a schema")
     if value.get("schema") != SCHEMA:
         raise BadInput(f"{where}: record schema {value.get('schema')!r} is unknown; this version reads {SCHEMA}")
     known = {f.name for f in fields(Record)}
@@ -165,14 +170,26 @@ class Records:
             value = json.loads(text)
         except NotADirectoryError as error:
             raise BadInput(f"{self.out}: a file stands where the results folder should be") from error
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         return from_json(value, str(self.path(key)))
 
     def all(self) -> list[Record]:
-        """Every record, sorted by key."""
-        keys = sorted(path.stem for path in (self.out / "records").glob("*.json"))
-        return [record for key in keys if (record := self.get(key)) is not None]
+        """Every record, sorted by key; of a foreign file a warning, so that somebody's notes stop nothing.
+
+        Raises:
+            BadInput: a record's schema is unknown: to leave out what a newer version made would be a wrong table.
+        """
+        found = []
+        for key in sorted(path.stem for path in (self.out / "records").glob("*.json")):
+            try:
+                record = self.get(key)
+            except Foreign as error:
+                print(f"warning: {error}; left out", file=sys.stderr)
+                continue
+            if record is not None:
+                found.append(record)
+        return found
 
     def put(self, record: Record) -> None:
         """Publish a record; its sidecars must be there already."""
