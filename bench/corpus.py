@@ -278,6 +278,10 @@ class Aligner(ABC):
         """
         return round(2 * embedder.layers / 3) if embedder.align_layer is None else embedder.align_layer
 
+    def identity(self, source: str, target: str) -> Mapping[str, object]:
+        """As `Translator.identity`: what links depend on beside pairs, code, parameters and embedder, for the key."""
+        return {}
+
     @abstractmethod
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
         """Links of each pair, sorted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 from bench.conll import read_lines
@@ -40,6 +41,17 @@ def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
             raise BadInput(f"{text}: {len(sides[0])} lines in {one[-1]}, but {len(sides[1])} in {other[-1]}")
         found += [(s, t) for s, t in zip(*sides, strict=True) if s.strip() and t.strip()]
     return found
+
+
+def files_of(texts: Iterable[Text], source: str, target: str) -> list[Path]:
+    """Where the files of these texts lie that `lines_of` reads.
+
+    Raises:
+        Unavailable: as `lines_of`.
+    """
+    read = {"ntrex": _ntrex, "flores": _flores}
+    names = {name for text in texts for code in (source, target) for variant in read[text](code) for name in variant}
+    return [here(name) for name in sorted(names)]
 
 
 def word_pairs(source: str, target: str) -> list[tuple[str, str]]:

@@ -291,3 +291,24 @@ def test_the_published_texts_have_the_sizes_of_their_papers() -> None:
     assert len(parallel_text.lines_of("ntrex", "en", "pt")) == 2 * 1997
     assert len(parallel_text.lines_of("flores", "de", "zh")) == 2009
     assert ("dog", "Hund") in parallel_text.word_pairs("en", "de")
+
+
+# --- what the key of its links says ---------------------------------------------------------------------------------
+
+
+def test_other_extra_text_or_eflomal_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNER_DATA", str(tmp_path))
+    assert "texts" not in StatisticalAligner(StatisticalParams(extra=("ntrex",))).identity("en", "de"), "none is here"
+    for name, text in (("src.eng", "a dog\n"), ("ref.deu", "ein Hund\n")):
+        path = tmp_path / "ntrex" / f"newstest2019-{name}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    bare, with_text = (StatisticalAligner(StatisticalParams(extra=extra)) for extra in ((), ("ntrex",)))
+    first = with_text.identity("en", "de")
+    assert first == with_text.identity("en", "de") != bare.identity("en", "de")
+    path.write_text("ein Hündchen\n", encoding="utf-8")
+    second = with_text.identity("en", "de")
+    assert second != first and bare.identity("en", "de") == StatisticalAligner().identity("en", "de")
+    monkeypatch.setattr(statistical, "version", lambda: "0.0.1")
+    assert with_text.identity("en", "de") != second
+    assert str(tmp_path) not in repr(second)

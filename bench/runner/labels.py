@@ -70,12 +70,13 @@ class LinkStage:
                 "max_length": recipe.max_length,
                 "versions": versions(),
             }
+        identity = aligner.identity(self.sentences[0].language, self.target) if self.sentences else {}
         return key_of(
             "links",
             code=code_running(*modules),
             translations=self.translations.key(),
             aligner=cell.labels.aligner,
-            params=cell.aligner_params,
+            params={**cell.aligner_params, **identity},
             encoder=encoder,
         )
 

@@ -9,6 +9,7 @@ for the machine that installs it (-Ofast -march=native): other machines may give
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import math
 import os
@@ -48,6 +49,14 @@ def program() -> Path:
         if path.is_file():
             return path
     raise Unavailable("the aligner statistical needs eflomal: pip install 'xner-bench[align]' (compiles C)")
+
+
+def version() -> str:
+    """The installed package's; '' where there is none."""
+    try:
+        return importlib.metadata.version("eflomal")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def align(

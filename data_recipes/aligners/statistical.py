@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar, Literal
 
-from bench.corpus import Aligner, Link, Pair
+from bench.corpus import Aligner, Link, Pair, Unavailable
 from data_recipes import parallel_text
-from data_recipes.aligners._eflomal import Run, align
+from data_recipes.aligners._eflomal import Run, align, version
 from data_recipes.aligners._lexicon import Form, Vocabulary, priors
 from data_recipes.aligners._symmetrise import Symmetrisation, symmetrise
+from data_recipes.wiktionary import files_for, hashes_of
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]  # the words of a pair
 
@@ -56,6 +57,17 @@ class StatisticalAligner(Aligner):
 
     name = "statistical"
     Params: ClassVar[type] = StatisticalParams
+
+    def identity(self, source: str, target: str) -> Mapping[str, object]:
+        """eflomal's version, and hashes of the extra text."""
+        params: StatisticalParams = self.params
+        found: dict[str, object] = {"eflomal": version()}
+        try:
+            files = parallel_text.files_of([t for t in parallel_text.TEXTS if t in params.extra], source, target)
+            dictionaries = files_for(source, target) if "wiktionary" in params.extra else ()
+        except Unavailable:  # `align` says what is missing; no links will lie under this key
+            return found
+        return found | {"texts": hashes_of([*files, *dictionaries])}
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
         """Links of each pair, sorted; each pair of languages is learned apart. Above 1,023 words a side: no links.
