@@ -19,10 +19,21 @@ if TYPE_CHECKING:  # this module stays light
 
 Split = Literal["train", "dev", "test", "unlabelled"]
 Link = tuple[int, int]  # (source word, target word), both from 0
+LONGEST_MESSAGE = 1000  # characters
 
 
 class BadInput(ValueError):
-    """Something a user gave is wrong: one message, exit code 2."""
+    """Something a user gave is wrong: one message, exit code 2.
+
+    As text it quotes what was given, which may be anything: what is no printable character (a
+    terminal may obey it) is escaped, what is long is cut.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

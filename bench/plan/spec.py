@@ -74,7 +74,7 @@ def parsed_toml(file: str, text: str) -> dict[str, Any]:
     """The tables of a TOML text; BadInput with file and line where it is none."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML; a number of thousands of digits; nested too deeply
         line = re.search(r"line (\d+)", str(error))
         raise BadInput(f"{file}{':' + line[1] if line else ''}: not TOML: {error}") from error
 
@@ -126,7 +126,7 @@ def toml_value(text: str) -> Any:
     """A value as TOML has it, or else a bare string as people type it in a shell: --set labels.aligner=simalign."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
