@@ -1,0 +1,48 @@
+"""`xner speed train` and `predict`: both sides do the same, and what is printed follows from what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli.main import main
+
+pytest.importorskip("accelerate")
+
+
+def test_training_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--sentences", "60", "--batch", "8", "--rounds", "1", "--threads", "1", "--encoder", str(tiny_folder))
+    assert main(["speed", "train", *few, "--steps", "8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ours, theirs = found["sides"]
+    assert (ours["side"], theirs["side"]) == ("xner", "Trainer")
+    assert ours["ratio"] == 1 and theirs["ratio"] == pytest.approx(theirs["seconds"] / ours["seconds"])
+    tokens = [side["seconds"] * side["tokens_per_second"] for side in found["sides"]]
+    assert tokens[0] == pytest.approx(tokens[1]), "the same sub-words a step"
+    assert 0 <= ours["padding"] < theirs["padding"] < 1, "ours are sorted by length, theirs are not"
+    assert all(0 < side["share_of_peak"] < 1 for side in found["sides"])
+    assert all(0 <= f1 <= 100 for side in found["sides"] for f1 in side["f1"])
+
+
+def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--sentences", "60", "--rounds", "2", "--threads", "1", "--encoder", str(tiny_folder))
+    assert main(["speed", "predict", *few]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["s", "xner", "Trainer"] and "2 rounds" in lines[0]
+    assert "warm-up: xner" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "--steps", "2"), "--steps 2: at least 4"),
+        (("train", "--corpus", "demmo"), "did you mean 'demo'"),
+        (("predict", "--encoder", "minni"), "did you mean 'mini'"),
+    ],
+)
+def test_bad_input(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["speed", *words]) == 2
+    assert said in capsys.readouterr().err
