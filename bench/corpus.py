@@ -32,7 +32,7 @@ class BadInput(ValueError):
     def __str__(self) -> str:
         text = super().__str__()
         if not text.isprintable():
-            text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+            text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
         return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 

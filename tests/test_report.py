@@ -153,7 +153,7 @@ def test_same_records_same_bytes_whatever_the_order_of_files(tmp_path: Path) -> 
         make(second, Plan({label: QUALITY[label]}))
     written = tables.write_tables(first), tables.write_tables(second), tables.write_tables(first)
     names = [[path.name for path in paths] for paths in written]
-    assert names[0] == names[1] and len(names[0]) == 6 * 3 + 1
+    assert names[0] == names[1] and len(names[0]) == 7 * 3 + 1
     for a, b in zip(written[0], written[1], strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 
@@ -227,7 +227,7 @@ def test_other_tables(tmp_path: Path) -> None:
     make(tmp_path, plan)
     (group,) = frame.groups(frame.read([tmp_path]))
     made = {table.name: table for table in tables.all_tables([group])}
-    assert set(made) == {"main", "types", "seen", "rules", "gap", "cost", "projection"}
+    assert set(made) == {"main", "groups", "types", "seen", "rules", "gap", "cost", "projection"}
     seen = [row for row in made["seen"].rows() if row["method"].text == "zero_shot"]
     assert [(row["entities"].text, row["de"].value, row["de"].text) for row in seen] == [
         ("seen", 75.0, ""),
