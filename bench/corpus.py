@@ -25,8 +25,8 @@ LONGEST_MESSAGE = 1000  # characters
 class BadInput(ValueError):
     """Something a user gave is wrong: one message, exit code 2.
 
-    As text it quotes what was given, which may be anything: what is no printable character (a
-    terminal may obey it) is escaped, what is long is cut.
+    As text it quotes what was given, which may be anything: what is no printable character (a terminal may obey it) and
+    no line end is escaped, what is long is cut.
     """
 
     def __str__(self) -> str:

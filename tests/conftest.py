@@ -84,28 +84,19 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_tiny(folder: Path) -> None:
     """What `tiny_folder` holds."""
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import BertConfig, BertModel
     from transformers.utils import logging
+
+    from data_recipes.wordpiece import fast_tokenizer
 
     logging.disable_progress_bar()
     vocabulary = {piece: number for number, piece in enumerate(VOCABULARY)}
     assert len(vocabulary) == len(VOCABULARY)
-    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=1000))
+    backend = Tokenizer(models.WordPiece())
     backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        mask_token="[MASK]",
-        model_max_length=128,
-    )
+    tokenizer = fast_tokenizer(backend, vocabulary, longest_word=1000, length=128)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = BertModel(

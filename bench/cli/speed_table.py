@@ -32,7 +32,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         parser.add_argument("--encoder", default="mini", metavar="E", help="a folder or one of our own (default: mini)")
         parser.add_argument("--corpus", default="demo", metavar="C", help="whose English sentences (default: demo)")
         parser.add_argument("--sentences", type=int, default=1000, metavar="N", help="at most (default: 1000)")
-        parser.add_argument("--batch", type=int, default=32, metavar="N", help="sentences a step (default: 32)")
+        of = "a step" if steps else "a batch of Trainer.predict's (ours are cut by sub-words)"
+        parser.add_argument(
+            "--batch", type=int, default=32 if steps else 8, metavar="N", help=f"sentences {of} (default: %(default)s)"
+        )
         parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of each side (default: 3)")
         parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of both sides (default: torch's)")
         parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of both sides (default: cpu)")
@@ -101,7 +104,7 @@ def _setting(args: argparse.Namespace, least_steps: int) -> Setting:
     train, test = (corpus.read("en", split) for split in ("train", "dev"))
     source = find_encoder(args.encoder, EncoderSpec())
     where, _ = source.ensure(Artefacts(cache_root()), lambda done, total, what: None)
-    if not where or not train or not test:
+    if not train or not test:
         raise BadInput(f"corpus '{args.corpus}' has no English train and dev")
     args.encoder = source.label
     return Setting(
@@ -155,7 +158,7 @@ def _print(args: argparse.Namespace, setting: Setting, sides: list[Side], tokens
     head = "{sentences} English sentences of {corpus}, batch {batch}; {encoder}; {device}, {threads} threads"
     print(
         f"{head.format(**facts)}, {args.rounds} rounds; "
-        f"peak of matrix products {peak / 1e9:.0f} GFLOP/s; {facts['memory_mb']:.0f} MB"
+        f"peak of matrix products {peak / 1e9:.0f} GFLOP/s; {facts['memory_mb']:.0f} MB at most, both sides"
     )
     print(f"{'':34}{'s a ' + per:>10}{'spread':>8}{'tokens/s':>10}{'padding':>9}{'of peak':>9}{'xner is':>9}  F1")
     for row in rows:

@@ -188,7 +188,7 @@ class Group:
     axes: str
     intrinsic: bool
     stored: tuple[Stored, ...]
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # scores by rule, read once
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # made once: scores by rule, standing
 
     @property
     def suites(self) -> tuple[str, ...]:

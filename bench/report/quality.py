@@ -51,10 +51,10 @@ def quality_figure(groups: Sequence[Group]) -> Figure | None:
     panels[0].set_ylabel("F1 (%)")
     legend(fig, [shown[row] for row in lines])
     note = (
-        f"Points: {'; '.join(group.axes for group in groups)}. Mean over {', '.join(_languages(groups))} and seeds, no "
-        "intervals. Words right: 1 - word edits / words of the corpus's own translation, of the plain translations. "
-        "Labels: entities of the same type and words as in that translation's gold, left-out sentences missed; the "
-        "tagger: strict F1."
+        f"Points: {'; '.join(group.axes for group in groups)}. Mean over {', '.join(common_languages(groups))} and "
+        "seeds, no intervals. Words right: 1 - word edits / words of the corpus's own translation, of the plain "
+        "translations. Labels: entities of the same type and words as in that translation's gold, left-out sentences "
+        "missed; the tagger: strict F1."
     )
     finish(fig, title_of(groups[0], "F1 against translation quality"), " ".join([note, *setting_notes(groups[0])]))
     return fig
@@ -69,7 +69,7 @@ def _panel(axis: Axes, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
     axis.grid(color="0.9", linewidth=0.6)
 
 
-def _languages(groups: Sequence[Group]) -> tuple[str, ...]:
+def common_languages(groups: Sequence[Group]) -> tuple[str, ...]:
     """Where every row of every group that has any number has one."""
     common = [average_over(scores_of(g, g.main_rule), rows_of(g), g.targets) for g in groups]
     return tuple(target for target in common[0] if all(target in one for one in common))
@@ -77,7 +77,7 @@ def _languages(groups: Sequence[Group]) -> tuple[str, ...]:
 
 def _points(groups: Sequence[Group]) -> dict[Row, list[Point]]:
     """By row a point a group, for the rows whose labels were measured in all of the languages."""
-    languages = _languages(groups)
+    languages = common_languages(groups)
     found: dict[Row, list[Point]] = {}
     for group in groups if languages else ():
         scores, cells = scores_of(group, group.main_rule), cells_of(group)

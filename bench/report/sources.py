@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -12,8 +13,8 @@ from bench.report.canvas import figure, finish, looks
 from bench.report.curves import MARKERS
 from bench.report.frame import Group
 from bench.report.head import setting_notes, title_of
-from bench.report.quality import sets_along
-from bench.report.scores import average_over, macro, rows_of, scores_of
+from bench.report.quality import common_languages, sets_along
+from bench.report.scores import Row, macro, rows_of, scores_of
 
 AXIS = "data.n_source"
 
@@ -25,9 +26,8 @@ def source_sets(found: Sequence[Group]) -> list[tuple[Group, ...]]:
 
 def sources_figure(groups: Sequence[Group]) -> Figure | None:
     """A line a method with a band, macro F1 over the languages that all have; None where no method has two points."""
-    common = [average_over(scores_of(g, g.main_rule), rows_of(g), g.targets) for g in groups]
-    languages = tuple(target for target in common[0] if all(target in one for one in common))
-    lines: dict[Any, list[tuple[int, float, float | None]]] = {}
+    languages = common_languages(groups)
+    lines: dict[Row, list[tuple[int, float, float | None]]] = {}
     for group in groups if languages else ():
         scores = scores_of(group, group.main_rule)
         for row in rows_of(group):
@@ -37,9 +37,7 @@ def sources_figure(groups: Sequence[Group]) -> Figure | None:
     lines = {row: sorted(points) for row, points in lines.items() if len(points) > 1}
     if not lines:
         return None
-    oracles = frozenset(
-        row for g in groups for row in lines if any(s.oracle for t in g.targets if (s := _score(g, row, t)) is not None)
-    )
+    oracles = frozenset(row for g in groups for (row, _), s in scores_of(g, g.main_rule).items() if s.oracle)
     shown = looks(groups[0], list(lines), oracles)
     fig = figure(7.0, 3.8)
     axis = fig.subplots()
@@ -61,17 +59,14 @@ def sources_figure(groups: Sequence[Group]) -> Figure | None:
     axis.set_ylabel("macro F1 (strict, %)")
     axis.grid(color="0.9", linewidth=0.6)
     fig.legend(loc="outside right upper", frameon=False, fontsize=8)
+    whole = replace(groups[0], axes="", stored=tuple(one for group in groups for one in group.stored), memo={})
     note = (
         f"Macro over {', '.join(languages)}, mean over seeds; bands: the languages' mean half-width (95 %), a bound."
         " The smaller sets are parts of the larger ones."
     )
-    finish(fig, title_of(groups[0], "F1 against labelled sentences"), " ".join([note, *setting_notes(groups[0])]))
+    finish(fig, title_of(groups[0], "F1 against labelled sentences"), " ".join([note, *setting_notes(whole)]))
     return fig
 
 
 def _size(group: Group) -> int:
     return int(group.stored[0].record.cell["axes"][AXIS])
-
-
-def _score(group: Group, row: Any, target: str) -> Any:
-    return scores_of(group, group.main_rule).get((row, target))

@@ -13,6 +13,7 @@ from bench.report.compare import clusters
 from bench.report.frame import Group
 from bench.report.scores import LEVEL, Row, Score, average_over, cells_of, macro, rows_of, scores_of
 
+STANDING = "(standing)"  # in a group's memo
 MOST_ROWS = 30  # beyond, only pairs with the best are tested: 435 pairs are enough to adjust for
 
 
@@ -44,6 +45,13 @@ class Standing:
 
 def standing(group: Group) -> Standing:
     """The standing of the group's methods under its main rule; an empty one where no language has all their numbers."""
+    if STANDING not in group.memo:
+        group.memo[STANDING] = _standing(group)
+    found: Standing = group.memo[STANDING]
+    return found
+
+
+def _standing(group: Group) -> Standing:
     scores, rows = scores_of(group, group.main_rule), rows_of(group)
     languages = average_over(scores, rows, group.targets)
     means = {row: mean for row in rows if (mean := macro(scores, row, languages)[0]) is not None}

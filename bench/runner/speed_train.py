@@ -187,6 +187,7 @@ def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tupl
             output_dir=folder,
             max_steps=setting.steps,
             per_device_train_batch_size=setting.batch,
+            per_device_eval_batch_size=setting.batch,
             learning_rate=setting.lr,
             warmup_steps=max(1, setting.steps // 10),
             weight_decay=EncoderSpec().weight_decay,
