@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli import speed_table
+from bench.cli import speed_small, speed_table
 from bench.cli.settings import add_settings, parsed
 from bench.corpus import BadInput, Pair, Sentence, Unavailable
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `speed` with its verb."""
     parser = commands.add_parser("speed", help="measure our speed against other tools, in the same run")
-    verbs = parser.add_subparsers(metavar="align|train|predict", required=True)
+    verbs = parser.add_subparsers(metavar="align|train|predict|score|report|startup", required=True)
     speed_table.register(verbs)
+    speed_small.register(verbs)
     align = verbs.add_parser(
         "align",
         help="the aligner simalign against the package's own loop",
