@@ -7,6 +7,7 @@ from typing import Any
 
 from data_recipes.encoders.mini import prepare
 from data_recipes.encoders.mini.prepare import Prepared
+from data_recipes.encoders.mini.recipe import Extra
 from data_recipes.encoders.mini.teacher import Teacher
 from data_recipes.encoders.mini.text import Line, Text
 from data_recipes.encoders.mini.vocabulary import LENGTH, Mix
@@ -59,14 +60,17 @@ def fake_links(pairs: Any, **_: Any) -> dict[str, Any]:
     return {language: LINKS[language] for language in pairs}
 
 
-def small(folder: Path, mix: Mix) -> tuple[Any, Prepared, Teacher]:
+NOTHING = Extra(exchanged=0, own_words=False)
+
+
+def small(folder: Path, mix: Mix, extra: Extra = NOTHING) -> tuple[Any, Prepared, Teacher]:
     """Tokenizer, arrays and teacher of the few sentences."""
     write_teacher(folder)
     teacher = Teacher.load(folder)
     kept = prepare.links_of
     prepare.links_of = fake_links
     try:
-        tokenizer, data = prepare.prepare(TEXT, ENTRIES, teacher, 2, mix, folder, lambda what: None)
+        tokenizer, data = prepare.prepare(TEXT, ENTRIES, teacher, 2, mix, extra, folder, lambda what: None)
     finally:
         prepare.links_of = kept
     return tokenizer, data, teacher

@@ -21,7 +21,7 @@ from data_recipes.encoders.mini.recipe import Diet, Recipe
 from data_recipes.encoders.mini.train import Student, losses
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, words_of
 
-PLAIN = Diet(tokens=40, entries=2, english=1.0, switched=0.0, masked=0.0)
+PLAIN = Diet(tokens=40, entries=2, english=1.0, switched=0.0, masked=0.0, resplit=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def encoder_of(parts: tuple[Any, Prepared, Any]) -> Any:
 
 
 def test_an_epoch_reads_every_translation_once_within_the_budget(parts: tuple[Any, Prepared, Any]) -> None:
-    kitchen = Kitchen(parts[1], PLAIN, 1)
+    kitchen = Kitchen(parts[1], PLAIN, 1, parts[0].get_vocab())
     batches = kitchen.epoch(0)
     read = sorted(int(i) for batch in batches for i in batch)
     assert read == [i for i, kind in enumerate(parts[1].kind) if kind in (ENGLISH, FOREIGN)]
@@ -48,7 +48,7 @@ def test_an_epoch_reads_every_translation_once_within_the_budget(parts: tuple[An
 
 def test_words_pieces_and_rows_of_a_batch_belong_together(parts: tuple[Any, Prepared, Any]) -> None:
     tokenizer, data, _ = parts
-    kitchen = Kitchen(data, PLAIN, 1)
+    kitchen = Kitchen(data, PLAIN, 1, tokenizer.get_vocab())
     batch = kitchen.batch(np.array([4, 6]), np.random.default_rng(0))  # two German lines
     for row, line in enumerate((TEXT.foreign[0].text, TEXT.foreign[2].text)):
         expected = tokenizer(line)["input_ids"]
@@ -61,7 +61,7 @@ def test_words_pieces_and_rows_of_a_batch_belong_together(parts: tuple[Any, Prep
 
 def test_exchanged_words_keep_the_english_rows(parts: tuple[Any, Prepared, Any]) -> None:
     data = parts[1]
-    kitchen = Kitchen(data, replace(PLAIN, switched=1.0, exchanged=1.0), 1)
+    kitchen = Kitchen(data, replace(PLAIN, switched=1.0, exchanged=1.0), 1, parts[0].get_vocab())
     plain = data.example(1).tolist()
     seen = set()
     for seed in range(8):
@@ -72,7 +72,7 @@ def test_exchanged_words_keep_the_english_rows(parts: tuple[Any, Prepared, Any])
 
 
 def test_a_step_is_the_same_wherever_one_starts(parts: tuple[Any, Prepared, Any]) -> None:
-    kitchen = Kitchen(parts[1], replace(PLAIN, masked=0.3, switched=0.5), 1)
+    kitchen = Kitchen(parts[1], replace(PLAIN, masked=0.3, switched=0.5, resplit=0.3), 1, parts[0].get_vocab())
     whole, late = list(kitchen.steps(0, 7)), list(kitchen.steps(4, 7))
     assert len(whole) == 7 and len(late) == 3
     for (a, b), (c, d) in zip(whole[4:], late, strict=True):
@@ -155,7 +155,7 @@ def trained(parts: tuple[Any, Prepared, Any], folder: Path, tokens: int, stop: i
             raise Stop
 
     folder.mkdir(exist_ok=True)
-    return made, train.train(made, parts[1], PLAIN, Recipe(tokens=tokens, warmup=2), folder, tick)
+    return made, train.train(made, parts[0].get_vocab(), parts[1], PLAIN, Recipe(tokens=tokens, warmup=2), folder, tick)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -181,7 +181,13 @@ def test_a_longer_training_goes_on_from_the_constant_rate(parts: tuple[Any, Prep
     begun: list[int] = []
     made = encoder_of(parts)
     train.train(
-        made, parts[1], PLAIN, Recipe(tokens=800, warmup=2), tmp_path / "work", lambda done, *_: begun.append(done)
+        made,
+        parts[0].get_vocab(),
+        parts[1],
+        PLAIN,
+        Recipe(tokens=800, warmup=2),
+        tmp_path / "work",
+        lambda done, *_: begun.append(done),
     )
     assert begun[0] == 3 and begun[-1] == 20  # after the 2 steps of 10 that had the constant rate
     whole, _ = trained(parts, tmp_path / "anew", 800)
@@ -193,6 +199,7 @@ def test_another_recipe_starts_anew(parts: tuple[Any, Prepared, Any], tmp_path: 
     begun: list[int] = []
     train.train(
         encoder_of(parts),
+        parts[0].get_vocab(),
         parts[1],
         PLAIN,
         Recipe(tokens=400, warmup=2, word=0.0),

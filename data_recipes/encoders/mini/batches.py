@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,9 @@ class Batch:
 class Kitchen:
     """Draws batches; the same for a seed and a step, wherever training was interrupted."""
 
-    def __init__(self, data: Prepared, diet: Diet, seed: int) -> None:
-        self.data, self.diet, self.seed = data, diet, seed
+    def __init__(self, data: Prepared, diet: Diet, seed: int, vocabulary: Mapping[str, int]) -> None:
+        self.data, self.diet, self.seed, self.vocabulary = data, diet, seed, vocabulary
+        self.pieces = sorted(vocabulary, key=vocabulary.__getitem__)
         self.lengths = np.minimum(np.add.reduceat(np.diff(data.piece_at)[data.words], data.word_at[:-1]), LENGTH - 2)
         self.entry_ids = np.flatnonzero((data.kind == ENTRY) & (self.lengths <= diet.longest_entry))
         self.english_ids = np.flatnonzero(data.kind == ENGLISH)
@@ -86,8 +87,9 @@ class Kitchen:
 
     def batch(self, chosen: Ints, rng: np.random.Generator) -> Batch:
         """These examples as tensors; what does not fit into an input is left out."""
-        examples = [self._read(int(i), rng) for i in chosen]
-        longest = max(sum(len(self._pieces(w)) for w in words) for words, _ in examples) + 2
+        read = [self._read(int(i), rng) for i in chosen]
+        examples = [([self._pieces(w, rng) for w in words], bags) for words, bags in read]
+        longest = max(sum(map(len, words)) for words, _ in examples) + 2
         shape = (len(examples), min(longest, LENGTH))
         ids, word = np.full(shape, PAD), np.full(shape, -1)
         rows: list[int] = []
@@ -96,8 +98,7 @@ class Kitchen:
         first: list[int] = []
         for n, (words, bags) in enumerate(examples):
             ids[n, 0], at = CLS, 1
-            for w, bag in zip(words, bags, strict=True):
-                pieces = self._pieces(w)
+            for pieces, bag in zip(words, bags, strict=True):
                 if at + len(pieces) > shape[1] - 1:
                     break
                 ids[n, at : at + len(pieces)] = pieces
@@ -123,8 +124,16 @@ class Kitchen:
             torch.tensor(owner),
         )
 
-    def _pieces(self, word: int) -> Ints:
-        return self.data.pieces[self.data.piece_at[word] : self.data.piece_at[word + 1]]
+    def _pieces(self, word: int, rng: np.random.Generator) -> Sequence[int]:
+        """The tokenizer's pieces of a word; now and then others (MaxMatch-Dropout, Hiraoka 2022), so that rare words,
+        which are cut, are not the only ones that are read in pieces."""
+        ids: list[int] = self.data.pieces[self.data.piece_at[word] : self.data.piece_at[word + 1]].tolist()
+        if not self.diet.resplit or rng.random() >= self.diet.resplit:
+            return ids
+        return (
+            resplit("".join(self.pieces[i].removeprefix("##") for i in ids), self.vocabulary, self.diet.refused, rng)
+            or ids
+        )
 
     def _read(self, i: int, rng: np.random.Generator) -> tuple[list[int], list[Ints]]:
         """Words and their rows; now and then with words of a translation in place of the English ones."""
@@ -139,3 +148,19 @@ class Kitchen:
             if len(bag) == 1 and rng.random() < self.diet.exchanged:
                 words[int(bag[0] - self.first_row[line])] = word
         return words, bags
+
+
+def resplit(word: str, vocabulary: Mapping[str, int], refused: float, rng: np.random.Generator) -> list[int]:
+    """Pieces of a word by longest match, each match of two letters or more refused with a probability; [] if stuck."""
+    found: list[int] = []
+    at = 0
+    while at < len(word):
+        for end in range(len(word), at, -1):
+            piece = vocabulary.get(("##" if at else "") + word[at:end])
+            if piece is not None and (end == at + 1 or rng.random() >= refused):
+                break
+        else:
+            return []
+        found.append(piece)
+        at = end
+    return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from bench.encode import EncoderRecipe, Progress
 from bench.store.files import canonical_json, write_bytes, write_json
-from data_recipes.encoders.mini.recipe import Diet, Recipe
+from data_recipes.encoders.mini.recipe import Diet, Extra, Recipe
 from data_recipes.encoders.mini.text import dictionary_entries, training_text
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -26,7 +26,12 @@ class MiniParams:
     tokens: int = Recipe.tokens
     embeddings: Literal["linked", "random"] = "linked"
     english: float = Diet.english
+    entries: int = Diet.entries
     switched: float = Diet.switched
+    masked: float = Diet.masked
+    resplit: float = Diet.resplit
+    exchanged: int = Extra.exchanged
+    own_words: bool = Extra.own_words
     word: float = Recipe.word
     sentence: float = Recipe.sentence
     entry: float = Recipe.entry
@@ -83,13 +88,14 @@ class Mini(EncoderRecipe):
         english = [words_of(split, line) for line in training_text().english]
         torch.manual_seed(params.seed)
         encoder = start.student(data, teacher, params.layers, english, params.embeddings)
-        diet = Diet(english=params.english, switched=params.switched)
+        diet = Diet(**{name: getattr(params, name) for name in _READ})
         recipe = Recipe(**{name: getattr(params, name) for name in _SHARED})
-        log = train.train(encoder.to(params.device), data, diet, recipe, work, progress)
+        log = train.train(encoder.to(params.device), tokenizer.get_vocab(), data, diet, recipe, work, progress)
         _write(folder, encoder, tokenizer, log)
         train.forget(work)
 
 
+_READ = ("entries", "english", "switched", "masked", "resplit")
 _SHARED = ("tokens", "word", "sentence", "entry", "capital", "lr", "embedding_lr", "seed")
 
 
@@ -100,14 +106,15 @@ def _prepared(work: Path, params: MiniParams, teacher: Any) -> tuple[Any, Any]:
     from data_recipes.encoders.mini.prepare import Prepared, prepare
     from data_recipes.encoders.mini.vocabulary import Mix
 
-    said = canonical_json({"layers": params.layers, "pieces": params.pieces})
+    extra = Extra(params.exchanged, params.own_words)
+    said = canonical_json({"layers": params.layers, "pieces": params.pieces, **asdict(extra)})
     mark, arrays = work / "prepared.json", work / "prepared.safetensors"
     if mark.is_file() and mark.read_text(encoding="utf-8") == said:
         return PreTrainedTokenizerFast.from_pretrained(work), Prepared.load(arrays)
     work.mkdir(parents=True, exist_ok=True)
     mark.unlink(missing_ok=True)
     tokenizer, data = prepare(
-        training_text(), list(dictionary_entries()), teacher, params.layers, Mix(size=params.pieces), work, _say
+        training_text(), list(dictionary_entries()), teacher, params.layers, Mix(size=params.pieces), extra, work, _say
     )
     tokenizer.save_pretrained(work)
     data.save(arrays)

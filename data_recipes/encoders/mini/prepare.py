@@ -13,6 +13,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from data_recipes.encoders.mini.links import Links, links_of
+from data_recipes.encoders.mini.names import Parallel, Stock, exchanged, is_name, usual
+from data_recipes.encoders.mini.recipe import Extra
 from data_recipes.encoders.mini.teacher import Teacher
 from data_recipes.encoders.mini.text import Text
 from data_recipes.encoders.mini.vocabulary import Mix, splitter, train_tokenizer, weights, words_of
@@ -22,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 Words = tuple[str, ...]
 Say = Callable[[str], None]
 ENGLISH, FOREIGN, ENTRY = 0, 1, 2
+SEED = 4  # of what is drawn here
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def prepare(
     teacher: Teacher,
     layer: int,
     mix: Mix,
+    extra: Extra,
     work: Path,
     say: Say,
 ) -> tuple[Any, Prepared]:
@@ -91,18 +95,32 @@ def prepare(
     english = [words_of(split, line) for line in text.english]
     foreign = [words_of(split, line.text) for line in text.foreign]
     entries = [(words_of(split, word), words_of(split, head)) for _, word, head in dictionary]
+    spelled = {(code, head): word for (code, _, head), (word, _) in zip(dictionary, entries, strict=True)}
     entries = [(word, head) for word, head in entries if word and head]
     linked = partial(links_of, dictionaries={language for language, _, _ in dictionary}, folder=work, say=say)
     links = _links(text, english, foreign, linked)
+    lines = Parallel(
+        english, foreign, [line.language for line in text.foreign], [x.english for x in text.foreign], links
+    )
     say("training the vocabulary")
-    heads = sorted({head for _, head in entries})
-    counts = weights(mix, _flat(english), _flat(foreign), _flat(w for w, _ in entries), _usual(teacher, heads))
+    heads = {head[0] for _, head in entries if len(head) == 1}
+    own = usual(teacher, heads)
+    counts = weights(mix, _flat(english), _flat(foreign), _flat(w for w, _ in entries), own)
     tokenizer = train_tokenizer(mix, counts)
+    if extra.exchanged:
+        say("exchanging words")
+        usual_words = sorted({word for word in (*heads, *own) if word.isascii() and word.isalpha()})
+        lower = {word for word in (*_flat(english), *usual_words) if word.islower()}
+        names = [word for word in usual_words if is_name(word, lower)]
+        stock = Stock(names, [word for word in usual_words if word in lower], spelled)
+        lines.extend(exchanged(lines, stock, lower, teacher, extra.exchanged, SEED))
+    if extra.own_words:
+        entries += [((word,), (word,)) for word in sorted(heads.union(own))]
     say("reading the teacher's vectors")
-    vectors = np.concatenate(teacher.word_vectors(english, layer))
-    of_heads = np.stack([found.mean(axis=0) for found in teacher.word_vectors(heads, layer)])
+    vectors = np.concatenate(teacher.word_vectors(lines.english, layer))
+    of_heads = np.stack([found.mean(axis=0) for found in teacher.word_vectors(sorted({h for _, h in entries}), layer)])
     say("packing")
-    packed = _pack(text, english, foreign, entries, links)
+    packed = _pack(lines, entries)
     words, surfaces = packed.pop("_words"), packed.pop("_surfaces")
     pieces = tokenizer.backend_tokenizer.encode_batch(words, add_special_tokens=False) if words else []
     arrays = packed | _csr("pieces", "piece_at", [found.ids or [SPECIAL.index("[UNK]")] for found in pieces])
@@ -133,27 +151,12 @@ def _links(
     return ordered
 
 
-def _usual(teacher: Teacher, heads: Iterable[Words]) -> list[str]:
-    """The teacher's words, which it has in small letters only, as dictionaries spell them: London, but table."""
-    spelled = {head[0] for head in heads if len(head) == 1}
-    return [
-        word.capitalize() if word.capitalize() in spelled and word not in spelled else word
-        for word in teacher.vocabulary()
-    ]
-
-
-def _pack(
-    text: Text,
-    english: Sequence[Words],
-    foreign: Sequence[Words],
-    entries: Sequence[tuple[Words, Words]],
-    links: Sequence[Links],
-) -> dict[str, Any]:
+def _pack(lines: Parallel, entries: Sequence[tuple[Words, Words]]) -> dict[str, Any]:
     """The arrays that need no model, and the words and English surfaces by number."""
     number, surface = _Numbers(), _Numbers()
-    first = np.concatenate([[0], np.cumsum([len(words) for words in english])])
-    surfaces = surface(word.lower() for words in english for word in words)
-    capitals = [word[0].isupper() for words in english for word in words]
+    first = np.concatenate([[0], np.cumsum([len(words) for words in lines.english])])
+    surfaces = surface(word.lower() for words in lines.english for word in words)
+    capitals = [word[0].isupper() for words in lines.english for word in words]
     row_of: dict[Words, int] = {}
     for head in sorted({head for _, head in entries}):
         row_of[head] = len(surfaces)
@@ -161,25 +164,26 @@ def _pack(
         capitals.append(head[0][0].isupper())
     examples: list[list[int]] = []
     bags: list[list[int]] = []
-    for i, words in enumerate(english):
+    for i, words in enumerate(lines.english):
         examples.append(number(words))
         bags += [[int(first[i]) + k] for k in range(len(words))]
-    for line, words, found in zip(text.foreign, foreign, links, strict=True):
+    for line, words, found in zip(lines.line, lines.foreign, lines.links, strict=True):
         examples.append(number(words))
         own: list[list[int]] = [[] for _ in words]
         for e, f in found:
-            own[f].append(int(first[line.english]) + e)
+            own[f].append(int(first[line]) + e)
         bags += own
     for entry, head in entries:
         examples.append(number(entry))
         bags += [[row_of[head]] for _ in entry]
-    kinds = [ENGLISH] * len(english) + [FOREIGN] * len(foreign) + [ENTRY] * len(entries)
-    lines = [*range(len(english)), *(line.english for line in text.foreign), *([-1] * len(entries))]
+    counts = len(lines.english), len(lines.foreign), len(entries)
+    kinds = [kind for kind, count in zip((ENGLISH, FOREIGN, ENTRY), counts, strict=True) for _ in range(count)]
+    line_of = [*range(len(lines.english)), *lines.line, *([-1] * len(entries))]
     return {
         "_words": list(number.of),
         "_surfaces": list(surface.of),
         "kind": np.array(kinds, np.int64),
-        "line": np.array(lines, np.int64),
+        "line": np.array(line_of, np.int64),
         "surface": np.array(surfaces, np.int64),
         "capital": np.array(capitals, np.int64),
         **_csr("words", "word_at", examples),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,17 @@ def _contrast(made: torch.Tensor, goal: torch.Tensor, same: torch.Tensor | None,
 
 
 def train(
-    encoder: Any, data: Prepared, diet: Diet, recipe: Recipe, folder: Path, tick: Callable[[int, int, str], None]
+    encoder: Any,
+    vocabulary: Mapping[str, int],
+    data: Prepared,
+    diet: Diet,
+    recipe: Recipe,
+    folder: Path,
+    tick: Callable[[int, int, str], None],
 ) -> list[dict[str, float]]:
     """Train `encoder` in place; goes on from a checkpoint in `folder` if it is of this recipe. Returns the losses."""
     device = next(encoder.parameters()).device
-    kitchen = Kitchen(data, diet, recipe.seed)
+    kitchen = Kitchen(data, diet, recipe.seed, vocabulary)
     total = math.ceil(recipe.tokens / diet.tokens)
     student = Student(encoder).to(device)
     vectors = torch.from_numpy(data.vectors).to(device)
