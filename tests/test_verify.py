@@ -408,6 +408,17 @@ def test_any_flipped_byte_of_a_sidecar_is_noticed_or_harmless(out: Path, data: s
         path.write_bytes(before)
 
 
+def test_counts_that_seem_to_be_encrypted_are_damaged(out: Path) -> None:
+    """A flipped bit that zipfile answers with a RuntimeError: bit 0 of the flags in the central directory."""
+    key = first(out).key
+    path = Records(out).sidecar(key, "counts.npz")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 8] ^= 1
+    path.write_bytes(bytes(raw))
+    assert [one for one in verify(out).findings if key in one.file]
+    assert main(["tables", str(out)]) == 0, "the other cells' numbers are not lost"
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_sidecar_or_damaged(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.conll.gz"

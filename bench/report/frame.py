@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from bench.corpus import BadInput
 from bench.report.folder import matrix_cells, resolve
 from bench.store.files import canonical_json
 from bench.store.record import Record, Records
+from bench.store.sidecars import Damaged
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
 
@@ -237,7 +236,7 @@ def _counts(one: Stored) -> dict[str, np.ndarray]:
     """The counts sidecar by rule; {} where it is missing or damaged, of which `xner verify` says more."""
     try:
         return one.store.counts(one.record.key)
-    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile):
+    except Damaged:
         return {}
 
 

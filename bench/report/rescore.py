@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +11,7 @@ import numpy as np
 from bench.measure.score import TagScore, ratios, score_tags
 from bench.store.files import sha256_of_file
 from bench.store.record import Record, Records, TypeCounts
-from bench.store.sidecars import GOLD, Damaged, Sidecar, digest_of, predictions_name, read_sidecar
+from bench.store.sidecars import GOLD, Damaged, Sidecar, digest_of, predictions_name, read_arrays, read_sidecar
 
 COUNTS = "counts.npz"
 CLOSE = 1.1e-6  # records round to six digits
@@ -75,12 +73,13 @@ class Rescorer:
         """Types and counts by rule of counts.npz; nothing where it cannot be read."""
         path = self.store.sidecar(key, COUNTS)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found = {name: arrays[name] for name in arrays.files}
+            found = read_arrays(path)
             types = [str(type_) for type_ in found.pop("types").tolist()]
         except FileNotFoundError:
             self.add(path, "missing")
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        except Damaged as error:
+            self.add(path, str(error))
+        except (KeyError, TypeError) as error:
             self.add(path, f"truncated or damaged: {error}")
         else:
             return types, found

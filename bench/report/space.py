@@ -17,6 +17,7 @@ from bench.report.head import corpus_notes, setting_notes, title_of
 from bench.report.main_table import head_cells, heads_of
 from bench.report.model import Cell, Table, frame_of
 from bench.report.scores import cells_of, diagnostic, rows_of
+from bench.store.sidecars import Damaged, read_arrays
 
 MARKERS = ("o", "^")  # source, target
 MOST = 4  # rows and columns of panels: a plot is to be read
@@ -59,12 +60,12 @@ def space_figure(group: Group) -> Figure | None:
 
 
 def _points(stored: Sequence[Stored]) -> dict[str, Any]:
-    """space.npz of the first seed that has one, {} where none has."""
+    """space.npz of the first seed that has one that can be read, {} where none has."""
     for one in stored:
-        path = one.store.sidecar(one.record.key, "space.npz")
-        if path.exists():
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
+        try:
+            return read_arrays(one.store.sidecar(one.record.key, "space.npz"))
+        except (FileNotFoundError, Damaged):
+            continue
     return {}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.corpus import BadInput
 from bench.store.files import write_bytes, write_json
+from bench.store.sidecars import read_arrays
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "skipped"]
@@ -210,9 +211,14 @@ class Records:
         write_bytes(self.sidecar(key, "counts.npz"), buffer.getvalue())
 
     def counts(self, key: str) -> dict[str, np.ndarray]:
-        """By rule the array (sentences, types, 3) of tp, fp, fn; {} where the sidecar is missing."""
-        path = self.sidecar(key, "counts.npz")
-        if not path.exists():
+        """By rule the array (sentences, types, 3) of tp, fp, fn; {} where the sidecar is missing.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+        try:
+            return {
+                name: array for name, array in read_arrays(self.sidecar(key, "counts.npz")).items() if name != "types"
+            }
+        except FileNotFoundError:
             return {}
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if name != "types"}

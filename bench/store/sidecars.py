@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from bench.corpus import Sentence, Span, digest, spans_of
 
@@ -15,6 +18,22 @@ GOLD = "gold.conll.gz"
 
 class Damaged(ValueError):
     """A sidecar is missing or is not what was written; the message says what, without the path."""
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an npz sidecar by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: it cannot be read: truncated, changed (RuntimeError is zipfile's where a flag was), or pickled.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise Damaged(f"truncated or damaged: {error}") from error
 
 
 @dataclass(frozen=True)
