@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mini_tools import TEXT, small, write_teacher
 
 from data_recipes.encoders.mini import names
-from data_recipes.encoders.mini.batches import Kitchen, resplit
+from data_recipes.encoders.mini.batches import UNK, Kitchen, resplit
 from data_recipes.encoders.mini.names import Parallel, Stock, _translated, exchanged, is_name, usual
 from data_recipes.encoders.mini.prepare import ENGLISH, ENTRY, FOREIGN
 from data_recipes.encoders.mini.recipe import Diet, Extra
@@ -154,3 +154,14 @@ def test_what_is_read_beside_the_text(tmp_path: Path) -> None:
     spelled = [kitchen.pieces[i].removeprefix("##") for i in batch.ids[0][batch.word[0] >= 0].tolist()]
     assert "".join(spelled) == TEXT.english[0].replace(" ", "")
     assert len(spelled) > len(tokenizer(TEXT.english[0], add_special_tokens=False)["input_ids"])
+
+
+def test_an_unknown_word_stays_unknown(tmp_path: Path) -> None:
+    tokenizer, data, _ = small(tmp_path, Mix(size=700, teacher=10.0, rare=0.0))
+    data.pieces[data.piece_at[data.example(0)[0]]] = UNK
+    vocabulary = tokenizer.get_vocab()
+    for letter in ("[", "##U", "##N", "##K", "##]"):  # its name could be spelled
+        vocabulary.setdefault(letter, len(vocabulary))
+    kitchen = Kitchen(data, Diet(resplit=1.0, masked=0.0, switched=0.0), 1, vocabulary)
+    for seed in range(5):
+        assert kitchen.batch(np.array([0]), np.random.default_rng(seed)).ids[0, 1] == UNK

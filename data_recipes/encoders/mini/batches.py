@@ -13,7 +13,7 @@ from data_recipes.encoders.mini.recipe import Diet
 from data_recipes.encoders.mini.vocabulary import LENGTH
 from data_recipes.wordpiece import SPECIAL
 
-PAD, CLS, SEP, MASK = (SPECIAL.index(name) for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]"))
+PAD, UNK, CLS, SEP, MASK = (SPECIAL.index(name) for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,10 @@ class Kitchen:
         """The tokenizer's pieces of a word; now and then others (MaxMatch-Dropout, Hiraoka 2022), so that rare words,
         which are cut, are not the only ones that are read in pieces."""
         ids: list[int] = self.data.pieces[self.data.piece_at[word] : self.data.piece_at[word + 1]].tolist()
-        if not self.diet.resplit or rng.random() >= self.diet.resplit:
+        if not self.diet.resplit or rng.random() >= self.diet.resplit or UNK in ids:
             return ids
-        return (
-            resplit("".join(self.pieces[i].removeprefix("##") for i in ids), self.vocabulary, self.diet.refused, rng)
-            or ids
-        )
+        letters = "".join(self.pieces[i].removeprefix("##") for i in ids)
+        return resplit(letters, self.vocabulary, self.diet.refused, rng) or ids
 
     def _read(self, i: int, rng: np.random.Generator) -> tuple[list[int], list[Ints]]:
         """Words and their rows; now and then with words of a translation in place of the English ones."""

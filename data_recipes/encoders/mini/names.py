@@ -1,4 +1,4 @@
-"""Names in parallel text: which words are names, and lines in which they are exchanged for other names (ours)."""
+"""Which words are names, and parallel lines in which names and other words are exchanged for near ones (ours)."""
 
 from __future__ import annotations
 
