@@ -107,7 +107,7 @@ def test_translations_are_nearest(mini: Any, language: str) -> None:
     here, english = vectors(mini, PARALLEL[language]), vectors(mini, PARALLEL["en"])
     similar = here @ english.T
     right = (similar.argmax(1) == torch.arange(len(here))).sum() + (similar.argmax(0) == torch.arange(len(here))).sum()
-    assert right >= 7, f"{right} of 12; 2 by chance"
+    assert right >= (7 if language == "fi" else 9), f"{right} of 12; 2 by chance"
 
 
 def test_words_have_few_pieces_and_hardly_any_is_unknown(mini: Any) -> None:

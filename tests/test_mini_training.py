@@ -247,6 +247,8 @@ def test_make_encoder_writes_a_folder_that_a_matrix_takes(
     [
         (["mnii"], "unknown encoder 'mnii'"),
         (["mini", "--set", "layers=9"], "must be from 1 to 6"),
+        (["mini", "--set", "exchanged=-1"], "at least 0"),
+        (["mini", "--set", "resplit=1.5"], "from 0 to 1"),
         (["mini", "--set", "token=9"], "token"),
         (["mini", "--threads", "0"], "at least 1"),
     ],

@@ -46,6 +46,10 @@ class MiniParams:
             raise ValueError("layers must be from 1 to 6: the teacher has 6")
         if self.tokens < 10_000:
             raise ValueError("tokens must be at least 10000")
+        if self.exchanged < 0 or self.entries < 1:
+            raise ValueError("exchanged must be at least 0, entries at least 1")
+        if not all(0 <= share <= 1 for share in (self.switched, self.masked, self.resplit)):
+            raise ValueError("switched, masked and resplit are shares, from 0 to 1")
         if self.pieces < 6000:
             raise ValueError("pieces must be at least 6000: letters and Chinese characters alone are that many")
 
