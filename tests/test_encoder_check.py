@@ -55,12 +55,13 @@ def test_every_part_and_what_is_kept(place: Place) -> None:
     assert 4 * one["parameters"] <= one["weights_bytes"], "a pooler, which is not counted"
     assert one["retrieval"]["de"]["sentences"] == 5 and 0 < one["retrieval"]["de"]["to_en"] <= 1
     assert one["pieces_per_word"].keys() == {"en", "de"} and one["pieces_per_word"]["en"] >= 1
+    assert one["linear"].keys() == {"en", "zh"} and one["means"]["linear_targets"] == one["linear"]["zh"]
     assert one["projection"].keys() == {"itermax", "intersection"}
     assert all(scores.keys() == {"de", "zh"} for scores in one["projection"].values())
     assert one["ner"].keys() == {"en", "zh"} and one["ner"]["zh"]["seeds"].keys() == {"1", "2"}
     assert one["means"]["ner_targets"] == one["ner"]["zh"]["mean"], "without English"
     gaps = {(gap["part"], gap["language"]): gap["reason"] for gap in one["gaps"]}
-    assert gaps.keys() == {("retrieval", "zh"), ("ner", "de"), ("ner", "europarl-en")}
+    assert gaps.keys() == {("retrieval", "zh"), ("linear", "de"), ("ner", "de"), ("ner", "europarl-en")}
     assert all("run 'xner data fetch" in reason and str(place.root) not in reason for reason in gaps.values())
     assert "4 cells, 4 to run" in ran.err and str(place.root) not in ran.out
 
@@ -89,7 +90,10 @@ def test_dev_sets_for_choices(place: Place) -> None:
     [one] = ran.json()["encoders"]
     assert one["projection"] is None, "PUD has no dev set"
     assert one["ner"].keys() == {"en"} and one["retrieval"].keys() == {"de"}
-    assert [gap["reason"] for gap in one["gaps"]] == ["its corpus has no dev set"]
+    assert [(gap["part"], gap["reason"]) for gap in one["gaps"]] == [
+        ("linear", "its corpus has no dev set"),
+        ("ner", "its corpus has no dev set"),
+    ]
 
 
 def test_random_weights_are_a_row_beside(place: Place) -> None:
@@ -115,6 +119,7 @@ def test_what_is_refused(place: Place) -> None:
         (place.encoder, "--languages", "de,xx"): "--languages: no part has 'xx'",
         (place.encoder, "--layer", "3"): "--layer 3: the encoder 'tiny-for-tests' has layers 0 to 2",
         (place.encoder, "--seeds", "0"): "--seeds 0: at least 1",
+        (place.encoder, "--freeze", "-1"): "--freeze -1: at least 0",
         (place.encoder, place.encoder): "the encoder 'tiny-for-tests' stands there twice",
         (place.encoder, "--split", "dev", "--only", "projection"): "leave projection out",
         (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.engines.encoder_check import Machine, Training
     from bench.runner.encoder_check import Subject
 
-PARTS = ("retrieval", "projection", "ner")
+PARTS = ("retrieval", "linear", "projection", "ner")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,8 +28,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="what an encoder is worth: retrieval, projection, zero-shot NER",
         description="Translation retrieval both ways (FLORES test; sw and yo: held-out lines of NTREX), F1 of English "
         "gold spans projected on PUD (min-max spans, itermax and intersection), and zero-shot NER from the 1,000 "
-        "sentences of en_pud. What is finished is kept in --out: the same command goes on. Exit code 2 if nothing "
-        "could be measured.",
+        "sentences of en_pud: of a linear tagger on the frozen vectors (quick, no seed), and fine-tuned. What is "
+        "finished is kept in --out: the same command goes on. Exit code 2 if nothing could be measured.",
     )
     parser.add_argument(
         "encoders",
@@ -49,6 +49,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--layer", type=int, metavar="N", help="of retrieval and projection (default: its own, or last)"
     )
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
+    parser.add_argument(
+        "--freeze", type=int, default=0, metavar="N", help="lowest layers that NER leaves as pre-trained (default: 0)"
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: as many as fit)")
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: no such encoder, part or language; or nothing could be measured.
     """
     parts = _parts(args)
-    for name, least in (("seeds", 1), ("jobs", 1), ("layer", 0), ("threads", 1)):
+    for name, least in (("seeds", 1), ("jobs", 1), ("layer", 0), ("threads", 1), ("freeze", 0)):
         value = getattr(args, name)
         if value is not None and value < least:
             raise BadInput(f"--{name} {value}: at least {least}")
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     languages = _languages(args.languages)
     out = args.out or cache_root() / "encoder-check"
     machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
-    how = Training(args.lr, tuple(range(1, args.seeds + 1)), args.split)
+    how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
     with progress_bar() as progress:
         found = subjects(args.encoders, Artefacts(cache_root()), progress)
     checked = _checked(args, parts, found, languages, (how, machine))
@@ -105,11 +108,13 @@ def _checked(
 ) -> list[Checked]:
     """Every part of every encoder: what is quick first."""
     from bench.cli.encoder_table import Checked
-    from bench.engines.encoder_check import PUD, PUD_DEFAULT, TOO_SMALL, ner, projection
+    from bench.engines.encoder_check import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
     from bench.runner.encoder_check import embedder_for, retrieve
 
     how, machine = where
     checked = []
+    known = ner_languages()
+    tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
     for subject in subjects:
         embedder, facts = embedder_for(subject, args.layer, machine.device)
         one = Checked(subject.label, subject.key, facts)
@@ -118,14 +123,15 @@ def _checked(
             print(f"{subject.label}: retrieval", file=sys.stderr, flush=True)
             with progress_bar() as progress:
                 one.retrieval = retrieve(embedder, facts.layer, chosen, args.split, progress)
+        if "linear" in parts and tests:
+            print(f"{subject.label}: linear tagger", file=sys.stderr, flush=True)
+            one.linear = linear(subject, embedder, facts.layer, tests, how)
         del embedder
         pud = _chosen(languages, PUD, PUD_DEFAULT)
         if "projection" in parts and pud:
             print(f"{subject.label}: projection", file=sys.stderr, flush=True)
             one.projection = projection(subject, facts, pud, machine)
         checked.append(one)
-    known = ner_languages()
-    tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
     if "ner" in parts and tests:
         scores = ner(subjects, tests, how, machine)
         for one in checked:

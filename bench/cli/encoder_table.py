@@ -22,25 +22,27 @@ class Checked:
     key: str
     facts: Facts
     retrieval: Found | None = None
+    linear: Scores | None = None
     projection: Scores | None = None
     ner: Scores | None = None
 
     @property
     def gaps(self) -> list[Gap]:
         """What is missing, of all parts."""
-        return [gap for part in (self.retrieval, self.projection, self.ner) if part for gap in part.gaps]
+        return [gap for part in (self.retrieval, self.linear, self.projection, self.ner) if part for gap in part.gaps]
 
     @property
     def measured(self) -> bool:
         """Whether any number was found."""
-        parts = [self.retrieval and self.retrieval.retrieved, *(p and p.f1 for p in (self.projection, self.ner))]
-        return any(parts)
+        scored = (self.linear, self.projection, self.ner)
+        return bool(self.retrieval and self.retrieval.retrieved) or any(part and part.f1 for part in scored)
 
 
 def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
     """Everything, fractions from 0 to 1; a part that was not asked for is null."""
     return {
         "encoders": [_one(one) for one in checked],
+        "freeze": how.freeze,
         "lr": how.lr,
         "matcher": "min-max",
         "seeds": list(how.seeds),
@@ -49,16 +51,18 @@ def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
 
 
 def _one(one: Checked) -> dict[str, Any]:
-    retrieval, ner = one.retrieval, _ner(one)
+    retrieval, ner = one.retrieval, _ner(one.ner)
     seconds = {"retrieval": retrieval.seconds if retrieval else None, "training": one.ner.seconds if one.ner else None}
     return {
         **asdict(one.facts),
         "encoder": one.label,
         "gaps": [asdict(gap) for gap in one.gaps],
         "key": one.key,
+        "linear": _ner(one.linear) if one.linear else None,
         "means": {
             "from_en": _mean(_retrieved(one, "from_en")),
-            "ner_targets": _mean(_targets(one)),
+            "linear_targets": _mean(_targets(one.linear)),
+            "ner_targets": _mean(_targets(one.ner)),
             "to_en": _mean(_retrieved(one, "to_en")),
         },
         "ner": {column: {"mean": ner[column], "seeds": one.ner.f1[column]} for column in ner} if one.ner else None,
@@ -73,13 +77,17 @@ def _retrieved(one: Checked, way: str) -> dict[str, float]:
     return {k: getattr(v, way) for k, v in one.retrieval.retrieved.items()} if one.retrieval else {}
 
 
-def _ner(one: Checked) -> dict[str, float]:
+def _ner(scores: Scores | None) -> dict[str, float]:
     """Mean over the seeds by column."""
-    return {column: fmean(seeds.values()) for column, seeds in one.ner.f1.items()} if one.ner else {}
+    return {column: fmean(seeds.values()) for column, seeds in scores.f1.items()} if scores else {}
 
 
-def _targets(one: Checked) -> dict[str, float]:
-    return {column: value for column, value in _ner(one).items() if column not in ENGLISH}
+def _targets(scores: Scores | None) -> dict[str, float]:
+    return {column: value for column, value in _ner(scores).items() if column not in ENGLISH}
+
+
+def _with_mean(scores: Scores | None) -> dict[str, float | None]:
+    return {"mean": _mean(_targets(scores)), **_ner(scores)}
 
 
 def _mean(values: Mapping[str, float]) -> float | None:
@@ -104,14 +112,22 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
     for matching in sorted(matchings, reverse=True):
         rows = {one.label: one.projection.f1.get(matching, {}) for one in checked if one.projection}
         blocks.append(_percents(f"span F1, English gold projected on PUD: {matching}, min-max spans", rows))
+    if any(one.linear for one in checked):
+        title = "zero-shot NER from en_pud, F1 of a linear tagger on frozen vectors (mean: without English)"
+        blocks.append(_percents(title, {o.label: _with_mean(o.linear) for o in checked if o.linear}))
     if any(one.ner for one in checked):
         n = len(how.seeds)
-        title = f"zero-shot NER from en_pud, F1, mean of {n} seed{'s' * (n > 1)} (lr {how.lr:g}; mean: without English)"
-        blocks.append(_percents(title, {o.label: {"mean": _mean(_targets(o)), **_ner(o)} for o in checked if o.ner}))
+        learnt = f"lr {how.lr:g}, {_learning(how)}"
+        title = f"zero-shot NER from en_pud, F1, mean of {n} seed{'s' * (n > 1)} ({learnt}; mean: without English)"
+        blocks.append(_percents(title, {o.label: _with_mean(o.ner) for o in checked if o.ner}))
     gaps = dict.fromkeys(f"{gap.part} {gap.language}: {gap.reason}" for one in checked for gap in one.gaps)
     if gaps:
         blocks.append("\n".join(["not measured:", *gaps]))
     return "\n\n".join(blocks)
+
+
+def _learning(how: Training) -> str:
+    return f"lowest {how.freeze} layers as pre-trained" if how.freeze else "all layers"
 
 
 def _retrieval_blocks(checked: Sequence[Checked]) -> list[str]:

@@ -16,8 +16,10 @@ from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
 from bench.runner.data import CellData
 from bench.runner.device import default_jobs
+from bench.runner.embed import EncoderEmbedder
 from bench.runner.encoder_check import Facts, Gap, Subject
 from bench.runner.identity import Planned
+from bench.runner.linear import linear_f1
 from bench.runner.stages import Where
 from bench.store.record import Record, Records
 
@@ -44,6 +46,7 @@ class Training:
     """How NER is trained and on what it is scored; everything else stands in the matrix `encoder-check`."""
 
     lr: float = 2e-4
+    freeze: int = 0  # lowest layers left as pre-trained
     seeds: tuple[int, ...] = (1, 2, 3)
     tests: Literal["test", "dev"] = "test"
 
@@ -102,8 +105,28 @@ def _ner_settings(subject: Subject, languages: Sequence[str], how: Training) -> 
         "axes.targets": list(languages),
         "axes.seeds": list(how.seeds),
         f'encoder."{subject.name}".lr': how.lr,
+        f'encoder."{subject.name}".freeze': how.freeze,
         "corpus.uner_pud.tests": how.tests,
     }
+
+
+def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: Sequence[str], how: Training) -> Scores:
+    """F1 of a linear tagger on its frozen vectors, from the same 1,000 sentences on the same tests; quick, no seed.
+
+    Raises:
+        BadInput: a file is not as published.
+    """
+    scores, tests = Scores(), {}
+    made = _cells("encoder-check", _ner_settings(subject, languages, how) | {"axes.seeds": [1]})
+    for cell in made:
+        data = _readable(cell, Gap("linear", cell.target, ""), scores.gaps)
+        if data is not None:
+            tests[cell.target] = data.test()
+    if tests:
+        data = CellData(made[0])
+        found = linear_f1(embedder, layer, data.types, data.source(), tests)
+        scores.f1 = {language: {"": value} for language, value in found.items()}
+    return scores
 
 
 def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine: Machine) -> Scores:
@@ -142,12 +165,17 @@ def _cells(matrix: str, settings: Mapping[str, Any]) -> list[Cell]:
 
 def _planned(cell: Cell, gap: Gap, gaps: list[Gap]) -> Planned | None:
     """The cell with its key; None, and a gap, where its data are not here."""
+    return keyed([cell])[0] if _readable(cell, gap, gaps) is not None else None
+
+
+def _readable(cell: Cell, gap: Gap, gaps: list[Gap]) -> CellData | None:
+    """What the cell reads; None, and a gap, where that is not here."""
     try:
         data = CellData(cell)
         if not data.data.read(cell.target, "test"):
             raise Unavailable(f"its corpus has no {cell.corpus_params['tests']} set")
         data.test()
-        return keyed([cell])[0]
+        return data
     except Unavailable as error:
         _note(gaps, gap, str(error))
         return None
