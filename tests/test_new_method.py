@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,21 +70,32 @@ def test_what_is_written_is_short_and_says_what_the_suite_asks_for() -> None:
         assert part in README
 
 
-def package(site: Path, name: str) -> None:
-    """A distribution as pip would leave it, its one method written by `xner new method`."""
-    ran = Place(site.parent, site).xner("new", "method", name, "--out", site / f"{name}_package")
+def install(source: Path, site: Path, name: str) -> None:
+    """Build a package whose one method `xner new method` wrote, and have pip install it into `site`."""
+    module = source / f"{name}_package"
+    ran = Place(source.parent, source).xner("new", "method", name, "--out", module)
     assert ran.code == 0 and 'entry-points."xner.methods"' in ran.out, ran.err
-    (site / f"{name}_package" / "__init__.py").write_text("")
-    info = site / f"{name}_package-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.0\n")
-    (info / "top_level.txt").write_text(f"{name}_package\n")
-    (info / "entry_points.txt").write_text(f"[xner.methods]\n{name} = {name}_package.{name}.method\n")
+    (module / "__init__.py").write_text("")
+    (source / "pyproject.toml").write_text(
+        f"""[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "{name}-package"
+version = "1.0"
+[project.entry-points."xner.methods"]
+{name} = "{name}_package.{name}.method"
+[tool.setuptools]
+packages = ["{name}_package", "{name}_package.{name}"]
+"""
+    )
+    offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", site, source], check=True)
 
 
 def test_an_installed_package_brings_a_method(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listed, run, told apart from zero_shot."""
-    package(place.root / "site", "brought_along")
+    install(place.root / "source", place.root / "site", "brought_along")
     assert "brought_along" not in registry.names("method")
     monkeypatch.syspath_prepend(str(place.root / "site"))
 
