@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -25,12 +26,30 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",
     "–": "--",
+    "—": "---",
+    "’": "'",
+    "…": r"\ldots{}",
     "±": r"$\pm$",
     "†": r"$^{\dagger}$",
     "×": r"$\times$",
+    "·": r"$\cdot$",
+    "−": "$-$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\rightarrow$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "τ": r"$\tau$",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "ø": r"\o{}",
+    "ł": r"\l{}",
 }
+_ACCENTS = dict(
+    zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327", "`'^~=u.\"rHvc", strict=True)
+)
 
 
 def _line(text: str) -> str:
@@ -45,8 +64,17 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """The text as LaTeX prints it literally."""
-    return "".join(_LATEX.get(c, c) for c in _line(text))
+    """The text as any LaTeX prints it literally: a letter that its usual fonts lack stands by its code, as [U+4E2D]."""
+    return "".join(map(_latex_letter, _line(text)))
+
+
+def _latex_letter(letter: str) -> str:
+    if letter in _LATEX or letter.isascii():
+        return _LATEX.get(letter, letter)
+    base, *accents = unicodedata.normalize("NFD", letter)
+    if base.isascii() and len(accents) == 1 and accents[0] in _ACCENTS:
+        return f"\\{_ACCENTS[accents[0]]}{{{base}}}"
+    return f"{{[}}U+{ord(letter):04X}]"
 
 
 def number(cell: Cell) -> str:
