@@ -54,7 +54,10 @@ def test_numbers_are_those_of_the_paired_difference(tmp_path: Path) -> None:
     p_values = []
     for target in ("de", "fi", "zh"):
         counts = [
-            frame.pooled([s for s in frame.read([tmp_path]) if (s.label, s.target) == (label, target)], "source-dev")
+            frame.pooled(
+                [frame.counts_of(s) for s in frame.read([tmp_path]) if (s.label, s.target) == (label, target)],
+                "source-dev",
+            )
             for label in ("concner", "en_trans")
         ]
         assert counts[0] is not None and counts[1] is not None

@@ -1,4 +1,4 @@
-"""The linear tagger on frozen vectors: it learns what is there, words without a piece stay outside, nothing is drawn."""
+"""The linear tagger on frozen vectors: it learns what is there, words without a piece stay outside, nothing drawn."""
 
 from __future__ import annotations
 

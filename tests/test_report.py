@@ -37,7 +37,7 @@ def run(*words: str) -> int:
 
 
 def main_of(out: Path) -> Table:
-    (table,) = tables.main_tables([out])
+    (table,) = tables.main_tables(frame.groups(frame.read([out])))
     return table
 
 
@@ -52,7 +52,7 @@ def notes_of(table: Table, one: Cell) -> str:
 def test_main_table_prints_the_interval_of_the_pooled_counts(tmp_path: Path) -> None:
     make(tmp_path, Plan(QUALITY, seeds=(1, 2, 3, 4)))
     stored = [s for s in frame.read([tmp_path]) if s.label == "concner" and s.target == "de"]
-    counts = frame.pooled(stored, "source-dev")
+    counts = frame.pooled([frame.counts_of(one) for one in stored], "source-dev")
     assert counts is not None and counts.shape == (4, 80, 3)
     estimate, found = interval(counts), cell(main_of(tmp_path), "concner", "de")
     assert found.value == pytest.approx(100 * estimate.mean)
@@ -197,7 +197,7 @@ def test_two_records_for_a_cell_are_refused_unless_the_matrix_names_one(tmp_path
 def test_axes_and_encoders_have_tables_of_their_own(tmp_path: Path) -> None:
     for value in ([1], [-1]):
         make(tmp_path, Plan({"zero_shot": 0.4}, cell={"axes": {"x.y": value}}))
-    names = [table.name for table in tables.main_tables([tmp_path])]
+    names = [table.name for table in tables.main_tables(frame.groups(frame.read([tmp_path])))]
     assert len(set(names)) == 2 and all(re.fullmatch(r"main-[\w=.-]+", name) for name in names)
 
 

@@ -20,6 +20,7 @@ from scored_for_tests import gold_of, make_scored
 
 from bench.cli.main import main
 from bench.corpus import digest
+from bench.report.frame import groups, read
 from bench.report.tables import main_tables, write_shown, write_tables
 from bench.report.verify import Verified, verify
 from bench.store.artefacts import Artefacts
@@ -34,7 +35,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_scored(out)
     Artefacts(out / "models").get_or_make("fit", "k1", lambda folder: {"n": (folder / "w").write_text("weights")})
     write_tables(out)
-    write_shown(out, main_tables([out]))
+    write_shown(out, main_tables(groups(read([out]))))
     return out
 
 

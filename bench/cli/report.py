@@ -35,13 +35,15 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 def tables_verb(args: argparse.Namespace) -> int:
     """Print the main table and write OUT/tables/ (several OUT: one table with a suite column)."""
     from bench.report.folder import resolve
+    from bench.report.frame import groups, read
     from bench.report.render import as_json, terminal
     from bench.report.tables import check_formats, main_tables, write_shown, write_tables
 
     formats = check_formats(_names(args.format))
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
-    tables = main_tables(outs)
-    written = write_tables(_place(outs), formats, outs)
+    found = groups(read(outs))
+    tables = main_tables(found)
+    written = write_tables(_place(outs), formats, found)
     write_shown(_place(outs), tables)
     if args.json:
         _print_json({"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]})

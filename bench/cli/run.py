@@ -110,9 +110,10 @@ def _read_only(out: Path, planned: list[Planned]) -> int:
 
     records = [record for one in planned if (record := Records(out).get(one.key)) is not None]
     if records:
+        from bench.report.frame import groups, read
         from bench.report.tables import main_tables, shown_text
 
-        print(shown_text(main_tables([out])), end="")
+        print(shown_text(main_tables(groups(read([out])))), end="")
     print(f"{planned[0].cell.matrix}: {len(planned)} cells, {len(records)} done; --mode read-only", file=sys.stderr)
     return _closing(out, records, len(planned) - len(records))
 
@@ -161,12 +162,14 @@ def _report(out: Path, changed: bool) -> None:
     main = out / "tables" / "main.md"
     shown = out / "tables" / "main.txt"
     if changed or not main.exists() or not shown.exists():
+        from bench.report.frame import groups, read
         from bench.report.plots import write_plots
         from bench.report.tables import main_tables, write_shown, write_tables
 
-        write_tables(out)
-        write_shown(out, main_tables([out]))
-        write_plots(out)
+        found = groups(read([out]))
+        write_tables(out, found=found)
+        write_shown(out, main_tables(found))
+        write_plots(out, found=found)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 

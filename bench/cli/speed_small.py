@@ -117,7 +117,7 @@ def run_report(args: argparse.Namespace) -> int:
             if child.name not in ("tables", "figures", "report.html"):
                 (copy / child.name).symlink_to(child, target_is_directory=child.is_dir())
         parts: dict[str, Callable[[], Any]] = {
-            "tables": lambda: write_tables(copy, ["md", "csv", "latex"], [copy]),
+            "tables": lambda: write_tables(copy),
             "plots": lambda: write_plots(copy, ["png", "svg", "pdf"]),
             "report": lambda: write_report(copy),
         }

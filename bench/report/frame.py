@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,13 @@ class Stored:
     suite: str
     place: int = UNPLACED
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The method's or variant's name, with what the axes of [labels] chose: rows of one table."""
         chosen = [_plain(value) for name, value in self._axes if name.startswith("labels.")]
         return str(self.record.cell["label"]) + (f" ({', '.join(chosen)})" if chosen else "")
 
-    @property
+    @cached_property
     def target(self) -> str:
         return str(self.record.cell["target"])
 
@@ -43,7 +45,7 @@ class Stored:
     def seed(self) -> int:
         return int(self.record.cell.get("seed", 0))
 
-    @property
+    @cached_property
     def axes(self) -> str:
         """The cell's further axes but those of [labels] as one text, '' where it has none: a table each."""
         return ", ".join(f"{name}={_plain(value)}" for name, value in self._axes if not name.startswith("labels."))
@@ -62,7 +64,7 @@ class Stored:
         """Whether another system's predictions were scored: what made them is unknown."""
         return bool(self.record.cell.get("imported"))
 
-    @property
+    @cached_property
     def identity(self) -> tuple[str, ...]:
         """What must be one result, whatever trials and code versions lie in the folder."""
         cell = self.record.cell
@@ -94,7 +96,12 @@ def read(outs: Sequence[Path]) -> list[Stored]:
         if not records:
             raise BadInput(f"{out}: no records here; make them with `xner run MATRIX --out {out}`")
         stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in records]
-    return sorted(_chosen(stored), key=lambda s: (s.place, s.identity))
+    return in_order(_chosen(stored))
+
+
+def in_order(stored: Iterable[Stored]) -> list[Stored]:
+    """In the matrix's order."""
+    return sorted(stored, key=lambda s: (s.place, s.identity))
 
 
 def load(outs: Sequence[Path]) -> list[Record]:
@@ -189,20 +196,25 @@ class Group:
     stored: tuple[Stored, ...]
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # made once: scores by rule, standing
 
-    @property
+    @cached_property
     def suites(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(one.suite for one in self.stored))
 
-    @property
+    @cached_property
     def targets(self) -> tuple[str, ...]:
         """Target languages: in the matrix's order, the rest by code."""
         return tuple(dict.fromkeys(one.target for one in self.stored))
 
-    @property
+    @cached_property
     def main_rule(self) -> str:
         """The rule that most records put first (the first by name of equals); '' where no record has scores."""
-        firsts = sorted(one.record.rules[0] for one in self.stored if one.record.scores and one.record.rules)
-        return max(firsts, key=firsts.count, default="")
+        firsts = Counter(one.record.rules[0] for one in self.stored if one.record.scores and one.record.rules)
+        return max(sorted(firsts), key=firsts.__getitem__, default="")
+
+    @cached_property
+    def rules(self) -> tuple[str, ...]:
+        """All rules that any record has scores by."""
+        return tuple(sorted({rule for one in self.stored for rule in one.record.scores}))
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The distinct values of a key of `corpus` facts, in order of the records."""
@@ -220,24 +232,27 @@ def groups(stored: Sequence[Stored]) -> list[Group]:
     return [Group(*key, stored=tuple(ones)) for key, ones in found.items()]
 
 
-def pooled(stored: Sequence[Stored], rule: str) -> np.ndarray | None:
-    """Counts (seeds, sentences, 3) of tp, fp, fn, types summed, in the order given.
+def counts_of(one: Stored) -> dict[str, np.ndarray]:
+    """Counts (sentences, 3) of tp, fp, fn by rule, types summed; {} where the sidecar is missing or damaged.
 
-    None where a seed has no counts sidecar, or the seeds were not scored on the same number of sentences.
+    `xner verify` says more of such a sidecar.
     """
-    arrays = [_counts(one).get(rule) for one in stored]
-    found = [array.sum(axis=1, dtype=np.int32) for array in arrays if array is not None and array.ndim == 3]
-    if not found or len(found) < len(arrays) or len({array.shape for array in found}) > 1:
-        return None
-    return np.stack(found)
-
-
-def _counts(one: Stored) -> dict[str, np.ndarray]:
-    """The counts sidecar by rule; {} where it is missing or damaged, of which `xner verify` says more."""
     try:
-        return one.store.counts(one.record.key)
+        found = one.store.counts(one.record.key)
     except Damaged:
         return {}
+    return {rule: array.sum(axis=1, dtype=np.int32) for rule, array in found.items() if array.ndim == 3}
+
+
+def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray | None:
+    """Counts (seeds, sentences, 3), in the order given.
+
+    None where a seed has no counts, or the seeds were not scored on the same number of sentences.
+    """
+    found = [by_rule[rule] for by_rule in counts if rule in by_rule]
+    if not found or len(found) < len(counts) or len({array.shape for array in found}) > 1:
+        return None
+    return np.stack(found)
 
 
 def test_of(record: Record) -> str:

@@ -36,8 +36,10 @@ ACROSS: tuple[
 ] = (("quality", quality_sets, quality_figure), ("sources", source_sets, sources_figure))
 
 
-def write_plots(out: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write_plots(out: Path, formats: Sequence[str] = FORMATS, found: Sequence[Group] | None = None) -> list[Path]:
     """Write out/figures/<name>.{png,svg,pdf} for everything that the records have; the paths, sorted.
+
+    `found`: what to draw, the records of `out` by default.
 
     Raises:
         BadInput: a format is unknown or none is given, or the folder has no records.
@@ -47,7 +49,7 @@ def write_plots(out: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
             raise BadInput(f"--format: unknown format {name!r}{nearest(name, FORMATS)}")
     if not formats:
         raise BadInput(f"--format: no format given; known: {', '.join(FORMATS)}")
-    found = groups(read([out]))
+    found = groups(read([out])) if found is None else found
     written = []
     with settings():
         for name, figure in _figures(found):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.corpus import BadInput
+from bench.report.frame import groups, read
 from bench.report.render import RENDERERS
 from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
 
@@ -32,9 +33,10 @@ def check_tables(out: Path, add: Callable[..., None], notes: list[str], complete
         return 0
     formats = [name for name, (ending, _) in RENDERERS.items() if any(one.endswith(ending) for one in there)]
     try:
-        wanted = {path.name: text for path, text in texts_of(out, formats, [out]).items()} if formats else {}
+        found = groups(read([out]))
+        wanted = {path.name: text for path, text in texts_of(out, formats, found).items()} if formats else {}
         if SHOWN in there:
-            wanted[SHOWN] = shown_text(main_tables([out]))
+            wanted[SHOWN] = shown_text(main_tables(found))
     except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
         said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
         add(folder, f"cannot be made again: {said}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench.measure.statistics import MIN_SEEDS, difference, holm, interval
-from bench.report.frame import Group, Stored, error_line, is_oracle, pooled, test_of
+from bench.report.frame import Group, Stored, counts_of, error_line, is_oracle, pooled, test_of
 from bench.report.model import CellStatus, half_width
 from bench.store.record import RuleScores
 
@@ -62,25 +62,30 @@ def scores_of(group: Group, rule: str) -> Mapping[tuple[Row, str], Score]:
     A rule that looked at target labels makes every score an oracle's.
     """
     if rule not in group.memo:  # all tables and plots of a group read the sidecars once
-        group.memo[rule] = _scores(group, rule)
+        group.memo.update(_scores(group, {*group.rules, rule}))
     found: dict[tuple[Row, str], Score] = group.memo[rule]
     return found
 
 
-def _scores(group: Group, rule: str) -> dict[tuple[Row, str], Score]:
+def _scores(group: Group, rules: Iterable[str]) -> dict[str, dict[tuple[Row, str], Score]]:
+    """By rule; every sidecar is read once for all of them."""
     cells = cells_of(group)
-    rows = rows_of(group)
-    oracles = {row for row in rows for one in group.stored if (one.suite, one.label) == row and is_oracle(one.record)}
+    oracles = {(one.suite, one.label) for one in group.stored if is_oracle(one.record)}
     expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
-    scores = {}
-    for row in rows:
+    scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
+    for row in rows_of(group):
         for target in group.targets:
-            score = _score(cells.get((row, target), []), rule, expected[row[0]])
-            scores[row, target] = score if row not in oracles else Score(**{**vars(score), "oracle": True})
+            stored = cells.get((row, target), [])
+            counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
+            for rule, found in scores.items():
+                score = _score(stored, counts, rule, expected[row[0]])
+                found[row, target] = replace(score, oracle=True) if row in oracles else score
     return scores
 
 
-def _score(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> Score:
+def _score(
+    stored: Sequence[Stored], by_key: Mapping[str, Mapping[str, np.ndarray]], rule: str, expected: Sequence[int]
+) -> Score:
     good = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
     gaps = _gaps(stored, rule, expected)
     if not good:
@@ -94,7 +99,7 @@ def _score(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> Scor
     if gaps:
         notes.append(f"{len(good)} of {len(good) + len(gaps)} seeds; " + "; ".join(dict.fromkeys(t for _, t in gaps)))
     f1s = [one.record.scores[rule].f1 for one in good]
-    counts = pooled(good, rule)
+    counts = pooled([by_key[one.record.key] for one in good], rule)
     low = high = None
     what = ""
     if counts is None or counts.shape[1] < 2:

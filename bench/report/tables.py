@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.corpus import BadInput, nearest
 from bench.report.costs import cost_table, projection_table
-from bench.report.frame import Group, groups, read, tidy
+from bench.report.frame import Group, groups, in_order, read, tidy
 from bench.report.grids import gap_table, rules_table, seen_table, types_table
 from bench.report.groups import groups_table
 from bench.report.main_table import main_table
@@ -72,9 +72,8 @@ def all_tables(found: Sequence[Group]) -> list[Table]:
     return tables
 
 
-def main_tables(outs: Sequence[Path]) -> list[Table]:
-    """The main table of each group of the folders' records."""
-    found = groups(read(outs))
+def main_tables(found: Sequence[Group]) -> list[Table]:
+    """The main table of each group."""
     return [main_table(group, f"main{suffix}") for group, suffix in zip(found, names_of(found), strict=True)]
 
 
@@ -93,16 +92,16 @@ def check_formats(formats: Sequence[str]) -> list[str]:
 
 
 def write_tables(
-    out: Path, formats: Sequence[str] = tuple(RENDERERS), sources: Sequence[Path] | None = None
+    out: Path, formats: Sequence[str] = tuple(RENDERERS), found: Sequence[Group] | None = None
 ) -> list[Path]:
     """Write out/tables/<name>.{md,csv,tex} and records.csv (one row a record and rule); the paths, sorted.
 
-    `sources`: the folders to read, `out` itself by default; several share each table, with a suite column.
+    `found`: what to tabulate, the records of `out` by default; several suites share each table, with a column.
 
     Raises:
         BadInput: as `read` and `check_formats`.
     """
-    texts = texts_of(out, formats, [out] if sources is None else sources)
+    texts = texts_of(out, formats, groups(read([out])) if found is None else found)
     for path, text in texts.items():
         write_bytes(path, text.encode())
     return sorted(texts)
@@ -120,17 +119,16 @@ def shown_text(tables: Sequence[Table]) -> str:
     return "\n\n".join(map(terminal, tables)) + "\n"
 
 
-def texts_of(out: Path, formats: Sequence[str], sources: Sequence[Path]) -> dict[Path, str]:
+def texts_of(out: Path, formats: Sequence[str], found: Sequence[Group]) -> dict[Path, str]:
     """By path below out/tables/ the text that `write_tables` writes there."""
     endings = [RENDERERS[name] for name in check_formats(formats)]
-    stored = read(sources)
     texts = {
         out / "tables" / f"{table.name}{ending}": render(table)
-        for table in all_tables(groups(stored))
+        for table in all_tables(found)
         for ending, render in endings
     }
     if "csv" in formats:
-        texts[out / "tables" / "records.csv"] = tidy(stored).to_csv(
+        texts[out / "tables" / "records.csv"] = tidy(in_order(one for group in found for one in group.stored)).to_csv(
             index=False, lineterminator="\n", float_format="%.6f"
         )
     return texts
