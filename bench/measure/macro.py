@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,45 @@ from scipy import stats
 from bench.measure.statistics import MIN_SEEDS, Difference, What, f1_by_seed, influence
 
 Counts = NDArray[np.integer]  # (seeds, sentences, 3) of tp, fp, fn
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One system on one language: micro-F1 by seed (seeds,), and its sentences' influence on it (seeds, sentences)."""
+
+    f1: Floats
+    influence: Floats
+
+    @classmethod
+    def of(cls, counts: Counts) -> Side:
+        """From counts (seeds, sentences, 3); ValueError if that is not their shape or there is but one sentence."""
+        if counts.ndim != 3 or counts.shape[2] != 3 or counts.shape[1] < 2:
+            raise ValueError("counts are not (seeds, sentences, 3) with 2 sentences at least")
+        return cls(f1_by_seed(counts), influence(counts))
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which sentences of several languages move together: a number for each, those of one name the same."""
+
+    sizes: tuple[int, ...]  # sentences by language
+    number: NDArray[np.int64]
+    count: int
+
+    @classmethod
+    def of(cls, names: Sequence[Sequence[str]]) -> Clusters:
+        """From the name of each sentence of each language, "" where it stands alone."""
+        places: dict[str, int] = {}
+        every = enumerate(name for of_language in names for name in of_language)
+        number = [places.setdefault(name or f"\0{column}", len(places)) for column, name in every]
+        return cls(tuple(map(len, names)), np.asarray(number, np.int64), len(places))
+
+    def added(self, moves: Floats) -> Floats:
+        """Columns (rows, sentences) of one number added up."""
+        if self.count == moves.shape[1]:
+            return moves  # in this order, since numbers are given as they come
+        return np.stack([np.bincount(self.number, row, self.count) for row in moves])
 
 
 def macro_difference(
@@ -32,21 +72,31 @@ def macro_difference(
     Raises:
         ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.
     """
+    sides = [[Side.of(counts) for counts in side] for side in (a, b)]
+    return difference_of_sides(sides[0], sides[1], None if clusters is None else Clusters.of(clusters), level)
+
+
+def difference_of_sides(
+    a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None = None, level: float = 0.95
+) -> Difference:
+    """`macro_difference` of what was prepared once for many comparisons."""
     seeds, languages = _checked(a, b, clusters)
     by_seed = np.zeros(seeds)
-    moves: list[NDArray[np.float64]] = []  # (seeds + 1, sentences) a language: residuals by seed, then the sentence's
+    moves: list[Floats] = []  # (seeds + 1, sentences) a language: residuals by seed, then the sentence's
     for first, second in zip(a, b, strict=True):
-        n = first.shape[1]
-        gains = f1_by_seed(first) - f1_by_seed(second)
+        n = first.influence.shape[1]
+        gains = first.f1 - second.f1
         by_seed += gains / languages
-        values = gains[:, None] + n * (influence(first) - influence(second))
+        values = gains[:, None] + n * (first.influence - second.influence)
         of_sentence = values.mean(axis=0)
         residual = values - gains[:, None] - of_sentence + values.mean()
         scale = math.sqrt(n / (n - 1)) / (languages * n)
         moves.append(scale * np.vstack([residual, of_sentence - values.mean()]))
-    together = _added(np.concatenate(moves, axis=1), clusters)
+    together = np.concatenate(moves, axis=1)
+    if clusters is not None:
+        together = clusters.added(together)
     of_sentences = float((together[-1] ** 2).sum())
-    smallest = min(counts.shape[1] for counts in a) - 1
+    smallest = min(side.influence.shape[1] for side in a) - 1
     variance, df = of_sentences, float(smallest)
     se_seeds: float | None = None
     what: What = "test sentences only"
@@ -66,27 +116,15 @@ def macro_difference(
     return Difference(mean, low, high, p, se, se_seeds, math.sqrt(of_sentences), df, seeds, what)
 
 
-def _checked(a: Sequence[Counts], b: Sequence[Counts], clusters: Sequence[Sequence[str]] | None) -> tuple[int, int]:
-    if not a or [x.shape for x in a] != [x.shape for x in b]:
+def _checked(a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None) -> tuple[int, int]:
+    sizes = [[side.influence.shape for side in sides] for sides in (a, b)]
+    if not a or sizes[0] != sizes[1]:
         raise ValueError(f"counts of {len(a)} and {len(b)} languages cannot be paired by seed and sentence")
-    if len({x.shape[0] for x in a}) > 1 or any(x.ndim != 3 or x.shape[2] != 3 or x.shape[1] < 2 for x in a):
-        raise ValueError("counts are not (seeds, sentences, 3) with the same seeds and 2 sentences at least everywhere")
-    if clusters is not None and [len(names) for names in clusters] != [x.shape[1] for x in a]:
+    if len({seeds for seeds, _ in sizes[0]}) > 1:
+        raise ValueError("counts have not the same seeds everywhere")
+    if clusters is not None and list(clusters.sizes) != [sentences for _, sentences in sizes[0]]:
         raise ValueError("clusters must name each sentence of each language")
-    return a[0].shape[0], len(a)
-
-
-def _added(moves: NDArray[np.float64], clusters: Sequence[Sequence[str]] | None) -> NDArray[np.float64]:
-    """Columns of one name added up."""
-    if clusters is None:
-        return moves
-    places: dict[str, int] = {}
-    index = np.empty(moves.shape[1], np.int64)
-    for column, name in enumerate(name for names in clusters for name in names):
-        index[column] = places.setdefault(name or f"\0{column}", len(places))
-    added = np.zeros((len(moves), len(places)))
-    np.add.at(added.T, index, moves.T)
-    return added
+    return len(a[0].f1), len(a)
 
 
 def _p_value(mean: float, se: float, df: float) -> float:

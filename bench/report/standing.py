@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.measure.macro import macro_difference
+from bench.measure.macro import Clusters, Side, difference_of_sides
 from bench.measure.statistics import MIN_SEEDS, holm
 from bench.report.compare import clusters
 from bench.report.frame import Group
@@ -58,13 +58,13 @@ def _standing(group: Group) -> Standing:
     order = sorted(means, key=lambda row: -means[row])  # stable: of equals the table's first
     oracles = frozenset(row for row in order if any(scores[row, target].oracle for target in group.targets))
     best = next((row for row in order if row not in oracles), None)
-    names = _names(group, languages)
+    pairs = _Pairs(scores, languages, _names(group, languages))
     raw: dict[tuple[Row, Row], float] = {}
     differences: dict[tuple[Row, Row], float] = {}
     for place, a in enumerate(order):
         for b in order[place + 1 :]:
             differences[a, b] = means[a] - means[b]
-            p = _p(scores, a, b, languages, names) if len(order) <= MOST_ROWS or best in (a, b) else None
+            p = pairs.p(a, b) if len(order) <= MOST_ROWS or best in (a, b) else None
             if p is not None:
                 raw[a, b] = p
     adjusted = {pair: p for pair, p in zip(raw, holm(list(raw.values())), strict=True) if p is not None}
@@ -92,23 +92,37 @@ def _names(group: Group, languages: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _p(
-    scores: Mapping[tuple[Row, str], Score], a: Row, b: Row, languages: Sequence[str], names: Sequence[Sequence[str]]
-) -> float | None:
-    """p of the average difference, not adjusted; None where a language has no counts, another test, or few seeds."""
-    sides = [[scores[row, target] for target in languages] for row in (a, b)]
-    every = [*sides[0], *sides[1]]
-    seeds = [seed for seed in every[0].seeds if all(seed in score.seeds for score in every)]
-    if len(seeds) < MIN_SEEDS:
-        return None
-    counts: list[list[np.ndarray]] = [[], []]
-    for first, second, of_language in zip(*sides, names, strict=True):
-        shapes = {None if x.counts is None else x.counts.shape[1] for x in (first, second)}
-        if first.test != second.test or shapes != {len(of_language)} or len(of_language) < 2:
+class _Pairs:
+    """p of average differences, not adjusted; what a method's counts give is computed once for all its pairs."""
+
+    def __init__(
+        self, scores: Mapping[tuple[Row, str], Score], languages: Sequence[str], names: Sequence[Sequence[str]]
+    ) -> None:
+        self.scores, self.languages = scores, languages
+        self.clusters = Clusters.of(names)
+        self._sides: dict[tuple[Row, tuple[int, ...]], list[Side]] = {}
+
+    def p(self, a: Row, b: Row) -> float | None:
+        """None where a language has no counts, another test, or few seeds."""
+        first, second = ([self.scores[row, target] for target in self.languages] for row in (a, b))
+        seeds = tuple(s for s in first[0].seeds if all(s in score.seeds for score in (*first, *second)))
+        if len(seeds) < MIN_SEEDS:
             return None
-        for kept, side in zip(counts, (first, second), strict=True):
-            assert side.counts is not None
-            kept.append(side.counts[[side.seeds.index(seed) for seed in seeds]])
-    if all(np.array_equal(x, y) for x, y in zip(*counts, strict=True)):
-        return 1.0  # one training under two names
-    return macro_difference(counts[0], counts[1], names).p
+        for one, other, sentences in zip(first, second, self.clusters.sizes, strict=True):
+            sizes = {None if x.counts is None else x.counts.shape[1] for x in (one, other)}
+            if one.test != other.test or sizes != {sentences} or sentences < 2:
+                return None
+        if all(np.array_equal(_counts(x, seeds), _counts(y, seeds)) for x, y in zip(first, second, strict=True)):
+            return 1.0  # one training under two names
+        return difference_of_sides(self._side(a, seeds), self._side(b, seeds), self.clusters).p
+
+    def _side(self, row: Row, seeds: tuple[int, ...]) -> list[Side]:
+        if (row, seeds) not in self._sides:
+            made = [Side.of(_counts(self.scores[row, target], seeds)) for target in self.languages]
+            self._sides[row, seeds] = made
+        return self._sides[row, seeds]
+
+
+def _counts(score: Score, seeds: Sequence[int]) -> np.ndarray:
+    assert score.counts is not None
+    return score.counts if tuple(seeds) == score.seeds else score.counts[[score.seeds.index(seed) for seed in seeds]]
