@@ -117,6 +117,8 @@ def _checked(
     tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
     for subject in subjects:
         embedder, facts = embedder_for(subject, args.layer, machine.device)
+        if "ner" in parts and how.freeze >= facts.layers:
+            raise BadInput(f"--freeze {how.freeze}: '{subject.label}' has {facts.layers} layers, the last must learn")
         one = Checked(subject.label, subject.key, facts)
         chosen = _chosen(languages, retrieval_languages())
         if "retrieval" in parts and chosen:
