@@ -180,7 +180,9 @@ class Corpus(ABC):
 
     @abstractmethod
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split, [] where the corpus has none; `unlabelled` sentences have no spans.
+        """The sentences of a split, [] where the corpus has none.
+
+        `unlabelled` sentences may have spans: no method sees them, pseudo-labels are measured against them afterwards.
 
         Raises:
             BadInput: a file is missing, malformed or not as published: with the file and line.

@@ -76,11 +76,8 @@ def test_splits_are_well_formed_and_disjoint(language: str) -> None:
             assert one.language == language and one.group
             assert all(word and not set(word) & set(" []{}/") for word in one.words)
             assert not one.words[0][0].islower()
-            if split == "unlabelled":
-                assert one.spans is None
-            else:
-                assert list(one.spans) == sorted(one.spans)
-                tags_of(one.spans, len(one.words))
+            assert list(one.spans) == sorted(one.spans)
+            tags_of(one.spans, len(one.words))
     assert not texts["test"] & (texts["train"] | texts["dev"] | texts["unlabelled"])
     assert not texts["dev"] & (texts["train"] | texts["unlabelled"])
 

@@ -100,5 +100,5 @@ def draw(seed: int, split: str, label: str, count: int, avoid: tuple[Draw, ...] 
 
 @cache
 def sentences(seed: int, own: Draw, language: str, avoid: tuple[Draw, ...] = ()) -> tuple[Sentence, ...]:
-    """A draw in one language; labelled unless the split is `unlabelled`."""
-    return tuple(one.sentence(language, labelled=own[0] != "unlabelled") for one in draw(seed, *own, avoid=avoid))
+    """A draw in one language, with its labels: those of `unlabelled` text never reach a method."""
+    return tuple(one.sentence(language) for one in draw(seed, *own, avoid=avoid))
