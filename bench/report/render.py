@@ -71,7 +71,7 @@ def escape_latex(text: str) -> str:
 def _latex_letter(letter: str) -> str:
     if letter in _LATEX or letter.isascii():
         return _LATEX.get(letter, letter)
-    base, *accents = unicodedata.normalize("NFD", letter)
+    base, *accents = list(unicodedata.normalize("NFD", letter))
     if base.isascii() and len(accents) == 1 and accents[0] in _ACCENTS:
         return f"\\{_ACCENTS[accents[0]]}{{{base}}}"
     return f"{{[}}U+{ord(letter):04X}]"
