@@ -41,6 +41,7 @@ TRAIN = [
     sentence("2", "the dog saw Bob", Span(3, 4, "PER")),
     sentence("3", "Oslo was cold", Span(0, 1, "LOC")),
 ]
+MANY = TRAIN * 200  # against the penalty
 
 
 def test_it_reads_the_first_piece_and_leaves_words_without_one_outside() -> None:
@@ -49,9 +50,9 @@ def test_it_reads_the_first_piece_and_leaves_words_without_one_outside() -> None
         "half": [sentence("a", "Bob gone Oslo", Span(0, 1, "PER"), Span(1, 2, "LOC"), Span(2, 3, "LOC"))],
         "none": [sentence("b", "the gone dog", Span(1, 2, "PER"))],
     }
-    found = linear_f1(Lookup(), 1, ("PER", "LOC"), TRAIN, tests)
+    found = linear_f1(Lookup(), 1, ("PER", "LOC"), MANY, tests)
     assert found == {"seen": 1.0, "half": pytest.approx(0.8), "none": 0.0}
-    assert found == linear_f1(Lookup(), 1, ("PER", "LOC"), TRAIN, tests)
+    assert found == linear_f1(Lookup(), 1, ("PER", "LOC"), MANY, tests)
 
 
 def test_the_fit_is_the_minimum_of_the_penalised_loss() -> None:
