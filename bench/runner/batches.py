@@ -84,6 +84,7 @@ class Stream:
         self.lengths = np.asarray([max(len(p.ids) for p in group) for group in self.pieces])
         self.queue: list[list[int]] = []
         self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
+        self.left: set[int] = set()  # of the last pool, what filled no batch
         self.drawn = 0
 
     @property
@@ -104,7 +105,8 @@ class Stream:
         ends = np.cumsum([len(self.groups[i]) for i in self.waiting[: None if small else len(self.groups)]])
         whole = min(POOL, int(ends[-1]) // self.batch)
         size = int(np.searchsorted(ends, whole * self.batch, side="right"))
-        pool = sorted(self.waiting[:size], key=lambda i: int(self.lengths[i]))  # ties stay in random order
+        # what was left goes first, or the longest would be left again; ties stay in random order
+        pool = sorted(self.waiting[:size], key=lambda i: (i not in self.left, int(self.lengths[i])))
         cut: list[list[int]] = [[]]
         room = self.batch
         for i in pool:
@@ -113,15 +115,21 @@ class Stream:
                 room = self.batch
             cut[-1].append(i)
             room -= len(self.groups[i])
-        self.waiting = [i for rest in cut[whole:] for i in rest] + self.waiting[size:]
+        over = [i for rest in cut[whole:] for i in rest]
+        self.left, self.waiting = set(over), over + self.waiting[size:]
         self.queue = [cut[i] for i in self.rng.permutation(whole)]
 
-    def take(self) -> Inputs:
-        """The next batch."""
+    def next(self) -> list[int]:
+        """The groups of the next batch."""
         if not self.queue:
             self._fill()
         chosen = self.queue.pop()
         self.drawn += len(chosen)
+        return chosen
+
+    def take(self) -> Inputs:
+        """The next batch."""
+        chosen = self.next()
         examples = [example for i in chosen for example in self.groups[i]]
         pieces = [p for i in chosen for p in self.pieces[i]]
         return self.collator(examples, pieces, [i for i in chosen for _ in self.groups[i]])
@@ -160,15 +168,18 @@ def _hard(inputs: Inputs, row: int) -> Ints:
     return hard
 
 
-def prefetched(streams: dict[str, Stream], steps: int) -> Iterator[dict[str, Inputs]]:
-    """`steps` draws of one batch a stream; the next draw is prepared while the device works on this one."""
+def prefetched(streams: dict[str, Stream], steps: int, first: int = 0) -> Iterator[dict[str, Inputs]]:
+    """Draws `first` to `steps` of one batch a stream; the next is prepared while the device works on this one."""
+    for stream in streams.values():
+        for _ in range(first):
+            stream.next()
     with ThreadPoolExecutor(max_workers=1) as pool:
 
         def draw() -> dict[str, Inputs]:
             return {name: stream.take() for name, stream in streams.items()}
 
         coming = pool.submit(draw)
-        for step in range(steps):
+        for step in range(first, steps):
             current = coming.result()
             if step + 1 < steps:
                 coming = pool.submit(draw)
