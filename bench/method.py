@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -332,6 +332,16 @@ class Method(ABC):
 
     def on_epoch(self, tagger: Tagger, state: EpochState) -> None:  # noqa: B027 - a hook, nothing by default
         """After each pass over the labelled stream."""
+
+    def carried(self, tagger: Tagger) -> dict[str, Any]:
+        """What its hooks remember from step to step outside the tagger's weights and buffers, tensors or JSON.
+
+        A long training that was stopped goes on with it; conformance stops every method's.
+        """
+        return {}
+
+    def carry_on(self, tagger: Tagger, carried: Mapping[str, Any]) -> None:  # noqa: B027 - nothing by default
+        """Put into a fresh tagger what `carried` gave."""
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """Spans and probabilities of the test sentences. Default: the last round's model."""

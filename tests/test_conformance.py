@@ -93,7 +93,7 @@ def planned_cells(matrix: Path) -> dict[str, Any]:
     return {one.cell.label: one for one in keyed(cells(load_matrix(str(matrix))))}
 
 
-def trainer_of(planned: Any, models: Path, cache: Path) -> tuple[Method, Any]:
+def trainer_of(planned: Any, models: Path, cache: Path, progress: Any = None) -> tuple[Method, Any]:
     import torch
 
     from bench.runner.identity import encoder_of, method_of
@@ -101,7 +101,8 @@ def trainer_of(planned: Any, models: Path, cache: Path) -> tuple[Method, Any]:
     from bench.store.artefacts import Artefacts
 
     method = method_of(planned.cell)
-    places = Places(Artefacts(cache), Artefacts(models), torch.device("cpu"))
+    told = {} if progress is None else {"progress": progress}
+    places = Places(Artefacts(cache), Artefacts(models), torch.device("cpu"), **told)
     return method, CellTrainer(planned.cell, method, encoder_of(planned.cell), places)
 
 
@@ -348,6 +349,40 @@ def test_another_process_prepares_the_same_under_the_same_key(
 ) -> None:
     assert elsewhere[label]["key"] == cells[label].key
     assert elsewhere[label]["digests"] == digests(ready(label), untaught=True)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
+    place: Place, run: dict[str, Any], cells: dict[str, Any], label: str, tmp_path: Path
+) -> None:
+    """Where a method's hooks remember more than its tagger holds, `carried` must tell it."""
+    from bench.runner import resume
+
+    class Stopped(BaseException):
+        pass
+
+    stopped: set[tuple[int, int]] = set()
+
+    def stop(done: int, total: int, what: str) -> None:
+        finished = len(list(tmp_path.glob("fit/[!.]*")))
+        if total == 4 and done in (1, 3) and (finished, done) not in stopped:
+            stopped.add((finished, done))
+            raise Stopped
+
+    with mock.patch.multiple(resume, WORTH=0.0, EVERY=0.0):
+        while True:
+            _, trainer = trainer_of(cells[label], tmp_path, place.cache, stop)
+            try:
+                trainer.all()
+                break
+            except Stopped:
+                continue
+    assert len(stopped) >= 2
+    for trained in trainer.rounds.values():
+        assert trained.history.ran["resumed"] == 2
+        undisturbed = place.out / "models" / "fit" / trained.artefact.key
+        for file in trained.artefact.folder.glob("*.safetensors"):
+            assert file.read_bytes() == (undisturbed / file.name).read_bytes()
 
 
 def test_keys_know_no_order(place: Place, cells: dict[str, Any]) -> None:

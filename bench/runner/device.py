@@ -32,3 +32,8 @@ def resolve_device(asked: str, precisions: Iterable[str]) -> str:
     for precision in precisions:
         autocast(torch.device(name), precision)
     return name
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is: a card's name, else its kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -19,6 +19,7 @@ from bench.runner.batches import Collator, Stream, prefetched
 from bench.runner.hooks import terms_of
 from bench.runner.memory import Backoff
 from bench.runner.predict import autocast
+from bench.runner.resume import Keeper, Reached
 from bench.runner.watch import History, drain, evaluate, readings
 
 
@@ -51,9 +52,10 @@ def fit(
     tagger: Any,
     collator: Collator,
     folder: Path,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[int], None] = lambda step: None,
+    keeper: Keeper | None = None,
 ) -> History:
-    """Train `tagger`; snapshots that a rule may choose go to `folder` as safetensors.
+    """Train `tagger`, from where `keeper` has it saved; snapshots that a rule may choose go to `folder` as safetensors.
 
     Raises:
         FloatingPointError: a loss term became NaN or infinite; names the term and the step.
@@ -66,13 +68,14 @@ def fit(
         for name, groups in data.streams().items()
     }
     optimiser, schedule = _optimiser(tagger, plan.recipe, total)
-    backoff = Backoff(plan.method, tagger, collator)
+    backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
     history = History(steps=total, ran={"precision": plan.train.precision, "device": device.type})
     size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
-    log: list[list[tuple[str, torch.Tensor]]] = []
-    seen = epoch = 0
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
     tagger.train()
+    run = Reached(plan.method, tagger, optimiser, schedule, backoff, history, size)
+    keeper.restore(run, folder)
+    begin -= history.seconds
 
     def passes(drawn: dict[str, Inputs], share: float) -> list[tuple[str, torch.Tensor]]:
         """Forward and backward of one draw, or of a `share` of it; the loss terms, detached."""
@@ -84,22 +87,20 @@ def fit(
         history.count(reads, len(drawn))
         return [(term.name, term.value.detach() * share) for term in terms]
 
-    for number, drawn in enumerate(prefetched(streams, total)):
+    for number, drawn in enumerate(prefetched(streams, total, run.step), run.step):
         optimiser.zero_grad(set_to_none=True)
         parts = backoff.run(drawn, passes)
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.recipe.clip)
         optimiser.step()
         schedule.step()
-        log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
-        history.sentences += sum(len(inputs.sentences) for inputs in drawn.values())
-        seen += len(next(iter(drawn.values())).sentences)
-        if seen // size > epoch:
-            epoch = seen // size
-            plan.method.on_epoch(tagger, EpochState(epoch, number + 1, total))
+        run.log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
+        if run.count(drawn):
+            plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
         if number + 1 in marks:
-            drain(log, history)
+            drain(run.log, history)
             evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
-        tick()
+        keeper.after_step(run, folder)
+        tick(number + 1)
     history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
     history.ran["threads"] = torch.get_num_threads()
     history.seconds = round(time.perf_counter() - begin, 3)

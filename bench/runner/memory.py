@@ -39,6 +39,11 @@ class Backoff:
             if self.collator.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def checkpoint(self) -> None:
+        """Keep no activations for the backward pass: it computes them again."""
+        self.tagger.encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.checkpointing = True
+
     def _parts(self, drawn: dict[str, Inputs]) -> Sequence[tuple[dict[str, Inputs], float]]:
         if self.parts == 1:
             return [(drawn, 1.0)]
@@ -55,8 +60,7 @@ class Backoff:
         """Take the next measure; False when none is left."""
         encoder: Any = getattr(self.tagger, "encoder", None)
         if not self.checkpointing and getattr(encoder, "supports_gradient_checkpointing", False):
-            encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            self.checkpointing = True
+            self.checkpoint()
             return True
         if self.method.additive and self.parts < MOST_PARTS:
             self.parts *= 2

@@ -143,7 +143,7 @@ def _ours(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predict
     handle = side.watch(tagger.encoder)
     with tempfile.TemporaryDirectory() as folder:
         data = TrainingSet(labelled=singles(setting.train))
-        fit(plan, data, tagger, collator, Path(folder), lambda: ticks.append(_now(setting)))
+        fit(plan, data, tagger, collator, Path(folder), lambda step: ticks.append(_now(setting)))
     handle.remove()
     return ticks, predict(tagger, collator, setting.test)
 

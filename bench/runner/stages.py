@@ -25,6 +25,7 @@ from bench.plan.keys import versions
 from bench.plan.matrix import Cell
 from bench.rounds import all_rounds
 from bench.runner.data import CellData
+from bench.runner.device import device_name
 from bench.runner.fence import fenced
 from bench.runner.hooks import given
 from bench.runner.identity import Planned, code_of, describe, encoder_of, method_of
@@ -310,10 +311,6 @@ def corpus_facts(cell: Cell) -> dict[str, Any]:
     test = CellData(cell).data.split_digest(cell.target, "test")
     facts = asdict(corpus.facts) | {"types": list(corpus.types), "name": corpus.name, "test": test}
     return {name: value for name, value in facts.items() if value not in ("", (), [])}
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _curves(history: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from bench.rounds import Distil, all_rounds
 from bench.runner.ask import CellAsk, needs_of
 from bench.runner.batches import Collator
 from bench.runner.data import CellData
+from bench.runner.device import device_name
 from bench.runner.encoders import EncoderSource
 from bench.runner.fit import FitPlan, fit
 from bench.runner.frozen import Prefix, freeze_lowest, kept_of
@@ -30,6 +31,7 @@ from bench.runner.guard import Guard, Overlap, sentences_of
 from bench.runner.hooks import given
 from bench.runner.predict import Meter, predict
 from bench.runner.pseudo import pseudo_f1
+from bench.runner.resume import Keeper
 from bench.runner.space import PAIRS, compared, space_of
 from bench.runner.tagger import LinearTagger, Loaded, load_encoder
 from bench.runner.watch import History, snapshot
@@ -243,6 +245,9 @@ class CellTrainer:
         if old is not None and not needed <= set(_history(old).best):
             self.places.models.remove(FIT, key)  # trained when these dev sets were not watched
 
+        device, threads = device_name(self.places.device), torch.get_num_threads()
+        keeper = Keeper(self.places.models, fit=key, watched=sorted(needed), device=device, threads=threads)
+
         def build(folder: Path) -> dict[str, Any]:
             with torch.random.fork_rng(devices=[self.places.device] if self.places.device.type == "cuda" else []):
                 torch.manual_seed(seed_stream(self.cell.seed, "init"))
@@ -255,25 +260,27 @@ class CellTrainer:
                 plan = FitPlan(
                     worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
                 )
-                history = fit(plan, data, tagger, self._collator(tagger), folder, self._tick(round_, plan.steps(data)))
+                tick = self._tick(round_, plan.steps(data))
+                with keeper.listening():
+                    history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
             history.ran |= pseudo_f1(tagger, self.data.unlabelled_gold, self.data.types)
             history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
             history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
             frozen = sum(p.numel() for p in tagger.parameters() if not p.requires_grad)
             history.ran["parameters_frozen"] = max(0, frozen - _embedding_size(tagger))
             write_json(folder / HISTORY, asdict(history))
-            return {"round": round_.name}
+            return {"round": round_.name, "seconds_before": keeper.before} if keeper.first else {"round": round_.name}
 
         parents = tuple(sorted(ask.parents.values())) + ((start.artefact.address,) if start else ())
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
         artefact = self.places.models.get_or_make(FIT, key, build, parents=tuple(dict.fromkeys(parents)))
+        keeper.remove()
         return Trained(artefact, _history(artefact))
 
-    def _tick(self, round_: Round, total: int) -> Callable[[], None]:
-        done = iter(range(1, total + 1))
-        return lambda: self.places.progress(next(done), total, f"{self.cell.label} {self.cell.target} {round_.name}")
+    def _tick(self, round_: Round, total: int) -> Callable[[int], None]:
+        return lambda step: self.places.progress(step, total, f"{self.cell.label} {self.cell.target} {round_.name}")
 
     def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
         """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""

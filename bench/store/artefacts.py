@@ -63,7 +63,10 @@ class Artefacts:
     def get_or_make(
         self, stage: str, key: str, build: Callable[[Path], Mapping[str, Any]], parents: tuple[str, ...] = ()
     ) -> Artefact:
-        """The artefact; `build` fills an empty folder and returns JSON details where it does not exist yet."""
+        """The artefact; `build` fills an empty folder and returns JSON details where it does not exist yet.
+
+        `seconds_before` among them is what earlier, unfinished makings took.
+        """
         found = self.get(stage, key)
         if found is not None:
             return found
@@ -77,7 +80,7 @@ class Artefacts:
             try:
                 begin = time.perf_counter()
                 details = json.loads(canonical_json(dict(build(temporary))))  # as get() will read them
-                seconds = round(time.perf_counter() - begin, 3)
+                seconds = round(time.perf_counter() - begin + details.get("seconds_before", 0.0), 3)
                 meta = {
                     "details": details,
                     "files": {name: sha256_of_file(temporary / name) for name in _files(temporary)},

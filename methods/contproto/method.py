@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -173,6 +173,15 @@ class Contproto(Method):
         prototypes = _any(tagger).prototypes
         if prototypes is not None:
             prototypes.begin(state.step / state.total)
+
+    def carried(self, tagger: Tagger) -> dict[str, Any]:
+        """A student's soft labels as they are refined so far, and where its epochs stand."""
+        prototypes = _any(tagger).prototypes
+        return {} if prototypes is None else prototypes.carried()
+
+    def carry_on(self, tagger: Tagger, carried: Mapping[str, Any]) -> None:
+        if carried:
+            _any(tagger).prototypes.carry_on(carried)
 
 
 def _any(value: object) -> Any:

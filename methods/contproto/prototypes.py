@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from methods.contproto.method import ContprotoParams
 
 Words = tuple[str, ...]
+STANDING = ("epoch", "phi", "_first", "_last")
 
 
 def moved(vectors: Tensor, q: Tensor, classes: Tensor, momentum: float) -> Tensor:
@@ -88,6 +89,23 @@ class Prototypes(nn.Module):
         self.epoch += 1
         start, end = self.params.phi
         self.phi = start + (end - start) * (share - self._first) / max(1 - self._first, 1e-9)
+
+    def carried(self) -> dict[str, Any]:
+        """What is in no buffer: the soft labels (all spans, K), sentence by sentence, and where the epochs stand."""
+        kept = {name: getattr(self, name) for name in STANDING}
+        labels = [list(found.values()) for found in self.labels]
+        return kept | {"labels": labels, "soft": torch.cat([soft.cpu() for soft in self.soft.values()])}
+
+    def carry_on(self, carried: Mapping[str, Any]) -> None:
+        """Put it back, the teacher's soft labels being those of before."""
+        for name in STANDING:
+            setattr(self, name, carried[name])
+        blocks = carried["soft"].split([len(soft) for soft in self.soft.values()])
+        self.soft = dict(zip(self.soft, (block.clone() for block in blocks), strict=True))
+        self.labels = [
+            {words: tuple(Span(*span) for span in spans) for words, spans in zip(self.soft, found, strict=True)}
+            for found in carried["labels"]
+        ]
 
     @torch.no_grad()
     def learn(self, step: Step, source: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
