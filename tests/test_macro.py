@@ -20,7 +20,7 @@ def systems(number: int, seeds: int = 4, sentences: int = 60) -> tuple[np.ndarra
 def test_one_language_is_the_paired_difference(seeds: int, level: float) -> None:
     a, b = systems(1, seeds)
     ours, pair = macro_difference([a], [b], level=level), statistics.difference(a, b, level)
-    for name in ("mean", "low", "high", "se", "se_seeds", "se_sentences", "df", "p"):
+    for name in ("mean", "low", "high", "se", "se_seeds", "se_sentences", "p"):
         expected = getattr(pair, name)
         assert getattr(ours, name) == (expected if expected is None else pytest.approx(expected, rel=1e-9)), name
     assert (ours.what, ours.seeds) == (pair.what, seeds)
@@ -38,7 +38,7 @@ def test_independent_languages_shrink_the_sentences_part_and_parallel_ones_do_no
     names = [[f"g{i}" for i in range(a.shape[1])]] * 3
     once = statistics.difference(a, b)
     parallel = macro_difference([a] * 3, [b] * 3, names)
-    assert (parallel.se, parallel.df) == (pytest.approx(once.se), pytest.approx(once.df))
+    assert (parallel.se, parallel.p) == (pytest.approx(once.se), pytest.approx(once.p))
     apart = macro_difference([a] * 3, [b] * 3, [[""] * a.shape[1]] * 3)
     assert apart.se_sentences == pytest.approx(once.se_sentences / np.sqrt(3))
     assert apart.se_seeds == pytest.approx(once.se_seeds), "the seeds are the same three times"

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from bench.measure import statistics
+from bench.measure.spread import Spread
 
 
 def simulate(rng: np.random.Generator, seeds: int, sentences: int, systems: int, sd_seed: float = 0.15) -> np.ndarray:
@@ -61,13 +62,12 @@ def test_interval_against_anova_by_hand() -> None:
         (values[r, i] - values[r].mean() - values[:, i].mean() + grand) ** 2 for r in range(4) for i in range(30)
     ) / (3 * 29)
     total = seeds + sentences - residual
-    df = total**2 / (seeds**2 / 3 + sentences**2 / 29 + residual**2 / 87)
     result = statistics.interval(counts, level=0.9)
     assert sentences > residual
     assert result.se == pytest.approx(np.sqrt(total / 120))
-    assert result.df == pytest.approx(df)
     assert result.se_seeds == pytest.approx(np.std(statistics.f1_by_seed(counts), ddof=1) / 2)
-    assert result.high - result.mean == pytest.approx(stats.t.ppf(0.95, df) * result.se)
+    spread = Spread(seeds / 120, 3, sentences / 120, 29, residual / 120)
+    assert result.high - result.mean == pytest.approx(spread.half_width(0.9))
     assert (result.seeds, result.what) == (4, "seeds and test sentences")
 
 
@@ -79,7 +79,6 @@ def test_never_below_the_seeds_alone() -> None:
     f1 = np.array([0.6, 0.7, 0.9])
     low, high = stats.t.interval(0.95, 2, f1.mean(), stats.sem(f1))
     assert (result.low, result.high) == (pytest.approx(low), pytest.approx(min(high, 1)))
-    assert result.df == 2
     for seed in range(20):
         noisy = statistics.interval(simulate(np.random.default_rng(seed), 5, 20, 1, sd_seed=1)[0])
         assert noisy.se_seeds is not None and noisy.se >= noisy.se_seeds
@@ -102,7 +101,7 @@ def test_null_is_rejected_at_the_nominal_rate(sd_seed: float) -> None:
     rng = np.random.default_rng(20)
     pairs = (simulate(rng, 5, 300, 2, sd_seed) for _ in range(800))
     p_values = np.array([statistics.difference(a, b).p for a, b in pairs], float)
-    assert 0.02 <= (p_values < 0.05).mean() <= 0.08
+    assert 0.02 <= (p_values < 0.05).mean() <= 0.07
     assert 0.4 <= (p_values < 0.5).mean() <= 0.6
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from bench.measure.statistics import MIN_SEEDS, Difference, What, f1_by_seed, influence
+from bench.measure.spread import Spread
+from bench.measure.statistics import MIN_SEEDS, Difference, difference_of, f1_by_seed, influence
 
 Counts = NDArray[np.integer]  # (seeds, sentences, 3) of tp, fp, fn
 Floats = NDArray[np.float64]
@@ -97,23 +97,11 @@ def difference_of_sides(
         together = clusters.added(together)
     of_sentences = float((together[-1] ** 2).sum())
     smallest = min(side.influence.shape[1] for side in a) - 1
-    variance, df = of_sentences, float(smallest)
-    se_seeds: float | None = None
-    what: What = "test sentences only"
+    spread = Spread(0.0, 0, of_sentences, smallest)
     if seeds >= MIN_SEEDS:
-        of_seeds = float(by_seed.var(ddof=1)) / seeds
         of_residual = float((together[:-1] ** 2).sum()) / (seeds * (seeds - 1))
-        se_seeds, what = math.sqrt(of_seeds), "seeds and test sentences"
-        variance, df = of_seeds, seeds - 1.0
-        if of_sentences > of_residual:
-            variance = of_seeds + of_sentences - of_residual
-            free = of_sentences**2 / smallest + of_residual**2 / (smallest * (seeds - 1))
-            df = variance**2 / (of_seeds**2 / (seeds - 1) + free)
-    mean, se = float(by_seed.mean()), math.sqrt(variance)
-    half = float(stats.t.ppf((1 + level) / 2, df)) * se
-    p = None if seeds < MIN_SEEDS else _p_value(mean, se, df)
-    low, high = max(-1.0, mean - half), min(1.0, mean + half)
-    return Difference(mean, low, high, p, se, se_seeds, math.sqrt(of_sentences), df, seeds, what)
+        spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
+    return difference_of(float(by_seed.mean()), spread, seeds, level)
 
 
 def _checked(a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None) -> tuple[int, int]:
@@ -125,9 +113,3 @@ def _checked(a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None) ->
     if clusters is not None and list(clusters.sizes) != [sentences for _, sentences in sizes[0]]:
         raise ValueError("clusters must name each sentence of each language")
     return len(a[0].f1), len(a)
-
-
-def _p_value(mean: float, se: float, df: float) -> float:
-    if se == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / se, df))

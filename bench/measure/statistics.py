@@ -6,7 +6,7 @@ Micro-F1 is made additive by its influence values; then F1 of seed r and sentenc
     Y[r, i] = mean + seed[r] + sentence[i] + residual[r, i]
 
 and the mean's variance is the random-effects one of a two-way layout with one value a cell (Searle, Casella and
-McCulloch, Variance Components, 1992, chapter 4; degrees of freedom: Satterthwaite, Biometrics Bulletin 2, 1946):
+McCulloch, Variance Components, 1992, chapter 4); `bench.measure.spread` makes intervals and tests of it:
 
     Var(mean) = (MS_seeds + MS_sentences - MS_residual) / (seeds * sentences).
 
@@ -15,17 +15,15 @@ Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and erro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from bench.measure.spread import Spread, What
 
 Floats = NDArray[np.float64]
-What = Literal["test sentences only", "seeds and test sentences"]
 MIN_SEEDS = 3  # below it the variance of seeds is not estimated and nothing is tested
 _BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at some 100 MB
 
@@ -36,7 +34,7 @@ class Estimate:
 
     `what` says which variance the interval holds. `se_seeds` is the standard error with the test sentences held fixed,
     None below 3 seeds; `se_sentences` that with the seeds held fixed. Both hold the residual, so their squares add up
-    to more than that of `se`. `df` are the degrees of freedom of `se`.
+    to more than that of `se`.
     """
 
     mean: float
@@ -45,7 +43,6 @@ class Estimate:
     se: float
     se_seeds: float | None
     se_sentences: float
-    df: float
     seeds: int
     what: What
 
@@ -64,16 +61,7 @@ class Difference:
     se: float
     se_seeds: float | None
     se_sentences: float
-    df: float
     seeds: int
-    what: What
-
-
-class _Variance(NamedTuple):
-    se: float
-    se_seeds: float | None
-    se_sentences: float
-    df: float
     what: What
 
 
@@ -96,7 +84,7 @@ def influence(counts: NDArray[np.integer]) -> Floats:
 
 
 def interval(counts: NDArray[np.integer], level: float = 0.95) -> Estimate:
-    """Mean F1 over seeds and its t interval from the two-way random-effects variance.
+    """Mean F1 over seeds and its interval from the two-way random-effects variance.
 
     With 1 or 2 seeds the variance of seeds cannot be estimated: the interval holds the test sentences only, and `what`
     says so.
@@ -105,47 +93,47 @@ def interval(counts: NDArray[np.integer], level: float = 0.95) -> Estimate:
         ValueError: counts are not (seeds, sentences, 3) with a seed and two sentences, or the level is not in (0, 1).
     """
     values = _pseudo_values(counts)
-    variance = _variance(values)
-    mean = float(values.mean())
-    half = _half_width(variance, level)
+    spread, mean = _spread(values), float(values.mean())
+    half = spread.half_width(level)
     return Estimate(
         mean=mean,
         low=max(0.0, mean - half),
         high=min(1.0, mean + half),
-        se=variance.se,
-        se_seeds=variance.se_seeds,
-        se_sentences=variance.se_sentences,
-        df=variance.df,
+        se=spread.se,
+        se_seeds=spread.se_seeds,
+        se_sentences=spread.se_sentences,
         seeds=len(counts),
-        what=variance.what,
+        what=spread.what,
     )
 
 
 def difference(a: NDArray[np.integer], b: NDArray[np.integer], level: float = 0.95) -> Difference:
     """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
 
-    Where no sentence and no seed varies, p is 1 for equal means and 0 otherwise, the limits of the t test.
+    Where no sentence and no seed varies, p is 1 for equal means and 0 otherwise, the limits of the test.
 
     Raises:
         ValueError: a and b differ in shape, or as `interval`.
     """
     if a.shape != b.shape:
         raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
-    values = _pseudo_values(a) - _pseudo_values(b)
-    variance = _variance(values)
     mean = float(f1_by_seed(a).mean() - f1_by_seed(b).mean())
-    half = _half_width(variance, level)
+    return difference_of(mean, _spread(_pseudo_values(a) - _pseudo_values(b)), len(a), level)
+
+
+def difference_of(mean: float, spread: Spread, seeds: int, level: float) -> Difference:
+    """The difference with that mean and variance."""
+    half = spread.half_width(level)
     return Difference(
         mean=mean,
         low=max(-1.0, mean - half),
         high=min(1.0, mean + half),
-        p=_p_value(mean, variance) if variance.se_seeds is not None else None,
-        se=variance.se,
-        se_seeds=variance.se_seeds,
-        se_sentences=variance.se_sentences,
-        df=variance.df,
-        seeds=len(a),
-        what=variance.what,
+        p=spread.p_value(mean) if spread.df_seeds else None,
+        se=spread.se,
+        se_seeds=spread.se_seeds,
+        se_sentences=spread.se_sentences,
+        seeds=seeds,
+        what=spread.what,
     )
 
 
@@ -213,37 +201,16 @@ def _pseudo_values(counts: NDArray[np.integer]) -> Floats:
     return values
 
 
-def _variance(values: Floats) -> _Variance:
-    """Standard error and degrees of freedom of the grand mean of values (seeds, sentences)."""
+def _spread(values: Floats) -> Spread:
+    """The variance of the grand mean of values (seeds, sentences), in its parts."""
     seeds, sentences = values.shape
-    cells = values.size
     by_seed = values.mean(axis=1, keepdims=True)
     by_sentence = values.mean(axis=0, keepdims=True)
     mean = values.mean()
-    ms_sentences = seeds * float(((by_sentence - mean) ** 2).sum()) / (sentences - 1)
-    se_sentences = math.sqrt(ms_sentences / cells)
+    of_sentences = float(((by_sentence - mean) ** 2).sum()) / (sentences * (sentences - 1))
     if seeds < MIN_SEEDS:
-        return _Variance(se_sentences, None, se_sentences, sentences - 1.0, "test sentences only")
-    ms_seeds = sentences * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
-    ms_residual = float(((values - by_seed - by_sentence + mean) ** 2).sum()) / ((seeds - 1) * (sentences - 1))
-    se_seeds = math.sqrt(ms_seeds / cells)
-    total = ms_seeds + ms_sentences - ms_residual
-    if total <= ms_seeds:  # the sentences' component is estimated as 0 or less: what is left is the seeds'
-        return _Variance(se_seeds, se_seeds, se_sentences, seeds - 1.0, "seeds and test sentences")
-    spread = (
-        ms_seeds**2 / (seeds - 1) + ms_sentences**2 / (sentences - 1) + ms_residual**2 / ((seeds - 1) * (sentences - 1))
-    )
-    return _Variance(math.sqrt(total / cells), se_seeds, se_sentences, total**2 / spread, "seeds and test sentences")
-
-
-def _half_width(variance: _Variance, level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level {level} is not between 0 and 1")
-    return float(stats.t.ppf((1 + level) / 2, variance.df)) * variance.se
-
-
-def _p_value(mean: float, variance: _Variance) -> float:
-    """Two-sided p of a mean of 0."""
-    if variance.se == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / variance.se, variance.df))
+        return Spread(0.0, 0, of_sentences, sentences - 1)
+    of_seeds = float(((by_seed - mean) ** 2).sum()) / (seeds * (seeds - 1))
+    residual = float(((values - by_seed - by_sentence + mean) ** 2).sum())
+    of_residual = residual / ((seeds - 1) * (sentences - 1) * values.size)
+    return Spread(of_seeds, seeds - 1, of_sentences, sentences - 1, of_residual)
