@@ -117,6 +117,9 @@ class Foreign(BadInput):
     """JSON that nothing here wrote: no record of any version."""
 
 
+_FIELDS = frozenset(f.name for f in fields(Record))
+
+
 def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
     """A record from JSON.
 
@@ -127,8 +130,7 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
         raise Foreign(f"{where}: not a record: expected a JSON object with a schema")
     if value.get("schema") != SCHEMA:
         raise BadInput(f"{where}: record schema {value.get('schema')!r} is unknown; this version reads {SCHEMA}")
-    known = {f.name for f in fields(Record)}
-    unknown = sorted(set(value) - known)
+    unknown = sorted(value.keys() - _FIELDS)
     if unknown:
         raise BadInput(f"{where}: unknown field '{unknown[0]}' in a record of schema {SCHEMA}")
     try:
@@ -166,14 +168,15 @@ class Records:
         Raises:
             BadInput: the record's schema is unknown, or the results folder is a file.
         """
+        path = self.path(key)
         try:
-            text = self.path(key).read_text(encoding="utf-8")
-            value = json.loads(text)
+            with path.open(encoding="utf-8") as file:
+                value = json.load(file)
         except NotADirectoryError as error:
             raise BadInput(f"{self.out}: a file stands where the results folder should be") from error
         except (FileNotFoundError, ValueError, RecursionError):
             return None
-        return from_json(value, str(self.path(key)))
+        return from_json(value, str(path))
 
     def all(self) -> list[Record]:
         """Every record, sorted by key; of a foreign file a warning, so that somebody's notes stop nothing.
