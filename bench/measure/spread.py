@@ -24,7 +24,7 @@ from scipy.special import stdtr
 
 Floats = NDArray[np.float64]
 What = Literal["test sentences only", "seeds and test sentences"]
-_NODES = 256
+_NODES = 128
 _CUT = 1e-13  # probability left out at either end
 
 
@@ -85,7 +85,7 @@ class Spread:
         low, high = 0.0, 2 * self.se
         while self._tail(high) > 1 - level:
             low, high = high, 2 * high
-        return float(brentq(lambda half: self._tail(half) - (1 - level), low, high, rtol=1e-10))
+        return float(brentq(lambda half: self._tail(half) - (1 - level), low, high, rtol=1e-8))
 
     def _tail(self, mean: float) -> float:
         """Two-sided p of a mean above 0."""
