@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from bench.corpus import Pair, Sentence, Span
+from bench.corpus import Link, Pair, Sentence, Span
 from bench.training_set import Example as Example  # part of the interface
 from bench.training_set import Floats as Floats
 from bench.training_set import Group as Group
@@ -29,6 +29,7 @@ class Need(Enum):
     TRANSLATION = "translations of the source sentences"
     PLAIN_TRANSLATION = "translations with plainly projected labels (min…max, no filter)"
     LABELLED_TRANSLATION = "translations labelled by the matrix's matcher and filters"
+    SECOND_TRANSLATION = "second translations of the source sentences, made with their entities marked"
     TARGET_UNLABELLED = "unlabelled target text"
     TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
     TARGET_GOLD = "gold labels in the target language"
@@ -183,6 +184,18 @@ class CellLike(Protocol):
     def seed(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class Second:
+    """A second translation of a source sentence, made with its entities marked and matched to the first one.
+
+    `ranges`: by source entity its words, None where the marks lost it. `links`: from its words to those of the first.
+    """
+
+    words: tuple[str, ...]
+    ranges: tuple[tuple[int, int] | None, ...]
+    links: tuple[Link, ...]
+
+
 class Ask(Protocol):
     """Typed, lazy access to what a method trains on. Each access becomes a parent of the result's key.
 
@@ -212,6 +225,14 @@ class Ask(Protocol):
 
         `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another one than the cell's, of
         `targets()`. ALL_TARGETS. Unavailable where there are none.
+        """
+        ...
+
+    def second_translations(self) -> list[Second | None]:
+        """By pair of `translations()` another translation that marks carry the entities into. SECOND_TRANSLATION.
+
+        None where the sentence has no entity or its marks could not be read. Unavailable where the translator can only
+        look translations up.
         """
         ...
 

@@ -56,6 +56,7 @@ GETTERS: dict[Need, tuple[Callable[[CellAsk], Any], ...]] = {
     Need.TRANSLATION: (lambda ask: ask.translations(),),
     Need.LABELLED_TRANSLATION: (lambda ask: ask.labelled_translations(),),
     Need.PLAIN_TRANSLATION: (lambda ask: ask.labelled_translations(plain=True),),
+    Need.SECOND_TRANSLATION: (lambda ask: ask.second_translations(),),
     Need.ALL_TARGETS: (lambda ask: ask.targets(),),
     Need.TARGET_UNLABELLED: (lambda ask: ask.unlabelled(),),
     Need.TARGET_GOLD: (lambda ask: ask.gold_translations(), lambda ask: ask.target_gold()),
@@ -282,6 +283,28 @@ def test_every_access_is_noted(ask: MakeAsk) -> None:
     (address,) = asked.parents.values()
     assert address.startswith("links/")
     assert asked.cache.get(*address.split("/")) is not None
+
+
+def test_second_translations_carry_entities_and_match_the_first(ask: MakeAsk) -> None:
+    """The demo's translator errs here and there, so that both differ; what they have in common is linked."""
+    asked = ask(frozenset({Need.TRANSLATION, Need.SECOND_TRANSLATION}), "translator.frames.error_rate=0.3")
+    first, second = asked.translations(), asked.second_translations()
+    assert len(first) == len(second)
+    both = [(pair, one) for pair, one in zip(first, second, strict=True) if one is not None]
+    assert 0 < len(both) == asked.notes["second_translations"]
+    for pair, one in both:
+        assert len(one.ranges) == len(pair.source.spans or ()) > 0
+        assert one.links and all(one.words[a] == pair.target.words[b] for a, b in one.links)
+        assert all(there is None or 0 <= there[0] < there[1] <= len(one.words) for there in one.ranges)
+    assert any(one.words == pair.target.words for pair, one in both)
+    assert all(one is None for pair, one in zip(first, second, strict=True) if not pair.source.spans)
+    assert asked.parents["second-translations"].startswith("transfer/")
+
+
+def test_a_translator_that_looks_up_has_no_second_translations(ask: MakeAsk) -> None:
+    asked = ask(frozenset({Need.TRANSLATION, Need.SECOND_TRANSLATION}), "labels.translator=files")
+    with pytest.raises(Unavailable):
+        asked.second_translations()
 
 
 def test_what_a_method_does_to_its_lists_is_its_own_affair(ask: MakeAsk) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_candidates import LOC, PER, Case, linked
 
 from bench.corpus import BadInput, Link, Pair, Sentence, Span, spans_of, tag_set, tags_of
-from bench.method import Predictions
+from bench.method import Need, Predictions, Second
 from bench.plan import registry
 from data_recipes.projection.rules import load_rules
 
@@ -32,6 +32,10 @@ class FakeAsk:
     def __init__(self, found: Sequence[Pair], spans: Sequence[Sequence[Span]] | None = None) -> None:
         self.pairs, self.spans = list(found), spans
         self.counts: dict[str, int] = {}
+        self.seconds: list[Second | None] = []
+
+    def second_translations(self) -> list[Second | None]:
+        return self.seconds
 
     def translations(self) -> list[Pair]:
         return self.pairs
@@ -109,6 +113,30 @@ def test_without_a_tagger_there_is_no_teacher_and_the_labels_are_the_matchers() 
         assert ask.counts == {"pairs": 40, "entities": 80, **outcomes}
 
 
+def test_a_second_translation_moves_the_links_of_the_entities_that_it_kept() -> None:
+    """The first entity's links are wrong, the brackets lost the second: one is corrected, the other stays."""
+    words = (("Anna", "saw", "Rome"), ("Anna", "sah", "gestern", "Rom"))
+    spans = (Span(0, 1, "PER"), Span(2, 3, "LOC"))
+    pair = Pair(Sentence("1", "en", words[0], spans), Sentence("1", "de", words[1]), ((0, 1), (2, 3)))
+    ask = FakeAsk([pair])
+    plain = {"score": "align"}
+    assert labels(ask, **plain) == [(Span(1, 2, "PER"), Span(3, 4, "LOC"))]
+    ask.seconds = [Second(("Anna", "sah", "Rom"), ((0, 1), None), ((0, 0), (1, 1), (2, 3)))]
+    assert labels(ask, **plain, refine="back-translation") == [(Span(0, 1, "PER"), Span(3, 4, "LOC"))]
+    assert (ask.counts["projected"], ask.counts["entities"]) == (2, 2)
+    ask.seconds = [None]
+    assert labels(ask, **plain, refine="back-translation") == labels(ask, **plain)
+
+
+def test_only_the_refinement_needs_second_translations() -> None:
+    plain, refined = (
+        registry.make("method", "candidate_matching", {"refine": how}) for how in ("none", "back-translation")
+    )
+    assert refined.needs - plain.needs == {Need.SECOND_TRANSLATION}
+    assert "back-translation" in refined.factors().labels_from
+    assert "back-translation" not in plain.factors().labels_from
+
+
 def test_english_comes_in_pairs() -> None:
     ask = FakeAsk([german([(0, 1), (2, 4)])])
     assert labels(ask, score="align", english=True) == [(PER, LOC), (Span(1, 2, "PER"), Span(4, 5, "LOC"))]
@@ -136,9 +164,10 @@ def test_a_matrix_counts_the_labels_of_the_method(tmp_path: Path, tiny_folder: P
     place = Place(tmp_path, tiny_folder)
     text = matrix_text(
         tiny_folder,
-        ("label_projection", "candidate_matching", "by-links"),
+        ("label_projection", "candidate_matching", "by-links", "refined"),
         labels='translator = "frames"\nmatcher = "ngram-ilp"',
-        more='\n[[variant]]\nname = "by-links"\nuse = "candidate_matching"\nscore = "align"\nsolver = "ilp"\n',
+        more='\n[[variant]]\nname = "by-links"\nuse = "candidate_matching"\nscore = "align"\nsolver = "ilp"\n'
+        '\n[[variant]]\nname = "refined"\nuse = "candidate_matching"\nscore = "align"\nrefine = "back-translation"\n',
     )
     ran = place.xner("run", place.matrix(text))
     assert ran.code == 0, ran.err
@@ -152,3 +181,6 @@ def test_a_matrix_counts_the_labels_of_the_method(tmp_path: Path, tiny_folder: P
     assert fits["by-links"] == fits["label_projection"], "the same sentences: one training"
     assert {p.partition("@")[0] for p in fits["candidate_matching"]} >= {"fit:main"}
     assert len(fits["candidate_matching"]) == 2, "the teacher's and its own"
+    assert found["refined"]["diagnostics"]["second_translations"] > 0
+    assert "second-translations" in found["refined"]["parents"]
+    assert "second-translations" not in found["by-links"]["parents"]

@@ -9,14 +9,15 @@ from typing import TypeVar
 import numpy as np
 
 from bench.corpus import Pair, Sentence, Span, Unavailable, tag_set
-from bench.method import Method, Model, Need, Round, Tagger, UndeclaredNeed
+from bench.method import Method, Model, Need, Round, Second, Tagger, UndeclaredNeed
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.runner.data import CellData
 from bench.runner.labels import Links, LinkStage, source_links
 from bench.runner.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
-from bench.runner.transferred import TransferStage
+from bench.runner.transferred import TransferStage, marking
 from bench.store.artefacts import Artefacts
+from data_recipes.projection.transfer import same_words
 
 T = TypeVar("T")
 
@@ -115,6 +116,21 @@ class CellAsk:
         if target == self.cell.target:
             self.labelled = pairs, links.pairs
         return pairs
+
+    def second_translations(self) -> list[Second | None]:
+        self._require(Need.SECOND_TRANSLATION, "second translations")
+        links = self._linked(self.cell.target)
+        stage = TransferStage(marking(self.cell), self._links_into(self.cell.target).translations)
+        made = stage.artefact(self.cache, self._device)
+        self.parents["second-translations"] = made.address
+        marked = stage.read(made)
+        found: list[Second | None] = []
+        for pair in links.pairs:
+            one = marked[pair.source.id] if pair.source.spans else None
+            matched = () if one is None else same_words(one.words, pair.target.words)
+            found.append(None if one is None else Second(one.words, one.ranges, matched))
+        self.note("second_translations", sum(one is not None for one in found))
+        return found
 
     def unlabelled(self) -> list[Sentence]:
         self._require(Need.TARGET_UNLABELLED, "unlabelled target text")

@@ -18,7 +18,7 @@ from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
 from bench.runner.labels import LinkStage, source_links
 from bench.runner.projected import PLAIN, rules_key
-from bench.runner.transferred import TransferStage
+from bench.runner.transferred import TransferStage, marking
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
         parts["labels"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
+    if Need.SECOND_TRANSLATION in needs:
+        parts["second"] = _transfer_key(marking(cell), data)
     if Need.LABELLED_TRANSLATION in needs:
         parts["projection"] = rules_key(cell.labels)
         if cell.labels.transfer != "align":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:  # as in bench.runner.translated
     from bench.plan.matrix import Cell
 
 MARKED = "marked.jsonl"
+
+
+def marking(cell: Cell) -> Cell:
+    """The cell as if its labels were carried by brackets: where its second translations come from."""
+    return replace(cell, labels=replace(cell.labels, transfer="marker"))
 
 
 class TransferStage:

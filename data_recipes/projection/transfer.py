@@ -6,6 +6,7 @@ import importlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Protocol, cast
 
 from bench.corpus import Corpus, Link, Sentence, Span, Translated, Translator
@@ -57,6 +58,12 @@ class Transfer(Protocol):
     def losses(self, entities: Sequence[Span], words: Words) -> Counter[str]: ...
 
     def read(self, entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked: ...
+
+
+def same_words(one: Words, other: Words) -> tuple[Link, ...]:
+    """Links between two texts of one language: the words of their longest common runs, found greedily (difflib)."""
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+    return tuple((block.a + i, block.b + i) for block in blocks for i in range(block.size))
 
 
 def module_of(name: str) -> str:

@@ -21,7 +21,7 @@ from bench.candidates import (
     tagger_scores,
 )
 from bench.corpus import Pair, Span
-from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, Second, TrainingSet, pairs, singles
 
 if TYPE_CHECKING:
     from bench.candidates import Ints, Scores
@@ -36,6 +36,7 @@ class CandidateMatchingParams(MethodParams):
     solver: Literal["greedy", "ilp"] = "greedy"
     weights: tuple[float, float] = (0.5, 0.5)  # of alignment and tagger in the fused score
     max_length: int = MAX_LENGTH  # words of an n-gram
+    refine: Literal["none", "back-translation"] = "none"  # of the links between entities and translation
     english: bool = False  # English too, drawn as pairs with the translations
 
     def __post_init__(self) -> None:
@@ -54,6 +55,11 @@ class CandidateMatching(Method):
     needs = frozenset({Need.TRANSLATION})
     declared = Factors(data="translations", labels_from="candidate matching", teacher="zero_shot")
     params: CandidateMatchingParams
+
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        if self.params.refine != "none":
+            self.needs |= {Need.SECOND_TRANSLATION}
 
     @property
     def taught(self) -> bool:
@@ -74,8 +80,9 @@ class CandidateMatching(Method):
             seen = ask.model("teacher").predict([pair.target for pair in found])
             every = list(zip(seen.probabilities, seen.spans, strict=True))
         counts, done = Counter({"pairs": len(found)}), []
-        for pair, (probabilities, spans) in zip(found, every, strict=True):
-            labels, outcomes = self._labelled(pair, ask.tags, probabilities, spans)
+        seconds = ask.second_translations() if self.params.refine != "none" else [None] * len(found)
+        for pair, second, (probabilities, spans) in zip(found, seconds, every, strict=True):
+            labels, outcomes = self._labelled(_refined(pair, second), ask.tags, probabilities, spans)
             counts.update(outcomes)
             counts["entities"] += len(outcomes)
             done.append(replace(pair, target=replace(pair.target, spans=labels)))
@@ -122,6 +129,24 @@ class CandidateMatching(Method):
     def own_factors(self) -> Factors:
         """Whether English is in, and whether a tagger helps."""
         p = self.params
-        labels = f"candidate matching ({p.candidates} candidates, {p.score} score, {p.solver})"
+        refined = "" if p.refine == "none" else f", {p.refine}"
+        labels = f"candidate matching ({p.candidates} candidates, {p.score} score, {p.solver}{refined})"
         data = "both" if p.english else self.declared.data
         return replace(self.declared, data=data, labels_from=labels, teacher="zero_shot" if self.taught else "none")
+
+
+def _refined(pair: Pair, second: Second | None) -> Pair:
+    """The pair with entities where a second translation has them: its words follow the source's, linked as it is.
+
+    An entity that the marks lost keeps its words and links.
+    """
+    if second is None:
+        return pair
+    start, entities = len(pair.source.words), pair.source.spans or ()
+    moved = [
+        entity if there is None else Span(start + there[0], start + there[1], entity.type)
+        for entity, there in zip(entities, second.ranges, strict=True)
+    ]
+    source = replace(pair.source, words=pair.source.words + second.words, spans=tuple(moved))
+    links = (pair.links or ()) + tuple((start + one, other) for one, other in second.links)
+    return replace(pair, source=source, links=links)
