@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from bench.measure import statistics
 from bench.measure.spread import Spread
@@ -175,3 +180,27 @@ def test_holm() -> None:
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([0.01, None, 0.6, 0.7]) == [pytest.approx(0.03), None, 1.0, 1.0]
     assert statistics.holm([]) == []
+
+
+@given(st.lists(st.none() | st.floats(0, 1), max_size=12))
+def test_holm_is_that_of_statsmodels(p_values: list[float | None]) -> None:
+    tested = [p for p in p_values if p is not None]
+    theirs = iter(multipletests(tested, method="holm")[1] if tested else ())
+    assert statistics.holm(p_values) == [None if p is None else pytest.approx(next(theirs)) for p in p_values]
+
+
+def test_the_crossed_bootstrap_is_that_of_all_resamples() -> None:
+    """2 seeds and 3 sentences can be drawn in 4 · 27 equally likely ways: mean and spread of all, by enumeration."""
+    counts = np.array([[[2, 1, 0], [0, 1, 3], [1, 0, 1]], [[1, 0, 1], [3, 0, 0], [0, 2, 3]]])
+    every = []
+    for sentences in itertools.product(range(3), repeat=3):
+        weights = np.bincount(sentences, minlength=3)
+        f1 = [weighted_f1(counts[seed], weights) for seed in range(2)]
+        every += [np.mean([f1[seed] for seed in seeds]) for seeds in itertools.product(range(2), repeat=2)]
+    drawn = statistics.crossed_bootstrap(counts, np.random.default_rng(0), draws=40_000)
+    assert len(every) == 108
+    assert drawn.mean() == pytest.approx(np.mean(every), abs=4 * np.std(every) / 200)
+    assert drawn.std() == pytest.approx(np.std(every), rel=0.02)
+    for share in (0.1, 0.5, 0.9):
+        below = np.mean(np.asarray(every) <= np.quantile(every, share))
+        assert np.mean(drawn <= np.quantile(every, share) + 1e-12) == pytest.approx(below, abs=0.01)
