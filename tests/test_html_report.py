@@ -69,7 +69,7 @@ class Reader(HTMLParser):
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A small matrix with gold and predictions, and its page without plots, which cost seconds."""
     out = tmp_path_factory.mktemp("scored")
-    make_scored(out, QUALITY | {"en_trans": 0.6})
+    make_scored(out, QUALITY | {"en_trans": 0.6}, seeds=(1, 2, 3, 4, 5))
     with no_plots():
         yield out, report_html(out)
 
@@ -238,7 +238,7 @@ def test_counts_of_kinds_are_those_of_the_record(scored: tuple[Path, str]) -> No
             for o in group.stored
             if (o.label, o.target) == (one.stored.label, one.stored.target)
         )
-        assert one.stored.record.scores["source-dev"].f1 == f1s[1]
+        assert one.stored.record.scores["source-dev"].f1 == f1s[len(f1s) // 2], "the median seed"
 
 
 def test_methods_show_the_same_sentences(scored: tuple[Path, str]) -> None:

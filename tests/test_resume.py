@@ -41,7 +41,7 @@ class Remembering(Method):
         assert step.unlabelled is not None
         weights: Any = tagger
         soft = soft_labels(step.unlabelled)
-        weights.noted = 0.9 * getattr(weights, "noted", 0.0) + float(soft)
+        weights.noted = 0.9 * getattr(weights, "noted", 0.0) + float(soft.detach())
         return (Term("ce", cross_entropy(step.labelled)), Term("soft", soft, weights.noted))
 
     def on_epoch(self, tagger: Tagger, state: EpochState) -> None:

@@ -84,7 +84,8 @@ class Stream:
         self.lengths = np.asarray([max(len(p.ids) for p in group) for group in self.pieces])
         self.queue: list[list[int]] = []
         self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
-        self.left: set[int] = set()  # of the last pool, what filled no batch
+        sizes = {len(group) for group in groups}
+        self.exact = len(sizes) == 1 and batch % largest == 0  # every batch is full: none is cut off from a pool
         self.drawn = 0
 
     @property
@@ -98,6 +99,7 @@ class Stream:
         A pool holds no group twice (unless a pass is smaller than a batch): sorted by length, the copies of a sentence
         from several passes would fill a batch. What fills no batch waits for the next pool.
         """
+        late: set[int] = set()
         while sum(len(self.groups[i]) for i in self.waiting) < self.batch:
             late = set(self.waiting)  # the next pass ends with what still waits of this one
             self.waiting += sorted(self.rng.permutation(len(self.groups)).tolist(), key=late.__contains__)
@@ -105,8 +107,9 @@ class Stream:
         ends = np.cumsum([len(self.groups[i]) for i in self.waiting[: None if small else len(self.groups)]])
         whole = min(POOL, int(ends[-1]) // self.batch)
         size = int(np.searchsorted(ends, whole * self.batch, side="right"))
-        # what was left goes first, or the longest would be left again; ties stay in random order
-        pool = sorted(self.waiting[:size], key=lambda i: (i not in self.left, int(self.lengths[i])))
+        # what waited goes first where a cut leaves some over, or the longest would wait on; ties stay in random order
+        first = set() if self.exact else late
+        pool = sorted(self.waiting[:size], key=lambda i: (i not in first, int(self.lengths[i])))
         cut: list[list[int]] = [[]]
         room = self.batch
         for i in pool:
@@ -116,7 +119,7 @@ class Stream:
             cut[-1].append(i)
             room -= len(self.groups[i])
         over = [i for rest in cut[whole:] for i in rest]
-        self.left, self.waiting = set(over), over + self.waiting[size:]
+        self.waiting = over + self.waiting[size:]
         self.queue = [cut[i] for i in self.rng.permutation(whole)]
 
     def next(self) -> list[int]:
