@@ -46,6 +46,7 @@ def edited(place: Place, old: str, new: str) -> Path:
         ("steps = 4", 'steps = 4\nprecision = "fp16"', ("train.precision", "'fp16'", "did you mean")),
         ("steps = 4", 'steps = 4\nrules = ["test"]', ("train.rules", "'test'")),
         ("threads = 1", "threads = 0", ("train.threads", "above 0")),
+        ("lr = 1e-3", "lr = 1e-3\nfreeze = 2", ("tiny-for-tests'", "freeze = 2", "2 layers", "must learn")),
         ('"zero_shot"', '"zero_shoot"', ("edited.toml:3", "axes.methods[1]", "did you mean 'zero_shot'?")),
         ('"de"', '"dee"', ("edited.toml:4", "axes.targets[1]", "did you mean 'de'?")),
         ('"de"', '"German"', ("axes.targets", "not a language code")),

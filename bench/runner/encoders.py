@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -75,11 +76,13 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     """Resolve an encoder's name.
 
     Raises:
-        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose commit is not known offline.
+        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose commit is not known offline;
+            or more layers of it are to be frozen than its config.json leaves (of a hub id its loading tells).
     """
     if name in registry.names("encoder"):
         recipe = registry.make("encoder", name)
         if recipe.shipped is not None and recipe.shipped.is_dir():
+            _check_frozen(name, recipe.shipped, spec)
             return EncoderSource(
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
@@ -87,13 +90,29 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return EncoderSource(folder.resolve().name, key_of("encoder", files=_hashes(folder)), where=str(folder))
+        hashes = _hashes(folder)
+        _check_frozen(name, folder, spec)
+        return EncoderSource(folder.resolve().name, key_of("encoder", files=hashes), where=str(folder))
     if name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise BadInput(
             f"encoder '{name}' is no folder, no recipe and no hub id{nearest(name, registry.names('encoder'))}"
         )
     commit = spec.revision if re.fullmatch(r"[0-9a-f]{40}", spec.revision) else _commit(name, spec.revision or "main")
     return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)
+
+
+def _check_frozen(name: str, folder: Path, spec: EncoderSpec) -> None:
+    """Refuse before anything is trained to freeze every layer; a config that says no number is left to the loading."""
+    if not spec.freeze:
+        return
+    try:
+        layers = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("num_hidden_layers")
+    except (ValueError, AttributeError) as error:
+        raise BadInput(f"encoder folder '{folder}': config.json is not a JSON object: {error}") from error
+    if isinstance(layers, int) and spec.freeze >= layers:
+        raise BadInput(
+            f"encoder '{name}': freeze = {spec.freeze}, but it has {layers} layers, the last of which must learn"
+        )
 
 
 def _hashes(folder: Path) -> dict[str, str]:
