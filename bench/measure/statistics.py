@@ -150,7 +150,10 @@ def crossed_bootstrap(counts: NDArray[np.integer], rng: np.random.Generator, dra
     step = max(1, _BLOCK // sentences)
     for start in range(0, draws, step):
         size = min(step, draws - start)
-        sums = rng.multinomial(sentences, np.full(sentences, 1 / sentences), size) @ stacked
+        # counts of a multinomial, in less than half its time
+        rows = np.arange(0, size * sentences, sentences)[:, None]
+        drawn = (rows + rng.integers(0, sentences, (size, sentences))).ravel()
+        sums = np.bincount(drawn, minlength=size * sentences).reshape(size, sentences).astype(np.float64) @ stacked
         top, bottom = sums[:, :seeds], sums[:, seeds:]
         scores = _over(top, bottom)
         weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
