@@ -71,6 +71,7 @@ class Keeper:
         self._theirs: dict[int, Any] = {}  # handlers of signals that are ours meanwhile
         self._told: int | None = None
         self._worth = False
+        self._slot = 0  # where the next save goes: never over the last one
         self._begin = self._saved = time.perf_counter()
 
     # --- when --------------------------------------------------------------------------------------------------------
@@ -125,11 +126,11 @@ class Keeper:
         assert self.artefacts is not None
         drain(run.log, run.history)
         run.history.seconds = self.before + time.perf_counter() - self._begin
-        latest = self._latest()
-        key = self.keys[0] if latest is None or latest.key == self.keys[1] else self.keys[1]
+        key = self.keys[self._slot]
         self.artefacts.remove(STAGE, key)
         try:
             self.artefacts.get_or_make(STAGE, key, lambda place: _write(run, folder, place))
+            self._slot = 1 - self._slot
         except OSError as error:
             warnings.warn(f"the training could not be saved at step {run.step}: {error}", stacklevel=2)
         self._saved = time.perf_counter()
@@ -140,6 +141,7 @@ class Keeper:
         if found is not None:
             _read(run, found.folder, folder)
             self.before, self.first = run.history.seconds, run.step
+            self._slot = 1 - self.keys.index(found.key)
         self._begin = self._saved = time.perf_counter()
 
     def remove(self) -> None:
