@@ -19,6 +19,7 @@ from bench.engines.units import keyed, units
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.runner import fit, training
+from bench.store.artefacts import locked
 from bench.store.presence import gate, others, present
 
 ARTEFACTS = {"key", "parents", "scores", "projection", "factors", "code", "resources", "overlap", "cell", "status"}
@@ -165,6 +166,42 @@ def test_a_unit_that_another_run_holds_comes_last(tmp_path: Path, tiny_folder: P
     thread.join()
     assert ran.code == 0, ran.err
     assert order == [2, 1]
+
+
+def test_a_training_that_another_process_is_at_comes_later(tmp_path: Path, tiny_folder: Path) -> None:
+    """Also where two units share it: neither waits while something else can be done, and nothing fails."""
+    place, alone = (Place(tmp_path / name, tiny_folder) for name in ("place", "alone"))
+    matrix = alone.matrix(matrix_text(tiny_folder, ("zero_shot", "zero_shot+kd"), seeds=(1, 2)))
+    assert alone.xner("run", matrix, "--out", alone.out).code == 0
+    once = by_name(alone.out)
+    fit_key = next(r["parents"]["fit:main"] for r in once.values() if r["cell"]["seed"] == 1)
+    held, free = threading.Event(), threading.Event()
+
+    def other() -> None:
+        folder = place.out / "models" / "fit"
+        folder.mkdir(parents=True)
+        with locked(folder / f".{fit_key}.lock", wait=True):
+            held.set()
+            free.wait(60)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(60)
+
+    def freed(*arguments: Any, **more: Any) -> Any:
+        free.set()
+        return fit.fit(*arguments, **more)
+
+    with mock.patch("bench.runner.training.fit", side_effect=freed) as spy:
+        ran = place.xner("run", matrix, "--out", place.out)
+    thread.join()
+    assert (ran.code, spy.call_count) == (0, 4), ran.err
+    lines = [line for line in ran.err.splitlines() if "seed" in line]
+    assert len(lines) == 4, "each cell is told once"
+    assert "seed 2" in lines[0], lines
+    assert {n: {f: r[f] for f in ARTEFACTS} for n, r in by_name(place.out).items()} == {
+        n: {f: r[f] for f in ARTEFACTS} for n, r in once.items()
+    }
 
 
 def test_what_another_run_finished_is_not_trained_again(tmp_path: Path, tiny_folder: Path) -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.engines.perform import Busy, perform
+from bench.engines.perform import Queue, perform
 from bench.engines.pool import pooled
 from bench.engines.shared import make_shared
 from bench.engines.units import Ledger, failures, free_left_behind, units
 from bench.runner.identity import Planned
+from bench.store.artefacts import Busy
 from bench.store.presence import present
 from bench.store.record import Record
 
@@ -100,15 +101,16 @@ def run(
 def _here(
     work: Sequence[list[Planned]], where: Any, again: Mapping[str, int], progress: Progress
 ) -> Iterator[tuple[list[Planned], list[Record]]]:
-    busy: list[list[Planned]] = []
-    for patient, some in ((False, work), (True, busy)):
-        for unit in some:
-            records = []
-            try:
-                for record in perform(unit, where, again, patient, progress.tick):
-                    progress.cell(record)
-                    records.append(record)
-            except Busy:
-                busy.append(unit)
-                continue
-            yield unit, records
+    queue = Queue(work)
+    while queue:
+        unit, patient = queue.take()
+        records = []
+        try:
+            for record in perform(unit, where, again, patient, progress.tick):
+                progress.cell(record)
+                records.append(record)
+        except Busy:
+            queue.busy(unit)
+            continue
+        queue.finished()
+        yield unit, records

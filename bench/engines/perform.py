@@ -5,42 +5,52 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from bench.engines.units import unit_name
 from bench.plan.components import write_key
 from bench.plan.keys import Key, versions
 from bench.runner.identity import Planned, describe
+from bench.store.artefacts import Busy, locked
 from bench.store.files import sha256_of
 from bench.store.record import Record, Records
 
 CLAIMS = ".claims"
 
 
-class Busy(Exception):
-    """Another process is at this unit."""
+class Queue:
+    """Units in their order; one that another process is at comes again when something is finished, or all else is."""
+
+    def __init__(self, work: Sequence[list[Planned]]) -> None:
+        self._next, self._busy = list(reversed(work)), list[list[Planned]]()
+
+    def __bool__(self) -> bool:
+        return bool(self._next or self._busy)
+
+    def take(self) -> tuple[list[Planned], bool]:
+        """The next unit, and whether to wait for those who are at it."""
+        patient = not self._next
+        return (self._busy if patient else self._next).pop(), patient
+
+    def busy(self, unit: list[Planned]) -> None:
+        """Another process is at this unit."""
+        self._busy.insert(0, unit)
+
+    def finished(self) -> None:
+        """What was busy may be free now."""
+        self._next += self._busy
+        self._busy.clear()
 
 
-@contextmanager
-def claimed(unit: Sequence[Planned], out: Path, wait: bool) -> Iterator[None]:
+def claimed(unit: Sequence[Planned], out: Path, wait: bool) -> AbstractContextManager[None]:
     """The unit is this process's until the block ends or the process dies; Busy, unless `wait`, where it is another's.
 
     Named by the training that its cells share, so that runs of other targets of the same method meet here too.
     """
     (out / CLAIMS).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / CLAIMS / f"{sha256_of(unit_name(unit[0]))[:32]}.lock")
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout as error:
-        raise Busy from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return locked(out / CLAIMS / f"{sha256_of(unit_name(unit[0]))[:32]}.lock", wait)
 
 
 def perform(
@@ -55,7 +65,7 @@ def perform(
         again: by key the attempts of the failures that are to be run again.
 
     Raises:
-        Busy: another process is at the unit, and `wait` is false.
+        Busy: another process is at the unit or at its training, nothing was yielded, and `wait` is false.
     """
     from bench.runner.stages import run_unit
 
@@ -69,9 +79,11 @@ def perform(
                 yield record  # another process was here since this run was planned
         while rest:
             try:
-                for record in run_unit(list(rest), where, progress, _publish):
+                for record in run_unit(list(rest), where, progress, _publish, wait or len(rest) < len(unit)):
                     rest.pop(0)
                     yield record
+            except Busy:
+                raise
             except Exception as error:  # noqa: BLE001 - a disk without space is the result of its cell
                 cause = {"type": type(error).__name__, "message": str(error)[:1000]}
                 yield failed(rest.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})

@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
-from bench.engines.perform import Busy, failed, perform
+from bench.engines.perform import Queue, failed, perform
 from bench.runner.identity import Planned
+from bench.store.artefacts import Busy
 from bench.store.record import Record
 
 DIED = "WorkerDied"  # the error's type in the record of a cell whose process was killed
@@ -34,21 +35,21 @@ class Worker:
 def pooled(
     work: Sequence[list[Planned]], where: Any, jobs: int, again: Mapping[str, int]
 ) -> Iterator[tuple[list[Planned], list[Record]]]:
-    """Run units in `jobs` processes; yields each with its records. Units that another run is at come last."""
+    """Run units in `jobs` processes; yields each with its records. Units that another process is at come later."""
     pool = Pool(where, again)
-    waiting, busy = list(reversed(work)), list[list[Planned]]()
+    queue = Queue(work)
     try:
         for slot in range(min(jobs, len(work))):
             pool.start(slot)
-        while waiting or busy or pool.at_work():
-            last = not waiting and bool(busy)
+        while queue or pool.at_work():
             for worker in pool.idle():
-                if waiting or (last and busy):
-                    pool.give(worker, (waiting or busy).pop(), last)
+                if queue:
+                    pool.give(worker, *queue.take())
             for unit, records in pool.listen():
                 if records is None:
-                    busy.append(unit)
+                    queue.busy(unit)
                 else:
+                    queue.finished()
                     yield unit, records
     finally:  # what the workers have published stays
         pool.stop()
@@ -85,7 +86,7 @@ class Pool:
             return  # it died while it was idle: listen() will find that out
 
     def listen(self) -> Iterator[tuple[list[Planned], list[Record] | None]]:
-        """Units that ended since: with their records, or None where another run is at them."""
+        """Units that ended since: with their records, or None where another process is at them."""
         ready = wait([worker.pipe for worker in self.workers if worker.unit is not None])
         for worker in [worker for worker in self.workers if worker.pipe in ready]:
             unit = worker.unit

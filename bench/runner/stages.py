@@ -32,7 +32,7 @@ from bench.runner.identity import Planned, code_of, describe, encoder_of, method
 from bench.runner.predict import bare, checked
 from bench.runner.tagger import LinearTagger, save_tagger
 from bench.runner.training import CellTrainer, Places
-from bench.store.artefacts import Artefacts, cache_root
+from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.files import canonical_json, write_bytes
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
@@ -58,8 +58,13 @@ def run_unit(
     where: Where,
     progress: Any = None,
     published: Callable[[Planned, Record, Where], None] = publish,
+    wait: bool = True,
 ) -> Iterator[Record]:
-    """Run the cells that may share a training, one after the other; yields each record when it is published."""
+    """Run the cells that may share a training, one after the other; yields each record when it is published.
+
+    Raises:
+        Busy: another process is at a training of the first cell, and `wait` is false.
+    """
     cell = unit[0].cell
     torch.set_num_threads(cell.train.threads)
     places = Places(
@@ -67,6 +72,7 @@ def run_unit(
         Artefacts(where.out / "models"),
         torch.device(where.device),
         progress or (lambda done, total, what: None),
+        wait,
     )
     watched: dict[str, Sequence[Sentence]] = {}
     if "target-dev" in cell.train.rules:
@@ -75,11 +81,12 @@ def run_unit(
         with fenced(registry.module_of("method", planned.cell.method), (where.out, places.cache.root)):
             record = run_cell(planned, where, places, watched)
         published(planned, record, where)
+        places = replace(places, wait=True)
         yield record
 
 
 def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, Sequence[Sentence]]) -> Record:
-    """One cell's record: ok, skipped with the reason, or failed with the traceback."""
+    """One cell's record: ok, skipped with the reason, or failed with the traceback; Busy as `run_unit`."""
     cell, records = planned.cell, Records(where.out)
     before = records.get(planned.key)
     base = Record(
@@ -105,6 +112,8 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
             trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
         trainer.all()
         return (_scored if trainer.rounds else untrained)(base, trainer, records, where)
+    except Busy:
+        raise
     except Unavailable as reason:  # Leakage is one
         return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result

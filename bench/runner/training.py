@@ -54,6 +54,7 @@ class Places:
     models: Artefacts  # weights, while an unfinished unit needs them
     device: torch.device
     progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    wait: bool = True  # for another process that is at a training of this cell; else Busy
 
 
 @dataclass
@@ -275,7 +276,9 @@ class CellTrainer:
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
-        artefact = self.places.models.get_or_make(FIT, key, build, parents=tuple(dict.fromkeys(parents)))
+        artefact = self.places.models.get_or_make(
+            FIT, key, build, parents=tuple(dict.fromkeys(parents)), wait=self.places.wait
+        )
         keeper.remove()
         return Trained(artefact, _history(artefact))
 

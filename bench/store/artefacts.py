@@ -7,16 +7,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bench.store.files import cache_root as cache_root  # artefacts that several results folders share live there
 from bench.store.files import canonical_json, sha256_of, sha256_of_file, write_json
 
 META = "artefact.json"
+
+
+class Busy(Exception):
+    """Another process is at it, and the caller did not want to wait."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,26 @@ class Artefacts:
         return Artefact(folder, stage, key, meta["seconds"], tuple(meta["parents"]), meta["details"])
 
     def get_or_make(
-        self, stage: str, key: str, build: Callable[[Path], Mapping[str, Any]], parents: tuple[str, ...] = ()
+        self,
+        stage: str,
+        key: str,
+        build: Callable[[Path], Mapping[str, Any]],
+        parents: tuple[str, ...] = (),
+        wait: bool = True,
     ) -> Artefact:
         """The artefact; `build` fills an empty folder and returns JSON details where it does not exist yet.
 
         `seconds_before` among them is what earlier, unfinished makings took.
+
+        Raises:
+            Busy: another process is making it, and `wait` is false.
         """
         found = self.get(stage, key)
         if found is not None:
             return found
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(final.parent / f".{key}.lock"):
+        with locked(final.parent / f".{key}.lock", wait):
             found = self.get(stage, key)
             if found is not None:
                 return found
@@ -116,6 +129,20 @@ class Artefacts:
             if found is not None:
                 yield found
                 waiting += found.parents
+
+
+@contextmanager
+def locked(path: Path, wait: bool) -> Iterator[None]:
+    """This process's until the block ends or the process dies; Busy, unless `wait`, where it is another's."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise Busy from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _files(folder: Path) -> list[str]:
