@@ -84,15 +84,15 @@ def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
     from bench.engines import journal
     from bench.report.folder import resolve
-    from bench.report.status import as_json, counts, text
+    from bench.report.status import as_json, status_of, text
 
     out = resolve(args.out)
-    found = counts(out)
+    found = status_of(out)
     standing = journal.Journal(out).standing()
     if args.json:
-        _print_json(as_json(out, found) | {"slurm": journal.as_json(standing)})
+        _print_json(as_json(found) | {"slurm": journal.as_json(standing)})
     else:
-        print(text(out, found), end="")
+        print(text(found), end="")
         print(journal.text(standing, out), end="")
     return 0
 

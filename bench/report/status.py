@@ -21,8 +21,23 @@ class Tally:
     why: Counter[str] = field(default_factory=Counter)  # "failed: …" or "skipped: …"
 
 
-def counts(out: Path) -> dict[tuple[str, str], Tally]:
-    """By (label, target), in the matrix's order: tallies of the matrix's cells, or of all records without matrix.json.
+@dataclass(frozen=True)
+class Status:
+    """A results folder in numbers, from one reading of it."""
+
+    out: Path
+    tallies: dict[tuple[str, str], Tally]  # by (label, target), in the matrix's order
+    planned: bool  # there is a matrix.json: the tallies are of its cells, else of all records
+    unplanned: int  # records of cells that matrix.json does not name (older code or settings, imports)
+
+    @property
+    def total(self) -> dict[str, int]:
+        """Cells by state over everything."""
+        return {state: sum(tally.states[state] for tally in self.tallies.values()) for state in STATES}
+
+
+def status_of(out: Path) -> Status:
+    """How far a results folder is.
 
     Raises:
         BadInput: matrix.json or a record is not readable by this version.
@@ -34,7 +49,9 @@ def counts(out: Path) -> dict[tuple[str, str], Tally]:
     for key, cell in planned.items():
         tally = tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), Tally())
         _count(tally, records.get(key))
-    return tallies if cells else dict(sorted(tallies.items()))
+    if not cells:
+        return Status(out, dict(sorted(tallies.items())), False, 0)
+    return Status(out, tallies, True, len(records.keys() - planned.keys()))
 
 
 def _count(tally: Tally, record: Record | None) -> None:
@@ -50,50 +67,41 @@ def _count(tally: Tally, record: Record | None) -> None:
         tally.why[f"skipped: {record.reason or 'no reason given'}"[:160]] += 1
 
 
-def unplanned(out: Path) -> int:
-    """Records of cells that matrix.json does not name (older code or settings, imports); 0 without a matrix.json."""
-    planned = {str(cell["key"]) for cell in matrix_cells(out)}
-    return sum(record.key not in planned for record in Records(out).all()) if planned else 0
-
-
-def total(tallies: dict[tuple[str, str], Tally]) -> dict[str, int]:
-    """Cells by state over everything."""
-    return {state: sum(tally.states[state] for tally in tallies.values()) for state in STATES}
-
-
-def as_json(out: Path, tallies: dict[tuple[str, str], Tally]) -> dict[str, Any]:
+def as_json(status: Status) -> dict[str, Any]:
     """The counts as JSON values."""
     rows = [
         {"method": label, "target": target, **{s: tally.states[s] for s in STATES}, "why": dict(tally.why)}
-        for (label, target), tally in tallies.items()
+        for (label, target), tally in status.tallies.items()
     ]
     return {
-        "out": out.as_posix(),
-        "matrix": bool(matrix_cells(out)),
-        "unplanned": unplanned(out),
-        "total": total(tallies),
+        "out": status.out.as_posix(),
+        "matrix": status.planned,
+        "unplanned": status.unplanned,
+        "total": status.total,
         "cells": rows,
     }
 
 
-def text(out: Path, tallies: dict[tuple[str, str], Tally]) -> str:
+def text(status: Status) -> str:
     """A line a method and target, then why cells failed or were skipped, then the total."""
     grid: list[tuple[str, ...]] = [("method", "target", *STATES)]
-    grid += [(*map(_plain, key), *(str(tally.states[s] or ".") for s in STATES)) for key, tally in tallies.items()]
+    grid += [
+        (*map(_plain, key), *(str(tally.states[s] or ".") for s in STATES)) for key, tally in status.tallies.items()
+    ]
     widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
     lines = [
         "  ".join([c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))])
         for line in grid
     ]
     why: Counter[str] = Counter()
-    for tally in tallies.values():
+    for tally in status.tallies.values():
         why.update(tally.why)
     lines += ["", *(f"{count} x {_plain(reason)}" for reason, count in sorted(why.items()))] if why else []
-    summary = ", ".join(f"{count} {state}" for state, count in total(tallies).items())
-    others = unplanned(out)
+    summary = ", ".join(f"{count} {state}" for state, count in status.total.items())
+    others = status.unplanned
     known = f"; {others} records of cells that the matrix does not name" if others else ""
-    known = known if matrix_cells(out) else " (missing cells unknown: no matrix.json)"
-    return "\n".join([*lines, "", f"{out}: {summary}{known}"]) + "\n"
+    known = known if status.planned else " (missing cells unknown: no matrix.json)"
+    return "\n".join([*lines, "", f"{status.out}: {summary}{known}"]) + "\n"
 
 
 def _plain(value: str) -> str:

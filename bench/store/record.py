@@ -9,13 +9,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.corpus import BadInput
 from bench.store.files import write_bytes, write_json
 from bench.store.sidecars import read_arrays
+
+if TYPE_CHECKING:  # status and why read thousands of records and no array
+    import numpy as np
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "skipped"]
@@ -208,6 +209,8 @@ class Records:
 
     def put_counts(self, key: str, counts: Mapping[str, np.ndarray], types: Sequence[str]) -> None:
         """Publish counts.npz: by rule an int32 array (sentences, types, 3) of tp, fp, fn, and `types`."""
+        import numpy as np
+
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {"types": np.array(list(types)), **counts}
         np.savez_compressed(buffer, **arrays)

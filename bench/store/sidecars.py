@@ -7,10 +7,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from bench.corpus import Sentence, Span, digest, spans_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ID, GROUP = "# sent_id = ", "# group = "
 GOLD = "gold.conll.gz"
@@ -27,6 +29,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is none.
         Damaged: it cannot be read: truncated, changed (RuntimeError is zipfile's where a flag was), or pickled.
     """
+    import numpy as np
+
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

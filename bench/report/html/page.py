@@ -21,7 +21,7 @@ from bench.report.html.words import words_html
 from bench.report.main_table import head_cells, heads_of
 from bench.report.model import Cell, Table, frame_of
 from bench.report.scores import rows_of
-from bench.report.status import counts, total
+from bench.report.status import status_of
 from bench.report.tables import all_tables
 from bench.store.files import write_bytes
 
@@ -83,11 +83,11 @@ def _hash(text: str) -> str:
 
 def _header(out: Path, matrices: str, found: Sequence[Group]) -> str:
     """Title, how much was run, what was not and why, and where to go."""
-    tallies = counts(out)
-    states = {state: number for state, number in total(tallies).items() if number}
+    status = status_of(out)
+    states = {state: number for state, number in status.total.items() if number}
     ran = ", ".join(f"{number} {state}" for state, number in states.items())
     why: dict[str, int] = {}
-    for tally in tallies.values():
+    for tally in status.tallies.values():
         for reason, number in tally.why.items():
             why[reason] = why.get(reason, 0) + number
     reasons = items([f"{number} × {esc(reason)}" for reason, number in sorted(why.items())])
