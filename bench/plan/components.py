@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -170,18 +171,22 @@ class _Compared:
             yield Difference(place + WORDS.get(name, name), _shown(old), _shown(new))
 
     def code(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-        before, after = _stored_parts(self.out, old["key"]), parts(*new["components"]["modules"])
-        if before is None:
-            yield Difference("code (its parts were not stored)", _shown(old["key"]), _shown(new["key"]))
-            return
-        differ = [
-            Difference(f"code of {file}: {name}", one.get(name, ABSENT), two.get(name, ABSENT))
-            for file in sorted(before.keys() | after.keys())
-            for one, two in [(before.get(file, {}), after.get(file, {}))]
-            for name in sorted(one.keys() | two.keys())
-            if one.get(name) != two.get(name)
-        ]
-        yield from differ or [Difference("code (order of its definitions)", _shown(old["key"]), _shown(new["key"]))]
+        yield from _of_code(self.out, old["key"], new["key"], tuple(new["components"]["modules"]))
+
+
+@lru_cache(maxsize=256)  # the cells of a matrix ask for the same few
+def _of_code(out: Path, old: str, new: str, modules: tuple[str, ...]) -> tuple[Difference, ...]:
+    before, after = _stored_parts(out, old), parts(*modules)
+    if before is None:
+        return (Difference("code (its parts were not stored)", _shown(old), _shown(new)),)
+    differ = [
+        Difference(f"code of {file}: {name}", one.get(name, ABSENT), two.get(name, ABSENT))
+        for file in sorted(before.keys() | after.keys())
+        for one, two in [(before.get(file, {}), after.get(file, {}))]
+        for name in sorted(one.keys() | two.keys())
+        if one.get(name) != two.get(name)
+    ]
+    return tuple(differ) or (Difference("code (order of its definitions)", _shown(old), _shown(new)),)
 
 
 def _is_key(value: Any) -> bool:

@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -69,16 +69,20 @@ def closure(*modules: str) -> dict[str, Path]:
 
 def parts(*modules: str) -> dict[str, dict[str, str]]:
     """By file of the closure its definitions in words ("function loss") with 8 hex digits each: what may differ."""
-    return {f"{module.replace('.', '/')}{_ending(file)}": _parts_of(file) for module, file in closure(*modules).items()}
+    return {
+        f"{module.replace('.', '/')}{_ending(file)}": _parts_of(file.read_bytes())
+        for module, file in closure(*modules).items()
+    }
 
 
 def _ending(file: Path) -> str:
     return "/__init__.py" if file.name == "__init__.py" else ".py"
 
 
-def _parts_of(file: Path) -> dict[str, str]:
+@cache
+def _parts_of(text: bytes) -> dict[str, str]:
     texts: dict[str, list[str]] = {}
-    for name, node in _definitions(ast.parse(file.read_bytes(), filename=str(file))):
+    for name, node in _definitions(ast.parse(text)):
         texts.setdefault(name, []).append(_normal(node))
     return {name: sha256_of("\n".join(found))[:8] for name, found in texts.items()}
 

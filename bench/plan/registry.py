@@ -62,7 +62,7 @@ class Registry:
         """
         found = self._kind(kind)
         points = [point for point in _entry_points(found.group) if point.name == name]
-        own = name in _folder_names(found)
+        own = _has_folder(found, name)
         if not own and not points:
             raise _error(where, f"unknown {kind} '{name}'{nearest(name, self.names(kind))}")
         if len(points) + own > 1:
@@ -128,15 +128,26 @@ module_of = REGISTRY.module_of
 
 
 def _folder_names(kind: Kind) -> set[str]:
+    pattern = f"*/{kind.module}.py" if kind.module else "*.py"
+    paths = [path for folder in _folders(kind) for path in Path(folder).glob(pattern)]
+    found = {path.parent.name if kind.module else path.stem for path in paths}
+    return {name for name in found if not name.startswith(("_", "."))}
+
+
+def _has_folder(kind: Kind, name: str) -> bool:
+    """Whether `name` is one of `_folder_names`, by one look: cells ask for their plug-ins again and again."""
+    if not name or name.startswith(("_", ".")) or Path(name).name != name or "\0" in name:
+        return False
+    file = f"{name}/{kind.module}.py" if kind.module else f"{name}.py"
+    return any(Path(folder, file).exists() for folder in _folders(kind))
+
+
+def _folders(kind: Kind) -> list[str]:
     try:
         spec = importlib.util.find_spec(kind.package)
     except ModuleNotFoundError:  # of the parent package: there are no such folders
-        spec = None
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    pattern = f"*/{kind.module}.py" if kind.module else "*.py"
-    paths = [path for folder in folders for path in Path(folder).glob(pattern)]
-    found = {path.parent.name if kind.module else path.stem for path in paths}
-    return {name for name in found if not name.startswith(("_", "."))}
+        return []
+    return list(spec.submodule_search_locations or ()) if spec else []
 
 
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:

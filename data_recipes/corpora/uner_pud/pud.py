@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from bench.conll import read_conll, read_tagged
@@ -28,12 +29,18 @@ def english(*, originals_only: bool = False) -> list[Sentence]:
     Raises:
         Unavailable, BadInput: the file is not here, or malformed.
     """
-    sentences = read_conll(_uner("en"), "en", TYPES, columns=UNER, require_entities=True)
+    path = _uner("en")
+    sentences = _english(path, path.stat().st_mtime_ns)
     return [
         replace(sentence, id=f"en_pud/{sentence.id}", group=_group(sentence.id))
         for sentence in sentences
         if not originals_only or sentence.id.startswith(_WRITTEN_IN_ENGLISH)
     ]
+
+
+@lru_cache(maxsize=2)  # every language is joined to it
+def _english(path: Path, _changed: int) -> tuple[Sentence, ...]:
+    return tuple(read_conll(path, "en", TYPES, columns=UNER, require_entities=True))
 
 
 def translations(language: str, *, german: str = "surface") -> Join:
@@ -80,13 +87,18 @@ def _group(published: str) -> str:
 # --- joins ------------------------------------------------------------------------------------------------------------
 
 
-def _english_ids() -> dict[str, str]:
+def _english_ids() -> Mapping[str, str]:
     """Ids as published by the text, white space collapsed.
 
     Raises:
         BadInput: a sentence has no text or id, or two have the same.
     """
     path = _uner("en")
+    return _ids(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _ids(path: Path, _changed: int) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for item in read_tagged(path, UNER):
         text, id_ = " ".join(item.comment("text").split()), item.comment("sent_id")
