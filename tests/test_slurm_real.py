@@ -126,6 +126,32 @@ def test_cancelled_killed_and_requeued_units_come_back(cluster: Cluster) -> None
     assert json.loads(cluster.xner("verify", cluster.place.out, "--json").out)["clean"]
 
 
+def test_what_more_urgent_jobs_push_out_comes_back(cluster: Cluster) -> None:
+    """Preemption as Slurm does it: the element is ended, queued again, and starts when the urgent job is over."""
+    matrix = cluster.place.root / "small.toml"
+    text = matrix.read_text()
+    for old, new in (("seeds = [1]", "seeds = [3]"), ('"zero_shot", "en_trans"', '"zero_shot"'), ("= 30", "= 300")):
+        assert old in text, text
+        text = text.replace(old, new, 1)
+    kept = matrix.read_text()
+    matrix.write_text(text)
+    assert cluster.submit().code == 0
+    until(lambda: len(cluster.processes()) == 1 and len(cluster.queue()) == 1, "the unit does not start")
+    (unit,) = cluster.queue()
+    (before,) = cluster.processes().values()
+    asked = ("--partition=urgent", "--cpus-per-task=3")
+    urgent = cluster.slurm("sbatch", "--parsable", "--output=/dev/null", *asked, "--wrap=sleep 3").strip()
+    until(lambda: before not in cluster.processes().values(), "it is not pushed out")
+    until(lambda: not any(job.startswith(urgent) for job in cluster.queue()), "the urgent job does not end")
+    assert "Restarts=1" in cluster.slurm("scontrol", "show", "job", unit)
+    # Slurm may let a requeued job wait two minutes
+    cluster.slurm("sh", "-c", f"scontrol update JobId={unit} StartTime=now || true")
+    until(lambda: not cluster.queue(), "the queue does not empty")
+    found = {name: record for name, record in by_name(cluster.place.out).items() if name[2] == 3}
+    assert {(record["status"], record["attempts"]) for record in found.values()} == {("ok", 1)}, found
+    matrix.write_text(kept)
+
+
 def test_cancel_empties_the_queue(cluster: Cluster) -> None:
     matrix = cluster.place.root / "small.toml"
     matrix.write_text(matrix.read_text().replace("seeds = [1]", "seeds = [2]"))
