@@ -293,6 +293,7 @@ def test_any_interruptions_give_the_same_file(
 def test_wrong_arguments(place: Place, more: tuple[str, ...], message: str) -> None:
     ran = translate(place, *more)
     assert (ran.code, ran.out) == (2, "") and message in ran.err and ran.err.count("\n") == 1, ran.err
+    assert ran.err.count("known:") < 2, ran.err
     assert not left(place)
 
 

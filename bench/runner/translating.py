@@ -155,6 +155,6 @@ def _identity(translator: Translator, source: str, target: str) -> Mapping[str, 
         return translator.identity(source, target)
     except Unavailable as error:
         strange = [code for code in (source, target) if code not in table()]
-        if not strange or "did you mean" in str(error):
+        if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
             raise
         raise BadInput(f"{error}{nearest(strange[0], table())}") from error
