@@ -223,8 +223,6 @@ class Records:
             Damaged: it cannot be read.
         """
         try:
-            return {
-                name: array for name, array in read_arrays(self.sidecar(key, "counts.npz")).items() if name != "types"
-            }
+            return read_arrays(self.sidecar(key, "counts.npz"), without="types")
         except FileNotFoundError:
             return {}

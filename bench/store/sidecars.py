@@ -22,8 +22,8 @@ class Damaged(ValueError):
     """A sidecar is missing or is not what was written; the message says what, without the path."""
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an npz sidecar by name.
+def read_arrays(path: Path, without: str = "") -> dict[str, np.ndarray]:
+    """The arrays of an npz sidecar by name; `without` one that nobody asks for.
 
     Raises:
         FileNotFoundError: there is none.
@@ -33,7 +33,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            return {name: arrays[name] for name in arrays.files if name != without}
     except FileNotFoundError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
