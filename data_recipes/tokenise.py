@@ -13,6 +13,7 @@ SCHEMES = ("ud", "moses", "characters")
 UNSPACED = frozenset({"zh", "ja", "th"})  # written without spaces: without a segmenter, words are characters
 
 _RUN = re.compile(r"[A-Za-z0-9]+(?:[.,'][A-Za-z0-9]+)*|\S[\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*")
+_MARK = re.compile(r"[\u0300-\u036f]")
 _WIDE = re.compile(r"[\u0e00-\u0e7f\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _NOT = re.compile(r"(?i)\b(\w+?)(n['’]t)\b")  # English: do|n't, where Moses has don|'t
 _CLITIC = re.compile(r"(?i)(?<=\w)(['’](?:s|m|d|re|ve|ll))\b")
@@ -27,8 +28,9 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
     """The words of a text; () of white space.
 
     `moses`: as the Moses tokenizer, nothing escaped. `ud`: Moses, brought nearer to Universal Dependencies (*ours*):
-    English n't and hyphens as in EWT, apostrophes inside words and Finnish and Swedish colons kept. `characters`, and
-    Chinese, Japanese and Thai in any scheme (no segmenter here): one word a character, runs of Latin letters whole.
+    English n't and hyphens as in EWT; combining marks, apostrophes inside words, Finnish and Swedish colons kept.
+    `characters`, and Chinese, Japanese and Thai in any scheme (no segmenter here): one word a character, runs of Latin
+    letters whole.
 
     Raises:
         BadInput: the scheme is unknown.
@@ -48,11 +50,28 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
             protected = [*protected, _COLON]
     # with several hundred matches in one text the protection could run out: such a text is no sentence
     words: list[str] = _moses(language).tokenize(text, escape=False, protected_patterns=protected or None)
+    if scheme == "ud" and _MARK.search(text):
+        words = _with_marks(words, text)
     if scheme == "ud" and language == "en":
         words = [part for word in words for part in _without_hyphens(word)]
     if scheme == "ud" and language in _DOT_SPLITS:
         words = [part for word in words for part in re.findall(r"\.$|(?:(?!(?<=\w)\.$).)+", word)]
     return tuple(words)
+
+
+def _with_marks(words: Sequence[str], text: str) -> list[str]:
+    """Combining marks back on their letters (Yoruba texts are full of them): Moses takes them for punctuation."""
+    joined: list[str] = []
+    end = 0
+    for word in words:
+        start = text.find(word, end)
+        mark = _MARK.match(word) or (joined and _MARK.match(joined[-1][-1]) and word[0].isalnum())
+        if joined and mark and start == end:
+            joined[-1] += word
+        else:
+            joined.append(word)
+        end = max(start, end) + len(word)
+    return joined
 
 
 def detokenise(words: Sequence[str], language: str) -> str:

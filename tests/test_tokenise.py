@@ -22,6 +22,12 @@ CASES = [
     ("sk", "ud", "J. Novák, 16. máj.", "J . Novák , 16 . máj ."),
     ("de", "ud", "Der 3. Oktober, z.B. „hier“.", "Der 3. Oktober , z.B. „ hier “ ."),
     ("zh", "ud", "他在New York，有3.5元。", "他 在 New York ， 有 3.5 元 。"),
+    (
+        "yo",
+        "ud",
+        "O\u0323\u0300ro\u0323\u0300 na\u0301a\u0300, “bí”.",
+        "O\u0323\u0300ro\u0323\u0300 na\u0301a\u0300 , “ bí ” .",
+    ),
     ("de", "characters", "ab é", "ab é"),
     ("th", "moses", "ที่นี่", "ที่ นี่"),
 ]
@@ -30,6 +36,13 @@ CASES = [
 @pytest.mark.parametrize(("language", "scheme", "text", "words"), CASES)
 def test_tokenise(language: str, scheme: str, text: str, words: str) -> None:
     assert tokenise(text, language, scheme) == tuple(words.split())
+
+
+@given(st.lists(st.text("abdeo\u0300\u0301\u0323", min_size=1, max_size=8), min_size=1, max_size=12))
+def test_combining_marks_stay_on_their_letters(words: list[str]) -> None:
+    words = ["n" + word for word in words]  # a mark needs a letter before it
+    assert tokenise(" ".join(words), "yo", "ud") == tuple(words)
+    assert tokenise("(" + " ".join(words) + ")", "yo", "ud") == ("(", *words, ")")
 
 
 @pytest.mark.parametrize(
