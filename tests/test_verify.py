@@ -237,6 +237,7 @@ def test_files_that_are_missing_or_damaged(out: Path, name: str, how: str) -> No
         (b"[" * 100000, "not a record"),
         (b"1" * 5000, "not a record"),
         (b'{"schema": 1, "sauce": 2}', "unknown field 'sauce'"),
+        (b'{"schema": 1, "sau\\nce": 2}', r"unknown field 'sau\nce'"),
         (b'{"schema": 1, "key": "x", "matrix": "", "cell": 5, "status": "ok"}', "'cell' is 5"),
         (
             b'{"schema": 1, "key": "y", "matrix": "", "cell": {"label": "a", "target": "b"}, "status": "ok"}',
