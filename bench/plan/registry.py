@@ -139,7 +139,10 @@ def _has_folder(kind: Kind, name: str) -> bool:
     if not name or name.startswith(("_", ".")) or Path(name).name != name or "\0" in name:
         return False
     file = f"{name}/{kind.module}.py" if kind.module else f"{name}.py"
-    return any(Path(folder, file).exists() for folder in _folders(kind))
+    try:
+        return any(Path(folder, file).exists() for folder in _folders(kind))
+    except OSError:  # longer than a file's name may be
+        return False
 
 
 def _folders(kind: Kind) -> list[str]:
