@@ -51,6 +51,9 @@ def test_unknown_name(registry: Registry) -> None:
     with pytest.raises(BadInput, match="unknown method 'concnr'; did you mean 'concner'"):
         registry.load("method", "concnr")
     assert Registry(kinds("nowhere")).names("method") == ()
+    for name in ("9" * 300, "../x", "a\0b", "", "_hidden", "a/method"):
+        with pytest.raises(BadInput, match="unknown method"):
+            registry.module_of("method", name)
 
 
 GOOD = METHOD.replace("{name}", "odd")
