@@ -25,14 +25,14 @@ LONGEST_MESSAGE = 1000  # characters
 class BadInput(ValueError):
     """Something a user gave is wrong: one message, exit code 2.
 
-    As text it quotes what was given, which may be anything: what is no printable character (a terminal may obey it) and
-    no line end is escaped, what is long is cut.
+    As text it quotes what was given, which may be anything: what is no printable character (a terminal may obey it; a
+    line end makes two messages of one) is escaped, what is long is cut.
     """
 
     def __str__(self) -> str:
         text = super().__str__()
         if not text.isprintable():
-            text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+            text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
         return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 

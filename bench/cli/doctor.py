@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from bench.corpus import BadInput
+
 _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pandas"),
     *("pyarrow", "matplotlib", "seqeval", "filelock", "tqdm"),
@@ -134,7 +136,6 @@ def _environment() -> Iterator[Item]:
 
 
 def _plugins() -> Iterator[Item]:
-    from bench.corpus import BadInput
     from bench.plan import registry
 
     for kind in registry.KINDS:
@@ -150,7 +151,9 @@ def _plugins() -> Iterator[Item]:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    # a BadInput's text has its line ends escaped
+    raised = ValueError.__str__(error) if isinstance(error, BadInput) else str(error)
+    return next(iter(raised.splitlines()), type(error).__name__)
 
 
 def _gb(size: float) -> str:

@@ -133,7 +133,7 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
         raise BadInput(f"{where}: record schema {value.get('schema')!r} is unknown; this version reads {SCHEMA}")
     unknown = sorted(value.keys() - _FIELDS)
     if unknown:
-        raise BadInput(f"{where}: unknown field {unknown[0]!r} in a record of schema {SCHEMA}")
+        raise BadInput(f"{where}: unknown field '{unknown[0]}' in a record of schema {SCHEMA}")
     try:
         scores = {
             rule: RuleScores(**{**s, "types": {t: TypeCounts(**c) for t, c in s["types"].items()}})
@@ -148,8 +148,7 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
             **rest,
         )
     except (TypeError, KeyError, AttributeError) as error:
-        said = "".join(c if c.isprintable() else " " for c in str(error))  # a field's name may hold anything
-        raise BadInput(f"{where}: not a record of schema {SCHEMA}: {said}") from error
+        raise BadInput(f"{where}: not a record of schema {SCHEMA}: {error}") from error
 
 
 class Records:
