@@ -171,8 +171,7 @@ class Records:
         """
         path = self.path(key)
         try:
-            with path.open(encoding="utf-8") as file:
-                value = json.load(file)
+            value = json.loads(path.read_bytes().decode())
         except NotADirectoryError as error:
             raise BadInput(f"{self.out}: a file stands where the results folder should be") from error
         except (FileNotFoundError, ValueError, RecursionError):
