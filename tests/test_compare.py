@@ -61,12 +61,13 @@ def test_numbers_are_those_of_the_paired_difference(tmp_path: Path) -> None:
             for label in ("concner", "en_trans")
         ]
         assert counts[0] is not None and counts[1] is not None
-        expected, narrow = difference(counts[0], counts[1]), difference(counts[0], counts[1], 0.9)
+        expected = difference(counts[0], counts[1])
+        narrow = expected.limits(0.9)
         here = line(found, target)
         assert here.difference == pytest.approx(100 * expected.mean)
         assert here.interval == pytest.approx((100 * expected.low, 100 * expected.high))
         assert here.p == pytest.approx(expected.p)
-        assert here.equivalent == (narrow.low > -0.01 and narrow.high < 0.01)
+        assert here.equivalent == (narrow[0] > -0.01 and narrow[1] < 0.01)
         assert (here.seeds, here.sentences) == ((1, 2, 3, 4), 80)
         p_values.append(expected.p)
     assert [x.p_holm for x in found.lines] == pytest.approx(holm(p_values))

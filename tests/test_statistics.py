@@ -67,12 +67,13 @@ def test_interval_against_anova_by_hand() -> None:
         (values[r, i] - values[r].mean() - values[:, i].mean() + grand) ** 2 for r in range(4) for i in range(30)
     ) / (3 * 29)
     total = seeds + sentences - residual
-    result = statistics.interval(counts, level=0.9)
+    result = statistics.interval(counts)
     assert sentences > residual
     assert result.se == pytest.approx(np.sqrt(total / 120))
     assert result.se_seeds == pytest.approx(np.std(statistics.f1_by_seed(counts), ddof=1) / 2)
     spread = Spread(seeds / 120, 3, sentences / 120, 29, residual / 120)
-    assert result.high - result.mean == pytest.approx(spread.half_width(0.9))
+    assert result.high - result.mean == pytest.approx(spread.half_width(0.95))
+    assert result.limits(0.9)[1] - result.mean == pytest.approx(spread.half_width(0.9))
     assert (result.seeds, result.what) == (4, "seeds and test sentences")
 
 
@@ -172,7 +173,7 @@ def test_wrong_shapes_are_refused() -> None:
         with pytest.raises(ValueError, match="2 sentences at least"):
             statistics.interval(wrong)
     with pytest.raises(ValueError, match="level"):
-        statistics.interval(counts, level=95)
+        statistics.interval(counts).limits(95)
 
 
 def test_holm() -> None:

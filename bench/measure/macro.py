@@ -10,25 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.spread import Spread
-from bench.measure.statistics import MIN_SEEDS, Difference, difference_of, f1_by_seed, influence
+from bench.measure.statistics import MIN_SEEDS, Difference, f1_and_influence
 
 Counts = NDArray[np.integer]  # (seeds, sentences, 3) of tp, fp, fn
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One system on one language: micro-F1 by seed (seeds,), and its sentences' influence on it (seeds, sentences)."""
-
-    f1: Floats
-    influence: Floats
-
-    @classmethod
-    def of(cls, counts: Counts) -> Side:
-        """From counts (seeds, sentences, 3); ValueError if that is not their shape or there is but one sentence."""
-        if counts.ndim != 3 or counts.shape[2] != 3 or counts.shape[1] < 2:
-            raise ValueError("counts are not (seeds, sentences, 3) with 2 sentences at least")
-        return cls(f1_by_seed(counts), influence(counts))
 
 
 @dataclass(frozen=True)
@@ -54,9 +39,35 @@ class Clusters:
         return np.stack([np.bincount(self.number, row, self.count) for row in moves])
 
 
-def macro_difference(
-    a: Sequence[Counts], b: Sequence[Counts], clusters: Sequence[Sequence[str]] | None = None, level: float = 0.95
-) -> Difference:
+@dataclass(frozen=True)
+class Side:
+    """One system over all languages, prepared once for many comparisons: a difference of two is that of their parts.
+
+    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) what a cluster of sentences moves the macro
+    mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the sentences' own effect.
+    """
+
+    f1: Floats
+    moves: Floats
+    shapes: tuple[tuple[int, int], ...]  # seeds and sentences by language
+
+    @classmethod
+    def of(cls, counts: Sequence[Counts], clusters: Clusters | None = None) -> Side:
+        """From counts by language, each (seeds, sentences, 3); ValueError as `macro_difference`."""
+        shapes = _checked(counts, clusters)
+        f1, moves = np.zeros(shapes[0][0]), []
+        for one, (_, n) in zip(counts, shapes, strict=True):
+            of_language, influences = f1_and_influence(one)
+            f1 += of_language / len(counts)
+            beyond = n * influences  # its rows sum to 0
+            of_sentence = beyond.mean(axis=0)
+            scale = math.sqrt(n / (n - 1)) / (len(counts) * n)
+            moves.append(scale * np.vstack([beyond - of_sentence, of_sentence]))
+        together = np.concatenate(moves, axis=1)
+        return cls(f1, together if clusters is None else clusters.added(together), shapes)
+
+
+def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> Difference:
     """Mean over languages of mean F1 of `a` minus that of `b`, in fractions; with one language, `difference`.
 
     The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
@@ -67,49 +78,36 @@ def macro_difference(
 
     Args:
         a, b: counts by language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
-        clusters: by language the name of each sentence, "" where it stands alone; None where all do.
+        clusters: None where every sentence stands alone.
 
     Raises:
         ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.
     """
-    sides = [[Side.of(counts) for counts in side] for side in (a, b)]
-    return difference_of_sides(sides[0], sides[1], None if clusters is None else Clusters.of(clusters), level)
+    return difference_of_sides(Side.of(a, clusters), Side.of(b, clusters))
 
 
-def difference_of_sides(
-    a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None = None, level: float = 0.95
-) -> Difference:
-    """`macro_difference` of what was prepared once for many comparisons."""
-    seeds, languages = _checked(a, b, clusters)
-    by_seed = np.zeros(seeds)
-    moves: list[Floats] = []  # (seeds + 1, sentences) a language: residuals by seed, then the sentence's
-    for first, second in zip(a, b, strict=True):
-        n = first.influence.shape[1]
-        gains = first.f1 - second.f1
-        by_seed += gains / languages
-        values = gains[:, None] + n * (first.influence - second.influence)
-        of_sentence = values.mean(axis=0)
-        residual = values - gains[:, None] - of_sentence + values.mean()
-        scale = math.sqrt(n / (n - 1)) / (languages * n)
-        moves.append(scale * np.vstack([residual, of_sentence - values.mean()]))
-    together = np.concatenate(moves, axis=1)
-    if clusters is not None:
-        together = clusters.added(together)
-    of_sentences = float((together[-1] ** 2).sum())
-    smallest = min(side.influence.shape[1] for side in a) - 1
+def difference_of_sides(a: Side, b: Side) -> Difference:
+    """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
+    if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
+        sizes = f"{len(a.shapes)} and {len(b.shapes)} languages"
+        raise ValueError(f"counts of {sizes} cannot be paired by seed and sentence")
+    by_seed, moves = a.f1 - b.f1, a.moves - b.moves
+    seeds = len(by_seed)
+    of_sentences = float(moves[-1] @ moves[-1])
+    smallest = min(sentences for _, sentences in a.shapes) - 1
     spread = Spread(0.0, 0, of_sentences, smallest)
     if seeds >= MIN_SEEDS:
-        of_residual = float((together[:-1] ** 2).sum()) / (seeds * (seeds - 1))
+        of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
         spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
-    return difference_of(float(by_seed.mean()), spread, seeds, level)
+    return Difference(float(by_seed.mean()), spread, seeds)
 
 
-def _checked(a: Sequence[Side], b: Sequence[Side], clusters: Clusters | None) -> tuple[int, int]:
-    sizes = [[side.influence.shape for side in sides] for sides in (a, b)]
-    if not a or sizes[0] != sizes[1]:
-        raise ValueError(f"counts of {len(a)} and {len(b)} languages cannot be paired by seed and sentence")
-    if len({seeds for seeds, _ in sizes[0]}) > 1:
+def _checked(counts: Sequence[Counts], clusters: Clusters | None) -> tuple[tuple[int, int], ...]:
+    """Seeds and sentences by language."""
+    if not counts or any(one.ndim != 3 or one.shape[2] != 3 or one.shape[1] < 2 for one in counts):
+        raise ValueError("counts are not (seeds, sentences, 3) by language, with 2 sentences at least")
+    if len({len(one) for one in counts}) > 1:
         raise ValueError("counts have not the same seeds everywhere")
-    if clusters is not None and list(clusters.sizes) != [sentences for _, sentences in sizes[0]]:
+    if clusters is not None and list(clusters.sizes) != [one.shape[1] for one in counts]:
         raise ValueError("clusters must name each sentence of each language")
-    return len(a[0].f1), len(a)
+    return tuple((len(one), one.shape[1]) for one in counts)

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,39 +32,62 @@ _BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at s
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean F1 over seeds with its confidence interval, clipped to 0 and 1.
+    """Mean F1 over seeds, and how sure it is.
 
-    `what` says which variance the interval holds. `se_seeds` is the standard error with the test sentences held fixed,
-    None below 3 seeds; `se_sentences` that with the seeds held fixed. Both hold the residual, so their squares add up
-    to more than that of `se`.
+    `low` and `high` are the 95 % confidence limits, `what` says which variance they hold. `se_seeds` is the standard
+    error with the test sentences held fixed, None below 3 seeds; `se_sentences` that with the seeds held fixed. Both
+    hold the residual, so their squares add up to more than that of `se`.
     """
 
     mean: float
-    low: float
-    high: float
-    se: float
-    se_seeds: float | None
-    se_sentences: float
+    spread: Spread
     seeds: int
-    what: What
+    least: ClassVar[float] = 0.0  # that a limit can be
+
+    def limits(self, level: float = 0.95) -> tuple[float, float]:
+        """Confidence limits, clipped to what an F1 or a difference can be; ValueError for a level not in (0, 1)."""
+        half = self.spread.half_width(level)
+        return max(self.least, self.mean - half), min(1.0, self.mean + half)
+
+    @cached_property
+    def _limits(self) -> tuple[float, float]:
+        return self.limits()
+
+    @property
+    def low(self) -> float:
+        return self._limits[0]
+
+    @property
+    def high(self) -> float:
+        return self._limits[1]
+
+    @property
+    def se(self) -> float:
+        return self.spread.se
+
+    @property
+    def se_seeds(self) -> float | None:
+        return self.spread.se_seeds
+
+    @property
+    def se_sentences(self) -> float:
+        return self.spread.se_sentences
+
+    @property
+    def what(self) -> What:
+        return self.spread.what
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Mean F1 of a minus that of b over the seeds, its confidence interval and two-sided p; fields as in `Estimate`.
+class Difference(Estimate):
+    """Mean F1 of a minus that of b over the seeds, paired."""
 
-    `p` is None below 3 seeds: no test.
-    """
+    least: ClassVar[float] = -1.0
 
-    mean: float
-    low: float
-    high: float
-    p: float | None
-    se: float
-    se_seeds: float | None
-    se_sentences: float
-    seeds: int
-    what: What
+    @property
+    def p(self) -> float | None:
+        """Two-sided; None below 3 seeds: no test. Where nothing varies, 1 for equal means and 0 otherwise."""
+        return self.spread.p_value(self.mean) if self.spread.df_seeds else None
 
 
 def f1_by_seed(counts: NDArray[np.integer]) -> Floats:
@@ -77,64 +102,42 @@ def influence(counts: NDArray[np.integer]) -> Floats:
     i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
     1982, chapter 6). Where D is 0 the influences are 0.
     """
+    return f1_and_influence(counts)[1]
+
+
+def f1_and_influence(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
+    """`f1_by_seed` and `influence` in one pass."""
     numerator, denominator = _parts(counts)
-    total = denominator.sum(axis=1, keepdims=True)
-    raw = numerator - _ratio(numerator, denominator)[:, None] * denominator
-    return _over(raw, total)
+    total = denominator.sum(axis=1)
+    f1 = _over(numerator.sum(axis=1), total)
+    influences = numerator - f1[:, None] * denominator
+    influences *= _over(np.ones_like(total), total)[:, None]
+    return f1, influences
 
 
-def interval(counts: NDArray[np.integer], level: float = 0.95) -> Estimate:
-    """Mean F1 over seeds and its interval from the two-way random-effects variance.
+def interval(counts: NDArray[np.integer]) -> Estimate:
+    """Mean F1 over seeds with the two-way random-effects variance.
 
     With 1 or 2 seeds the variance of seeds cannot be estimated: the interval holds the test sentences only, and `what`
     says so.
 
     Raises:
-        ValueError: counts are not (seeds, sentences, 3) with a seed and two sentences, or the level is not in (0, 1).
+        ValueError: counts are not (seeds, sentences, 3) with a seed and two sentences.
     """
     values = _pseudo_values(counts)
-    spread, mean = _spread(values), float(values.mean())
-    half = spread.half_width(level)
-    return Estimate(
-        mean=mean,
-        low=max(0.0, mean - half),
-        high=min(1.0, mean + half),
-        se=spread.se,
-        se_seeds=spread.se_seeds,
-        se_sentences=spread.se_sentences,
-        seeds=len(counts),
-        what=spread.what,
-    )
+    return Estimate(float(values.mean()), _spread(values), len(counts))
 
 
-def difference(a: NDArray[np.integer], b: NDArray[np.integer], level: float = 0.95) -> Difference:
+def difference(a: NDArray[np.integer], b: NDArray[np.integer]) -> Difference:
     """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
-
-    Where no sentence and no seed varies, p is 1 for equal means and 0 otherwise, the limits of the test.
 
     Raises:
         ValueError: a and b differ in shape, or as `interval`.
     """
     if a.shape != b.shape:
         raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
-    mean = float(f1_by_seed(a).mean() - f1_by_seed(b).mean())
-    return difference_of(mean, _spread(_pseudo_values(a) - _pseudo_values(b)), len(a), level)
-
-
-def difference_of(mean: float, spread: Spread, seeds: int, level: float) -> Difference:
-    """The difference with that mean and variance."""
-    half = spread.half_width(level)
-    return Difference(
-        mean=mean,
-        low=max(-1.0, mean - half),
-        high=min(1.0, mean + half),
-        p=spread.p_value(mean) if spread.df_seeds else None,
-        se=spread.se,
-        se_seeds=spread.se_seeds,
-        se_sentences=spread.se_sentences,
-        seeds=seeds,
-        what=spread.what,
-    )
+    values = _pseudo_values(a) - _pseudo_values(b)
+    return Difference(float(values.mean()), _spread(values), len(a))
 
 
 def crossed_bootstrap(counts: NDArray[np.integer], rng: np.random.Generator, draws: int = 2000) -> Floats:
@@ -182,9 +185,8 @@ def _parts(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
     """Numerator 2 tp and denominator 2 tp + fp + fn of F1, each (seeds, sentences)."""
     if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
         raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
-    parts: Floats = counts.astype(np.float64)
-    numerator: Floats = 2 * parts[..., 0]
-    return numerator, numerator + parts[..., 1] + parts[..., 2]
+    numerator: Floats = 2 * counts[..., 0].astype(np.float64)
+    return numerator, numerator + counts[..., 1] + counts[..., 2]
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -200,8 +202,10 @@ def _over(top: Floats, bottom: Floats) -> Floats:
 
 def _pseudo_values(counts: NDArray[np.integer]) -> Floats:
     """Values (seeds, sentences) whose row means are the seeds' F1 and whose spread is that of the influences."""
-    values: Floats = f1_by_seed(counts)[:, None] + counts.shape[1] * influence(counts)
-    return values
+    f1, influences = f1_and_influence(counts)
+    influences *= counts.shape[1]
+    influences += f1[:, None]
+    return influences
 
 
 def _spread(values: Floats) -> Spread:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -26,6 +30,11 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+}
+_CANVASES: dict[str, type[FigureCanvasBase]] = {
+    "png": FigureCanvasAgg,
+    "svg": FigureCanvasSVG,
+    "pdf": FigureCanvasPdf,
 }
 _SETTINGS: Any = {  # matplotlib types the keys one by one
     "svg.hashsalt": "xner-bench",
@@ -55,8 +64,10 @@ def figure(width: float, height: float) -> Figure:
 
 def saved(fig: Figure, format_: str) -> bytes:
     """The figure's bytes, without dates; call inside `settings`."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format=format_, dpi=150, metadata=_METADATA[format_])
+    # as savefig does it, which draws everything once more before
+    buffer, canvas = io.BytesIO(), _CANVASES[format_](fig)
+    fig.set_dpi(150)
+    getattr(canvas, f"print_{format_}")(buffer, metadata=_METADATA[format_])
     return buffer.getvalue()
 
 
@@ -76,7 +87,9 @@ def finish(fig: Figure, title: str, note: str) -> None:
     width = float(fig.get_figwidth())
     fig.suptitle(wrapped(title, width * (0.62 if fig.legends else 1), 11), fontsize=10, x=0.01, ha="left")
     fig.supxlabel(wrapped(note, width), fontsize=7.5, color=GREY, x=0.01, ha="left")
-    fig.draw_without_rendering()
+    engine = fig.get_layout_engine()
+    assert engine is not None
+    engine.execute(fig)
     fig.set_layout_engine("none")
 
 

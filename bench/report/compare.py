@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 
 from bench.corpus import BadInput, nearest
-from bench.measure.macro import macro_difference
-from bench.measure.statistics import MIN_SEEDS, Difference, difference, f1_by_seed, holm
-from bench.report.contrasts import Differing, declared, factors, settings
+from bench.measure.macro import Clusters, macro_difference
+from bench.measure.statistics import MIN_SEEDS, difference, f1_by_seed, holm
+from bench.report.contrasts import Differing, declared, factors, own_settings, settings
 from bench.report.frame import Group, Stored, groups, is_oracle, read, test_of
 from bench.report.scores import LEVEL, Score, cells_of, scores_of
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
+OWN = "(own settings)"  # in a group's memo
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 
@@ -132,9 +133,16 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
         macro=_judged(_macro(pair, [one for one in paired if one.line.difference is not None])),
         factors=factors(done[0], done[1]),
         settings=settings(done[0], done[1]),
-        declared=declared(done[0], done[1], group.stored) if rule == group.main_rule else "",
+        declared=declared(done[0], done[1], _own(group)) if rule == group.main_rule else "",
         oracles=tuple(oracles),
     )
+
+
+def _own(group: Group) -> dict[str, str]:
+    if OWN not in group.memo:
+        group.memo[OWN] = own_settings(group.stored)
+    found: dict[str, str] = group.memo[OWN]
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,11 +216,20 @@ def _macro(pair: Group, paired: Sequence[_Paired]) -> Line:
     ]
     left = {seed for x in lines for seed in x.seeds} - set(seeds)
     note = f"seeds that not all languages have are left out: {_list(sorted(left))}" if left else ""
-    names = [clusters(pair, one.stored, one.line.sentences) for one in paired if one.stored is not None]
-    return _tested(replace(line, seeds=seeds, note=note), kept[0], kept[1], names)
+    tests = [(one.stored, one.line.sentences) for one in paired if one.stored is not None]
+    return _tested(replace(line, seeds=seeds, note=note), kept[0], kept[1], clusters(pair, tests))
 
 
-def clusters(group: Group, one: Stored, sentences: int) -> list[str]:
+def clusters(group: Group, tests: Sequence[tuple[Stored, int]]) -> Clusters:
+    """Which sentences of the languages' tests move together; of each language a record and its number of sentences."""
+    place = f"clusters of all: {[(one.target, test_of(one.record), sentences) for one, sentences in tests]}"
+    if place not in group.memo:
+        group.memo[place] = Clusters.of([_names(group, one, sentences) for one, sentences in tests])
+    found: Clusters = group.memo[place]
+    return found
+
+
+def _names(group: Group, one: Stored, sentences: int) -> list[str]:
     """By sentence of the test the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
     place = f"clusters of {one.target}: {test_of(one.record)}"  # read once a test; a rule's name has no colon
     if place not in group.memo:
@@ -224,28 +241,24 @@ def clusters(group: Group, one: Stored, sentences: int) -> list[str]:
     return names if len(names) == sentences else [""] * sentences
 
 
-def _tested(
-    line: Line, a: Sequence[np.ndarray], b: Sequence[np.ndarray], clusters: Sequence[Sequence[str]] | None
-) -> Line:
+def _tested(line: Line, a: Sequence[np.ndarray], b: Sequence[np.ndarray], clusters: Clusters | None) -> Line:
     """The line with what the counts by language say: one language is a pair, several are averaged."""
 
-    def at(level: float) -> Difference:
-        return difference(a[0], b[0], level) if line.name != "macro" else macro_difference(a, b, clusters, level)
-
-    wide, narrow = at(0.95), at(1 - 2 * LEVEL)
+    found = difference(a[0], b[0]) if line.name != "macro" else macro_difference(a, b, clusters)
+    wide, narrow = found.limits(0.95), found.limits(1 - 2 * LEVEL)
     same = all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    tested = wide.seeds >= MIN_SEEDS
-    low, high = 100 * narrow.low, 100 * narrow.high
+    tested = found.seeds >= MIN_SEEDS
+    low, high = 100 * narrow[0], 100 * narrow[1]
     return replace(
         line,
         a=100 * sum(float(f1_by_seed(x).mean()) for x in a) / len(a),
         b=100 * sum(float(f1_by_seed(x).mean()) for x in b) / len(b),
-        difference=100 * wide.mean,
-        interval=(100 * wide.low, 100 * wide.high),
+        difference=100 * found.mean,
+        interval=(100 * wide[0], 100 * wide[1]),
         narrow=(low, high),
-        p=None if not tested else 1.0 if same else wide.p,
+        p=None if not tested else 1.0 if same else found.p,
         equivalent=(low > -MARGIN and high < MARGIN) if tested else None,
-        what=wide.what,
+        what=found.what,
         verdict="same" if same else "undecided",
     )
 

@@ -40,13 +40,21 @@ DECLARED = (
 )
 
 
-def declared(a: Sequence[Stored], b: Sequence[Stored], base: Iterable[Stored]) -> str:
+def own_settings(base: Iterable[Stored]) -> dict[str, str]:
+    """By method the settings of the folder's row that has the method's own name, but for distillation and English."""
+    own: dict[str, str] = {}
+    for one in base:
+        if one.record.cell["label"] == _method(one) and _method(one) not in own:
+            own[_method(one)] = _rest(one)
+    return own
+
+
+def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -> str:
     """The declared contrast that A - B (or B - A) is, "" where it is exploratory.
 
-    `base`: the folder's records. A variant counts where only distillation and English tell it from the folder's row
-    that has the method's own name: concner with other weights is another method.
+    `own`: `own_settings` of the folder's records. A variant counts where only distillation and English tell it from
+    them: concner with other weights is another method.
     """
-    own = {str(one.record.cell["method"]): _rest(one) for one in base if one.record.cell["label"] == _method(one)}
     if not a or not b or _axes(a) != _axes(b) or _imported(a) or _imported(b):
         return ""
     for one in (*a, *b):

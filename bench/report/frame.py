@@ -82,10 +82,19 @@ def is_oracle(record: Record) -> bool:
 
 
 def read(outs: Sequence[Path]) -> list[Stored]:
-    """All records of the folders, one a cell and seed: the trial that source dev chose; in the matrix's order.
+    """The records of the folders, one a cell and seed: the trial that source dev chose; in the matrix's order.
 
     Raises:
-        BadInput: a folder does not exist, holds no records, or holds two records for one cell.
+        BadInput: as `read_all`, or a folder holds two records for one cell.
+    """
+    return chosen(read_all(outs))
+
+
+def read_all(outs: Sequence[Path]) -> list[Stored]:
+    """All records of the folders.
+
+    Raises:
+        BadInput: a folder does not exist or holds no records.
     """
     stored: list[Stored] = []
     suites = _suites([resolve(out) for out in outs])
@@ -96,7 +105,7 @@ def read(outs: Sequence[Path]) -> list[Stored]:
         if not records:
             raise BadInput(f"{out}: no records here; make them with `xner run MATRIX --out {out}`")
         stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in records]
-    return in_order(_chosen(stored))
+    return stored
 
 
 def in_order(stored: Iterable[Stored]) -> list[Stored]:
@@ -115,12 +124,16 @@ def _suites(outs: Sequence[Path]) -> dict[Path, str]:
     return {out: name if names.count(name) == 1 else out.as_posix() for out, name in zip(outs, names, strict=True)}
 
 
-def _chosen(stored: Sequence[Stored]) -> list[Stored]:
-    """One record an identity: of a search's trials the best on source dev, never on a test."""
+def chosen(stored: Iterable[Stored]) -> list[Stored]:
+    """One record an identity: of a search's trials the best on source dev, never on a test; in the matrix's order.
+
+    Raises:
+        BadInput: two records for one cell.
+    """
     cells: dict[tuple[str, ...], list[Stored]] = {}
     for one in stored:
         cells.setdefault(one.identity, []).append(one)
-    return [_best_trial(_current(ones)) for ones in cells.values()]
+    return in_order(_best_trial(_current(ones)) for ones in cells.values())
 
 
 def _current(ones: list[Stored]) -> list[Stored]:
@@ -201,6 +214,11 @@ class Group:
         return tuple(dict.fromkeys(one.suite for one in self.stored))
 
     @cached_property
+    def oracles(self) -> frozenset[tuple[str, str]]:
+        """The rows (suite, label) of methods that saw gold labels of the target language."""
+        return frozenset((one.suite, one.label) for one in self.stored if is_oracle(one.record))
+
+    @cached_property
     def targets(self) -> tuple[str, ...]:
         """Target languages: in the matrix's order, the rest by code."""
         return tuple(dict.fromkeys(one.target for one in self.stored))
@@ -241,7 +259,7 @@ def counts_of(one: Stored) -> dict[str, np.ndarray]:
         found = one.store.counts(one.record.key)
     except Damaged:
         return {}
-    return {rule: array.sum(axis=1, dtype=np.int32) for rule, array in found.items() if array.ndim == 3}
+    return {rule: np.einsum("stc->sc", array) for rule, array in found.items() if array.ndim == 3}
 
 
 def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray | None:

@@ -93,8 +93,8 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
         rows = rows_of(group)
         languages = average_over(scores, rows, group.targets)
         said[rule] = macro_note(languages)
+        peeks = any(one.record.scores[rule].oracle for one in group.stored if rule in one.record.scores)
         for row in rows:
-            peeks = any(one.record.scores[rule].oracle for one in group.stored if rule in one.record.scores)
             oracle = any(scores[row, target].oracle for target in group.targets)
             line = head_cells(group, row, oracle and not peeks) | {"rule": Cell(text=rule, oracle=peeks)}
             line |= {target: cell_of(scores[row, target], footnotes) for target in group.targets}

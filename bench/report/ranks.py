@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import rankdata
 
 from bench.report.canvas import figure, finish, looks
 from bench.report.frame import Group
@@ -23,7 +23,7 @@ def average_ranks(group: Group, found: Standing) -> dict[Row, float]:
     scores = scores_of(group, group.main_rule)
     sums = dict.fromkeys(rows, 0.0)
     for target in found.languages:
-        ranks = rankdata([-(scores[row, target].mean or 0.0) for row in rows])
+        ranks = pd.Series([-(scores[row, target].mean or 0.0) for row in rows]).rank()
         for row, rank in zip(rows, ranks, strict=True):
             sums[row] += float(rank) / len(found.languages)
     return dict(sorted(sums.items(), key=lambda item: item[1]))

@@ -34,7 +34,7 @@ def gain_figure(group: Group) -> Figure | None:
     for (y, x), gain in np.ndenumerate(gains):
         text = "-" if np.isnan(gain) else f"{gain:+.1f}{'*' if stars[y, x] else ''}"
         color = "white" if abs(gain) > 0.55 * limit else "black"
-        axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=color)
+        axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=color, in_layout=False)  # they are inside
     axis.set_xticks(range(len(group.targets)), [plain(target) for target in group.targets])
     axis.set_yticks(range(len(rows)), [look.label for look in looks(group, rows, oracles).values()])
     axis.tick_params(length=0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.measure.statistics import MIN_SEEDS, difference, holm, interval
-from bench.report.frame import Group, Stored, counts_of, error_line, is_oracle, pooled, test_of
+from bench.report.frame import Group, Stored, counts_of, error_line, pooled, test_of
 from bench.report.model import CellStatus, half_width
 from bench.store.record import RuleScores
 
@@ -44,8 +44,7 @@ class Score:
 def rows_of(group: Group) -> list[Row]:
     """The rows of a group's tables: the matrix's order, oracles last."""
     rows = dict.fromkeys((one.suite, one.label) for one in group.stored)
-    oracles = {(one.suite, one.label) for one in group.stored if is_oracle(one.record)}
-    return sorted(rows, key=lambda row: (group.suites.index(row[0]), row in oracles))
+    return sorted(rows, key=lambda row: (group.suites.index(row[0]), row in group.oracles))
 
 
 def cells_of(group: Group) -> dict[tuple[Row, str], list[Stored]]:
@@ -70,7 +69,6 @@ def scores_of(group: Group, rule: str) -> Mapping[tuple[Row, str], Score]:
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, dict[tuple[Row, str], Score]]:
     """By rule; every sidecar is read once for all of them."""
     cells = cells_of(group)
-    oracles = {(one.suite, one.label) for one in group.stored if is_oracle(one.record)}
     expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
     for row in rows_of(group):
@@ -79,7 +77,7 @@ def _scores(group: Group, rules: Iterable[str]) -> dict[str, dict[tuple[Row, str
             counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
             for rule, found in scores.items():
                 score = _score(stored, counts, rule, expected[row[0]])
-                found[row, target] = replace(score, oracle=True) if row in oracles else score
+                found[row, target] = replace(score, oracle=True) if row in group.oracles else score
     return scores
 
 

@@ -58,7 +58,7 @@ def _standing(group: Group) -> Standing:
     order = sorted(means, key=lambda row: -means[row])  # stable: of equals the table's first
     oracles = frozenset(row for row in order if any(scores[row, target].oracle for target in group.targets))
     best = next((row for row in order if row not in oracles), None)
-    pairs = _Pairs(scores, languages, _names(group, languages))
+    pairs = _Pairs(scores, languages, _clusters(group, languages))
     raw: dict[tuple[Row, Row], float] = {}
     differences: dict[tuple[Row, Row], float] = {}
     for place, a in enumerate(order):
@@ -78,9 +78,9 @@ def _standing(group: Group) -> Standing:
     )
 
 
-def _names(group: Group, languages: Sequence[str]) -> list[list[str]]:
-    """By language the sentences' groups in a parallel corpus."""
-    cells, found = cells_of(group), []
+def _clusters(group: Group, languages: Sequence[str]) -> Clusters:
+    """Which of the languages' sentences move together."""
+    cells, tests = cells_of(group), []
     for target in languages:
         stored = next(
             one
@@ -88,19 +88,17 @@ def _names(group: Group, languages: Sequence[str]) -> list[list[str]]:
             for one in ones
             if other == target and one.record.status == "ok" and group.main_rule in one.record.scores
         )
-        found.append(clusters(group, stored, stored.record.sentences))
-    return found
+        tests.append((stored, stored.record.sentences))
+    return clusters(group, tests)
 
 
 class _Pairs:
     """p of average differences, not adjusted; what a method's counts give is computed once for all its pairs."""
 
-    def __init__(
-        self, scores: Mapping[tuple[Row, str], Score], languages: Sequence[str], names: Sequence[Sequence[str]]
-    ) -> None:
+    def __init__(self, scores: Mapping[tuple[Row, str], Score], languages: Sequence[str], clusters: Clusters) -> None:
         self.scores, self.languages = scores, languages
-        self.clusters = Clusters.of(names)
-        self._sides: dict[tuple[Row, tuple[int, ...]], list[Side]] = {}
+        self.clusters = clusters
+        self._sides: dict[tuple[Row, tuple[int, ...]], Side] = {}
 
     def p(self, a: Row, b: Row) -> float | None:
         """None where a language has no counts, another test, or few seeds."""
@@ -114,12 +112,12 @@ class _Pairs:
                 return None
         if all(np.array_equal(_counts(x, seeds), _counts(y, seeds)) for x, y in zip(first, second, strict=True)):
             return 1.0  # one training under two names
-        return difference_of_sides(self._side(a, seeds), self._side(b, seeds), self.clusters).p
+        return difference_of_sides(self._side(a, seeds), self._side(b, seeds)).p
 
-    def _side(self, row: Row, seeds: tuple[int, ...]) -> list[Side]:
+    def _side(self, row: Row, seeds: tuple[int, ...]) -> Side:
         if (row, seeds) not in self._sides:
-            made = [Side.of(_counts(self.scores[row, target], seeds)) for target in self.languages]
-            self._sides[row, seeds] = made
+            counts = [_counts(self.scores[row, target], seeds) for target in self.languages]
+            self._sides[row, seeds] = Side.of(counts, self.clusters)
         return self._sides[row, seeds]
 
 

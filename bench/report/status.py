@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,22 +37,22 @@ class Status:
         return {state: sum(tally.states[state] for tally in self.tallies.values()) for state in STATES}
 
 
-def status_of(out: Path) -> Status:
-    """How far a results folder is.
+def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
+    """How far a results folder is; `records` if all of its were read already.
 
     Raises:
         BadInput: matrix.json or a record is not readable by this version.
     """
-    records = {record.key: record for record in Records(out).all()}
+    found = {record.key: record for record in (Records(out).all() if records is None else records)}
     cells = matrix_cells(out)
-    planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in records.items()}
+    planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in found.items()}
     tallies: dict[tuple[str, str], Tally] = {}
     for key, cell in planned.items():
         tally = tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), Tally())
-        _count(tally, records.get(key))
+        _count(tally, found.get(key))
     if not cells:
         return Status(out, dict(sorted(tallies.items())), False, 0)
-    return Status(out, tallies, True, len(records.keys() - planned.keys()))
+    return Status(out, tallies, True, len(found.keys() - planned.keys()))
 
 
 def _count(tally: Tally, record: Record | None) -> None:

@@ -158,10 +158,10 @@ class Records:
         self.out = out
 
     def path(self, key: str) -> Path:
-        return self.out / "records" / f"{key}.json"
+        return self.out.joinpath("records", f"{key}.json")
 
     def sidecar(self, key: str, name: str) -> Path:
-        return self.out / "sidecars" / key / name
+        return self.out.joinpath("sidecars", key, name)
 
     def get(self, key: str) -> Record | None:
         """The record, or None where there is none or it is damaged (half-written counts as absent).

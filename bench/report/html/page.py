@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bench.report.errors import KINDS, Sample, samples, totals
-from bench.report.frame import Group, groups, is_oracle, read
+from bench.report.frame import Group, chosen, groups, is_oracle, read_all
 from bench.report.head import SYNTHETIC, corpus_notes, is_synthetic, oracle_note, setting_notes, title_of
 from bench.report.html.cells import cells_html, places_of
 from bench.report.html.facts import Facts, environment_html, facts_html, flat, shared
@@ -21,7 +21,7 @@ from bench.report.html.words import words_html
 from bench.report.main_table import head_cells, heads_of
 from bench.report.model import Cell, Table, frame_of
 from bench.report.scores import rows_of
-from bench.report.status import status_of
+from bench.report.status import Status, status_of
 from bench.report.tables import all_tables
 from bench.store.files import write_bytes
 
@@ -48,7 +48,8 @@ def write_report(out: Path) -> Path:
 
 def report_html(out: Path) -> str:
     """The page. Nothing in it is fetched from anywhere, and its policy forbids that it ever is."""
-    found = groups(read([out]))
+    stored = read_all([out])
+    found, status = groups(chosen(stored)), status_of(out, (one.record for one in stored))
     facts = {one.record.key: flat(one.record) for group in found for one in group.stored}
     cells = sum(len(rows_of(group)) * len(group.targets) for group in found)
     size = max(1, min(_MOST, _SENTENCES // max(cells, 1)))
@@ -59,7 +60,7 @@ def report_html(out: Path) -> str:
     across = across_html(found, "across")
     body = "".join(
         [
-            _header(out, matrices, found),
+            _header(status, matrices, found),
             "<main>",
             *(part for chapter in chapters for part in chapter),
             f'<section id="across"><h2>Across tables</h2>{across}</section>' if across else "",
@@ -81,9 +82,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _header(out: Path, matrices: str, found: Sequence[Group]) -> str:
+def _header(status: Status, matrices: str, found: Sequence[Group]) -> str:
     """Title, how much was run, what was not and why, and where to go."""
-    status = status_of(out)
     states = {state: number for state, number in status.total.items() if number}
     ran = ", ".join(f"{number} {state}" for state, number in states.items())
     why: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.report.compare import Comparison, compared
-from bench.report.contrasts import DECLARED, declared
+from bench.report.contrasts import DECLARED, declared, own_settings
 from bench.report.frame import Group, Stored
 from bench.report.html.tables import grid, notes_html
 from bench.report.html.text import esc, fold, items, name
@@ -178,6 +178,7 @@ def _chosen(group: Group, rows: Sequence[Row]) -> list[tuple[str, str]]:
     first: dict[str, Stored] = {}
     for one in group.stored:
         first.setdefault(one.label, one)
+    own = own_settings(first.values())
     methods = {method for contrast in DECLARED for method, _ in (contrast.better, contrast.other)}
     able = [label for label, one in first.items() if one.record.cell.get("method") in methods]
     pairs = [
@@ -185,7 +186,7 @@ def _chosen(group: Group, rows: Sequence[Row]) -> list[tuple[str, str]]:
         for a in able
         for b in able
         if a != b and first[a].record.cell.get("method") == "concner" and _same_labels(a, b)
-        if declared([first[a]], [first[b]], first.values())
+        if declared([first[a]], [first[b]], own)
     ]
     zero_shot = next((row for row in rows if row[1] == "zero_shot"), None)
     for row in rows:
