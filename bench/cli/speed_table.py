@@ -20,8 +20,9 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "train",
         help="training against transformers' Trainer",
         description="Real sub-words a second in training: our loop against transformers' Trainer as run_ner configures "
-        "it (random batches), and with --bf16 against it grouped by length in bf16. Same encoder, English sentences, "
-        "batch, steps and threads; rounds in turn, each with its own seed; first and last step left out; F1 of both.",
+        "it (random batches), and if asked against it grouped by length, in float32 or bf16. Same encoder, English "
+        "sentences, batch, steps and threads; rounds in turn, each with its own seed; first and last step left out; "
+        "F1 of both.",
     )
     predict = verbs.add_parser(
         "predict",
@@ -43,6 +44,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         if steps:
             parser.add_argument("--steps", type=int, default=60, metavar="N", help="of a round (default: 60)")
             parser.add_argument("--lr", type=float, default=3e-4, help="of both sides (default: 3e-4)")
+            parser.add_argument("--grouped", action="store_true", help="also the Trainer grouped by length")
             parser.add_argument("--bf16", action="store_true", help="also the Trainer grouped by length in bf16")
     train.set_defaults(run=run_train)
     predict.set_defaults(run=run_predict, steps=3, lr=1e-4)
@@ -55,9 +57,9 @@ def run_train(args: argparse.Namespace) -> int:
         BadInput: no such encoder or corpus, or accelerate is not installed.
     """
     setting = _setting(args, least_steps=4)
-    from bench.runner.speed_train import GROUPED, PLAIN, tokens_of, train_speed
+    from bench.runner.speed_train import BF16, GROUPED, PLAIN, tokens_of, train_speed
 
-    peers = [PLAIN, *([GROUPED] if args.bf16 else [])]
+    peers = [PLAIN, *([GROUPED] if args.grouped else []), *([BF16] if args.bf16 else [])]
     sides = train_speed(setting, peers, args.rounds, _tell)
     a_step = setting.batch * tokens_of(setting, setting.train)
     _print(args, setting, sides, a_step, "step")

@@ -87,15 +87,7 @@ class Registry:
             raise _broken(where, f"{kind} '{name}' ({_file_of(module_name)}) fails: {in_one_line(error)}") from error
         found = self._kind(kind)
         attribute = next((p.attr for p in _entry_points(found.group) if p.name == name and p.module == module_name), "")
-        cls = _class_in(module, found, attribute, where)
-        if getattr(cls, "name", None) != name:
-            raise _broken(
-                where, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'"
-            )
-        params: Any = getattr(cls, "Params", None)
-        if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
-            raise _broken(where, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
-        return cls
+        return _checked_class(module, found, name, attribute, where)
 
     def params(self, kind: str, name: str, raw: Mapping[str, Any], where: Where | None = None) -> Any:
         """The `Params` of a plug-in from a table.
@@ -171,6 +163,17 @@ def _file_of(module: str) -> str:
     except (ImportError, ValueError):  # a parent package is what fails
         spec = None
     return (spec.origin if spec else None) or module
+
+
+@lru_cache(maxsize=1024)  # every cell asks for its plug-ins several times; an error is never kept
+def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, where: Where | None) -> type[Any]:
+    cls = _class_in(module, kind, attribute, where)
+    if getattr(cls, "name", None) != name:
+        raise _broken(where, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'")
+    params: Any = getattr(cls, "Params", None)
+    if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
+        raise _broken(where, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
+    return cls
 
 
 def _class_in(module: ModuleType, kind: Kind, attribute: str, where: Where | None) -> type[Any]:

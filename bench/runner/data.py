@@ -93,7 +93,8 @@ class CellData:
 
     def source_digest(self) -> str:
         """Digest of the source sentences as a set: seeds whose subsets are the same set have the same."""
-        name = f"source digest {self.cell.source} {self.cell.data.n_source} {self.cell.seed}"
+        seed = self.cell.seed if self.cell.data.n_source < len(self.data.read(self.cell.source, "train")) else "any"
+        name = f"source digest {self.cell.source} {self.cell.data.n_source} {seed}"
         return self.data.once(name, lambda: digest(sorted(self.source(), key=lambda s: s.id)))
 
     def dev(self) -> list[Sentence]:

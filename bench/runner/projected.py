@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from bench.corpus import BadInput, Pair, Span
 from bench.plan.fingerprint import code_running
+from bench.plan.keys import Key
 from bench.plan.sections import LabelsSpec, MatrixSpec
 from bench.plan.where import Where
 from data_recipes.projection.project import OUTCOMES
@@ -101,8 +103,13 @@ def rules_key(labels: LabelsSpec) -> list[Any]:
     Raises:
         BadInput: there is no such matcher or filter.
     """
-    modules = {m for one in (labels, PLAIN) for m in load_rules(one.matcher, one.filters).modules}
-    return [labels.matcher, list(labels.filters), code_running(*sorted(modules))]
+    return [labels.matcher, list(labels.filters), _code_of_rules(labels.matcher, tuple(labels.filters))]
+
+
+@lru_cache(maxsize=256)
+def _code_of_rules(matcher: str, filters: tuple[str, ...]) -> Key:
+    rules = (load_rules(matcher, filters), load_rules(PLAIN.matcher, PLAIN.filters))
+    return code_running(*sorted({module for one in rules for module in one.modules}))
 
 
 def check_rules(spec: MatrixSpec) -> None:

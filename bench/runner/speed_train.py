@@ -25,7 +25,8 @@ from bench.runner.fit import FitPlan, fit
 from bench.runner.predict import predict
 from bench.runner.tagger import LinearTagger, load_encoder
 
-OURS, PLAIN, GROUPED = "xner", "Trainer", "Trainer, grouped by length, bf16"
+OURS, PLAIN = "xner", "Trainer"
+GROUPED, BF16 = "Trainer, grouped by length", "Trainer, grouped by length, bf16"
 IGNORED = -100  # what cross-entropy leaves out
 Items = list[dict[str, list[int]]]
 
@@ -191,8 +192,8 @@ def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tupl
             learning_rate=setting.lr,
             warmup_steps=max(1, setting.steps // 10),
             weight_decay=EncoderSpec().weight_decay,
-            train_sampling_strategy="group_by_length" if name == GROUPED else "random",
-            bf16=name == GROUPED,
+            train_sampling_strategy="random" if name == PLAIN else "group_by_length",
+            bf16=name == BF16,
             use_cpu=setting.device.type == "cpu",
             save_strategy="no",
             report_to="none",

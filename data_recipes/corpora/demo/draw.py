@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
 
 from bench.corpus import BadInput, Pair, Sentence
 from data_recipes.corpora.demo.grammar import Content, Inflected, Rendered, links, render
@@ -16,20 +16,27 @@ PATIENCE = 500  # so many draws in a row that were there already: the split is e
 Draw = tuple[str, str, int]  # split, label, count
 
 
-class Drawn(NamedTuple):
+@dataclass(frozen=True)
+class Drawn:
     """A content and its group id."""
 
     group: str
     content: Content
+    sides: dict[str, Rendered] = field(default_factory=dict, compare=False, repr=False)  # by language, once rendered
 
     def sentence(self, language: str, *, labelled: bool = True) -> Sentence:
         """The content in one language; the id is the group, the same in all languages."""
-        return self._sentence(language, render(self.content, language), labelled)
+        return self._sentence(language, self._side(language), labelled)
 
     def pair(self, source: str, target: str) -> Pair:
         """The content in two languages, with gold links."""
-        one, other = render(self.content, source), render(self.content, target)
+        one, other = self._side(source), self._side(target)
         return Pair(self._sentence(source, one, True), self._sentence(target, other, True), links(one, other))
+
+    def _side(self, language: str) -> Rendered:
+        if language not in self.sides:
+            self.sides[language] = render(self.content, language)
+        return self.sides[language]
 
     def _sentence(self, language: str, side: Rendered, labelled: bool) -> Sentence:
         return Sentence(self.group, language, side.words, side.spans if labelled else None, self.group)

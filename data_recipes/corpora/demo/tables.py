@@ -118,7 +118,8 @@ def parse_form(cell: str, english: tuple[str, ...] = (), *, person: bool = False
     match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]+)\]([^\[\]]*)", cell)
     before, entity, after = (tuple(part.split()) for part in (match.groups() if match else ("", cell, "")))
     order = tuple(range(len(entity)))
-    if person and len(entity) == len(english) > 1 and _alike(entity, english[::-1]) > _alike(entity, english):
+    reordered = person and len(entity) == len(english) > 1 and entity != english
+    if reordered and _alike(entity, english[::-1]) > _alike(entity, english):
         order = order[::-1]
     return Form(before, entity, after, order)
 
