@@ -32,8 +32,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     align.add_argument("--encoder", required=True, metavar="E", help="a folder, a hub id or one of our own")
     align.add_argument("--source", type=Path, metavar="F", help="source sentences: words by spaces, one a line")
-    align.add_argument("--target", type=Path, metavar="F", help="their translations (default: NTREX, English-German)")
-    align.add_argument("--pairs", type=int, default=200, metavar="N", help="how many (default: 200)")
+    align.add_argument("--target", type=Path, metavar="F", help="their translations (default: NTREX)")
+    align.add_argument(
+        "--to",
+        default="de",
+        metavar="L",
+        help="languages of NTREX by commas (default: de); of several, the English side is the same",
+    )
+    align.add_argument("--pairs", type=int, default=200, metavar="N", help="how many, of each language (default: 200)")
     align.add_argument("--rounds", type=int, default=2, metavar="N", help="of each side, at least 2 (default: 2)")
     align.add_argument("--threads", type=int, metavar="N", help="CPU threads of both sides (default: torch's)")
     align.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of both sides (default: cpu)")
@@ -57,7 +63,7 @@ def run_align(args: argparse.Namespace) -> int:
             raise BadInput(f"--{name} {value}: at least {least}")
     settings = parsed(args.settings)
     registry.make("aligner", "simalign", settings, Where("--set"))  # before anything is loaded
-    pairs = _pairs(args)
+    sets = _pairs(args)
 
     import torch
 
@@ -68,10 +74,11 @@ def run_align(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     label, where, embedder = _embedder(args.encoder, device)
-    fit = fitting(embedder, pairs)
-    left_out, fit = len(pairs) - len(fit), fit[: args.pairs]
+    fits = [fitting(embedder, pairs) for pairs in sets]
+    left_out = sum(map(len, sets)) - sum(map(len, fits))
+    fit = [pair for pairs in fits for pair in pairs[: args.pairs]]
     if not fit:
-        raise BadInput(f"none of {len(pairs)} pairs fits the encoder's {embedder.room} sub-words")
+        raise BadInput(f"none of {sum(map(len, sets))} pairs fits the encoder's {embedder.room} sub-words")
     facts: dict[str, Any] = {
         "encoder": label,
         "pairs": len(fit),
@@ -91,26 +98,31 @@ def run_align(args: argparse.Namespace) -> int:
     return 0 if all(speed.same for speed in speeds) else 1
 
 
-def _pairs(args: argparse.Namespace) -> list[Pair]:
-    """The pairs of the files, else a few more than asked for of NTREX: long ones are left out."""
+def _pairs(args: argparse.Namespace) -> list[list[Pair]]:
+    """The pairs of the files, else by language a few more than asked for of NTREX: long ones are left out."""
     from bench.lines import read_parallel
     from data_recipes.parallel_text import lines_of, splitter
 
     if (args.source is None) != (args.target is None):
         raise BadInput("--source and --target go together")
     if args.source is not None:
-        return [pair for pair in read_parallel(args.source, args.target) if pair.source.words]
-    try:
-        lines = lines_of("ntrex", "en", "de")[: args.pairs + args.pairs // 10 + 10]
-    except Unavailable as error:
-        raise BadInput(
-            f"give --source F --target F (parallel text, words by spaces); or, for NTREX: {error}"
-        ) from error
-    split = {language: splitter(language, ()) for language in ("en", "de")}
-    return [
-        Pair(Sentence(str(n), "en", tuple(split["en"](one))), Sentence(str(n), "de", tuple(split["de"](two))))
-        for n, (one, two) in enumerate(lines, 1)
-    ]
+        return [[pair for pair in read_parallel(args.source, args.target) if pair.source.words]]
+    sets, english = [], splitter("en", ())
+    for language in dict.fromkeys(args.to.split(",")):
+        try:
+            lines = lines_of("ntrex", "en", language)[: args.pairs + args.pairs // 10 + 10]
+        except Unavailable as error:
+            raise BadInput(
+                f"give --source F --target F (parallel text, words by spaces); or, for NTREX: {error}"
+            ) from error
+        split = splitter(language, ())
+        sets.append(
+            [
+                Pair(Sentence(str(n), "en", tuple(english(one))), Sentence(str(n), language, tuple(split(two))))
+                for n, (one, two) in enumerate(lines, 1)
+            ]
+        )
+    return sets
 
 
 def _embedder(name: str, device: str) -> tuple[str, str, EncoderEmbedder]:
