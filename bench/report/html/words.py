@@ -69,13 +69,12 @@ def _average(found: Standing) -> Iterator[str]:
     same = [row for row in others if found.told(best, row) is False]
     untested = len(others) - len(told) - len(same)
     if told or same:
-        some = f"{len(told)} of {len(others)} others can be told apart from it ({_names(told)})" if told else ""
+        some = f"{len(told)} of {len(others)} others can be told apart from it" + (f" ({_names(told)})" if told else "")
         rest = f"{len(same)} cannot{f': {_names(same)}' if same and len(same) <= 8 else ''}"
-        none = f"none of {len(others)} others can be told apart from it"
-        yield (
-            f"<b>Against the highest</b>: {f'{some}; {rest}' if told else none}. "
-            "That a method is highest does not make it best."
-        )
+        said = f"{some}; {rest}" if told else f"none of {len(others)} others can be told apart from it"
+        if len(others) == 1:
+            said = f"the only other one {'can' if told else 'cannot'} be told apart from it"
+        yield f"<b>Against the highest</b>: {said}. That a method is highest does not make it best."
     if untested:
         yield f"{untested} could not be tested: fewer than 3 seeds in common, or no counts by sentence."
 
