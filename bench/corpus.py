@@ -79,8 +79,19 @@ class Sentence:
 
 def letters_of(text: str) -> str:
     """Case-folded, compatibility-normalised, without white space and punctuation: what counts as the same sentence."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZPC")
+    return unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
+
+
+class _Letters(dict[int, str | None]):
+    """For `str.translate`: each character as it is, None for white space and punctuation; looked up once a process."""
+
+    def __missing__(self, code: int) -> str | None:
+        character = chr(code)
+        self[code] = None if unicodedata.category(character)[0] in "ZPC" else character
+        return self[code]
+
+
+_LETTERS = _Letters()
 
 
 def digest(sentences: Iterable[Sentence]) -> str:
