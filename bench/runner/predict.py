@@ -11,9 +11,7 @@ import torch
 
 from bench.corpus import BadInput, Sentence, Span
 from bench.method import Example, Floats, Predictions
-from bench.runner.batches import Collator
-
-ROOM = 4096  # padded sub-words a batch; evaluation batches never change a key
+from bench.runner.batches import ROOM, Collator
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
@@ -55,10 +53,10 @@ def predict(
     order = sorted(range(len(sentences)), key=lambda i: len(pieces[i].ids))
     spans: list[tuple[Span, ...]] = [()] * len(sentences)
     probabilities: list[Floats | None] = [None] * len(sentences)
-    at = 0
+    room, at = ROOM.get(collator.device.type, ROOM["cpu"]), 0
     while at < len(order):
         end = at + 1
-        while end < len(order) and (end + 1 - at) * (len(pieces[order[end]].ids) + 2) <= ROOM:
+        while end < len(order) and (end + 1 - at) * (len(pieces[order[end]].ids) + 2) <= room:
             end += 1
         rows = order[at:end]
         inputs = collator([examples[i] for i in rows], [pieces[i] for i in rows], rows)
