@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from bench.corpus import Sentence, Span, digest, spans_of
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 ID, GROUP = "# sent_id = ", "# group = "
 GOLD = "gold.conll.gz"
+
+
+# TokenError and SyntaxError are numpy's, of a header that is no Python
+_BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, SyntaxError, TokenError)
 
 
 class Damaged(ValueError):
@@ -38,7 +43,7 @@ def read_arrays(path: Path, without: str = "") -> dict[str, np.ndarray]:
             return {name: _array(file.read(f"{name}.npy")) for name in names if name != without}
     except FileNotFoundError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+    except (*_BROKEN, zlib.error, zipfile.BadZipFile) as error:
         raise Damaged(f"truncated or damaged: {error}") from error
 
 
