@@ -150,6 +150,15 @@ def test_both_sides_and_the_ratio_are_printed(place: Place) -> None:
     assert row.startswith("itermax") and row.count("/s") == 2 and "×" in row
 
 
+def test_several_languages_share_their_english_side(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [pair for pair in zip(ENGLISH.split("\n"), GERMAN.split("\n"), strict=True) if pair[0]]
+    monkeypatch.setattr("data_recipes.parallel_text.lines_of", lambda text, source, target: lines)
+    options = ("--encoder", place.encoder, "--threads", "1", "--set", "matching=itermax", "--json")
+    ran = place.xner("speed", "align", "--to", "de,fi", "--pairs", "2", *options)
+    assert ran.code == 0, ran.err
+    assert ran.json()["pairs"] == 4, "two of each language"
+
+
 def test_links_that_differ_are_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A matching of ours that loses a link is found out: exit code 1."""
     from data_recipes.aligners import simalign
@@ -169,6 +178,7 @@ def test_links_that_differ_are_listed(place: Place, monkeypatch: pytest.MonkeyPa
     [
         ((), "give --source F --target F"),
         (("--source", "en.txt"), "--source and --target go together"),
+        (("--source", "en.txt", "--target", "de.txt", "--to", "fi"), "--to fi: languages of NTREX"),
         (("--rounds", "1"), "--rounds 1: at least 2"),
         (("--pairs", "0"), "--pairs 0: at least 1"),
         (("--set", "layr=1"), "unknown key 'layr'"),

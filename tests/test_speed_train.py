@@ -26,6 +26,13 @@ def test_training_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFi
     assert all(0 <= f1 <= 100 for side in found["sides"] for f1 in side["f1"])
 
 
+def test_the_trainer_may_group_by_length_too(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--sentences", "60", "--rounds", "1", "--steps", "4", "--threads", "1", "--encoder", str(tiny_folder))
+    assert main(["speed", "train", "--grouped", "--json", *few]) == 0
+    sides = json.loads(capsys.readouterr().out)["sides"]
+    assert [side["side"] for side in sides] == ["xner", "Trainer", "Trainer, grouped by length"]
+
+
 def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "60", "--rounds", "2", "--threads", "1", "--encoder", str(tiny_folder))
     assert main(["speed", "predict", *few]) == 0

@@ -35,7 +35,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     align.add_argument("--target", type=Path, metavar="F", help="their translations (default: NTREX)")
     align.add_argument(
         "--to",
-        default="de",
         metavar="L",
         help="languages of NTREX by commas (default: de); of several, the English side is the same",
     )
@@ -105,10 +104,12 @@ def _pairs(args: argparse.Namespace) -> list[list[Pair]]:
 
     if (args.source is None) != (args.target is None):
         raise BadInput("--source and --target go together")
+    if args.source is not None and args.to is not None:
+        raise BadInput(f"--to {args.to}: languages of NTREX, which --source replaces")
     if args.source is not None:
         return [[pair for pair in read_parallel(args.source, args.target) if pair.source.words]]
     sets, english = [], splitter("en", ())
-    for language in dict.fromkeys(args.to.split(",")):
+    for language in dict.fromkeys((args.to or "de").split(",")):
         try:
             lines = lines_of("ntrex", "en", language)[: args.pairs + args.pairs // 10 + 10]
         except Unavailable as error:

@@ -64,7 +64,7 @@ def figure(width: float, height: float) -> Figure:
 
 def saved(fig: Figure, format_: str) -> bytes:
     """The figure's bytes, without dates; call inside `settings`."""
-    # as savefig does it, which draws everything once more before
+    # what savefig ends in; it would draw everything once before, for a layout that `finish` has computed
     buffer, canvas = io.BytesIO(), _CANVASES[format_](fig)
     fig.set_dpi(150)
     getattr(canvas, f"print_{format_}")(buffer, metadata=_METADATA[format_])

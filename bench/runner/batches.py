@@ -13,7 +13,6 @@ from bench.corpus import tags_of
 from bench.encode import Pieces, Specials, layout, pieces_of
 from bench.method import Example, Floats, Group, Inputs, Ints
 
-ROOM = {"cpu": 1024, "cuda": 32768}  # padded sub-words a batch where nothing is learned; never part of a key
 POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
 
 

@@ -15,7 +15,6 @@ from bench.encode import Ints, Pieces, Progress, Specials, layout, windows_of
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
-from bench.runner.batches import ROOM
 from bench.runner.encoders import EncoderSource
 from bench.runner.frozen import layer_stack
 from bench.runner.tagger import load_encoder
@@ -24,6 +23,7 @@ from bench.store.files import canonical_json, sha256_of
 
 EMBED = "embed"
 VECTORS = "vectors.safetensors"
+ROOM = {"cpu": 1024, "cuda": 32768}  # padded sub-words a batch; never part of a key
 Words = tuple[str, ...]
 
 

@@ -11,7 +11,10 @@ import torch
 
 from bench.corpus import BadInput, Sentence, Span
 from bench.method import Example, Floats, Predictions
-from bench.runner.batches import ROOM, Collator
+from bench.runner.batches import Collator
+
+# padded sub-words a batch; evaluation batches never change a key, and stand beside an optimiser's state on a GPU
+ROOM = {"cpu": 1024, "cuda": 4096}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

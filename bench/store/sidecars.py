@@ -22,12 +22,14 @@ ID, GROUP = "# sent_id = ", "# group = "
 GOLD = "gold.conll.gz"
 
 
-# TokenError and SyntaxError are numpy's, of a header that is no Python
-_BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, SyntaxError, TokenError)
-
-
 class Damaged(ValueError):
     """A sidecar is missing or is not what was written; the message says what, without the path."""
+
+
+_BROKEN = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile),
+    *(SyntaxError, TokenError),  # numpy's, of a header that is no Python
+)
 
 
 def read_arrays(path: Path, without: str = "") -> dict[str, np.ndarray]:
@@ -43,7 +45,7 @@ def read_arrays(path: Path, without: str = "") -> dict[str, np.ndarray]:
             return {name: _array(file.read(f"{name}.npy")) for name in names if name != without}
     except FileNotFoundError:
         raise
-    except (*_BROKEN, zlib.error, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise Damaged(f"truncated or damaged: {error}") from error
 
 
