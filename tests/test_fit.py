@@ -311,6 +311,7 @@ def test_what_ran_is_recorded(run: Callable[..., Run]) -> None:
         "activation_checkpointing": False,
         "micro_batches": 1,
         "threads": 1,
+        "attention": "sdpa",
     }
 
 

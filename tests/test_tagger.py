@@ -19,7 +19,7 @@ from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.runner.batches import Collator
 from bench.runner.fit import FitPlan, fit
 from bench.runner.frozen import Kept, Prefix, freeze_lowest
-from bench.runner.predict import checked, predict
+from bench.runner.predict import Room, checked, predict
 from bench.runner.tagger import LinearTagger, load_encoder, save_tagger, viterbi
 
 CPU = torch.device("cpu")
@@ -119,6 +119,21 @@ def test_probabilities_of_0_are_no_dead_end() -> None:
 
 
 # --- prediction -------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(3, 120), min_size=1, max_size=80).map(sorted),
+    room=st.builds(Room, most=st.integers(1, 500), waste=st.floats(0, 1), least=st.integers(0, 200)),
+)
+def test_batches_of_prediction_keep_to_their_room(lengths: list[int], room: Room) -> None:
+    batches = list(room.batches(lengths))
+    assert [length for batch in batches for length in lengths[batch]] == lengths
+    for batch in batches:
+        held = lengths[batch]
+        padded = len(held) * held[-1]
+        assert len(held) == 1 or padded <= room.most
+        assert len(held) == 1 or sum(held[:-1]) < room.least or padded - sum(held) <= room.waste * padded
 
 
 def test_prediction_keeps_the_order_and_does_not_depend_on_the_batch(

@@ -93,6 +93,13 @@ class Stream:
         """Completed passes over the stream, by groups handed out."""
         return self.drawn // len(self.groups)
 
+    def sub_words(self) -> Iterator[Ints]:
+        """Ids of all that its batches hold, special ones and padding with them."""
+        specials = self.collator.specials
+        yield np.asarray([*specials.prefix, *specials.suffix, specials.pad], np.int64)
+        for group in self.pieces:
+            yield from (pieces.ids for pieces in group)
+
     def _fill(self) -> None:
         """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or just fewer.
 

@@ -15,11 +15,14 @@ from bench.corpus import Sentence
 from bench.method import EpochState, Inputs, Method, Step, TrainingSet
 from bench.plan.keys import rng, seed_stream
 from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.runner.attention import attention_of
 from bench.runner.batches import Collator, Stream, prefetched
+from bench.runner.dropout import quicken
 from bench.runner.hooks import terms_of
 from bench.runner.memory import Backoff
 from bench.runner.predict import autocast
 from bench.runner.resume import Keeper, Reached
+from bench.runner.used_rows import UsedRows
 from bench.runner.watch import History, drain, evaluate, readings
 
 
@@ -63,17 +66,16 @@ def fit(
     """
     begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
     marks = sorted({max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)})
-    streams = {
-        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
-        for name, groups in data.streams().items()
-    }
-    optimiser, schedule = _optimiser(tagger, plan.recipe, total)
+    streams = _streams(plan, data, collator)
+    quicken(tagger)
+    rows = UsedRows(tagger, (ids for stream in streams.values() for ids in stream.sub_words()))
+    optimiser, schedule = _optimiser(tagger, plan.recipe, total, rows)
     backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
-    history = History(steps=total, ran={"precision": plan.train.precision, "device": device.type})
+    history = History(steps=total, ran=_ran(plan, tagger, device))
     size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
     tagger.train()
-    run = Reached(plan.method, tagger, optimiser, schedule, backoff, history, size)
+    run = Reached(plan.method, tagger, optimiser, schedule, backoff, history, rows, size)
     keeper.restore(run, folder)
     begin -= history.seconds
 
@@ -95,21 +97,42 @@ def fit(
         schedule.step()
         run.log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
         if run.count(drawn):
-            plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
+            with rows.whole():
+                plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
         if number + 1 in marks:
             drain(run.log, history)
-            evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+            with rows.whole():
+                evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
         keeper.after_step(run, folder)
         tick(number + 1)
+    rows.release()
     history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
-    history.ran["threads"] = torch.get_num_threads()
     history.seconds = round(time.perf_counter() - begin, 3)
     return history
 
 
-def _optimiser(tagger: Any, recipe: EncoderSpec, total: int) -> tuple[Any, Any]:
+def _streams(plan: FitPlan, data: TrainingSet, collator: Collator) -> dict[str, Stream]:
+    """The data's streams, each in an order of its own."""
+    return {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+
+
+def _ran(plan: FitPlan, tagger: Any, device: torch.device) -> dict[str, Any]:
+    """What the training runs on, for the record."""
+    return {
+        "precision": plan.train.precision,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "attention": attention_of(tagger),
+    }
+
+
+def _optimiser(tagger: Any, recipe: EncoderSpec, total: int, rows: UsedRows) -> tuple[Any, Any]:
     """Fused AdamW, and its schedule: linear warm-up, then linear decay."""
     optimiser = torch.optim.AdamW(_decayed(tagger, recipe), lr=recipe.lr, fused=True)
+    rows.follow(optimiser)
     warm = max(1, round(total * recipe.warmup))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))

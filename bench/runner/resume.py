@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from bench.method import Inputs, Method
 from bench.plan.keys import key_of
 from bench.runner.memory import Backoff
+from bench.runner.used_rows import UsedRows
 from bench.runner.watch import History, drain, snapshot
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import write_json
@@ -43,6 +44,7 @@ class Reached:
     schedule: Any
     backoff: Backoff
     history: History
+    rows: UsedRows
     size: int  # sentences of the first stream, a pass over which is an epoch
     log: list[list[tuple[str, torch.Tensor]]] = field(default_factory=list)  # loss terms that are not read yet
     step: int = 0  # steps done
@@ -175,6 +177,7 @@ def _write(run: Reached, folder: Path, place: Path) -> Mapping[str, Any]:
             "seen": run.seen,
             "epoch": run.epoch,
             "rates": run.schedule.get_last_lr(),
+            "factor": run.rows.factor,
             "checkpointing": run.backoff.checkpointing,
             "parts": run.backoff.parts,
             "carried": {name: value for name, value in carried.items() if not isinstance(value, torch.Tensor)},
@@ -204,7 +207,7 @@ def _read(run: Reached, place: Path, folder: Path) -> None:
     run.schedule.load_state_dict({**run.schedule.state_dict(), "last_epoch": state["step"], "_last_lr": state["rates"]})
     if state["checkpointing"]:
         run.backoff.checkpoint()
-    run.backoff.parts = state["parts"]
+    run.backoff.parts, run.rows.factor = state["parts"], state["factor"]
     run.method.carry_on(run.tagger, state["carried"] | parts["carried"])
     for name, value in state["history"].items():
         setattr(run.history, name, value)

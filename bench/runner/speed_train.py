@@ -20,6 +20,7 @@ from bench.measure.score import count, summary
 from bench.method import Predictions, TrainingSet, singles
 from bench.plan import registry
 from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.runner.attention import for_cpu
 from bench.runner.batches import Collator
 from bench.runner.fit import FitPlan, fit
 from bench.runner.predict import predict
@@ -126,6 +127,8 @@ def predict_speed(setting: Setting, rounds: int, tell: Callable[[str], None]) ->
 def _tagger(setting: Setting, seed: int) -> tuple[LinearTagger, Collator]:
     torch.manual_seed(seed)
     loaded = load_encoder(setting.where)
+    if setting.device.type == "cpu":
+        for_cpu(loaded.model)
     tagger = LinearTagger(loaded.model, setting.tags, EncoderSpec().dropout).to(setting.device)
     longest = min(setting.max_length, loaded.longest)
     return tagger, Collator(loaded.tokenizer, setting.tags, longest, setting.device)

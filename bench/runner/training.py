@@ -21,6 +21,7 @@ from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
 from bench.rounds import Distil, all_rounds
 from bench.runner.ask import CellAsk, needs_of
+from bench.runner.attention import for_cpu
 from bench.runner.batches import Collator
 from bench.runner.data import CellData
 from bench.runner.device import device_name
@@ -206,6 +207,8 @@ class CellTrainer:
         freeze_lowest(loaded.model, frozen)
         if self.cell.train.compile:
             loaded.model.compile(dynamic=True)
+        elif self.places.device.type == "cpu":
+            for_cpu(loaded.model)
         tagger = LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
         if frozen and not self.cell.train.compile:  # what is compiled runs as a whole
             tagger.prefix = Prefix(loaded.model, frozen, kept_of(self.encoder.key, frozen, str(self.places.device)))
