@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # this module stays light
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -206,6 +208,13 @@ class Corpus(ABC):
         be the test's (`read(source, "test")`), for test-time translation: such text never reaches a training.
         """
         return []
+
+    def files(self) -> Sequence[Path] | None:
+        """Every file that decides, beside the code and the parameters, what `read` and `pairs` give, here or not.
+
+        None where that is not known: a plan then reads the corpus each time it is made.
+        """
+        return None
 
     def tokenisation(self, language: str) -> str:
         """How the corpus splits words: ud, moses or characters."""

@@ -91,6 +91,11 @@ def files_of(name: str) -> tuple[SourceFile, ...]:
     return found
 
 
+def local_files(names: Sequence[str]) -> tuple[Path, ...]:
+    """Where the listed files of these folders lie or would lie, and the list itself. BadInput as `files_of`."""
+    return (Path(__file__).with_name("sources.csv"), *(file.local for name in names for file in files_of(name)))
+
+
 def here(path: str) -> Path:
     """Where a listed file lies, once it does.
 

@@ -11,6 +11,7 @@ from bench.corpus import BadInput, Corpus, Pair, Sentence, Span, Split, Unavaila
 from bench.plan import registry
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
+from bench.runner.digests import Digests
 from bench.store.files import canonical_json
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class CorpusData:
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
+        self._digests = Digests(corpus)
         self._known: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -46,10 +48,10 @@ class CorpusData:
         return self.once(f"pairs {source} {target}", lambda: self.corpus.pairs(source, target))
 
     def split_digest(self, language: str, split: Split) -> str:
-        return self.once(f"digest {language} {split}", lambda: digest(self.read(language, split)))
+        return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
     def pairs_digest(self, source: str, target: str) -> str:
-        return self.once(f"digest {source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
+        return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
 
 
 @lru_cache(maxsize=8)

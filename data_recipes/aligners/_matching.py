@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 Matrix = npt.NDArray[np.floating[Any]]
 Vectors = npt.NDArray[np.float32]
@@ -68,6 +67,8 @@ def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
 
 def match(matrix: Matrix) -> Found:
     """The one-to-one links of the smaller side that sum to the most (Match): exactly, not by simalign's search."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second that no plan should wait for
+
     return tuple(linear_sum_assignment(matrix, maximize=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split
 from data_recipes.corpora.demo.draw import Draw, draw, sentences
@@ -63,6 +64,10 @@ class DemoCorpus(Corpus):
         if source not in LANGUAGES or target not in LANGUAGES or source == target:
             return []
         return [one.pair(source, target) for one in draw(self.params.seed, *self._draw(source, "train"))]
+
+    def files(self) -> tuple[Path, ...]:
+        """The tables beside this file."""
+        return tuple(sorted(Path(__file__).parent.glob("*.tsv")))
 
     def check(self) -> list[str]:
         """Test or dev sentences that also occur in other splits, and names that a translator cannot tell apart."""

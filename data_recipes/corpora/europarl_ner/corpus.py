@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
 from data_recipes.corpora.europarl_ner.read import LANGUAGES, TYPES, read_side
 from data_recipes.overlap import normalised
+from data_recipes.source_files import local_files
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class EuroparlCorpus(Corpus):
         if source != "en" or target not in LANGUAGES or target == source:
             return []
         return [Pair(*both) for both in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
+
+    def files(self) -> tuple[Path, ...]:
+        """The published files of `sources`."""
+        return local_files(self.sources)
 
     def tokenisation(self, language: str) -> str:
         """Split as Moses does, contractions whole."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
@@ -12,6 +13,7 @@ from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
 from data_recipes.corpora.uner_pud.ntrex import ntrex
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
 from data_recipes.overlap import overlap_findings
+from data_recipes.source_files import local_files
 
 _MOSES = ("de", "es", "it")  # their test is Europarl
 
@@ -94,6 +96,10 @@ class UnerPudCorpus(Corpus):
         joined = translations(target, german=self.params.german)
         sentences = english(originals_only=self.params.originals_only)
         return [Pair(sentence, joined[sentence.id.partition("/")[2]]) for sentence in sentences]
+
+    def files(self) -> tuple[Path, ...]:
+        """The published files of `sources`."""
+        return local_files(self.sources)
 
     def tokenisation(self, language: str) -> str:
         """Moses where the test is Europarl, else ud (without a segmenter, machine-made Chinese becomes characters)."""
