@@ -33,6 +33,14 @@ def test_the_trainer_may_group_by_length_too(tiny_folder: Path, capsys: pytest.C
     assert [side["side"] for side in sides] == ["xner", "Trainer", "Trainer, grouped by length"]
 
 
+def test_a_vocabulary_as_large_as_a_multilingual_one(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--sentences", "40", "--rounds", "1", "--steps", "4", "--threads", "1", "--encoder", str(tiny_folder))
+    assert main(["speed", "train", "--vocabulary", "20000", *few]) == 0
+    assert "tiny-for-tests with 20,000 rows of embeddings" in capsys.readouterr().out
+    assert main(["speed", "train", "--vocabulary", "20", *few]) == 2
+    assert "--vocabulary 20: the encoder has" in capsys.readouterr().err
+
+
 def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "60", "--rounds", "2", "--threads", "1", "--encoder", str(tiny_folder))
     assert main(["speed", "predict", *few]) == 0

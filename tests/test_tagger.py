@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from bench.corpus import BadInput, Sentence, Span, spans_of, tag_set, tags_of
 from bench.method import Batch, Example, Inputs, Method, Predictions, TrainingSet, singles
 from bench.plan.sections import EncoderSpec, TrainSpec
+from bench.runner import tagger as tagger_module
 from bench.runner.batches import Collator
 from bench.runner.fit import FitPlan, fit
 from bench.runner.frozen import Kept, Prefix, freeze_lowest
 from bench.runner.predict import Room, checked, predict
-from bench.runner.tagger import LinearTagger, load_encoder, save_tagger, viterbi
+from bench.runner.tagger import LinearTagger, fresh_encoder, load_encoder, save_tagger, viterbi
 
 CPU = torch.device("cpu")
 TAGS = tag_set(("PER", "LOC"))  # O B-PER I-PER B-LOC I-LOC
@@ -116,6 +117,34 @@ def test_probabilities_of_0_are_no_dead_end() -> None:
     certain[:, 2] = 1.0  # I-PER twice: impossible as it stands
     assert viterbi(certain, TAGS)[1] == 2
     assert TAGS[viterbi(certain, TAGS)[0]] == "B-PER"
+
+
+def test_an_encoder_is_read_once_and_every_copy_is_fresh(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tagger_module, "_KEPT", {})
+    loads: list[str] = []
+    plain = tagger_module.load_encoder
+
+    def noting(where: str, revision: str | None = None) -> Any:
+        loads.append(where)
+        return plain(where, revision)
+
+    monkeypatch.setattr(tagger_module, "load_encoder", noting)
+    first = fresh_encoder("a", str(tiny_folder)).model
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.zero_()
+    second = fresh_encoder("a", str(tiny_folder)).model
+    for one, other in zip(second.parameters(), plain(str(tiny_folder)).model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert len(loads) == 1
+    fresh_encoder("b", str(tiny_folder))
+    fresh_encoder("a", str(tiny_folder))
+    assert len(loads) == 3, "only the last is held"
+    monkeypatch.setattr(tagger_module, "MOST", 100)
+    monkeypatch.setattr(tagger_module, "_KEPT", {})
+    fresh_encoder("a", str(tiny_folder))
+    fresh_encoder("a", str(tiny_folder))
+    assert len(loads) == 5, "one that is too large is not"
 
 
 # --- prediction -------------------------------------------------------------------------------------------------------

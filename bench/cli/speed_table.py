@@ -6,6 +6,9 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.corpus import BadInput
@@ -44,10 +47,13 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         if steps:
             parser.add_argument("--steps", type=int, default=60, metavar="N", help="of a round (default: 60)")
             parser.add_argument("--lr", type=float, default=3e-4, help="of both sides (default: 3e-4)")
+            parser.add_argument(
+                "--vocabulary", type=int, metavar="N", help="add random rows to the embeddings up to N (XLM-R: 250002)"
+            )
             parser.add_argument("--grouped", action="store_true", help="also the Trainer grouped by length")
             parser.add_argument("--bf16", action="store_true", help="also the Trainer grouped by length in bf16")
     train.set_defaults(run=run_train)
-    predict.set_defaults(run=run_predict, steps=3, lr=1e-4)
+    predict.set_defaults(run=run_predict, steps=3, lr=1e-4, vocabulary=None)
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -57,12 +63,16 @@ def run_train(args: argparse.Namespace) -> int:
         BadInput: no such encoder or corpus, or accelerate is not installed.
     """
     setting = _setting(args, least_steps=4)
-    from bench.runner.speed_train import BF16, GROUPED, PLAIN, tokens_of, train_speed
+    from bench.runner.speed_train import BF16, GROUPED, PLAIN, tokens_of, train_speed, widened
 
     peers = [PLAIN, *([GROUPED] if args.grouped else []), *([BF16] if args.bf16 else [])]
-    sides = train_speed(setting, peers, args.rounds, _tell)
-    a_step = setting.batch * tokens_of(setting, setting.train)
-    _print(args, setting, sides, a_step, "step")
+    with tempfile.TemporaryDirectory() as folder:
+        if args.vocabulary:
+            setting = replace(setting, where=widened(setting.where, args.vocabulary, Path(folder)))
+            args.encoder += f" with {args.vocabulary:,} rows of embeddings"
+        sides = train_speed(setting, peers, args.rounds, _tell)
+        a_step = setting.batch * tokens_of(setting, setting.train)
+        _print(args, setting, sides, a_step, "step")
     return 0
 
 
@@ -85,7 +95,14 @@ def _tell(what: str) -> None:
 
 
 def _setting(args: argparse.Namespace, least_steps: int) -> Setting:
-    for name, least in (("sentences", 1), ("batch", 1), ("rounds", 1), ("threads", 1), ("steps", least_steps)):
+    for name, least in (
+        ("sentences", 1),
+        ("batch", 1),
+        ("rounds", 1),
+        ("threads", 1),
+        ("steps", least_steps),
+        ("vocabulary", 1),
+    ):
         value = getattr(args, name)
         if value is not None and value < least:
             raise BadInput(f"--{name} {value}: at least {least}")

@@ -16,16 +16,35 @@ from bench.method import Example, Floats, Group, Inputs, Ints
 POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
 
 
-class Collator:
-    """Examples of one tokenizer and tag set into Inputs; tokenised once, kept as arrays."""
+MOST_KNOWN = 200_000  # sentences in sub-words that a process keeps: some 100 MB
 
-    def __init__(self, tokenizer: Any, tags: Sequence[str], max_length: int, device: torch.device) -> None:
+
+class Collator:
+    """Examples of one tokenizer and tag set into Inputs.
+
+    Each sentence is tokenised once and kept as arrays in `known`, which several collators of a tokenizer may share.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        tags: Sequence[str],
+        max_length: int,
+        device: torch.device,
+        known: dict[tuple[str, ...], Pieces] | None = None,
+    ) -> None:
         self.tokenizer, self.max_length, self.device = tokenizer, max_length, device
+        self.known = {} if known is None else known
         self.specials = Specials.of(tokenizer)
         self.tag_ids = {tag: i for i, tag in enumerate(tags)}
 
     def pieces(self, examples: Sequence[Example]) -> list[Pieces]:
-        return pieces_of(self.tokenizer, [example.sentence for example in examples])
+        """Sub-words of each example's sentence, in order."""
+        if len(self.known) > MOST_KNOWN:
+            self.known.clear()
+        new = {one.sentence.words: one.sentence for one in examples if one.sentence.words not in self.known}
+        self.known.update(zip(new, pieces_of(self.tokenizer, list(new.values())), strict=True))
+        return [self.known[example.sentence.words] for example in examples]
 
     def __call__(self, examples: Sequence[Example], pieces: Sequence[Pieces], groups: Sequence[int]) -> Inputs:
         """Inputs of the sentences; `groups` tells which belong together."""

@@ -242,6 +242,25 @@ def _f1(setting: Setting, found: Predictions) -> float:
     return summary(count(gold, found.spans, setting.types), setting.types).f1
 
 
+def widened(where: str, rows: int, folder: Path) -> str:
+    """A copy of an encoder in `folder`, with rows drawn at random added to its embeddings until there are `rows`.
+
+    So a small encoder costs what a multilingual one of its size does: XLM-R has 250,002.
+
+    Raises:
+        BadInput: it has more rows already, or as in `load_encoder`.
+    """
+    loaded = load_encoder(where)
+    have = loaded.model.get_input_embeddings().num_embeddings
+    if rows < have:
+        raise BadInput(f"--vocabulary {rows}: the encoder has {have} rows already")
+    torch.manual_seed(0)
+    loaded.model.resize_token_embeddings(rows, mean_resizing=False)
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def tokens_of(setting: Setting, sentences: Sequence[Sentence]) -> float:
     """Mean sub-words of a sentence, with the two special ones."""
     pieces = pieces_of(load_encoder(setting.where).tokenizer, [replace(s, spans=None) for s in sentences])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +14,19 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bench.corpus import BadInput, Span, spans_of
+from bench.encode import Pieces
 from bench.method import Batch, Inputs, Predictions
 from bench.runner.frozen import Prefix
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """An encoder as loaded: float32 weights, its tokenizer, and the longest input that it takes."""
+    """An encoder as loaded: float32 weights, its tokenizer, the longest input that it takes, what it tokenised."""
 
     model: Any
     tokenizer: Any
     longest: int
+    known: dict[tuple[str, ...], Pieces] = field(default_factory=dict)
 
 
 def load_encoder(where: str, revision: str | None = None) -> Loaded:
@@ -61,6 +64,22 @@ def load_encoder(where: str, revision: str | None = None) -> Loaded:
     # RoBERTa-like models count positions from the padding id on, so the last ones cannot be used.
     offset = pad + 1 if "roberta" in model.config.model_type or model.config.model_type == "camembert" else 0
     return Loaded(model, tokenizer, int(min(positions - offset, tokenizer.model_max_length)))
+
+
+MOST = 2**31  # bytes of weights that a process keeps; a larger encoder is read from disk each time
+_KEPT: dict[str, Loaded] = {}  # by content key; one, since units of an encoder come one after the other
+
+
+def fresh_encoder(key: str, where: str, revision: str | None = None) -> Loaded:
+    """`load_encoder`, a copy of what this process holds where it loaded that key last. BadInput as there."""
+    kept = _KEPT.get(key)
+    if kept is None:
+        kept = load_encoder(where, revision)
+        if sum(p.numel() * p.element_size() for p in kept.model.parameters()) > MOST:
+            return kept
+        _KEPT.clear()
+        _KEPT[key] = kept
+    return replace(kept, model=copy.deepcopy(kept.model))
 
 
 class LinearTagger(nn.Module):

@@ -34,7 +34,7 @@ from bench.runner.predict import Meter, predict
 from bench.runner.pseudo import pseudo_f1
 from bench.runner.resume import Keeper
 from bench.runner.space import PAIRS, compared, space_of
-from bench.runner.tagger import LinearTagger, Loaded, load_encoder
+from bench.runner.tagger import LinearTagger, Loaded, fresh_encoder
 from bench.runner.watch import History, snapshot
 from bench.store.artefacts import Artefact, Artefacts
 from bench.store.files import write_json
@@ -200,7 +200,7 @@ class CellTrainer:
 
     def _new_tagger(self) -> LinearTagger:
         where, _ = self.encoder.ensure(self.places.cache, self.places.progress)
-        loaded = load_encoder(where, self.encoder.revision)
+        loaded = fresh_encoder(self.encoder.key, where, self.encoder.revision)
         self._loaded = loaded
         tags = tag_set(self.data.types)
         frozen = self.cell.recipe.freeze
@@ -217,7 +217,7 @@ class CellTrainer:
     def _collator(self, tagger: Tagger) -> Collator:
         assert self._loaded is not None
         longest = min(self.cell.recipe.max_length, self._loaded.longest)
-        return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device)
+        return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device, self._loaded.known)
 
     def _guarded(self, data: TrainingSet, needs: frozenset[Need]) -> TrainingSet:
         guard = self.guard
