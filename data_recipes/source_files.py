@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, cast
 
@@ -62,6 +63,11 @@ def index() -> tuple[SourceFile, ...]:
         BadInput: a row has an address that is not https, or a path outside the data directory.
     """
     table = Path(__file__).with_name("sources.csv")
+    return _index(table, table.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _index(table: Path, _changed: int) -> tuple[SourceFile, ...]:
     with table.open(encoding="utf-8", newline="") as file:
         return tuple(_source_file(row, f"{table.name}:{line}") for line, row in enumerate(csv.DictReader(file), 2))
 
