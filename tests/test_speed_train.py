@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import main
+from bench.runner.speed_crowd import together
 
 pytest.importorskip("accelerate")
 
@@ -41,6 +42,23 @@ def test_a_vocabulary_as_large_as_a_multilingual_one(tiny_folder: Path, capsys: 
     assert "--vocabulary 20: the encoder has" in capsys.readouterr().err
 
 
+def test_a_shape_with_random_weights_and_several_at_once(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--sentences", "40", "--rounds", "1", "--steps", "6", "--threads", "1", "--encoder", str(tiny_folder))
+    assert main(["speed", "train", "--shape", "1x64", "--at-once", "1,2", "--precision", "bf16", "--json", *few]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["encoder"], found["precision"]) == ("a random BERT of 1 layers × 64", "bf16")
+    assert [one["trainings"] for one in found["at_once"]] == [1, 2]
+    assert all(one["tokens_per_second"] > 0 and one["share_of_peak"] > 0 for one in found["at_once"])
+    assert main(["speed", "train", "--shape", "1x65", *few]) == 2
+    assert "--shape 1x65: the dimensions must be a multiple of 64" in capsys.readouterr().err
+
+
+def test_steps_at_once_are_those_while_all_were_at_work() -> None:
+    early, late = [0.0, 1.0, 2.0, 3.0, 4.0, 9.0], [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5]
+    assert together([early, late]) == pytest.approx((2 + 4) / 2)
+    assert together([early]) == 1.0
+
+
 def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "60", "--rounds", "2", "--threads", "1", "--encoder", str(tiny_folder))
     assert main(["speed", "predict", *few]) == 0
@@ -60,4 +78,18 @@ def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.Capture
 )
 def test_bad_input(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--shape", "12"), "'12' is not layers x dimensions, such as 12x768"),
+        (("--at-once", "1,0"), "'1,0' are not numbers from 1 on by commas"),
+    ],
+)
+def test_an_argument_of_another_form(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["speed", "train", *words])
+    assert stopped.value.code == 2
     assert said in capsys.readouterr().err

@@ -19,7 +19,7 @@ from bench.encode import pieces_of
 from bench.measure.score import count, summary
 from bench.method import Predictions, TrainingSet, singles
 from bench.plan import registry
-from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.plan.sections import EncoderSpec, Precision, TrainSpec
 from bench.runner.attention import for_cpu
 from bench.runner.batches import Collator
 from bench.runner.fit import FitPlan, fit
@@ -44,6 +44,7 @@ class Setting:
     batch: int
     lr: float
     device: torch.device
+    precision: Precision = "fp32"
     max_length: int = 128
 
     @property
@@ -112,7 +113,7 @@ def predict_speed(setting: Setting, rounds: int, tell: Callable[[str], None]) ->
             handle = side.watch(tagger.encoder if side.name == OURS else model.base_model)
             begun = time.perf_counter()
             if side.name == OURS:
-                predict(tagger, collator, setting.test)
+                predict(tagger, collator, setting.test, setting.precision)
             else:
                 trainer.predict(items)
             passed = time.perf_counter() - begun
@@ -136,20 +137,42 @@ def _tagger(setting: Setting, seed: int) -> tuple[LinearTagger, Collator]:
 
 def _ours(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predictions]:
     tagger, collator = _tagger(setting, seed)
+    ticks: list[float] = []
+    handle = side.watch(tagger.encoder)
+    _fit(setting, tagger, collator, seed, lambda step: ticks.append(_now(setting)))
+    handle.remove()
+    return ticks, predict(tagger, collator, setting.test)
+
+
+def _fit(setting: Setting, tagger: LinearTagger, collator: Collator, seed: int, tick: Callable[[int], None]) -> None:
     plan = FitPlan(
         registry.make("method", "zero_shot"),
-        TrainSpec(steps=setting.steps, batch=setting.batch, evals=1, threads=torch.get_num_threads()),
+        TrainSpec(
+            steps=setting.steps,
+            batch=setting.batch,
+            precision=setting.precision,
+            evals=1,
+            threads=torch.get_num_threads(),
+        ),
         EncoderSpec(lr=setting.lr, max_length=setting.max_length),
         seed,
         setting.test[:1],
     )
-    ticks: list[float] = []
-    handle = side.watch(tagger.encoder)
     with tempfile.TemporaryDirectory() as folder:
-        data = TrainingSet(labelled=singles(setting.train))
-        fit(plan, data, tagger, collator, Path(folder), lambda step: ticks.append(_now(setting)))
-    handle.remove()
-    return ticks, predict(tagger, collator, setting.test)
+        fit(plan, TrainingSet(labelled=singles(setting.train)), tagger, collator, Path(folder), tick)
+
+
+def alone(setting: Setting, ready: Callable[[], None]) -> list[float]:
+    """When each step of one training of ours ended, in seconds; `ready` is called after the first."""
+    ticks: list[float] = []
+
+    def tick(step: int) -> None:
+        ticks.append(_now(setting))
+        if step == 1:
+            ready()
+
+    _fit(setting, *_tagger(setting, 1), 1, tick)
+    return ticks
 
 
 def _theirs(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predictions]:
@@ -196,7 +219,7 @@ def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tupl
             warmup_steps=max(1, setting.steps // 10),
             weight_decay=EncoderSpec().weight_decay,
             train_sampling_strategy="random" if name == PLAIN else "group_by_length",
-            bf16=name == BF16,
+            bf16=name == BF16 or setting.precision == "bf16",
             use_cpu=setting.device.type == "cpu",
             save_strategy="no",
             report_to="none",
@@ -242,35 +265,17 @@ def _f1(setting: Setting, found: Predictions) -> float:
     return summary(count(gold, found.spans, setting.types), setting.types).f1
 
 
-def widened(where: str, rows: int, folder: Path) -> str:
-    """A copy of an encoder in `folder`, with rows drawn at random added to its embeddings until there are `rows`.
-
-    So a small encoder costs what a multilingual one of its size does: XLM-R has 250,002.
-
-    Raises:
-        BadInput: it has more rows already, or as in `load_encoder`.
-    """
-    loaded = load_encoder(where)
-    have = loaded.model.get_input_embeddings().num_embeddings
-    if rows < have:
-        raise BadInput(f"--vocabulary {rows}: the encoder has {have} rows already")
-    torch.manual_seed(0)
-    loaded.model.resize_token_embeddings(rows, mean_resizing=False)
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 def tokens_of(setting: Setting, sentences: Sequence[Sentence]) -> float:
     """Mean sub-words of a sentence, with the two special ones."""
     pieces = pieces_of(load_encoder(setting.where).tokenizer, [replace(s, spans=None) for s in sentences])
     return 2 + sum(len(one.ids) for one in pieces) / len(pieces)
 
 
-def peak_flops(device: torch.device, seconds: float = 1.0) -> float:
-    """Floating-point operations a second of large single-precision matrix products, the best of several."""
+def peak_flops(device: torch.device, precision: Precision = "fp32", seconds: float = 1.0) -> float:
+    """Floating-point operations a second of large matrix products in that precision, the best of several."""
     size = 4096 if device.type == "cuda" else 1024
-    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     best, begun = 0.0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         start = time.perf_counter()
