@@ -124,7 +124,7 @@ def plot(path: Path, points: dict[Matrix, float], model: np.ndarray, note: str) 
             axis.set_xscale("log" if name == "sentences" else "linear")
             axis.set_xticks(values, [f"{value:,}" for value in values], fontsize=7.5)
             axis.minorticks_off()
-            axis.set_ylim(bottom=0)
+        fig.axes[0].set_ylim(bottom=0)  # of all: they share it
         fig.axes[0].set_ylabel("wall seconds")
         fig.axes[0].legend(frameon=False)
         finish(fig, "Wall time of a matrix on the demo corpus", note)

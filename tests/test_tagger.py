@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,23 @@ def test_probabilities_of_0_are_no_dead_end() -> None:
     certain[:, 2] = 1.0  # I-PER twice: impossible as it stands
     assert viterbi(certain, TAGS)[1] == 2
     assert TAGS[viterbi(certain, TAGS)[0]] == "B-PER"
+
+
+def test_loading_draws_nothing_from_the_streams(tiny_folder: Path, tmp_path: Path) -> None:
+    """A checkpoint without a pooler has one drawn: a training must not depend on whether its process loaded before."""
+    from transformers import BertModel
+
+    BertModel.from_pretrained(tiny_folder, add_pooling_layer=False).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_folder / name, tmp_path / name)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        found.append(load_encoder(str(tmp_path)).model.state_dict())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert "pooler.dense.weight" in found[0]
+    assert all(torch.equal(one, found[1][name]) for name, one in found[0].items())
 
 
 def test_an_encoder_is_read_once_and_every_copy_is_fresh(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

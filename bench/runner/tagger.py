@@ -49,9 +49,11 @@ def load_encoder(where: str, revision: str | None = None) -> Loaded:
             tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
         if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
             raise BadInput(f"encoder '{where}' has no tokenizer files")
-        model, found = AutoModel.from_pretrained(
-            where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
-        )
+        with torch.random.fork_rng(devices=[]):  # a pooler that is not stored is drawn; not from our streams
+            torch.manual_seed(0)
+            model, found = AutoModel.from_pretrained(
+                where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            )
     except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, BadInput):
             raise
