@@ -68,7 +68,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
             parser.add_argument("--grouped", action="store_true", help="also the Trainer grouped by length")
             parser.add_argument("--bf16", action="store_true", help="also the Trainer grouped by length in bf16")
     train.set_defaults(run=run_train)
-    predict.set_defaults(run=run_predict, steps=3, lr=1e-4, vocabulary=None, at_once=())
+    predict.set_defaults(run=run_predict, steps=3, lr=1e-4, vocabulary=None)
 
 
 def run_train(args: argparse.Namespace) -> int:

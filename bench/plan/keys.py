@@ -47,9 +47,9 @@ def key_of(stage: str, **components: Any) -> Key:
     return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
 
 
-def versions() -> dict[str, str]:
-    """major.minor of the libraries that decide what a training gives; "absent" where one is not installed."""
-    return {name: _version(name) for name in ("torch", "transformers", "tokenizers")}
+def versions(*names: str) -> dict[str, str]:
+    """major.minor of libraries, by default those that decide what a training gives; "absent" if not installed."""
+    return {name: _version(name) for name in names or ("torch", "transformers", "tokenizers")}
 
 
 def seed_stream(seed: int, *names: str) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from bench.corpus import Corpus
 from bench.plan.fingerprint import code_running
+from bench.plan.keys import versions
 from bench.plan.schema import to_plain
 from bench.store.files import cache_root, canonical_json, sha256_of, write_json
 
@@ -28,7 +28,7 @@ class Digests:
         self._path: Path | None = None
         if files is not None:
             code = code_running(type(corpus).__module__, __name__)
-            what = [code, to_plain(corpus.params), _version("sacremoses"), [_stat(file) for file in files]]
+            what = [code, to_plain(corpus.params), versions("sacremoses"), [_stat(file) for file in files]]
             self._path = cache_root() / FOLDER / f"{sha256_of(canonical_json(what))[:32]}.json"
         self._known = self._read()
 
@@ -67,10 +67,3 @@ def _stat(file: Path) -> list[Any]:
     except OSError:
         return [str(file), None]
     return [str(file), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"

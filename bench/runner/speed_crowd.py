@@ -58,13 +58,9 @@ def together(ticks: Sequence[Sequence[float]]) -> float:
 def _one(setting: Setting, threads: int, barrier: Barrier, end: Connection) -> None:
     torch.set_num_threads(threads)
     try:
-        end.send(alone(setting, lambda: _meet(barrier)))
+        end.send(alone(setting, lambda: barrier.wait(WAIT)))
     except BaseException:
         barrier.abort()  # or the others would wait
         raise
     finally:
         end.close()
-
-
-def _meet(barrier: Barrier) -> None:
-    barrier.wait(WAIT)

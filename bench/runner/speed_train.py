@@ -162,7 +162,7 @@ def _fit(setting: Setting, tagger: LinearTagger, collator: Collator, seed: int, 
         fit(plan, TrainingSet(labelled=singles(setting.train)), tagger, collator, Path(folder), tick)
 
 
-def alone(setting: Setting, ready: Callable[[], None]) -> list[float]:
+def alone(setting: Setting, ready: Callable[[], object]) -> list[float]:
     """When each step of one training of ours ended, in seconds; `ready` is called after the first."""
     ticks: list[float] = []
 
