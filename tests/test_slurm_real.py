@@ -44,10 +44,23 @@ class Cluster:
         environment = os.environ | self.environment
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
+    def hurry(self, element: str) -> None:
+        """Start a requeued element soon, which Slurm lets wait two minutes; one that runs again already needs no help.
+
+        Not at once: in the second in which it was stopped slurmd takes it for killed, and it fails without a start.
+        """
+        self.slurm("sh", "-c", f"scontrol update JobId={element} StartTime=now+3 || true")
+
     def queue(self) -> dict[str, str]:
         """State of every element, `15_3` → RUNNING."""
         lines = self.slurm("squeue", "--noheader", "--array", "--format=%i|%T").split()
         return dict(line.split("|", 1) for line in lines)
+
+    def said(self) -> str:
+        """The end of what each element and the daemons have logged, for a failure's message."""
+        logs = sorted((self.place.out / "jobs" / "logs").rglob("*.err"))
+        logs += sorted((self.place.root / "node").glob("*.out"))
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-400:]}" for path in logs)
 
     def processes(self) -> dict[str, int]:
         """The Python that runs for each element."""
@@ -111,13 +124,12 @@ def test_cancelled_killed_and_requeued_units_come_back(cluster: Cluster) -> None
     again = cluster.submit()
     assert again.code == 0, again.err
     assert "3 cells submitted, 1 are in the queue already" in again.err
-    # Slurm may let a requeued job wait two minutes; one that runs again already needs no help
-    cluster.slurm("sh", "-c", f"scontrol update JobId={third} StartTime=now || true")
+    cluster.hurry(third)
     until(lambda: not cluster.queue(), "the queue does not empty")
     found = by_name(cluster.place.out)
     assert {(name, record["status"], record["attempts"]) for name, record in found.items()} == {
         ((label, target, 1), "ok", 1) for label in LABELS for target in TARGETS
-    }
+    }, cluster.said()
     assert cluster.xner("status", cluster.place.out, "--json").json()["slurm"]["lost"] == []
     assert not list((cluster.place.out / "models").rglob("*.safetensors"))
     ended = cluster.submit()
@@ -144,8 +156,7 @@ def test_what_more_urgent_jobs_push_out_comes_back(cluster: Cluster) -> None:
     until(lambda: before not in cluster.processes().values(), "it is not pushed out")
     until(lambda: not any(job.startswith(urgent) for job in cluster.queue()), "the urgent job does not end")
     assert "Restarts=1" in cluster.slurm("scontrol", "show", "job", unit)
-    # Slurm may let a requeued job wait two minutes
-    cluster.slurm("sh", "-c", f"scontrol update JobId={unit} StartTime=now || true")
+    cluster.hurry(unit)
     until(lambda: not cluster.queue(), "the queue does not empty")
     found = {name: record for name, record in by_name(cluster.place.out).items() if name[2] == 3}
     assert {(record["status"], record["attempts"]) for record in found.values()} == {("ok", 1)}, found
