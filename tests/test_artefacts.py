@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.corpus import BadInput
+from bench.store import files
 from bench.store.artefacts import META, Artefact, Artefacts, cache_root
 from bench.store.files import canonical_json, published, write_bytes, write_json
 from bench.store.record import SCHEMA, Cost, Record, Records, Resources, RuleScores, TypeCounts, from_json, to_json
@@ -380,3 +382,24 @@ def test_sidecars_have_the_same_bytes_and_survive(tmp_path: Path) -> None:
     assert list(found) == ["last", "source-dev"]
     assert all(np.array_equal(found[rule], counts[rule]) for rule in counts)
     assert folder.counts("nothing") == {}
+
+
+@pytest.mark.parametrize("just_now", [True, False])
+def test_a_file_is_hashed_again_when_it_changed_or_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, just_now: bool
+) -> None:
+    path, read = tmp_path / "weights", list[Path]()
+    plain = files.sha256_of_file
+    monkeypatch.setattr(files, "_JUST_NOW", 10**12 if just_now else 0)
+    monkeypatch.setattr(files, "sha256_of_file", lambda path: read.append(path) or plain(path))
+    path.write_bytes(b"one")
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    assert files.sha256_of_unchanged(path) == files.sha256_of_unchanged(path) == files.sha256_of("one")
+    assert len(read) == (2 if just_now else 1)
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    path.write_bytes(b"two")
+    os.utime(path, ns=times)  # as old as before, by its own word
+    assert files.sha256_of_unchanged(path) == files.sha256_of("two")
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        files.sha256_of_unchanged(path)

@@ -449,6 +449,46 @@ def test_kept_states_change_nothing_but_time(
     assert not any("forward" in vars(layer) for layer in tagger.modules()), "nothing stays replaced"
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=24), st.randoms(use_true_random=False))
+@settings(max_examples=25)
+def test_kept_states_do_not_depend_on_which_batch_asked_first(
+    new_tagger: Callable[..., Any], lengths: list[int], random: Any
+) -> None:
+    """The same bits in groups of any size, beside windows of any length, as one by one."""
+    encoder = new_tagger().encoder
+    freeze_lowest(encoder, 1)
+    windows = [torch.tensor([random.randrange(5, 60) for _ in range(length)]) for length in lengths]
+    ids = torch.nn.utils.rnn.pad_sequence(windows, batch_first=True)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(window) for window in windows], batch_first=True)
+    together, alone = Prefix(encoder, 1, Kept()), Prefix(encoder, 1, Kept())
+    states = together.states(ids, mask)
+    assert states.shape[:2] == ids.shape
+    for row, length in enumerate(lengths):
+        own = alone.states(ids[row : row + 1, :length], mask[row : row + 1, :length])[0]
+        assert torch.equal(states[row, :length], own)
+        assert not states[row, length:].any()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_windows_are_computed_alone_where_a_group_gives_other_bits(new_tagger: Callable[..., Any], same: bool) -> None:
+    encoder = new_tagger().encoder
+    freeze_lowest(encoder, 1)
+    prefix, sizes = Prefix(encoder, 1, Kept()), list[int]()
+    plain = prefix._computed
+
+    def computed(ids: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(ids))
+        return plain(ids) + (0.0 if same or len(ids) == 1 else 1e-7)
+
+    prefix._computed = computed  # type: ignore[method-assign]
+    first, second = torch.arange(5, 25).view(2, 10), torch.arange(6, 36).view(3, 10)
+    prefix.states(first, torch.ones_like(first))
+    assert sizes == ([1, 1, 2, 2] if same else [1, 1, 2, 1, 1]), "the first group shows whether it may be one"
+    sizes.clear()
+    prefix.states(second, torch.ones_like(second))
+    assert sizes == ([3] if same else [1, 1, 1])
+
+
 def test_the_last_layer_cannot_be_frozen(new_tagger: Callable[..., Any]) -> None:
     with pytest.raises(BadInput, match="freeze = 2, but the encoder has 2 layers"):
         freeze_lowest(new_tagger().encoder, 2)

@@ -18,7 +18,7 @@ from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
-from bench.store.files import sha256_of_file
+from bench.store.files import sha256_of_unchanged
 
 WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
 
@@ -122,12 +122,7 @@ def _hashes(folder: Path) -> dict[str, str]:
         raise BadInput(
             f"encoder folder '{folder}' has no config.json with *.safetensors: not a transformers folder we load"
         )
-    return {path.name: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files}
-
-
-@lru_cache(maxsize=256)
-def _hash(path: Path, mtime_ns: int, size: int) -> str:
-    return sha256_of_file(path)
+    return {path.name: sha256_of_unchanged(path) for path in files}
 
 
 @lru_cache(maxsize=64)

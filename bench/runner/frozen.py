@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.corpus import BadInput
 
 MOST = 2**31  # bytes of states that a process keeps for one encoder; what comes later is computed each time
+LEAST = 64  # sub-words that are computed together at least
 
 
 def layer_stack(encoder: Any) -> nn.ModuleList | None:
@@ -56,6 +57,7 @@ class Kept:
         self.states: dict[tuple[Any, ...], Tensor] = {}
         self.bytes = 0
         self.in_tuples = False  # whether the encoder's layers give their states in a tuple
+        self.together: bool | None = None  # whether windows computed together have the bits of each alone
 
     def add(self, window: tuple[Any, ...], states: Tensor) -> None:
         size = states.numel() * states.element_size()
@@ -80,7 +82,9 @@ class _Reached(Exception):
 class Prefix:
     """Runs an encoder from its first layer that learns on, over kept states of the frozen ones.
 
-    A window is computed alone, so that its states do not depend on the batch that asked first.
+    Windows of one length are computed together, without padding. Their states must not depend on which batch asked
+    first, and where matrix products do not see to that, by the first group that is also computed one by one, windows
+    are computed alone.
     """
 
     def __init__(self, encoder: Any, layers: int, kept: Kept) -> None:
@@ -93,22 +97,32 @@ class Prefix:
     @torch.no_grad()
     def states(self, ids: Tensor, mask: Tensor) -> Tensor:
         """States (W, N, H) that the frozen layers give windows of sub-words (W, N); zeros where the mask is 0."""
-        lengths = mask.sum(1).tolist()
-        rows = ids.tolist()
-        kind = (
-            torch.get_autocast_dtype(ids.device.type) if torch.is_autocast_enabled(ids.device.type) else torch.float32
-        )
-        found = []
-        for row, (window, length) in enumerate(zip(rows, lengths, strict=True)):
-            key = (kind, *window[:length])
-            states = self.kept.states.get(key)
-            if states is None:
-                states = self._computed(ids[row : row + 1, :length])
+        lengths, rows, device = mask.sum(1).tolist(), ids.tolist(), ids.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+        keys = [(kind, *row[:length]) for row, length in zip(rows, lengths, strict=True)]
+        found = {key: self.kept.states[key] for key in keys if key in self.kept.states}
+        missing: dict[int, dict[tuple[Any, ...], int]] = {}  # by length the row of each window
+        for row, (key, length) in enumerate(zip(keys, lengths, strict=True)):
+            if key not in found:
+                missing.setdefault(length, {})[key] = row
+        for length, of_length in missing.items():
+            for key, states in zip(of_length, self._group(ids[list(of_length.values()), :length]), strict=True):
+                found[key] = states
                 self.kept.add(key, states)
-            found.append(states)
-        return nn.utils.rnn.pad_sequence(found, batch_first=True)
+        return nn.utils.rnn.pad_sequence([found[key] for key in keys], batch_first=True)
+
+    def _group(self, ids: Tensor) -> list[Tensor]:
+        """States (N, H) of each of some windows of one length (B, N)."""
+        if self.kept.together is None and len(ids) > 1:
+            alone = [self._computed(row) for row in ids.split(1)]
+            self.kept.together = torch.equal(torch.cat(alone), self._computed(ids))
+        parts = ids.split(len(ids) if self.kept.together else 1)
+        return [states.clone() for part in parts for states in self._computed(part)]
 
     def _computed(self, ids: Tensor) -> Tensor:
+        """States (B, N, H); of few sub-words with copies of them, as products of few rows take other paths."""
+        copies = -(-LEAST // ids.numel())
+
         def look(module: nn.Module, args: Any, output: Any) -> None:
             self.kept.in_tuples = isinstance(output, tuple)
 
@@ -122,9 +136,10 @@ class Prefix:
             self._first.register_forward_pre_hook(stop, with_kwargs=True),
         ]
         try:
-            self.encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+            several = ids.repeat(copies, 1)
+            self.encoder(input_ids=several, attention_mask=torch.ones_like(several))
         except _Reached as reached:
-            return reached.states[0].clone()
+            return reached.states[: len(ids)]
         finally:
             for handle in handles:
                 handle.remove()

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.store.files import cache_root as cache_root  # artefacts that several results folders share live there
-from bench.store.files import canonical_json, sha256_of, sha256_of_file, write_json
+from bench.store.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
 
 META = "artefact.json"
 
@@ -57,7 +57,7 @@ class Artefacts:
             digest = meta.pop("sha256")
             if digest != sha256_of(canonical_json(meta)):
                 return None
-            if any(sha256_of_file(folder / name) != known for name, known in meta["files"].items()):
+            if any(sha256_of_unchanged(folder / name) != known for name, known in meta["files"].items()):
                 return None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None

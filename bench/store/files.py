@@ -7,10 +7,14 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+_JUST_NOW = 10**9  # ns: a file system's clock may tick too slowly to tell two writes apart
 
 
 def cache_root() -> Path:
@@ -34,6 +38,19 @@ def sha256_of(data: bytes | str) -> str:
 def sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_unchanged(path: Path) -> str:
+    """`sha256_of_file`, read once a process while inode, size and times stay; what changed just now is read again."""
+    now = path.stat()
+    if time.time_ns() - max(now.st_mtime_ns, now.st_ctime_ns) < _JUST_NOW:
+        return sha256_of_file(path)
+    return _known_sha256(path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _known_sha256(path: Path, *stat: int) -> str:
+    return sha256_of_file(path)
 
 
 @contextmanager
