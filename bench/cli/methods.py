@@ -97,7 +97,7 @@ def _missing(method: Method, cell: Cell) -> str:
     from bench.method import LINKED, Need
     from bench.plan.needs import needs_of_method
     from bench.runner.data import CellData
-    from bench.runner.labels import LinkStage, source_links
+    from bench.runner.labels import links_of_test, source_links
 
     data, needs = CellData(cell), needs_of_method(method)
     try:
@@ -109,8 +109,7 @@ def _missing(method: Method, cell: Cell) -> str:
         if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
         if Need.TEST_TRANSLATION in needs:
-            test = [replace(sentence, spans=None) for sentence in data.test()]
-            LinkStage(cell, data.data, test, cell.source).links_key()
+            links_of_test(cell, data).links_key()
     except Unavailable as error:
         return str(error)
     return ""

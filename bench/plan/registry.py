@@ -95,8 +95,7 @@ class Registry:
         Raises:
             BadInput: as `load`; or a key or value of the table is not one of `Params`.
         """
-        cls = self.load(kind, name, where)
-        return build(cls.Params, raw, where or Where(f"{kind} '{name}'"))
+        return _params(self.load(kind, name, where), kind, name, raw, where)
 
     def make(self, kind: str, name: str, raw: Mapping[str, Any] | None = None, where: Where | None = None) -> Any:
         """A plug-in with parameters from a table (plain values, as a cell holds them, will do).
@@ -105,7 +104,7 @@ class Registry:
             BadInput: as `params`.
         """
         cls = self.load(kind, name, where)
-        params = self.params(kind, name, raw or {}, where)
+        params = _params(cls, kind, name, raw or {}, where)
         return cls() if cls.Params is NoParams else cls(params)
 
     def _kind(self, name: str) -> Kind:
@@ -117,6 +116,10 @@ names = REGISTRY.names
 load = REGISTRY.load
 make = REGISTRY.make
 module_of = REGISTRY.module_of
+
+
+def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], where: Where | None) -> Any:
+    return build(cls.Params, raw, where or Where(f"{kind} '{name}'"))
 
 
 def _folder_names(kind: Kind) -> set[str]:

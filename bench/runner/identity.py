@@ -16,7 +16,7 @@ from bench.plan.schema import to_plain
 from bench.rounds import all_rounds
 from bench.runner.data import CellData
 from bench.runner.encoders import EncoderSource, find_encoder
-from bench.runner.labels import LinkStage, source_links
+from bench.runner.labels import LinkStage, links_of_test, source_links
 from bench.runner.projected import PLAIN, rules_key
 from bench.runner.transferred import TransferStage, marking
 
@@ -95,8 +95,7 @@ def cell_key(cell: Cell) -> str:
     else:
         parts |= _labels_key(method, needs, data)
     if Need.TEST_TRANSLATION in needs:
-        test = [replace(sentence, spans=None) for sentence in corpus.read(target, "test")]
-        parts["test-labels"] = _links_key(LinkStage(cell, corpus, test, cell.source))
+        parts["test-labels"] = _links_key(links_of_test(cell, data))
         parts["test-projection"] = rules_key(replace(cell.labels, filters=()))
     return key_of(
         "cell",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import Aligner, BadInput, Pair, Sentence
+from bench.corpus import Aligner, BadInput, Pair, Sentence, digest
 from bench.encode import Progress
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
@@ -162,3 +162,11 @@ class LinkStage:
 def source_links(cell: Cell, data: CellData) -> LinkStage:
     """The stage that links the cell's source subset with its translations."""
     return LinkStage(cell, data.data, data.source(), cell.target, data.source_digest())
+
+
+def links_of_test(cell: Cell, data: CellData) -> LinkStage:
+    """The stage that links the target's test sentences, without their labels, with translations into the source."""
+    corpus, name = data.data, f"bare test {cell.target}"
+    bare = corpus.once(name, lambda: [replace(s, spans=None) for s in corpus.read(cell.target, "test")])
+    known = corpus.once(f"{name} digest", lambda: digest(sorted(bare, key=lambda s: s.id)))
+    return LinkStage(cell, corpus, bare, cell.source, known)
