@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -105,8 +105,12 @@ class Batch:
 
     inputs: Inputs
     states: Tensor
-    vectors: Tensor
+    pooled: Tensor | Callable[[], Tensor]  # the vectors, or what makes them when they are asked for
     logits: Tensor
+
+    @property
+    def vectors(self) -> Tensor:
+        return self.pooled() if callable(self.pooled) else self.pooled
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -149,6 +149,22 @@ def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def small_encoder() -> Callable[..., Any]:
+    """`small_encoder("bert", vocab_size=60)`: two random layers of that family, in evaluation mode."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    def make(kind: str, vocab_size: int = 60, **more: Any) -> Any:
+        size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+        config = AutoConfig.for_model(kind, vocab_size=vocab_size, pad_token_id=0, **size, **more)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return AutoModel.from_config(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def new_collator(tokenizer: Any, tags: Sequence[str]) -> Callable[..., Any]:
     """`new_collator(max_length=64)`: a collator of the tiny encoder on the CPU."""
     import torch

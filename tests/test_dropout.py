@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -69,17 +70,9 @@ def test_modules_are_replaced_wherever_they_stand() -> None:
     assert (model[0].training, model[1][1].training) == (True, False)
 
 
-def small(kind: str, **more: Any) -> Any:
-    from transformers import AutoConfig, AutoModel
-
-    torch.manual_seed(0)
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    return AutoModel.from_config(AutoConfig.for_model(kind, vocab_size=60, pad_token_id=0, **size, **more)).eval()
-
-
 @pytest.mark.parametrize("kind", PLAIN)
-def test_attention_is_that_of_transformers(kind: str) -> None:
-    model = small(kind)
+def test_attention_is_that_of_transformers(small_encoder: Callable[..., Any], kind: str) -> None:
+    model = small_encoder(kind)
     ids = torch.randint(3, 60, (3, 9))
     mask = torch.ones_like(ids)
     mask[1, 5:] = 0
@@ -95,8 +88,8 @@ def test_attention_is_that_of_transformers(kind: str) -> None:
     assert not torch.allclose(one, model(input_ids=ids, attention_mask=mask).last_hidden_state), "dropout is on"
 
 
-def test_an_encoder_whose_attention_is_another_keeps_it() -> None:
-    model = small("deberta-v2", relative_attention=True, pos_att_type=["p2c", "c2p"])
+def test_an_encoder_whose_attention_is_another_keeps_it(small_encoder: Callable[..., Any]) -> None:
+    model = small_encoder("deberta-v2", relative_attention=True, pos_att_type=["p2c", "c2p"])
     tagger = torch.nn.ModuleDict({"encoder": model})
     before = attention_of(tagger)
     for_cpu(model)

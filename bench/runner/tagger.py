@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from bench.corpus import BadInput, Span, spans_of
 from bench.encode import Pieces
 from bench.method import Batch, Inputs, Predictions
 from bench.runner.frozen import Prefix
+from bench.runner.last_layer import LastLayer
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class LinearTagger(nn.Module):
         self.pooling: Literal["mean", "cls"] = "mean"
         self.pooled_layer: Literal["last", "first"] = "last"
         self.prefix: Prefix | None = None  # frozen layers, whose states are kept
+        self.last = LastLayer.of(encoder)
         self.dropout = nn.Dropout(dropout)
         hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
         self.classifier = nn.Linear(hidden, len(self.tags))
@@ -106,13 +109,21 @@ class LinearTagger(nn.Module):
         first = self.pooled_layer == "first"
         # the first layer's states are wanted where it pools, so that no layer may be skipped
         skipping = self.prefix.replayed(inputs.ids, inputs.mask) if self.prefix and not first else nullcontext()
-        with skipping:
-            out = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
-        hidden: Tensor = out.last_hidden_state
-        flat = hidden.flatten(0, 1)
-        states = flat[inputs.words] * inputs.word_mask[..., None].to(flat.dtype)
-        vectors = self._pooled(inputs, out.hidden_states[1] if first else hidden)
-        return Batch(inputs, states, vectors, self.classifier(self.dropout(states)))
+        if self.last is None or self.last.checkpoints or first:
+            with skipping:
+                out = self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
+            hidden: Tensor = out.last_hidden_state
+            states = hidden.flatten(0, 1)[inputs.words] * inputs.word_mask[..., None].to(hidden.dtype)
+            pooled = functools.cache(lambda: self._pooled(inputs, out.hidden_states[1] if first else hidden))
+        else:
+            with skipping, self.last.left_out() as reached:
+                self.encoder(input_ids=inputs.ids, attention_mask=inputs.mask)
+            (below,), places = reached, inputs.words[inputs.word_mask]
+            of_words = below.at(places)
+            shape = (*inputs.words.shape, of_words.shape[-1])
+            states = of_words.new_zeros(shape).index_put((inputs.word_mask,), of_words)
+            pooled = functools.cache(lambda: self._pooled(inputs, below.rest(inputs.mask, places, of_words)))
+        return Batch(inputs, states, pooled, self.classifier(self.dropout(states)))
 
     def _pooled(self, inputs: Inputs, hidden: Tensor) -> Tensor:
         """Sentence vectors (S, H): mean over real sub-words, or of the first position of the sentence's windows."""

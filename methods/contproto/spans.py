@@ -99,7 +99,7 @@ class SpanTagger(nn.Module):
         odds = scores.new_full((*inputs.word_mask.shape, self.width, len(self.types)), FAR)
         odds = odds.index_put((rows, starts, ends - starts - 1), scores[:, 1:] - scores[:, :1])
         return SpanBatch(
-            inputs, words.states, words.vectors, word_logits(odds, FAR), rows, starts, ends, features, scores
+            inputs, words.states, words.pooled, word_logits(odds, FAR), rows, starts, ends, features, scores
         )
 
     def _features(self, inputs: Inputs, states: Tensor, spans: tuple[Tensor, Tensor, Tensor]) -> Tensor:
