@@ -82,9 +82,9 @@ class _Reached(Exception):
 class Prefix:
     """Runs an encoder from its first layer that learns on, over kept states of the frozen ones.
 
-    Windows of one length are computed together, without padding. Their states must not depend on which batch asked
-    first, and where matrix products do not see to that, by the first group that is also computed one by one, windows
-    are computed alone.
+    Windows of one length are computed together, without padding. What is kept must not depend on which batch asked
+    first: the first group is also computed one by one, and if its bits differ (some matrix products see to rows by
+    where they stand) every window is computed alone.
     """
 
     def __init__(self, encoder: Any, layers: int, kept: Kept) -> None:

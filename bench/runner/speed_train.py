@@ -288,7 +288,11 @@ def peak_flops(device: torch.device, precision: Precision = "fp32", seconds: flo
 
 
 def flops_of(setting: Setting) -> float:
-    """Operations a sub-word and step: 6 for each parameter but the embeddings' (2 forward, 4 backward)."""
+    """Operations a sub-word and step: 6 for each parameter but the embeddings' (2 forward, 4 backward).
+
+    Those of the whole encoder, by which the share of the peak is that of useful work: neither padding counts, nor that
+    we leave out what nobody reads of the last layer.
+    """
     model = load_encoder(setting.where).model
     embeddings = sum(p.numel() for p in model.get_input_embeddings().parameters())
     counted: int = sum(p.numel() for p in model.parameters()) - embeddings
