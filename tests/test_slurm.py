@@ -339,6 +339,7 @@ def test_out_of_time_is_the_same_call_again() -> None:
 
 def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     folder = code_snapshot(tmp_path / "code")
+    assert not list(folder.rglob("__pycache__"))
     assert code_snapshot(tmp_path / "code") == folder, "named by content"
     look = "import bench, methods, data_recipes, bench.plan.commit as c; from bench.plan.registry import module_of\n"
     look += "from bench.plan.fingerprint import fingerprint, closure\n"
@@ -358,7 +359,6 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
 
     here = fingerprint("bench.runner.stages", module_of("method", "zero_shot"))
     assert last.split() == [here, *([commit()] if commit() else [])]
-    assert not list(folder.rglob("__pycache__"))
 
 
 def test_the_journal_refuses_what_it_did_not_write(tmp_path: Path) -> None:
