@@ -21,13 +21,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one too
 settings.load_profile("any machine")
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of slow tests first: a worker takes a whole file, and should not begin a long one when all else is done."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = {"PER": ("Anna", "Bob", "Carl", "Dora"), "LOC": ("Rome", "Oslo", "Paris", "Bonn")}
 TEMPLATES = (
