@@ -71,11 +71,8 @@ def test_the_last_layer_is_run_whole_where_it_has_to_be(
     new_tagger: Callable[..., Any], new_collator: Callable[..., Collator]
 ) -> None:
     """Without our attention, where the first layer is pooled, and where activations are not to be kept."""
-    tagger, collator, examples = (
-        new_tagger(dropout=0.0),
-        new_collator(),
-        [Example(Sentence("s", "en", ("Ada", "sang")))],
-    )
+    tagger, collator = new_tagger(dropout=0.0), new_collator()
+    examples = [Example(Sentence("s", "en", ("Ada", "sang")))]
     inputs = collator(examples, collator.pieces(examples), [0])
     assert tagger.last is None
     for_cpu(tagger.encoder)
