@@ -15,45 +15,24 @@ import pytest
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "methods", "data_recipes")
 
-# cli → engines → runner → (measure, store, plan) → (method, objectives) → (encode, corpus, conll)
+# cli → run, report, encoder_check → train, data → measure, store, plan → api → core
 LAYERS: dict[str, int] = {
-    "bench.corpus": 0,
-    "bench.conll": 0,
-    "bench.lines": 0,
-    "bench.encode": 0,
-    "bench.training_set": 1,
-    "bench.method": 1,
-    "bench.objectives": 1,
-    "bench.candidates": 1,
-    "bench.translate_test": 1,
-    "bench.rounds": 1,
-    "bench.measure": 2,
-    "bench.store": 2,
+    "bench.core": 0,
+    "bench.api": 1,
     "bench.plan": 2,
-    "bench.runner": 3,
-    "bench.report": 3,  # beside the runner: neither knows the other
-    "bench.engines": 4,
-    "bench.cli": 5,
+    "bench.store": 2,
+    "bench.measure": 2,
+    "bench.data": 3,
+    "bench.train": 4,
+    "bench.run": 5,
+    "bench.report": 5,
+    "bench.encoder_check": 6,
+    "bench.cli": 7,
 }
 ALLOWED = {
-    "methods": (
-        "bench.method",
-        "bench.objectives",
-        "bench.rounds",
-        "bench.candidates",
-        "bench.translate_test",
-        "bench.corpus",
-    ),
-    "data_recipes": (
-        "bench.corpus",
-        "bench.candidates",
-        "bench.encode",
-        "bench.conll",
-        "bench.store.files",
-        "data_recipes",
-    ),
+    "methods": ("bench.api", "bench.core"),
+    "data_recipes": ("bench.api", "bench.core", "data_recipes"),
 }
-MAY_IMPORT_DATA_RECIPES = ("bench.runner", "bench.cli")  # the harness finds plug-ins by name; only these know the parts
 
 MAX_FILE, MAX_MEDIAN, MAX_FUNCTION, MAX_PARAMETERS, MAX_FIT = 400, 120, 60, 8, 150
 
@@ -182,14 +161,14 @@ def test_the_report_never_needs_torch(module: str) -> None:
     assert not [name for name in names if within(name, "bench.runner", "bench.engines", "methods", "data_recipes")]
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.corpus")])
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.core.sentences")])
 def test_names_and_help_are_light(module: str) -> None:
     heavy = {"torch", "transformers", "tokenizers", "pandas", "matplotlib", "numpy", "scipy"}
     assert not heavy & top(reached(module, at_once=True))
 
 
 def test_plans_do_not_need_torch() -> None:
-    for module in ("bench.runner.identity", "bench.runner.data", "bench.engines.units", "bench.runner.disk"):
+    for module in ("bench.plan.identity", "bench.data.cell_data", "bench.plan.units", "bench.run.disk"):
         assert not {"torch", "transformers", "tokenizers"} & top(reached(module, at_once=True)), module
 
 
@@ -206,7 +185,7 @@ def test_the_median_file_is_short() -> None:
 
 
 def test_the_loop_is_one_page() -> None:
-    assert lines_of("bench.runner.fit") < MAX_FIT
+    assert lines_of("bench.train.fit") < MAX_FIT
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
