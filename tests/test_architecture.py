@@ -29,6 +29,7 @@ LAYERS: dict[str, int] = {
     "bench.encoder_check": 6,
     "bench.cli": 7,
 }
+MAY_IMPORT_DATA_RECIPES = ("bench.data", "tests")
 ALLOWED = {
     "methods": ("bench.api", "bench.core"),
     "data_recipes": ("bench.api", "bench.core", "data_recipes"),
@@ -124,8 +125,12 @@ def test_imports_point_one_way(module: str) -> None:
             assert within(module, *MAY_IMPORT_DATA_RECIPES), f"{module} imports {name}"
         if within(name, *LAYERS):
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which lies above it"
-            assert not (within(module, "bench.report") and within(name, "bench.runner")), f"{module} imports {name}"
-            assert not (within(module, "bench.runner") and within(name, "bench.report")), f"{module} imports {name}"
+            assert not (within(module, "bench.report") and within(name, "bench.run", "bench.train")), (
+                f"{module} imports {name}"
+            )
+            assert not (within(module, "bench.run", "bench.train") and within(name, "bench.report")), (
+                f"{module} imports {name}"
+            )
 
 
 @pytest.mark.parametrize("module", [m for m in SOURCES if within(m, *ALLOWED)])
@@ -158,7 +163,9 @@ def test_the_report_never_needs_torch(module: str) -> None:
     """Neither itself nor anything that it imports, functions included."""
     names = reached(module, at_once=False)
     assert not {"torch", "transformers", "tokenizers"} & top(names)
-    assert not [name for name in names if within(name, "bench.runner", "bench.engines", "methods", "data_recipes")]
+    assert not [
+        name for name in names if within(name, "bench.run", "bench.train", "bench.data", "methods", "data_recipes")
+    ]
 
 
 @pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.core.sentences")])
@@ -236,7 +243,9 @@ def test_no_error_is_swallowed(module: str) -> None:
         assert not (broad and idle), f"{where}: an error is swallowed"
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.report", "bench.runner")])
+@pytest.mark.parametrize(
+    "module", [m for m in SOURCES if within(m, "bench.cli", "bench.report", "bench.run", "bench.train", "bench.data")]
+)
 def test_hash_order_decides_nothing(module: str) -> None:
     """`hash()` and `id()` differ between processes; sets are sorted before they are written."""
     for node in ast.walk(tree_of(module)):

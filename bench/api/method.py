@@ -338,7 +338,7 @@ class Method(ABC):
         return None
 
     def rounds(self) -> tuple[Round, ...]:
-        """The trainings, in order; the last one's model predicts (`bench.api.rounds` adds distillation); () trains none."""
+        """The trainings, in order; the last one's model predicts (`rounds` adds distillation); () trains none."""
         return (Round("main"),)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:

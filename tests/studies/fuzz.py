@@ -11,7 +11,6 @@ import gzip
 import json
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
 
 from bench.core.conll import conll_text, encode, read_conll, read_tagged
 from bench.core.errors import BadInput

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth and tests reject a true null, by simulation: `python -m tests.studies.interval_study`.
+"""How often intervals hold the truth and tests reject a true null, by simulation (this module, run with python -m).
 
 Two equally good systems with crossed effects of seeds and sentences (`test_statistics.simulate`): seeds × mixes of seed
 and sentence variance × sentences. What is printed is Markdown; ± is the simulation's own 95 % interval.
@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
 
 from bench.measure import statistics
 from tests.measure.test_statistics import simulate

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from tests.conftest import write_tiny
 from tests.support.e2e_tools import Place, matrix_text, records, sidecars
 

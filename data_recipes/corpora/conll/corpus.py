@@ -74,7 +74,7 @@ class ConllCorpus(Corpus):
         """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
 
         Raises:
-            BadInput: as `bench.core.conll.read_conll`; or the folder or the language is not there, or an id comes twice.
+            BadInput: as `bench.core.conll.read_conll`; or folder or language is not there, or an id comes twice.
         """
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")

@@ -1,7 +1,7 @@
 """Candidate matching (Politov et al. 2025), greedy: every n-gram is a candidate, the best pair is taken first.
 
 All entities of a sentence are matched together: the score of an entity and an n-gram is 2 · links between them / words
-of both; the largest is taken, and its entity and every n-gram that overlaps are out (bench.api.candidates). No n-gram holds
+of both; the largest is taken, and its entity and every n-gram that overlaps are out (`candidates`). No n-gram holds
 "!" or "?" or more than ten words.
 """
 
