@@ -87,6 +87,10 @@ def layer_of(module: str) -> int:
     return next(level for name, level in LAYERS.items() if within(module, name))
 
 
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
 def within(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
