@@ -1,4 +1,4 @@
-"""`xner speed score`, `report` and `startup`: what they measure, and that a results folder stays as it is."""
+"""`speed score`, `report` and `startup`: what they measure, and that a results folder stays as it is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.main import main
 from tests.studies import speed_small
+from tests.studies.__main__ import main as studies
 from tests.support.e2e_tools import snapshot
 from tests.support.scored_for_tests import make_scored
 
 
 def test_scores_equal_seqevals(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["speed", "score", "--sentences", "400", "--rounds", "1", "--json"]) == 0
+    assert studies(["speed", "score", "--sentences", "400", "--rounds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["same"] and found["f1"]["xner"] == pytest.approx(found["f1"]["seqeval"], abs=1e-12)
     assert 0.3 < found["f1"]["xner"] < 0.95, "a tenth of the tags is wrong"
@@ -25,7 +25,7 @@ def test_scores_equal_seqevals(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_other_scores_are_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("bench.measure.score.f1", lambda counts: 0.5)
-    assert main(["speed", "score", "--sentences", "50", "--rounds", "1"]) == 1
+    assert studies(["speed", "score", "--sentences", "50", "--rounds", "1"]) == 1
     assert "F1 differ" in capsys.readouterr().out
 
 
@@ -37,7 +37,7 @@ def test_a_report_is_timed_without_touching_the_folder(
     monkeypatch.setattr(
         "bench.report.plots.write_plots", lambda out, formats: [out]
     )  # 10 s of drawing, tested elsewhere
-    assert main(["speed", "report", str(tmp_path / "out"), "--rounds", "1", "--json"]) == 0
+    assert studies(["speed", "report", str(tmp_path / "out"), "--rounds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [side["side"] for side in found["sides"]] == ["tables", "plots", "report"]
     assert found["records"] == len(list((tmp_path / "out" / "records").glob("*.json"))) > 0
@@ -47,7 +47,7 @@ def test_a_report_is_timed_without_touching_the_folder(
 def test_startup_runs_new_processes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(speed_small, "_finished", lambda name, command: ran.append(name))
-    assert main(["speed", "startup", "--rounds", "2"]) == 0
+    assert studies(["speed", "startup", "--rounds", "2"]) == 0
     assert [ran.count(name) for name in ("xner --help", "python -c pass")] == [3, 3], "a warm-up and two rounds"
     assert "import torch, transformers" in capsys.readouterr().out
 
@@ -71,5 +71,5 @@ def test_a_command_that_fails_is_named() -> None:
     ],
 )
 def test_bad_input(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["speed", *words]) == 2
+    assert studies(["speed", *words]) == 2
     assert said in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a training step of a method costs beside another's on the same sentences: `python -m tests.studies.step_study`.
+"""What a training step of a method costs beside another's on the same sentences: `python -m tests.studies step`.
 
 The demo's matrix with both methods, one language and nothing frozen; their trainings take turns, a seed each. A step is
 the median of all but the first and those that end in an evaluation.
@@ -11,6 +11,7 @@ import itertools
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.plan.identity import Planned
@@ -30,7 +31,7 @@ def steps_of(planned: Planned, where: Where) -> list[float]:
     return [after - before for before, after in itertools.pairwise(ticks)][:-1]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs=2, default=["concner", "en_trans"], metavar=("METHOD", "PEER"))
     parser.add_argument("--encoder", default="mini")
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     spec = load_matrix(
         "demo",
         [
@@ -63,7 +64,3 @@ def main() -> None:
             print(f"{one.cell.label}, seed {one.cell.seed}: {taken:.3f} s a step", flush=True)
     ours, peer = (statistics.median(seconds[name]) for name in args.methods)
     print(f"{args.methods[0]} {ours:.3f} s, {args.methods[1]} {peer:.3f} s a step: {ours / peer:.2f}x")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""How a matrix's wall time grows: `python -m tests.studies.growth_study [--encoder mini] [--plot growth.png]`.
+"""How a matrix's wall time grows: `python -m tests.studies growth [--encoder mini] [--plot growth.png]`.
 
 Matrices on the demo corpus, each by `xner run --jobs 1` with an empty results folder and an empty cache: more target
 languages, seeds, methods or source sentences than the smallest one. Four coefficients are fitted to them (none below
@@ -131,11 +131,11 @@ def plot(path: Path, points: dict[Matrix, float], model: np.ndarray, note: str) 
         path.write_bytes(saved(fig, "png"))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="mini", choices=("mini", "tiny"))
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(arguments)
     wanted = dict.fromkeys(matrix for matrices in SERIES.values() for matrix in matrices)
     points = {matrix: seconds(matrix, args.encoder) for matrix in wanted}
     model = fitted(points)
@@ -150,7 +150,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{note}")
     if args.plot:
         plot(args.plot, points, model, f"{note}. Encoder {args.encoder}, 60 steps of 16 sentences, one process.")
-
-
-if __name__ == "__main__":
-    main()

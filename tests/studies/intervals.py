@@ -1,4 +1,4 @@
-"""How often intervals hold the truth and tests reject a true null, by simulation (this module, run with python -m).
+"""How often intervals hold the truth and tests reject a true null, by simulation.
 
 Two equally good systems with crossed effects of seeds and sentences (`test_statistics.simulate`): seeds × mixes of seed
 and sentence variance × sentences. What is printed is Markdown; ± is the simulation's own 95 % interval.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,11 @@ def study(simulations: int, seeds: tuple[int, ...] = SEEDS, sentences: tuple[int
         yield rates(number, mix, size, simulations, true[mix])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=4000)
     parser.add_argument("--seeds", type=int, action="append", choices=SEEDS, help="only these (default: all)")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     half = 100 * 1.96 * math.sqrt(0.05 * 0.95 / args.simulations)
     print(f"{args.simulations} simulations each, ± {half:.1f}\n")
     print("| seeds | varies most | sentences | covered (95) | null rejected (5) |\n|---:|:---|---:|---:|---:|")
@@ -72,7 +72,3 @@ def main() -> None:
             f"| {one.seeds} | {one.mix} | {one.sentences} | {100 * one.covered:.1f} | {100 * one.rejected:.1f} |",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Random `kill -9` over a small matrix that several processes run: `python -m tests.studies.kill_many --kills 100`.
+"""Random `kill -9` over a small matrix that several processes run: `python -m tests.studies kills --kills 100`.
 
 Each process is `xner run --jobs 1` on the same results folder; a killed one is started again at once. When a matrix is
 finished before the kills are, the next round begins on a fresh folder. Not lost, not torn, not duplicated: a record
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,7 @@ def trial(root: Path, plan: Plan) -> Tally:
     return tally
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures; 1 where anything was lost, torn, duplicated or different."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
@@ -190,7 +191,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2, help="of the matrix: 6 cells each")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two kills at most")
     parser.add_argument("--random", type=int, default=0, help="seed of the moments and victims")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     import torch
     import transformers  # noqa: F401 - loaded once, before the processes are forked
 
@@ -209,7 +210,3 @@ def main() -> int:
         f"{len(tally.duplicated)} duplicated, {len(tally.different)} different ({time.monotonic() - begin:.0f} s)"
     )
     return 1 if tally.faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
