@@ -1,4 +1,4 @@
-"""The README's worked example: the very lines that stand there are a method that runs."""
+"""The worked example of the docs: the very lines that stand there are a method that runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 
 from tests.support.e2e_tools import REPO, Place, by_name, install_methods, matrix_text
 
-HEADING = "### A worked example"
+HEADING = "## A worked example"
 MOST_LINES = 12
 
 
 @pytest.fixture(scope="module")
 def example() -> str:
     """The first block of Python after the heading."""
-    text = (REPO / "README.md").read_text(encoding="utf-8")
-    assert HEADING in text, f"README.md has no heading '{HEADING}'"
+    text = (REPO / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+    assert HEADING in text, f"adding-a-method.md has no heading '{HEADING}'"
     found = re.search(r"^```python\n(.*?)^```$", text.partition(f"{HEADING}\n")[2], re.DOTALL | re.MULTILINE)
-    assert found, f"no block of Python follows '{HEADING}' in README.md"
+    assert found, f"no block of Python follows '{HEADING}' in adding-a-method.md"
     return found[1]
 
 
