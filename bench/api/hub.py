@@ -1,0 +1,248 @@
+"""The Hugging Face hub in one place: names to commits, files of a commit, and what went wrong in one line.
+
+`huggingface_hub` is imported when it is needed: names, help and plans without a hub name stay light.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bench.core.errors import BadInput
+
+Kind = Literal["model", "dataset"]
+T = TypeVar("T")
+
+ID = re.compile(r"[\w.-]+/[\w.-]+")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant"  # the hub's own bot, and how it titles its work
+TRIES = 4
+LONGEST_WAIT = 60.0  # seconds that a Retry-After may ask for; beyond that the user decides
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})  # what huggingface_hub reads as set
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A repository as a user names it; `patterns` are the files that are read of it.
+
+    `safetensors`: where the revision has pickled weights only, the hub's own conversion of it is looked for.
+    """
+
+    kind: Kind
+    id: str
+    revision: str = ""
+    patterns: tuple[str, ...] = ()
+    safetensors: bool = False
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A repository at a commit: what a lock file holds and a record names."""
+
+    kind: Kind
+    id: str
+    asked: str  # the revision as named; "" is the default branch
+    commit: str
+    conversion: str = ""  # the pull request whose safetensors are read in place of pickled weights
+    licence: str = ""
+    bytes: int = 0  # of the files that are read
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set, as huggingface_hub reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
+
+
+def resolve(name: HubName, sleep: Callable[[float], None] | None = None) -> Pinned:
+    """The commit that a name stands for now, its licence and the size of what is read; offline as the cache knows it.
+
+    Raises:
+        BadInput: it cannot be had: what, which status, what to do; or it has pickled weights only, and no conversion.
+    """
+    if offline():
+        return Pinned(name.kind, name.id, name.revision, _cached_commit(name))
+    info = _info(name, name.revision or None, sleep)
+    reference = ""
+    if name.safetensors and not any(file.rfilename.endswith(".safetensors") for file in info.siblings):
+        reference = _conversion(name, sleep)
+        info = _info(name, reference, sleep)
+    files = [file for file in info.siblings if _wanted(file.rfilename, name.patterns)]
+    licence = str(getattr(info.card_data, "license", "") or "") if getattr(info, "card_data", None) else ""
+    return Pinned(
+        name.kind, name.id, name.revision, str(info.sha), reference, licence, sum(file.size or 0 for file in files)
+    )
+
+
+def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[float], None] | None = None) -> Path:
+    """The folder with the files of a commit that match the name's patterns, downloaded where they are not cached.
+
+    Interrupted downloads resume. `local` looks only into the cache.
+
+    Raises:
+        BadInput: as `resolve`.
+    """
+    from huggingface_hub import snapshot_download
+
+    def download() -> Path:
+        return Path(
+            snapshot_download(
+                name.id,
+                repo_type=name.kind,
+                revision=commit,
+                allow_patterns=list(name.patterns) or None,
+                local_files_only=local or offline(),
+            )
+        )
+
+    return _retried(name, download, sleep)
+
+
+def _cached_commit(name: HubName) -> str:
+    if COMMIT.fullmatch(name.revision):
+        return name.revision
+    return fetch(HubName(name.kind, name.id, name.revision, ("config.json",)), name.revision or "main", local=True).name
+
+
+def _info(name: HubName, revision: str | None, sleep: Callable[[float], None] | None) -> Any:
+    from huggingface_hub import HfApi
+
+    return _retried(
+        name, lambda: HfApi().repo_info(name.id, repo_type=name.kind, revision=revision, files_metadata=True), sleep
+    )
+
+
+def _conversion(name: HubName, sleep: Callable[[float], None] | None) -> str:
+    """The pull request in which the hub's bot stored the same weights as safetensors."""
+    from huggingface_hub import HfApi
+
+    def opened() -> list[Any]:
+        return list(HfApi().get_repo_discussions(name.id, author=CONVERTER, discussion_type="pull_request"))
+
+    for discussion in _retried(name, opened, sleep):
+        if discussion.title.startswith(CONVERSION) and discussion.author == CONVERTER and discussion.git_reference:
+            return str(discussion.git_reference)
+    raise BadInput(
+        f"{name.id} has no safetensors at revision '{name.revision or 'main'}', and pickled weights are not loaded; "
+        "name a revision that has them (refs/pr/<number> of the hub's conversion bot), or a local folder"
+    )
+
+
+def _wanted(file: str, patterns: Sequence[str]) -> bool:
+    from fnmatch import fnmatch
+
+    return not patterns or any(fnmatch(file, pattern) for pattern in patterns)
+
+
+# --- what goes wrong ---
+
+
+def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None] | None) -> T:
+    """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    of_client: Any = HfHubHTTPError.__bases__[0]  # what the HTTP client raises, whichever one is installed
+
+    for attempt in range(1, TRIES + 1):
+        try:
+            return call()
+        except (of_client, OSError, ValueError) as error:
+            pause = _pause(error, attempt)
+            if pause is None or attempt == TRIES:
+                raise BadInput(_in_words(name, error)) from error
+        (sleep or time.sleep)(pause)
+    raise AssertionError("unreachable")
+
+
+def _pause(error: BaseException, attempt: int) -> float | None:
+    """Seconds to wait before the next try; None where trying again is of no use."""
+    status = _status(error)
+    if status == 429:
+        asked = _retry_after(error)
+        return None if asked > LONGEST_WAIT else max(asked, float(2 ** (attempt - 1)))
+    if status is not None:
+        return float(2 ** (attempt - 1)) if status >= 500 else None
+    return float(2 ** (attempt - 1)) if _is_network(error) else None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it: the client wraps the answer of the hub in one that says "not in the cache"."""
+    seen: set[int] = set()
+    while error is not None and len(seen) < 20:
+        seen.add(len(seen))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _responses(error: BaseException) -> Iterable[Any]:
+    return [response for one in _chain(error) if (response := getattr(one, "response", None)) is not None]
+
+
+def _status(error: BaseException) -> int | None:
+    return next((int(response.status_code) for response in _responses(error)), None)
+
+
+def _retry_after(error: BaseException) -> float:
+    for response in _responses(error):
+        if (value := response.headers.get("Retry-After", "")).isdigit():
+            return float(value)
+    return 0.0
+
+
+def _is_network(error: BaseException) -> bool:
+    """Whether the connection failed: none, cut, too slow. These classes are the HTTP client's own, whichever it is."""
+    names = {cls.__name__ for one in _chain(error) for cls in type(one).__mro__}
+    return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
+
+
+def _in_words(name: HubName, error: BaseException) -> str:
+    """One line: what cannot be had, what was answered, what to do."""
+    from huggingface_hub import constants, errors
+
+    kind = {"model": "model", "dataset": "data set"}[name.kind]
+    page = f"{constants.ENDPOINT}/{'datasets/' if name.kind == 'dataset' else ''}{name.id}"
+    what, chain, status = f"{kind} {name.id}", list(_chain(error)), _status(error)
+
+    def is_a(*classes: type[BaseException]) -> bool:
+        return any(isinstance(one, classes) for one in chain)
+
+    told = " ".join(str(response.headers.get("X-Error-Message", "")) for response in _responses(error))
+    if is_a(errors.HFValidationError):
+        return f"'{name.id}' is no hub id: expected OWNER/NAME"
+    if "Invalid credentials" in told or (status == 401 and not is_a(errors.RepositoryNotFoundError)):
+        return f"{what}: the hub refuses the token (401): log in again (`hf auth login`), or unset HF_TOKEN"
+    if is_a(errors.GatedRepoError):
+        if status == 403:
+            return f"{what} is gated, and this account has no access (403): ask for it at {page}"
+        return f"{what} is gated (401): accept its licence at {page}, then log in (`hf auth login`)"
+    if is_a(errors.RevisionNotFoundError):
+        return f"{what} has no revision '{name.revision or 'main'}' (404): see {page}/commits/main"
+    if is_a(errors.RepositoryNotFoundError):
+        return f"{what}: the hub has no such {kind}, or it is private ({status}): check the name, or log in"
+    if is_a(errors.DisabledRepoError):
+        return f"{what} is disabled ({status}): see {page}"
+    if status == 429:
+        wait = _retry_after(error)
+        advice = f"wait {wait:.0f} s and run again" if wait else "log in, or wait"
+        return f"{what}: too many requests (429): {advice}"
+    if status is not None:
+        return f"{what}: the hub answered {status}: run again later; what is cached is read with --offline"
+    if offline() or is_a(errors.OfflineModeIsEnabled):
+        return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache: run once without --offline"
+    if _is_network(error):
+        causes = [one for one in chain if _is_network(one)]
+        return (
+            f"{what}: the hub cannot be reached ({type(causes[-1]).__name__}): "
+            "check the network; what is cached is read with --offline"
+        )
+    if is_a(errors.LocalEntryNotFoundError):
+        return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache"
+    return f"{what}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,0 +1,185 @@
+"""Names to commits and files of a commit, against a hub of our own; every fault is one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.api import hub as ours
+from bench.api.hub import TRIES, HubName, fetch, resolve
+from bench.core.errors import BadInput
+from tests.support.hub import BAD, Fault, Hub, serving
+
+MODEL = HubName("model", "org/model", patterns=("*.json", "*.safetensors"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one model, and a client that knows no other hub and has an empty cache."""
+    from huggingface_hub import constants
+
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "notes.md").write_text("not read")
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 40)
+    with serving(Hub()) as hub:
+        hub.put("model", "org/model", folder)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 2)
+        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "false")
+        monkeypatch.setattr("bench.api.hub.time.sleep", lambda seconds: None)
+        yield hub
+
+
+def test_a_name_is_resolved_once_and_its_files_are_fetched(hub: Hub) -> None:
+    pinned = resolve(MODEL)
+    assert pinned.commit == hub.commit("model", "org/model")
+    assert (pinned.licence, pinned.bytes) == ("mit", 256 * 40 + len('{"model_type": "bert"}') + 2)
+    folder = fetch(MODEL, pinned.commit)
+    assert folder.name == pinned.commit
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tokenizer.json"]
+    before = hub.asked("/resolve/")
+    assert fetch(MODEL, pinned.commit) == folder
+    assert hub.asked("/resolve/") == before, "what is cached is not asked for again"
+
+
+def test_a_commit_stays_what_it_was_when_the_branch_moves(hub: Hub, tmp_path: Path) -> None:
+    pinned = resolve(MODEL)
+    fetch(MODEL, pinned.commit)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "config.json").write_text("{}")
+    hub.put("model", "org/model", moved)
+    assert resolve(MODEL).commit != pinned.commit
+    assert json.loads((fetch(MODEL, pinned.commit) / "config.json").read_text()) == {"model_type": "bert"}
+
+
+def test_offline_reads_what_is_cached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = HubName("model", "org/model", "main", MODEL.patterns)
+    commit = resolve(name).commit
+    fetch(name, commit)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = len(hub.requests)
+    pinned = HubName("model", "org/model", commit, MODEL.patterns)
+    assert resolve(pinned).commit == commit
+    assert fetch(pinned, commit).name == commit
+    assert len(hub.requests) == before
+    with pytest.raises(BadInput, match="not in the hub's cache"):
+        resolve(HubName("model", "org/other"))
+
+
+def test_pickled_weights_are_read_from_their_conversion(hub: Hub, tmp_path: Path) -> None:
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "pytorch_model.bin").write_bytes(b"never read")
+    hub.put("model", "org/nllb", pickled)
+    name = HubName("model", "org/nllb", patterns=("*.safetensors",), safetensors=True)
+    with pytest.raises(BadInput, match="no safetensors at revision 'main'"):
+        resolve(name)
+    converted = tmp_path / "converted"
+    converted.mkdir()
+    (converted / "model.safetensors").write_bytes(b"weights")
+    hub.put("model", "org/nllb", converted, "refs/pr/39")
+    author = {"name": "SFconvertbot", "type": "user"}
+    row = {"num": 39, "title": "Adding `safetensors` variant of this model", "author": author, "isPullRequest": True}
+    row |= {"status": "open", "createdAt": "2023-03-31T15:38:38.000Z", "repo": {"name": "org/nllb", "type": "model"}}
+    hub.discussions["org/nllb"] = [row | {"numComments": 1, "topReactions": [], "numReactionUsers": 0, "pinned": False}]
+    pinned = resolve(name)
+    assert (pinned.conversion, pinned.commit) == ("refs/pr/39", hub.commit("model", "org/nllb", "refs/pr/39"))
+    assert (fetch(name, pinned.commit) / "model.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("place", ["^GET /api/models/org/model$", r"/resolve/.*safetensors", r"^GET /files/"])
+@pytest.mark.parametrize("times", [1, 10**9])
+def test_faults_that_may_pass_are_tried_again(hub: Hub, status: int, place: str, times: int) -> None:
+    slept: list[float] = []
+    hub.faults = [Fault(place, status=status, times=times)]
+
+    def everything() -> Path:
+        return fetch(MODEL, resolve(MODEL, slept.append).commit, sleep=slept.append)
+
+    if times == 1:
+        assert (everything() / "model.safetensors").is_file()
+        return
+    with pytest.raises(BadInput) as raised:
+        everything()
+    assert "org/model" in str(raised.value) and str(status) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert slept == [2.0**n for n in range(TRIES - 1)]
+
+
+def test_retry_after_is_honoured_and_a_long_one_is_said(hub: Hub) -> None:
+    slept: list[float] = []
+    hub.faults = [Fault("^GET /api/", status=429, headers={"Retry-After": "7"}, times=1)]
+    resolve(MODEL, slept.append)
+    assert slept == [7.0]
+    hub.faults = [Fault("^GET /api/", status=429, headers={"Retry-After": "300"})]
+    with pytest.raises(BadInput, match=r"too many requests \(429\): wait 300 s"):
+        resolve(MODEL, slept.append)
+    assert slept == [7.0], "nobody wants to wait for minutes without a word"
+
+
+def test_a_cut_download_resumes(hub: Hub) -> None:
+    slept: list[float] = []
+    hub.faults = [Fault("^GET /files/", cut=1000, times=1)]
+    folder = fetch(MODEL, resolve(MODEL).commit, sleep=slept.append)
+    assert (folder / "model.safetensors").read_bytes() == bytes(range(256)) * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (HubName("model", "org/other"), "no such model, or it is private"),
+        (HubName("dataset", "org/model"), "no such data set"),
+        (HubName("model", "org/model", "v9"), "no revision 'v9'"),
+        (HubName("model", "org/a--b..c"), "no hub id"),
+    ],
+)
+def test_wrong_names_are_one_line(hub: Hub, name: HubName, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        resolve(name)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [(None, "accept its licence at"), ("hf_other", "has no access"), (BAD, "refuses the token")],
+)
+def test_gated_repositories(hub: Hub, token: str | None, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.gated.add("org/model")
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    commit = resolve(MODEL).commit
+    with pytest.raises(BadInput, match=said):
+        fetch(MODEL, commit)
+
+
+def test_a_hub_that_cannot_be_reached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    slept: list[float] = []
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(BadInput, match="cannot be reached") as raised:
+        resolve(MODEL, slept.append)
+    assert len(slept) == TRIES - 1 and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", True), ("true", True), ("", False), ("false", False), ("0", False)]
+)
+def test_offline_as_the_client_reads_it(value: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", value)
+    assert ours.offline() is expected
