@@ -6,7 +6,7 @@ NumPy only: the runner turns these arrays into tensors, so that plans and help n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,10 +21,15 @@ Progress = Callable[[int, int, str], None]  # done, total, what
 
 
 class EncoderRecipe(ABC):
-    """An encoder that we train ourselves. A folder `data_recipes/encoders/<name>/encoder.py` holds one subclass."""
+    """An encoder that we make ourselves: trained, or read from a package that carries it.
+
+    `data_recipes/encoders/<name>/encoder.py` holds one subclass; a dash of the name is an underscore of the folder's.
+    """
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
+    what: ClassVar[str] = ""  # whose weights they are and under which licence, where they are not ours
+    version: ClassVar[int] = 1  # raised when other weights or another tokenizer come of the same `sources`
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
     shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
 
@@ -33,11 +38,22 @@ class EncoderRecipe(ABC):
 
     @abstractmethod
     def texts(self) -> Iterable[str]:
-        """Every sentence that pre-training reads, for the leakage guard.
+        """Every sentence that pre-training reads, for the leakage guard; none where it is not known.
 
         Raises:
             Unavailable: what a shipped encoder was trained on is not here.
         """
+
+    def sources(self) -> Mapping[str, str]:
+        """The sha256 of each file, by name, that `make` reads from another package; none where it trains.
+
+        Where there are some, they and `version` are the encoder's key, whatever else in the recipe changes.
+
+        Raises:
+            Unavailable: the package is not installed.
+            BadInput: a file is not as published.
+        """
+        return {}
 
     @abstractmethod
     def make(self, folder: Path, progress: Progress) -> None:
@@ -46,7 +62,8 @@ class EncoderRecipe(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A sentence in sub-words, without special tokens: `ids` (pieces,), and of each word its first piece (words,)."""
+    """A sentence in sub-words, without special tokens: `ids` (pieces,), and `starts` (words,), whose states are the
+    words': of each word the first piece that covers one of its characters."""
 
     ids: Ints
     starts: Ints
@@ -76,14 +93,25 @@ class Specials:
         return cls(tuple(full[:at]), tuple(full[at + len(bare) :]), pad, unknown if unknown is not None else pad)
 
 
+def bare_marks(tokenizer: Any) -> frozenset[int]:
+    """Ids of the pieces that only mark where a word begins: a lone ▁ (SentencePiece) or Ġ (byte-level BPE).
+
+    With XLM-R's tokenizers most Chinese words begin with one. It covers no character, so it says nothing of the word.
+    """
+    marks = (tokenizer.convert_tokens_to_ids(mark) for mark in "▁Ġ")
+    known = {mark for mark in marks if mark is not None and mark != tokenizer.unk_token_id}
+    return frozenset(mark for mark in known if not tokenizer.decode([mark]).strip())  # a letter to other tokenizers
+
+
 def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
     """Sub-words of each sentence; a word that the tokenizer drops (a control character) becomes the unknown piece.
 
-    So every word has a first piece, and every gold label is scored.
+    A word's first piece is the first that covers one of its characters (`bare_marks`), or its last where none does. So
+    every word has one, and every gold label is scored.
     """
     if not sentences:
         return []
-    unknown = Specials.of(tokenizer).unknown
+    unknown, bare = Specials.of(tokenizer).unknown, bare_marks(tokenizer)
     words = [list(sentence.words) for sentence in sentences]
     encoded = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)
     out = []
@@ -96,6 +124,8 @@ def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
                 ids.append(unknown)
             if len(starts) == word:
                 starts.append(len(ids))
+            elif ids[starts[word]] in bare:
+                starts[word] = len(ids)
             ids.append(piece)
         while len(starts) < len(sentence.words):
             starts.append(len(ids))
