@@ -50,6 +50,7 @@ class E5Small(EncoderRecipe):
         except ValueError as error:
             raise damaged(path, error) from error
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "model.safetensors").chmod(0o644)  # the library's 0600 would hide it from colleagues
         write_json(folder / "config.json", config(packed))
         fast_tokenizer(packed.vocabulary, packed.sizes.positions).save_pretrained(folder)
         shutil.copy(Path(__file__).with_name("README.md"), folder)

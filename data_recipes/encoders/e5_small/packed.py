@@ -115,7 +115,7 @@ def read(path: Path) -> Packed:
         raise BadInput(f"{path}: not a file of packed E5 weights: it begins with {data[:4]!r}, not {MAGIC!r}")
     try:
         return _read(data)
-    except (ValueError, struct.error) as error:
+    except (ValueError, OverflowError) as error:
         raise damaged(path, error) from error
 
 
@@ -202,15 +202,13 @@ def _unpacked(data: bytes, entry: Tensor) -> Floats:
 
 @dataclass
 class _File:
-    """Bytes, and how far they have been read; ValueError or struct.error past their end."""
+    """Bytes, and how far they have been read; ValueError past their end."""
 
     data: bytes
     at: int
 
     def take(self, form: str) -> tuple[Any, ...]:
-        found = struct.unpack_from(f"<{form}", self.data, self.at)
-        self.at += struct.calcsize(f"<{form}")
-        return found
+        return struct.unpack(f"<{form}", self.bytes(struct.calcsize(f"<{form}")))
 
     def bytes(self, length: int) -> bytes:
         if length > len(self.data) - self.at:

@@ -87,11 +87,11 @@ def charsmap(entries: Mapping[str, str]) -> bytes:
         place, node = waiting.pop()
         while lowest in units:
             lowest += 1
-        base = lowest ^ min(node)
-        step = lowest
+        first = min(node, default=0)
+        base, step = lowest ^ first, lowest
         while base in bases or any(base ^ byte in units for byte in node):
             step += 1
-            base = step ^ min(node)
+            base = step ^ first
         bases.add(base)
         units[place] |= (place ^ base) << 10 | (0 in node) << 8
         for byte, child in node.items():
