@@ -20,7 +20,7 @@ PIECES = {  # and their log probabilities; no Chinese character begins a word to
     "▁Anna": -3.0,
     "▁met": -3.0,
     "▁in": -3.0,
-    **{letter: -6.0 for letter in "abfimnrtzAé.,"},
+    **dict.fromkeys("abfimnrtzAé.,", -6.0),
     "中": -5.0,
     "国": -5.0,
     "中国": -4.5,

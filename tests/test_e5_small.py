@@ -1,4 +1,4 @@
-"""The encoder `e5-small`: its file is read exactly or refused in one line; with the package, its own engine's vectors."""
+"""The encoder `e5-small`: its file is read exactly or refused in one line; the vectors are those of its own engine."""
 
 from __future__ import annotations
 

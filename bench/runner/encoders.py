@@ -41,7 +41,8 @@ class EncoderSource:
 
         def build(folder: Path) -> dict[str, str]:
             what = f" ({recipe.what})" if recipe.what else ""
-            print(f"making the encoder '{self.label}'{what}, once; it is kept in the cache", file=sys.stderr, flush=True)
+            said = f"making the encoder '{self.label}'{what}, once; it is kept in the cache"
+            print(said, file=sys.stderr, flush=True)
             recipe.make(folder, progress)
             return {"encoder": self.label} | ({"what": recipe.what} if recipe.what else {})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def _vocabulary(file: _File) -> Vocabulary:
     ends = file.array("<u4", count + 1).tolist()
     scores = file.array("<f4", count)
     blob = file.bytes(size)
-    pieces = tuple(blob[start:end].decode() for start, end in zip(ends, ends[1:], strict=False))
+    pieces = tuple(blob[start:end].decode() for start, end in pairwise(ends))
     if ends[-1] != size or len(set(pieces)) != count or not np.isfinite(scores).all():
         raise ValueError("pieces that are not all different, or scores that are no numbers")
     if not all(0 <= special < count for special in (bos, eos, pad, unknown)):

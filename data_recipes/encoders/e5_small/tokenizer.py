@@ -58,10 +58,9 @@ def normalisation(written: Mapping[str, str]) -> dict[str, str]:
         letter = chr(number)
         apart = unicodedata.normalize("NFD", letter)
         if len(apart) == 2 and letter not in written and unicodedata.normalize("NFC", apart) == letter:
-            base, mark = apart
             found[apart] = letter
-            if mark in _TWINS:
-                found[base + _TWINS[mark]] = letter
+            if apart[1] in _TWINS:
+                found[apart[0] + _TWINS[apart[1]]] = letter
     return found
 
 
