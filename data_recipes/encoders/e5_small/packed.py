@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 MAGIC, VERSION = b"E5S1", 1
 BLOCK = 32  # weights that share a scale
