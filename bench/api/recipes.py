@@ -192,10 +192,15 @@ Progress = Callable[[int, int, str], None]  # done, total, what
 
 
 class EncoderRecipe(ABC):
-    """An encoder that we train ourselves. A folder `data_recipes/encoders/<name>/encoder.py` holds one subclass."""
+    """An encoder that we make ourselves: trained, or read from a package that carries it.
+
+    `data_recipes/encoders/<name>/encoder.py` holds one subclass; a dash of the name is an underscore of the folder's.
+    """
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
+    what: ClassVar[str] = ""  # whose weights they are and under which licence, where they are not ours
+    version: ClassVar[int] = 1  # raised when other weights or another tokenizer come of the same `sources`
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
     shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
 
@@ -204,11 +209,22 @@ class EncoderRecipe(ABC):
 
     @abstractmethod
     def texts(self) -> Iterable[str]:
-        """Every sentence that pre-training reads, for the leakage guard.
+        """Every sentence that pre-training reads, for the leakage guard; none where it is not known.
 
         Raises:
             Unavailable: what a shipped encoder was trained on is not here.
         """
+
+    def sources(self) -> Mapping[str, str]:
+        """The sha256 of each file, by name, that `make` reads from another package; none where it trains.
+
+        Where there are some, they and `version` are the encoder's key, whatever else in the recipe changes.
+
+        Raises:
+            Unavailable: the package is not installed.
+            BadInput: a file is not as published.
+        """
+        return {}
 
     @abstractmethod
     def make(self, folder: Path, progress: Progress) -> None:

@@ -45,7 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 1 when something needed is missing or broken."""
-    items = [*_machine(), *_packages(), *_torch(), *_disks(args.out), *_environment(), *_plugins()]
+    items = [*_machine(), *_packages(), *_torch(), *_disks(args.out), *_environment(), *_encoders(), *_plugins()]
     broken = any(item.broken for item in items)
     if args.json:
         print(json.dumps({"ok": not broken, "items": [asdict(item) for item in items]}, indent=1, ensure_ascii=False))
@@ -133,6 +133,29 @@ def _environment() -> Iterator[Item]:
         yield Item(name, os.environ.get(name) or "not set")
     # Only whether there is one: the report is made to be pasted into an issue.
     yield Item("HF_TOKEN", "set" if os.environ.get("HF_TOKEN") else "not set")
+
+
+def _encoders() -> Iterator[Item]:
+    """Which of our own encoders are at hand; a folder or a hub id will do as well."""
+    from bench.data.encoders import find_encoder
+    from bench.plan import registry
+    from bench.plan.sections import EncoderSpec
+    from bench.store.artefacts import Artefacts, cache_root
+
+    cache = Artefacts(cache_root())
+    for name in registry.names("encoder"):
+        try:
+            source = find_encoder(name, EncoderSpec())
+        except BadInput as error:
+            yield Item(f"encoder {name}", "not at hand", _first_line(error))
+            continue
+        what = source.recipe.what if source.recipe is not None else ""
+        if source.where:
+            yield Item(f"encoder {name}", "comes with the package", what)
+        elif cache.get("encoder", source.key) is not None:
+            yield Item(f"encoder {name}", "in the cache", what)
+        else:
+            yield Item(f"encoder {name}", "is made when first used", what)
 
 
 def _plugins() -> Iterator[Item]:

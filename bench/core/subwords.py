@@ -19,7 +19,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A sentence in sub-words, without special tokens: `ids` (pieces,), and of each word its first piece (words,)."""
+    """A sentence in sub-words, without special tokens: `ids` (pieces,), and `starts` (words,), whose states are the
+    words': of each word the first piece that covers one of its characters."""
 
     ids: Ints
     starts: Ints
@@ -49,14 +50,25 @@ class Specials:
         return cls(tuple(full[:at]), tuple(full[at + len(bare) :]), pad, unknown if unknown is not None else pad)
 
 
+def bare_marks(tokenizer: Any) -> frozenset[int]:
+    """Ids of the pieces that only mark where a word begins: a lone ▁ (SentencePiece) or Ġ (byte-level BPE).
+
+    With XLM-R's tokenizers most Chinese words begin with one. It covers no character, so it says nothing of the word.
+    """
+    marks = (tokenizer.convert_tokens_to_ids(mark) for mark in "▁Ġ")
+    known = {mark for mark in marks if mark is not None and mark != tokenizer.unk_token_id}
+    return frozenset(mark for mark in known if not tokenizer.decode([mark]).strip())  # a letter to other tokenizers
+
+
 def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
     """Sub-words of each sentence; a word that the tokenizer drops (a control character) becomes the unknown piece.
 
-    So every word has a first piece, and every gold label is scored.
+    A word's first piece is the first that covers one of its characters (`bare_marks`), or its last where none does. So
+    every word has one, and every gold label is scored.
     """
     if not sentences:
         return []
-    unknown = Specials.of(tokenizer).unknown
+    unknown, bare = Specials.of(tokenizer).unknown, bare_marks(tokenizer)
     words = [list(sentence.words) for sentence in sentences]
     encoded = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)
     out = []
@@ -69,6 +81,8 @@ def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
                 ids.append(unknown)
             if len(starts) == word:
                 starts.append(len(ids))
+            elif ids[starts[word]] in bare:
+                starts[word] = len(ids)
             ids.append(piece)
         while len(starts) < len(sentence.words):
             starts.append(len(ids))

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.api.recipes import Embedded, Progress
 from bench.core.files import canonical_json, sha256_of
-from bench.core.subwords import Ints, Pieces, Specials, layout, windows_of
+from bench.core.subwords import Ints, Pieces, Specials, bare_marks, layout, windows_of
 from bench.data.encoders import EncoderSource
 from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
@@ -47,6 +47,7 @@ class EncoderEmbedder:
         self.model: Any = loaded.model.to(self.device).eval()
         self.tokenizer = loaded.tokenizer
         self.specials = Specials.of(loaded.tokenizer)
+        self._bare = np.asarray(sorted(bare_marks(loaded.tokenizer)), np.int64)
         self.max_length = min(max_length or loaded.longest, loaded.longest)
         self.align_layer = align_layer
         self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
@@ -67,6 +68,8 @@ class EncoderEmbedder:
 
     def embed(self, sentences: Sequence[Words], layer: int) -> list[Embedded]:
         """Vectors of a hidden layer, 0 (the input embeddings) to `layers`; equal sentences are embedded once.
+
+        The encoder reads all pieces; those that cover no character of their word (`bare_marks`) are given no vector.
 
         Raises:
             ValueError: there is no such layer.
@@ -119,8 +122,9 @@ class EncoderEmbedder:
         for batch in self._batches([pieces for _, pieces, _ in texts]):
             vectors = self._run([texts[i][1] for i in batch], layer)
             for i, own in zip(batch, vectors, strict=True):
-                words, _, of_pieces = texts[i]
-                found[words] = Embedded(own, of_pieces)
+                words, pieces, of_pieces = texts[i]
+                telling = np.isin(pieces.ids, self._bare, invert=True)
+                found[words] = Embedded(own[telling], of_pieces[telling])
             self.tick(len(batch))
         return found
 

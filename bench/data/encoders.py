@@ -41,9 +41,11 @@ class EncoderSource:
             return self.where, None
 
         def build(folder: Path) -> dict[str, str]:
-            print(f"making the encoder '{self.label}', once; it is kept in the cache", file=sys.stderr, flush=True)
+            what = f" ({recipe.what})" if recipe.what else ""
+            said = f"making the encoder '{self.label}'{what}, once; it is kept in the cache"
+            print(said, file=sys.stderr, flush=True)
             recipe.make(folder, progress)
-            return {"encoder": self.label}
+            return {"encoder": self.label} | ({"what": recipe.what} if recipe.what else {})
 
         artefact = cache.get_or_make("encoder", self.key, build)
         return str(artefact.folder), artefact
@@ -56,6 +58,13 @@ class EncoderSource:
     def texts(self) -> Mapping[str, str]:
         """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only."""
         return _texts(type(self.recipe)) if self.recipe is not None else {}
+
+    def facts(self) -> dict[str, str]:
+        """For a record: what the leakage guard made of its pre-training text, and whose weights they are."""
+        shipped = self.recipe is not None and self.recipe.shipped is not None
+        text = "compared with the tests" if self.texts() else "not here: compared when made" if shipped else "unknown"
+        what = self.recipe.what if self.recipe is not None else ""
+        return {"encoder_text": text} | ({"encoder": what} if what else {})
 
 
 @lru_cache(maxsize=8)
@@ -78,16 +87,20 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
 
     Raises:
         BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose commit is not known offline;
-            or more layers of it are to be frozen than its config.json leaves (of a hub id its loading tells).
+            or more layers of it are to be frozen than its config.json leaves (of a hub id its loading tells);
+            or what a recipe reads is not here or damaged.
     """
     if name in registry.names("encoder"):
-        recipe = registry.make("encoder", name)
+        recipe: EncoderRecipe = registry.make("encoder", name)
         if recipe.shipped is not None and recipe.shipped.is_dir():
             _check_frozen(name, recipe.shipped, spec)
             return EncoderSource(
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
-        key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
+        if sources := recipe.sources():
+            key = key_of("encoder", name=name, files=dict(sources), version=recipe.version)
+        else:
+            key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():

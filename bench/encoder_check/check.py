@@ -59,6 +59,7 @@ class Facts:
     layers: int
     parameters: int  # without a pooler, which nothing here reads
     weights_bytes: int
+    what: str = ""  # whose weights they are, where a recipe reads them
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Found:
     """All that retrieval gives, by language."""
 
     retrieved: dict[str, Retrieved] = field(default_factory=dict)
-    pieces_per_word: dict[str, float] = field(default_factory=dict)  # of languages without spaces: per character
+    pieces_per_word: dict[str, float] = field(default_factory=dict)  # without spaces: per character; a lone ▁ is none
     gaps: list[Gap] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -149,7 +150,8 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
         raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
     size = sum(file.stat().st_size for file in _folder(subject).glob("*.safetensors"))
-    return embedder, Facts(chosen, embedder.layers, parameters, size)
+    what = subject.source.recipe.what if subject.source.recipe is not None else ""
+    return embedder, Facts(chosen, embedder.layers, parameters, size, what)
 
 
 def _folder(subject: Subject) -> Path:

