@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,16 +10,14 @@ from typing import Literal
 import numpy as np
 
 from bench.corpus import BadInput, nearest
-from bench.measure.macro import Clusters, macro_difference
-from bench.measure.statistics import MIN_SEEDS, difference, f1_by_seed, holm
+from bench.measure.statistics import MIN_SEEDS, Clusters, difference, f1_by_seed, holm, macro_difference
 from bench.report.contrasts import Differing, declared, factors, own_settings, settings
-from bench.report.frame import Group, Stored, groups, is_oracle, read, test_of
-from bench.report.scores import LEVEL, Score, cells_of, scores_of
-from bench.store.sidecars import GOLD, Damaged, read_sidecar
+from bench.report.frame import Group, Row, Stored, groups, read
+from bench.report.scores import LEVEL, Score, clusters_of, scores_of
 
-OWN = "(own settings)"  # in a group's memo
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Line:
     a: float | None = None
     b: float | None = None
     difference: float | None = None
-    interval: tuple[float, float] | None = None
-    narrow: tuple[float, float] | None = None
+    interval: Limits | None = None
+    narrow: Limits | None = None
     p: float | None = None
     p_holm: float | None = None
     equivalent: bool | None = None
@@ -59,7 +57,11 @@ class Comparison:
     factors: Differing
     settings: Differing
     declared: str  # the contrast that this is, "" where it is exploratory
-    oracles: tuple[str, ...]  # labels that saw gold labels of the target language
+
+    @property
+    def shown(self) -> tuple[Line, ...]:
+        """The languages, then the average where there are several."""
+        return (*self.lines, *([self.macro] if len(self.lines) > 1 else []))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -67,15 +69,20 @@ class Comparison:
         return tuple(line.name for line in self.lines if line.difference is not None)
 
     @property
+    def oracles(self) -> tuple[str, ...]:
+        """The labels that saw gold labels of the target language."""
+        done = [one for one in self.group.stored if one.record.status == "ok"]
+        return tuple(label for label in (self.a, self.b) if any(one.oracle for one in done if one.label == label))
+
+    @property
     def imported(self) -> tuple[str, ...]:
         """The labels that are other people's systems."""
-        return tuple(
-            label for label in (self.a, self.b) if any(s.imported for s in self.group.stored if s.label == label)
-        )
+        labels = {one.label for one in self.group.stored if one.imported}
+        return tuple(label for label in (self.a, self.b) if label in labels)
 
 
 def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
-    """The comparisons of labels A and B, one a table of the folder that has both.
+    """The comparisons of labels A and B, one for each table of the folder that has both.
 
     Args:
         rule: the selection rule, "" for each table's main one.
@@ -92,11 +99,11 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
         raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
     both = [group for group in groups(stored) if {a, b} <= {one.label for one in group.stored}]
     if not both:
-        where = [
-            f"{name} in {'; '.join(dict.fromkeys(_place(o) for o in stored if o.label == name))}" for name in (a, b)
-        ]
-        raise BadInput(f"{out}: no table has both: {', '.join(where)}")
-    return [compared(replace(group, memo={}), a, b, rule or group.main_rule) for group in both]
+        places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
+        raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
+    return [
+        compared(group.only((a, b)), a, b, rule or group.main_rule, own_settings(group.stored)) for group in both
+    ]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
@@ -115,44 +122,41 @@ def _place(one: Stored) -> str:
     return ", ".join(part for part in (*parts, "intrinsic" if one.intrinsic else "") if part)
 
 
-def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
-    """The comparison of two labels that the group has; scores that `group.memo` holds are not made again."""
-    pair = replace(group, stored=tuple(one for one in group.stored if one.label in (a, b)))
-    sides = [_side(pair, label, rule) for label in (a, b)]
-    paired = [_paired(target, *(side[target] for side in sides)) for target in pair.targets]
+def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) -> Comparison:
+    """The comparison of two labels of the group; `own`: `own_settings` of its table."""
+    pair, rows = group.only((a, b)), [(group.suites[0], label) for label in (a, b)]
+    paired = [_paired(target, *(_side(group, rule, row, target) for row in rows)) for target in pair.targets]
     adjusted = holm([one.line.p for one in paired])
     lines = tuple(_judged(replace(one.line, p_holm=p)) for one, p in zip(paired, adjusted, strict=True))
-    done = [[one for one in pair.stored if one.label == label and one.record.status == "ok"] for label in (a, b)]
-    oracles = [label for label, stored in zip((a, b), done, strict=True) if any(is_oracle(s.record) for s in stored)]
+    done = [[one for one in pair.stored if one.row == row and one.record.status == "ok"] for row in rows]
     return Comparison(
         a=a,
         b=b,
         group=pair,
         rule=rule,
         lines=lines,
-        macro=_judged(_macro(pair, [one for one in paired if one.line.difference is not None])),
-        factors=factors(done[0], done[1]),
-        settings=settings(done[0], done[1]),
-        declared=declared(done[0], done[1], _own(group)) if rule == group.main_rule else "",
-        oracles=tuple(oracles),
+        macro=_judged(_macro(group, [one for one in paired if one.line.difference is not None])),
+        factors=factors(*done),
+        settings=settings(*done),
+        declared=declared(*done, own) if rule == group.main_rule else "",
     )
-
-
-def _own(group: Group) -> dict[str, str]:
-    if OWN not in group.memo:
-        group.memo[OWN] = own_settings(group.stored)
-    found: dict[str, str] = group.memo[OWN]
-    return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """A method on a language: its score, F1 in percent by seed, and its records by seed."""
+    """A method on a language: its score, and F1 in percent by seed."""
 
     label: str
     score: Score
     f1: dict[int, float]
-    stored: Sequence[Stored]
+    first: Stored | None  # a record of it
+
+
+def _side(group: Group, rule: str, row: Row, target: str) -> _Side:
+    cell = group.cells[row, target]
+    f1 = {one.seed: 100 * score.f1 for one in cell if (score := one.score(rule)) is not None}
+    first = next((one for one in cell if one.seed in f1), None)
+    return _Side(row[1], scores_of(group, rule)[row, target], f1, first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,19 +166,6 @@ class _Paired:
     line: Line
     counts: tuple[np.ndarray, np.ndarray] | None = None
     stored: Stored | None = None
-
-
-def _side(pair: Group, label: str, rule: str) -> dict[str, _Side]:
-    """By target language."""
-    scores, cells, row = scores_of(pair, rule), cells_of(pair), (pair.suites[0], label)
-    sides = {}
-    for target in pair.targets:
-        stored = [
-            one for one in cells.get((row, target), []) if one.record.status == "ok" and rule in one.record.scores
-        ]
-        f1 = {one.seed: 100 * one.record.scores[rule].f1 for one in stored}
-        sides[target] = _Side(label, scores[row, target], f1, stored)
-    return sides
 
 
 def _paired(target: str, a: _Side, b: _Side) -> _Paired:
@@ -188,77 +179,54 @@ def _paired(target: str, a: _Side, b: _Side) -> _Paired:
     if gaps:
         return _Paired(Line(target, note="; ".join(gaps)))
     means = [sum(side.f1[seed] for seed in seeds) / len(seeds) for side in (a, b)]
-    left = sorted(set(a.score.seeds) ^ set(b.score.seeds))
-    note = f"seeds that only one has are left out: {_list(left)}" if left else ""
-    line = Line(target, means[0], means[1], means[0] - means[1], seeds=seeds, sentences=a.score.sentences, note=note)
-    counts = [x.score.counts[[x.score.seeds.index(s) for s in seeds]] for x in (a, b) if x.score.counts is not None]
+    unpaired = sorted(set(a.score.seeds) ^ set(b.score.seeds))
+    note = f"seeds that only one has are left out: {_list(unpaired)}" if unpaired else ""
+    line = Line(target, *means, means[0] - means[1], seeds=seeds, sentences=a.score.sentences, note=note)
+    counts = [x.score.counts_of(seeds) for x in (a, b) if x.score.counts is not None]
     if len(counts) < 2 or counts[0].shape != counts[1].shape or counts[0].shape[1] < 2:
         why = "no interval: counts by sentence are missing, damaged or of one sentence; see `xner verify`"
         return _Paired(replace(line, note="; ".join(filter(None, (note, why)))))
-    return _Paired(_tested(line, counts[:1], counts[1:], None), (counts[0], counts[1]), a.stored[0])
+    return _Paired(_tested(line, counts[:1], counts[1:], None), (counts[0], counts[1]), a.first)
 
 
-def _macro(pair: Group, paired: Sequence[_Paired]) -> Line:
+def _macro(group: Group, paired: Sequence[_Paired]) -> Line:
     """The average over the languages where both have a number; tested where all can be, over the seeds of all."""
     lines = [one.line for one in paired]
     if not lines:
         return Line("macro", note="no language where both have a number")
-    seeds = tuple(seed for seed in lines[0].seeds if all(seed in line.seeds for line in lines))
     means = [sum(values) / len(lines) for values in zip(*((x.a or 0.0, x.b or 0.0) for x in lines), strict=True)]
-    line = Line("macro", means[0], means[1], means[0] - means[1], sentences=sum(x.sentences for x in lines))
+    line = Line("macro", *means, means[0] - means[1], sentences=sum(x.sentences for x in lines))
+    seeds = tuple(seed for seed in lines[0].seeds if all(seed in other.seeds for other in lines))
     if any(one.counts is None for one in paired):
         return replace(line, note="no interval: counts by sentence are missing in a language")
     if not seeds:
         return replace(line, note="no interval: no seed that all languages have")
-    kept = [
-        [both[side][[one.line.seeds.index(s) for s in seeds]] for one in paired if (both := one.counts)]
+    a, b = (
+        [both[side][[one.line.seeds.index(seed) for seed in seeds]] for one in paired if (both := one.counts)]
         for side in (0, 1)
-    ]
-    left = {seed for x in lines for seed in x.seeds} - set(seeds)
-    note = f"seeds that not all languages have are left out: {_list(sorted(left))}" if left else ""
+    )
+    partial = {seed for x in lines for seed in x.seeds} - set(seeds)
+    note = f"seeds that not all languages have are left out: {_list(sorted(partial))}" if partial else ""
     tests = [(one.stored, one.line.sentences) for one in paired if one.stored is not None]
-    return _tested(replace(line, seeds=seeds, note=note), kept[0], kept[1], clusters(pair, tests))
-
-
-def clusters(group: Group, tests: Sequence[tuple[Stored, int]]) -> Clusters:
-    """Which sentences of the languages' tests move together; of each language a record and its number of sentences."""
-    place = f"clusters of all: {[(one.target, test_of(one.record), sentences) for one, sentences in tests]}"
-    if place not in group.memo:
-        group.memo[place] = Clusters.of([_names(group, one, sentences) for one, sentences in tests])
-    found: Clusters = group.memo[place]
-    return found
-
-
-def _names(group: Group, one: Stored, sentences: int) -> list[str]:
-    """By sentence of the test the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
-    place = f"clusters of {one.target}: {test_of(one.record)}"  # read once a test; a rule's name has no colon
-    if place not in group.memo:
-        try:
-            group.memo[place] = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
-        except Damaged:
-            return [""] * sentences
-    names: list[str] = group.memo[place]
-    return names if len(names) == sentences else [""] * sentences
+    return _tested(replace(line, seeds=seeds, note=note), a, b, clusters_of(group, tests))
 
 
 def _tested(line: Line, a: Sequence[np.ndarray], b: Sequence[np.ndarray], clusters: Clusters | None) -> Line:
     """The line with what the counts by language say: one language is a pair, several are averaged."""
-
-    found = difference(a[0], b[0]) if line.name != "macro" else macro_difference(a, b, clusters)
-    wide, narrow = found.limits(0.95), found.limits(1 - 2 * LEVEL)
+    estimate = difference(a[0], b[0]) if line.name != "macro" else macro_difference(a, b, clusters)
+    wide, narrow = ((100 * low, 100 * high) for low, high in map(estimate.limits, (0.95, 1 - 2 * LEVEL)))
     same = all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    tested = found.seeds >= MIN_SEEDS
-    low, high = 100 * narrow[0], 100 * narrow[1]
+    tested = estimate.seeds >= MIN_SEEDS
     return replace(
         line,
         a=100 * sum(float(f1_by_seed(x).mean()) for x in a) / len(a),
         b=100 * sum(float(f1_by_seed(x).mean()) for x in b) / len(b),
-        difference=100 * found.mean,
-        interval=(100 * wide[0], 100 * wide[1]),
-        narrow=(low, high),
-        p=None if not tested else 1.0 if same else found.p,
-        equivalent=(low > -MARGIN and high < MARGIN) if tested else None,
-        what=found.what,
+        difference=100 * estimate.mean,
+        interval=wide,
+        narrow=narrow,
+        p=None if not tested else 1.0 if same else estimate.p,
+        equivalent=(narrow[0] > -MARGIN and narrow[1] < MARGIN) if tested else None,
+        what=estimate.what,
         verdict="same" if same else "undecided",
     )
 

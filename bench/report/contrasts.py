@@ -55,7 +55,7 @@ def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -
     `own`: `own_settings` of the folder's records. A variant counts where only distillation and English tell it from
     them: concner with other weights is another method.
     """
-    if not a or not b or _axes(a) != _axes(b) or _imported(a) or _imported(b):
+    if not a or not b or _axes(a) != _axes(b) or any(one.imported for one in (*a, *b)):
         return ""
     for one in (*a, *b):
         if own.get(_method(one), _rest(one)) != _rest(one):
@@ -88,14 +88,6 @@ def _axes(stored: Sequence[Stored]) -> list[str]:
     return sorted({canonical_json(one.record.cell.get("axes") or {}) for one in stored})
 
 
-def _axis_names(stored: Sequence[Stored]) -> set[str]:
-    return {name for one in stored for name in one.record.cell.get("axes") or {}}
-
-
-def _imported(stored: Sequence[Stored]) -> bool:
-    return any(one.imported for one in stored)
-
-
 def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
     """The factors that the records declare and in which A and B differ."""
     return _differing([one.record.factors for one in a], [one.record.factors for one in b])
@@ -104,20 +96,17 @@ def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
     """Parameters, axes and budget in which A and B differ; parameters only where they are one method's."""
 
-    def of(stored: Sequence[Stored]) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        for one in stored:
-            record, cell = one.record, one.record.cell
-            facts = {name: value for name, value in (cell.get("axes") or {}).items() if name in axes}
-            facts |= {"source sentences": cell.get("n_source")}
-            if record.cost.steps:
-                facts |= {"steps": record.cost.steps, "batch": record.cost.batch}
-            found.append(facts | (dict(cell.get("params") or {}) if same else {}))
-        return found
+    def facts(one: Stored) -> dict[str, Any]:
+        cell, cost = one.record.cell, one.record.cost
+        values = {name: value for name, value in (cell.get("axes") or {}).items() if name in axes}
+        values |= {"source sentences": cell.get("n_source")}
+        values |= {"steps": cost.steps, "batch": cost.batch} if cost.steps else {}
+        return values | (dict(cell.get("params") or {}) if same else {})
 
     same = {_method(one) for one in a} == {_method(one) for one in b}
-    axes = _axis_names(a) & _axis_names(b)  # one that concerns only one of the two is no difference in setting
-    return _differing(of(a), of(b), unknown="n/a")
+    # an axis that concerns only one of the two is no difference in setting
+    axes = set.intersection(*({name for one in side for name in one.record.cell.get("axes") or {}} for side in (a, b)))
+    return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")
 
 
 def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], unknown: str = "unknown") -> Differing:
@@ -127,6 +116,6 @@ def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], u
 
 
 def _values(facts: Sequence[Mapping[str, Any]], name: str, unknown: str) -> str:
-    values = dict.fromkeys(one.get(name, unknown) for one in facts if not isinstance(one.get(name), list | dict))
-    values |= dict.fromkeys(canonical_json(one[name]) for one in facts if isinstance(one.get(name), list | dict))
-    return " / ".join(sorted("unknown" if value is None else str(value) for value in values))
+    values = [one.get(name, unknown) for one in facts]
+    texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in values}
+    return " / ".join(sorted("unknown" if text == "None" else text for text in texts))

@@ -1,22 +1,22 @@
-"""F1 of a method on a language over its seeds: mean, interval, gaps and their reasons; who is best in a column."""
+"""F1 of a method on a language over its seeds: mean, interval, gaps and their reasons; tests between methods."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from bench.measure.statistics import MIN_SEEDS, difference, holm, interval
-from bench.report.frame import Group, Stored, counts_of, error_line, pooled, test_of
-from bench.report.model import CellStatus, half_width
+from bench.measure.statistics import MIN_SEEDS, Clusters, difference, holm, interval
+from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
+from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
-LEVEL = 0.05  # of the tests that mark a column's best
+LEVEL = 0.05  # of all tests
 AGREE = 1e-6  # stored F1 and F1 of the counts sidecar differ by rounding only
-
-Row = tuple[str, str]  # (suite, label of the method)
+CellStatus = Literal["ok", "skipped", "failed", "missing", "no score"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,86 +40,79 @@ class Score:
         """Half the interval's width, that of the side which 0 or 100 does not cut."""
         return half_width(self.mean, self.low, self.high)
 
-
-def rows_of(group: Group) -> list[Row]:
-    """The rows of a group's tables: the matrix's order, oracles last."""
-    rows = dict.fromkeys((one.suite, one.label) for one in group.stored)
-    return sorted(rows, key=lambda row: (group.suites.index(row[0]), row in group.oracles))
-
-
-def cells_of(group: Group) -> dict[tuple[Row, str], list[Stored]]:
-    """The records of each (row, target), by seed."""
-    cells: dict[tuple[Row, str], list[Stored]] = {}
-    for one in sorted(group.stored, key=lambda s: s.seed):
-        cells.setdefault(((one.suite, one.label), one.target), []).append(one)
-    return cells
+    def counts_of(self, seeds: Sequence[int]) -> np.ndarray:
+        """The counts of these seeds, in this order."""
+        assert self.counts is not None
+        return self.counts if tuple(seeds) == self.seeds else self.counts[[self.seeds.index(seed) for seed in seeds]]
 
 
-def scores_of(group: Group, rule: str) -> Mapping[tuple[Row, str], Score]:
+Scores = Mapping[tuple[Row, str], Score]  # by row and target
+
+
+def half_width(mean: float | None, low: float | None, high: float | None) -> float | None:
+    """Half of an interval's width: of the side that a limit (0 or 100 %) does not cut short."""
+    return None if mean is None or low is None or high is None else max(high - mean, mean - low)
+
+
+def scores_of(group: Group, rule: str) -> Scores:
     """The score of each row and target of the group under a selection rule; a gap is a Score too.
 
     A rule that looked at target labels makes every score an oracle's.
     """
-    if rule not in group.memo:  # all tables and plots of a group read the sidecars once
-        group.memo.update(_scores(group, {*group.rules, rule}))
-    found: dict[tuple[Row, str], Score] = group.memo[rule]
-    return found
+    by_rule = group.remembered("scores", lambda: _scores(group, group.rules))
+    return by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
 
 
-def _scores(group: Group, rules: Iterable[str]) -> dict[str, dict[tuple[Row, str], Score]]:
+def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
     """By rule; every sidecar is read once for all of them."""
-    cells = cells_of(group)
     expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
-    for row in rows_of(group):
-        for target in group.targets:
-            stored = cells.get((row, target), [])
-            counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
-            for rule, found in scores.items():
-                score = _score(stored, counts, rule, expected[row[0]])
-                found[row, target] = replace(score, oracle=True) if row in group.oracles else score
-    return scores
+    for (row, target), stored in group.cells.items():
+        counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
+        for rule, by_cell in scores.items():
+            score = _score(stored, counts, rule, expected[row[0]])
+            by_cell[row, target] = replace(score, oracle=True) if row in group.oracles else score
+    return dict(scores)
 
 
 def _score(
     stored: Sequence[Stored], by_key: Mapping[str, Mapping[str, np.ndarray]], rule: str, expected: Sequence[int]
 ) -> Score:
-    good = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
+    scored = [(one, score) for one in stored if (score := one.score(rule)) is not None]
     gaps = _gaps(stored, rule, expected)
-    if not good:
-        status: CellStatus = "missing"
-        for name in ("failed", "skipped", "no score"):  # the gravest first
-            if any(gap[0] == name for gap in gaps):
-                status = name
-                break
+    if not scored:
+        gravest: tuple[CellStatus, ...] = ("failed", "skipped", "no score", "missing")
+        status = next((status for status in gravest if any(gap[0] == status for gap in gaps)), "missing")
         return Score(status, notes=tuple(dict.fromkeys(text for name, text in gaps if name == status)))
     notes = []
     if gaps:
-        notes.append(f"{len(good)} of {len(good) + len(gaps)} seeds; " + "; ".join(dict.fromkeys(t for _, t in gaps)))
-    f1s = [one.record.scores[rule].f1 for one in good]
-    counts = pooled([by_key[one.record.key] for one in good], rule)
+        reasons = dict.fromkeys(text for _, text in gaps)
+        notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
+    mean = sum(score.f1 for _, score in scored) / len(scored)
+    counts = pooled([by_key[one.record.key] for one, _ in scored], rule)
     low = high = None
     what = ""
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
         estimate = interval(counts)
-        if abs(estimate.mean - sum(f1s) / len(f1s)) > AGREE:
+        if abs(estimate.mean - mean) > AGREE:
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
             low, high, what = 100 * estimate.low, 100 * estimate.high, estimate.what
+    first = scored[0][0]
     return Score(
         status="ok",
-        mean=100 * sum(f1s) / len(f1s),
+        mean=100 * mean,
         low=low,
         high=high,
         what=what,
-        seeds=tuple(one.seed for one in good),
-        sentences=good[0].record.sentences,
+        seeds=tuple(one.seed for one, _ in scored),
+        sentences=first.record.sentences,
         counts=counts,
-        test=test_of(good[0].record),
-        oracle=any(one.record.scores[rule].oracle for one in good),
+        test=first.test,
+        oracle=any(score.oracle for _, score in scored),
         notes=tuple(notes),
     )
 
@@ -128,20 +121,63 @@ def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[
     """(status, reason) of each seed without a score."""
     gaps = []
     for one in stored:
-        record = one.record
-        if record.status == "failed":
-            gaps.append(("failed", f"failed: {error_line(record) or 'no message'}"))
-        elif record.status == "skipped":
-            gaps.append(("skipped", f"skipped: {record.reason or 'no reason given'}"))
-        elif rule not in record.scores:
+        if one.record.status == "failed":
+            gaps.append(("failed", f"failed: {one.problem or 'no message'}"))
+        elif one.record.status == "skipped":
+            gaps.append(("skipped", f"skipped: {one.problem or 'no reason given'}"))
+        elif rule not in one.record.scores:
             gaps.append(("no score", f"no score under the rule {rule or '(none)'}"))
     absent = set(expected) - {one.seed for one in stored}
     return gaps + [("missing", "no record: not run, or not finished")] * len(absent)
 
 
-def average_over(
-    scores: Mapping[tuple[Row, str], Score], rows: Sequence[Row], targets: Sequence[str]
-) -> tuple[str, ...]:
+def counts_of(one: Stored) -> dict[str, np.ndarray]:
+    """Counts (sentences, 3) of tp, fp, fn by rule, types summed; {} where the sidecar is missing or damaged.
+
+    `xner verify` says more of such a sidecar.
+    """
+    try:
+        arrays = one.store.counts(one.record.key)
+    except Damaged:
+        return {}
+    return {rule: np.einsum("stc->sc", array) for rule, array in arrays.items() if array.ndim == 3}
+
+
+def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray | None:
+    """Counts (seeds, sentences, 3), in the order given.
+
+    None where a seed has no counts, or the seeds were not scored on the same number of sentences.
+    """
+    arrays = [by_rule[rule] for by_rule in counts if rule in by_rule]
+    if not arrays or len(arrays) < len(counts) or len({array.shape for array in arrays}) > 1:
+        return None
+    return np.stack(arrays)
+
+
+def clusters_of(group: Group, tests: Sequence[tuple[Stored, int]]) -> Clusters:
+    """Which sentences of the languages' tests move together; for each language a record and its number of sentences."""
+    names = [_sentence_groups(group, one, sentences) for one, sentences in tests]
+    key = ("clusters", *((one.target, one.test, sentences) for one, sentences in tests))
+    return group.remembered(key, lambda: Clusters.of(names))
+
+
+def _sentence_groups(group: Group, one: Stored, sentences: int) -> list[str]:
+    """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
+
+    def read() -> list[str]:
+        try:
+            return read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
+        except Damaged:
+            return []
+
+    names = group.remembered(("sentence groups", one.target, one.test), read)
+    return names if len(names) == sentences else [""] * sentences
+
+
+# --- averages ---------------------------------------------------------------------------------------------------------
+
+
+def average_over(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[str, ...]:
     """The languages of the macro average: where every compared row has a number.
 
     Compared are the rows with any number; oracles only where nothing else has one, since an oracle that exists for few
@@ -152,9 +188,7 @@ def average_over(
     return tuple(t for t in targets if compared and all(scores[row, t].mean is not None for row in compared))
 
 
-def macro(
-    scores: Mapping[tuple[Row, str], Score], row: Row, targets: Sequence[str]
-) -> tuple[float | None, float | None]:
+def macro(scores: Scores, row: Row, targets: Sequence[str]) -> tuple[float | None, float | None]:
     """Mean over the languages and a bound on its half-width; (None, None) where a language is missing.
 
     The languages share seeds and often the sentences' sources, so their errors are correlated by an unknown amount. The
@@ -165,7 +199,31 @@ def macro(
     if not parts or len(means) < len(parts):
         return None, None
     halves = [half for part in parts if (half := part.half) is not None]
-    return sum(means) / len(means), sum(halves) / len(halves) if len(halves) == len(parts) else None
+    return mean_or_none(means), mean_or_none(halves) if len(halves) == len(parts) else None
+
+
+def oracle_rows(scores: Scores) -> frozenset[Row]:
+    """The rows with an oracle's score: of the method, or of the rule."""
+    return frozenset(row for (row, _), score in scores.items() if score.oracle)
+
+
+def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
+    """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
+    return mean_or_none([100 * one.record.diagnostics[name] for one in stored if name in one.record.diagnostics])
+
+
+def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
+    """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
+    scores = [score for one in stored if (score := one.score(rule)) is not None]
+    return mean_or_none([100 * value for score in scores if (value := part(score)) is not None])
+
+
+def mean_or_none(values: Sequence[float]) -> float | None:
+    """The mean, None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
 
 
 def p_value(a: Score, b: Score) -> float | None:
@@ -175,8 +233,7 @@ def p_value(a: Score, b: Score) -> float | None:
     seeds = [seed for seed in a.seeds if seed in b.seeds]
     if len(seeds) < MIN_SEEDS:
         return None
-    first = a.counts[[a.seeds.index(seed) for seed in seeds]]
-    second = b.counts[[b.seeds.index(seed) for seed in seeds]]
+    first, second = a.counts_of(seeds), b.counts_of(seeds)
     if np.array_equal(first, second):
         return 1.0  # the same training under two names: no variance to test against
     p = difference(first, second).p
@@ -184,30 +241,17 @@ def p_value(a: Score, b: Score) -> float | None:
 
 
 def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
-    """The rows that cannot be told from the column's best (Holm inside the column); oracles never count.
+    """The rows that are not significantly different from the column's best (Holm within it); oracles never count.
 
     Empty where there is nothing to compare; None where no test was possible, so that nothing may be marked.
     """
-    able = {row: score for row, score in column.items() if score.mean is not None and not score.oracle}
-    if len(able) < 2:
+    means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
+    if len(means) < 2:
         return frozenset()
-    top = max(able, key=lambda row: able[row].mean or 0.0)
-    others = [row for row in able if row != top]
-    p_values = [p_value(able[top], able[row]) for row in others]
+    best = max(means, key=means.__getitem__)
+    others = [row for row in means if row != best]
+    p_values = [p_value(column[best], column[row]) for row in others]
     if any(p is None for p in p_values):
         return None
     adjusted = holm(p_values)
-    return frozenset([top, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
-
-
-def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
-    """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
-    values = [one.record.diagnostics[name] for one in stored if name in one.record.diagnostics]
-    return 100 * sum(values) / len(values) if values else None
-
-
-def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
-    """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
-    scores = [one.record.scores[rule] for one in stored if one.record.status == "ok" and rule in one.record.scores]
-    values = [value for score in scores if (value := part(score)) is not None]
-    return 100 * sum(values) / len(values) if values else None
+    return frozenset([best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.corpus import BadInput
-from bench.report.folder import matrix_cells
+from bench.report.folder import printable
+from bench.report.frame import groups, read
 from bench.report.rescore import Rescorer
+from bench.report.tables import RENDERERS, SHOWN, main_tables, shown_text, texts_of
 from bench.store.artefacts import Artefacts
+from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
@@ -51,6 +54,11 @@ class Verified:
         place = file.relative_to(self.out).as_posix()
         self.findings.append(Finding(place, what, str(stored)[:200], str(expected)[:200]))
 
+    def leftover(self, file: Path) -> None:
+        """Note a file that a killed write left."""
+        place = file.relative_to(self.out).as_posix()
+        self.notes.append(f"{place}: left by a write that did not finish; it may be deleted")
+
     def count(self, what: str, number: int = 1) -> None:
         """Note what was looked at."""
         self.counts[what] = self.counts.get(what, 0) + number
@@ -79,9 +87,7 @@ def verify(out: Path) -> Verified:
     _sidecars(found, records, planned)
     _models(found)
     _top(found)
-    from bench.report.retabulate import check_tables
-
-    found.count("tables", check_tables(out, found.add, found.notes, complete=_readable(found)))
+    _tables(found)
     return found
 
 
@@ -89,7 +95,7 @@ def _records(found: Verified) -> Iterator[tuple[str, Record]]:
     """Every record that this version can read, by key."""
     for path in sorted((found.out / "records").iterdir()):
         if path.name.startswith("."):
-            found.notes.append(f"records/{path.name}: left by a write that did not end; it may be deleted")
+            found.leftover(path)
             continue
         if path.suffix != ".json" or not path.is_file():
             found.add(path, "no record: nothing that this program writes")
@@ -169,8 +175,7 @@ def _sidecars(found: Verified, records: dict[str, Record], planned: set[str]) ->
             known = _known_files(records.get(path.name))
             for inner in sorted(path.iterdir()) if path.is_dir() else ():
                 if inner.name.startswith("."):
-                    place = inner.relative_to(found.out).as_posix()
-                    found.notes.append(f"{place}: left by a write that did not end; it may be deleted")
+                    found.leftover(inner)
                 elif known is not None and inner.name not in known:
                     found.add(inner, "no sidecar of its record")
         elif path.name in planned:
@@ -203,9 +208,63 @@ def _top(found: Verified) -> None:
             found.notes.append(f"{path.name}: nothing that this program writes there")
 
 
-def _readable(found: Verified) -> bool:
-    """Whether every record could be read, so that tables can be made."""
-    return not any(one.file.startswith("records/") and one.file.endswith(".json") for one in found.findings)
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _tables(found: Verified) -> None:
+    """The tables that are there, made again from the records and compared to the byte."""
+    found.count("tables", 0)
+    folder = found.out / "tables"
+    there = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
+    for name in [name for name in there if name.startswith(".")]:
+        found.leftover(there.pop(name))
+    if not there:
+        return
+    if any(one.file.startswith("records/") and one.file.endswith(".json") for one in found.findings):
+        found.notes.append("tables/: not checked, since not every record could be read")
+        return
+    formats = [name for name, (ending, _) in RENDERERS.items() if any(one.endswith(ending) for one in there)]
+    try:
+        made = groups(read([found.out]))
+        wanted = {path.name: text for path, text in texts_of(found.out, formats, made).items()} if formats else {}
+        if SHOWN in there:
+            wanted[SHOWN] = shown_text(main_tables(made))
+    except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
+        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        found.add(folder, f"cannot be made again: {said}")
+        return
+    for name in sorted(there.keys() - wanted.keys()):
+        found.add(there[name], "no table of these records")
+    for name, expected in wanted.items():
+        if name not in there:
+            found.add(folder / name, "missing; `xner tables` makes it")
+        else:
+            found.count("tables")
+            _compare(found, there[name], expected)
+
+
+def _compare(found: Verified, path: Path, expected: str) -> None:
+    try:
+        stored = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        found.add(path, f"not UTF-8 at byte {error.start}")
+        return
+    except OSError as error:
+        found.add(path, f"cannot be read: {error.strerror}")
+        return
+    if stored != expected:
+        lines = stored.split("\n"), expected.split("\n")
+        number = _first_difference(*lines)
+        at = [text[number] if number < len(text) else "" for text in lines]
+        start = max(0, _first_difference(*at) - 40)  # shortly before it
+        what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
+        found.add(path, what, *(repr(line[start : start + 100]) for line in at))
+
+
+def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
+    """The first place in which they differ, the length of the shorter where there is none."""
+    same = (a == b for a, b in zip(one, other, strict=False))
+    return next((place for place, equal in enumerate(same) if not equal), min(len(one), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------
@@ -218,7 +277,7 @@ def text(found: Verified) -> str:
     number = len(found.findings)
     end = "no mismatch" if not number else "1 mismatch" if number == 1 else f"{number} mismatches"
     lines.append(f"{found.out}: {looked}: {end}")
-    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def as_json(found: Verified) -> dict[str, Any]:

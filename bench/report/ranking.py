@@ -1,0 +1,116 @@
+"""Methods by their average over languages, and which pairs of them differ significantly: all tested together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from bench.measure.statistics import MIN_SEEDS, Clusters, Side, difference_of_sides, holm
+from bench.report.frame import Group, Row
+from bench.report.scores import LEVEL, Scores, average_over, clusters_of, macro, oracle_rows, scores_of
+
+MOST_ROWS = 30  # beyond, only pairs with the best are tested: 435 pairs are enough to adjust for
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods by macro F1, the highest first, and what the tests say of the pairs; F1 and differences in percent.
+
+    The average is that of the main table; p are of `macro_difference` over the seeds that all languages of both have,
+    Holm-adjusted over all pairs that are tested (*ours*: the family is this table's methods). Oracles are in `rows`,
+    but compete with nobody: no pair with one is tested.
+    """
+
+    languages: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    means: Mapping[Row, float] = field(default_factory=dict)
+    oracles: frozenset[Row] = frozenset()
+    p_values: Mapping[tuple[Row, Row], float] = field(default_factory=dict)  # adjusted, of the tested pairs, both orders
+
+    @property
+    def competing(self) -> tuple[Row, ...]:
+        """The rows that are no oracles."""
+        return tuple(row for row in self.rows if row not in self.oracles)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were tested."""
+        return len(self.p_values) // 2
+
+    def differ(self, a: Row, b: Row) -> bool | None:
+        """Whether the two differ significantly; None where they were not tested."""
+        p = self.p_values.get((a, b))
+        return None if p is None else p < LEVEL
+
+    def average_ranks(self, scores: Scores) -> dict[Row, float]:
+        """Mean over the languages of each competing method's rank by F1 (1 is best; equals share theirs), best first."""
+        f1 = pd.DataFrame({t: {row: scores[row, t].mean for row in self.competing} for t in self.languages})
+        ranks = f1.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
+        return {row: float(ranks[row]) for row in ranks.index}
+
+    def ties(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+        """The longest runs of neighbours in `rows` of which no two differ significantly; runs of one left out."""
+        runs: list[tuple[Row, ...]] = []
+        for start in range(len(rows)):
+            end = start + 1
+            while end < len(rows) and all(self.differ(row, rows[end]) is False for row in rows[start:end]):
+                end += 1
+            run = tuple(rows[start:end])
+            if len(run) > 1 and not (runs and set(run) <= set(runs[-1])):
+                runs.append(run)
+        return runs
+
+
+def ranking(group: Group) -> Ranking:
+    """The ranking of the group's methods under its main rule; an empty one where no language has all their numbers."""
+    return group.remembered("ranking", lambda: _ranking(group))
+
+
+def _ranking(group: Group) -> Ranking:
+    scores = scores_of(group, group.main_rule)
+    languages = average_over(scores, group.rows, group.targets)
+    means = {row: mean for row in group.rows if (mean := macro(scores, row, languages)[0]) is not None}
+    order = tuple(sorted(means, key=lambda row: -means[row]))  # stable: of equals the table's first
+    ranked = Ranking(languages, order, means, oracle_rows(scores) & means.keys())
+    competing = ranked.competing
+    tests = _Tests(group, scores, languages)
+    pairs = [(a, b) for a, b in combinations(competing, 2) if len(order) <= MOST_ROWS or a == competing[0]]
+    raw = {pair: p for pair in pairs if (p := tests.p(*pair)) is not None}
+    adjusted = {pair: p for pair, p in zip(raw, holm(list(raw.values())), strict=True) if p is not None}
+    both = adjusted | {(b, a): p for (a, b), p in adjusted.items()}
+    return Ranking(languages, order, means, ranked.oracles, both)
+
+
+class _Tests:
+    """p of average differences, not adjusted; what a method's counts give is computed once for all its pairs."""
+
+    def __init__(self, group: Group, scores: Scores, languages: Sequence[str]) -> None:
+        self.group, self.scores, self.languages = group, scores, languages
+        tests = []
+        for target in languages:
+            cells = (stored for (_, other), stored in group.cells.items() if other == target)
+            first = next(one for stored in cells for one in stored if one.score(group.main_rule))
+            tests.append((first, first.record.sentences))
+        self.clusters: Clusters = clusters_of(group, tests)
+
+    def p(self, a: Row, b: Row) -> float | None:
+        """None where a language has no counts, another test, or few seeds."""
+        first, second = ([self.scores[row, target] for target in self.languages] for row in (a, b))
+        seeds = tuple(s for s in first[0].seeds if all(s in score.seeds for score in (*first, *second)))
+        if len(seeds) < MIN_SEEDS:
+            return None
+        for one, other, sentences in zip(first, second, self.clusters.sizes, strict=True):
+            sizes = {None if x.counts is None else x.counts.shape[1] for x in (one, other)}
+            if one.test != other.test or sizes != {sentences} or sentences < 2:
+                return None
+        if all(np.array_equal(x.counts_of(seeds), y.counts_of(seeds)) for x, y in zip(first, second, strict=True)):
+            return 1.0  # one training under two names
+        return difference_of_sides(self._side(a, seeds), self._side(b, seeds)).p
+
+    def _side(self, row: Row, seeds: tuple[int, ...]) -> Side:
+        counts = (self.scores[row, target].counts_of(seeds) for target in self.languages)
+        return self.group.remembered((row, seeds), lambda: Side.of(list(counts), self.clusters))
