@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from bench.corpus import BadInput, nearest
-from bench.measure.statistics import MIN_SEEDS, Clusters, difference, f1_by_seed, holm, macro_difference
+from bench.measure.statistics import difference, f1_by_seed, holm, macro_difference
 from bench.report.contrasts import Differing, declared, factors, own_settings, settings
-from bench.report.frame import Group, Row, Stored, groups, read
-from bench.report.scores import LEVEL, Score, clusters_of, scores_of
+from bench.report.frame import Group, Stored, groups, read
+from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
@@ -39,7 +37,8 @@ class Line:
     equivalent: bool | None = None
     seeds: tuple[int, ...] = ()
     sentences: int = 0
-    what: str = ""
+    what: str = ""  # which variance the interval holds
+    same: bool = False  # the same counts in every sentence
     verdict: Verdict = "gap"
     note: str = ""
 
@@ -125,129 +124,82 @@ def _place(one: Stored) -> str:
 def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) -> Comparison:
     """The comparison of two labels of the group; `own`: `own_settings` of its table."""
     pair, rows = group.only((a, b)), [(group.suites[0], label) for label in (a, b)]
-    paired = [_paired(target, *(_side(group, rule, row, target) for row in rows)) for target in pair.targets]
-    adjusted = holm([one.line.p for one in paired])
-    lines = tuple(_judged(replace(one.line, p_holm=p)) for one, p in zip(paired, adjusted, strict=True))
-    done = [[one for one in pair.stored if one.row == row and one.record.status == "ok"] for row in rows]
+    scores = scores_of(group, rule)
+    sides = {target: (scores[rows[0], target], scores[rows[1], target]) for target in pair.targets}
+    lines = [_line(group, target, labels=(a, b), a=[x], b=[y]) for target, (x, y) in sides.items()]
+    lines = [replace(line, p_holm=p) for line, p in zip(lines, holm([line.p for line in lines]), strict=True)]
+    both = [sides[line.name] for line in lines if line.difference is not None]
+    macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
+    ours, theirs = ([one for one in pair.stored if one.row == row and one.record.status == "ok"] for row in rows)
     return Comparison(
         a=a,
         b=b,
         group=pair,
         rule=rule,
-        lines=lines,
-        macro=_judged(_macro(group, [one for one in paired if one.line.difference is not None])),
-        factors=factors(*done),
-        settings=settings(*done),
-        declared=declared(*done, own) if rule == group.main_rule else "",
+        lines=tuple(replace(line, verdict=_verdict(line, line.p_holm)) for line in lines),
+        macro=replace(macro, verdict=_verdict(macro, macro.p)),  # a test alone, with nothing to adjust for
+        factors=factors(ours, theirs),
+        settings=settings(ours, theirs),
+        declared=declared(ours, theirs, own) if rule == group.main_rule else "",
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """A method on a language: its score, and F1 in percent by seed."""
-
-    label: str
-    score: Score
-    f1: dict[int, float]
-    first: Stored | None  # a record of it
-
-
-def _side(group: Group, rule: str, row: Row, target: str) -> _Side:
-    cell = group.cells[row, target]
-    f1 = {one.seed: 100 * score.f1 for one in cell if (score := one.score(rule)) is not None}
-    first = next((one for one in cell if one.seed in f1), None)
-    return _Side(row[1], scores_of(group, rule)[row, target], f1, first)
-
-
-@dataclass(frozen=True, eq=False)
-class _Paired:
-    """A language's line; the counts of A and B (seeds, sentences, 3), where they pair, and where its sentences are."""
-
-    line: Line
-    counts: tuple[np.ndarray, np.ndarray] | None = None
-    stored: Stored | None = None
-
-
-def _paired(target: str, a: _Side, b: _Side) -> _Paired:
-    """The line of a language, tested but not yet judged: the p of the other languages count too."""
-    gaps = [f"{x.label}: {'; '.join(x.score.notes) or x.score.status}" for x in (a, b) if x.score.mean is None]
-    seeds = tuple(seed for seed in a.score.seeds if seed in b.score.seeds)
-    if not gaps and a.score.test != b.score.test:
-        gaps = ["scored on different tests"]
-    if not gaps and not seeds:
-        gaps = [f"no seed in common ({_list(a.score.seeds)} and {_list(b.score.seeds)})"]
-    if gaps:
-        return _Paired(Line(target, note="; ".join(gaps)))
-    means = [sum(side.f1[seed] for seed in seeds) / len(seeds) for side in (a, b)]
-    unpaired = sorted(set(a.score.seeds) ^ set(b.score.seeds))
-    note = f"seeds that only one has are left out: {_list(unpaired)}" if unpaired else ""
-    line = Line(target, *means, means[0] - means[1], seeds=seeds, sentences=a.score.sentences, note=note)
-    counts = [x.score.counts_of(seeds) for x in (a, b) if x.score.counts is not None]
-    if len(counts) < 2 or counts[0].shape != counts[1].shape or counts[0].shape[1] < 2:
-        why = "no interval: counts by sentence are missing, damaged or of one sentence; see `xner verify`"
-        return _Paired(replace(line, note="; ".join(filter(None, (note, why)))))
-    return _Paired(_tested(line, counts[:1], counts[1:], None), (counts[0], counts[1]), a.first)
-
-
-def _macro(group: Group, paired: Sequence[_Paired]) -> Line:
-    """The average over the languages where both have a number; tested where all can be, over the seeds of all."""
-    lines = [one.line for one in paired]
-    if not lines:
-        return Line("macro", note="no language where both have a number")
-    means = [sum(values) / len(lines) for values in zip(*((x.a or 0.0, x.b or 0.0) for x in lines), strict=True)]
-    line = Line("macro", *means, means[0] - means[1], sentences=sum(x.sentences for x in lines))
-    seeds = tuple(seed for seed in lines[0].seeds if all(seed in other.seeds for other in lines))
-    if any(one.counts is None for one in paired):
-        return replace(line, note="no interval: counts by sentence are missing in a language")
-    if not seeds:
-        return replace(line, note="no interval: no seed that all languages have")
-    a, b = (
-        [both[side][[one.line.seeds.index(seed) for seed in seeds]] for one in paired if (both := one.counts)]
-        for side in (0, 1)
-    )
-    partial = {seed for x in lines for seed in x.seeds} - set(seeds)
-    note = f"seeds that not all languages have are left out: {_list(sorted(partial))}" if partial else ""
-    tests = [(one.stored, one.line.sentences) for one in paired if one.stored is not None]
-    return _tested(replace(line, seeds=seeds, note=note), a, b, clusters_of(group, tests))
-
-
-def _tested(line: Line, a: Sequence[np.ndarray], b: Sequence[np.ndarray], clusters: Clusters | None) -> Line:
-    """The line with what the counts by language say: one language is a pair, several are averaged."""
-    estimate = difference(a[0], b[0]) if line.name != "macro" else macro_difference(a, b, clusters)
-    wide, narrow = ((100 * low, 100 * high) for low, high in map(estimate.limits, (0.95, 1 - 2 * LEVEL)))
-    same = all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    tested = estimate.seeds >= MIN_SEEDS
-    return replace(
-        line,
-        a=100 * sum(float(f1_by_seed(x).mean()) for x in a) / len(a),
-        b=100 * sum(float(f1_by_seed(x).mean()) for x in b) / len(b),
-        difference=100 * estimate.mean,
-        interval=wide,
-        narrow=narrow,
-        p=None if not tested else 1.0 if same else estimate.p,
-        equivalent=(narrow[0] > -MARGIN and narrow[1] < MARGIN) if tested else None,
-        what=estimate.what,
-        verdict="same" if same else "undecided",
-    )
-
-
-def _judged(line: Line) -> Line:
-    """The line with its verdict; a language's test is adjusted for the others, the average's is one alone."""
-    p = line.p if line.name == "macro" else line.p_holm
-    verdict: Verdict
-    if line.difference is None:
-        verdict = "gap"
-    elif line.interval is None:
-        verdict = "no interval"
-    elif line.verdict == "same":
-        verdict = "same"
-    elif p is None:
-        verdict = "no test"
-    elif p < LEVEL:
-        verdict = "better" if line.difference > 0 else "worse"
+def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> Line:
+    """The line of a language or, named macro, of the average over several; not yet judged, p not adjusted."""
+    if not a:
+        return Line(name, note="no language where both have a number")
+    pair = Paired.of(a, b)
+    if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
+        return Line(name, note=gap)
+    means = [mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b)]
+    partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
+    notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
+    if not pair.seeds:
+        notes = ["no interval: no seed that all languages have"]
+    elif not pair.a:
+        why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
+        notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
+    line = Line(name, *means, means[0] - means[1], seeds=pair.seeds, sentences=sum(score.sentences for score in a))
+    line = replace(line, note="; ".join(notes), same=pair.same)
+    if not pair.a:
+        return line
+    if name != "macro":
+        estimate = difference(pair.a[0], pair.b[0])
     else:
-        verdict = "equivalent" if line.equivalent else "undecided"
-    return replace(line, verdict=verdict)
+        estimate = macro_difference(pair.a, pair.b, clusters_of(group, a))
+    wide, narrow = ((100 * low, 100 * high) for low, high in map(estimate.limits, (0.95, 1 - 2 * LEVEL)))
+    exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
+    line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
+    equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
+    p = None if not pair.testable else 1.0 if pair.same else estimate.p
+    return replace(line, narrow=narrow, p=p, equivalent=equivalent)
+
+
+def _mean(score: Score, seeds: Sequence[int]) -> float:
+    """Of these seeds, of all where there are none."""
+    return sum(score.f1[seed] for seed in seeds or score.f1) / len(seeds or score.f1)
+
+
+def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
+    """Why two scores cannot be compared, "" where they can."""
+    missing = [(label, score) for label, score in zip(labels, (a, b), strict=True) if score.mean is None]
+    if missing:
+        return "; ".join(f"{label}: {'; '.join(score.notes) or score.status}" for label, score in missing)
+    if a.first is None or b.first is None or a.first.test != b.first.test:
+        return "scored on different tests"
+    return "" if pair.seeds else f"no seed in common ({_list(a.seeds)} and {_list(b.seeds)})"
+
+
+def _verdict(line: Line, p: float | None) -> Verdict:
+    if line.difference is None:
+        return "gap"
+    if line.interval is None:
+        return "no interval"
+    if line.same or p is None:
+        return "same" if line.same else "no test"
+    if p < LEVEL:
+        return "better" if line.difference > 0 else "worse"
+    return "equivalent" if line.equivalent else "undecided"
 
 
 def _list(values: Sequence[int]) -> str:

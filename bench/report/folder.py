@@ -40,12 +40,18 @@ class Tally:
     def count(self, record: Record | None) -> None:
         """Add a cell; None: it has no record yet."""
         self.states["missing" if record is None else record.status] += 1
-        if record is not None and record.status == "failed":
-            error = record.error or {}
-            first = (error.get("message", "").strip().splitlines() or ["no message"])[0]
-            self.why[f"failed: {error.get('type', 'error')}: {first}"[:160]] += 1
-        elif record is not None and record.status == "skipped":
-            self.why[f"skipped: {record.reason or 'no reason given'}"[:160]] += 1
+        if record is not None and record.status != "ok":
+            self.why[f"{record.status}: {problem_of(record)}"] += 1
+
+
+def problem_of(record: Record) -> str:
+    """Why a cell was skipped, or the type and first line of its error (160 characters, the rest as …); '' if ok."""
+    if record.status == "ok":
+        return ""
+    error = record.error or {}
+    message = (error.get("message", "").strip().splitlines() or [""])[0]
+    text = ": ".join(filter(None, (error.get("type", ""), message)))
+    return record.reason or (text if len(text) <= 160 else f"{text[:159]}…") or "no reason given"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.corpus import BadInput
-from bench.report.folder import resolve
+from bench.report.folder import problem_of, resolve
 from bench.store.files import canonical_json, sha256_of
 from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records, RuleScores
@@ -87,10 +87,8 @@ class Stored:
 
     @property
     def problem(self) -> str:
-        """Why it was skipped, or the type and first line of its error (at most 160 characters); '' if it is neither."""
-        error = self.record.error or {}
-        message = (error.get("message", "").strip().splitlines() or [""])[0]
-        return self.record.reason or ": ".join(filter(None, (error.get("type", ""), message)))[:160]
+        """As `problem_of` its record."""
+        return problem_of(self.record)
 
     def score(self, rule: str) -> RuleScores | None:
         """The scores under a selection rule; None where it failed, was skipped or has none."""

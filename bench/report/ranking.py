@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
-from bench.measure.statistics import MIN_SEEDS, Clusters, Side, difference_of_sides, holm
+from bench.measure.statistics import Side, difference_of_sides, holm
 from bench.report.frame import Group, Row
-from bench.report.scores import LEVEL, Scores, average_over, clusters_of, macro, oracle_rows, scores_of
+from bench.report.scores import LEVEL, Paired, Scores, average_over, clusters_of, macro, oracle_rows, scores_of
 
 MOST_ROWS = 30  # beyond, only pairs with the best are tested: 435 pairs are enough to adjust for
 
@@ -90,27 +89,18 @@ class _Tests:
 
     def __init__(self, group: Group, scores: Scores, languages: Sequence[str]) -> None:
         self.group, self.scores, self.languages = group, scores, languages
-        tests = []
-        for target in languages:
-            cells = (stored for (_, other), stored in group.cells.items() if other == target)
-            first = next(one for stored in cells for one in stored if one.score(group.main_rule))
-            tests.append((first, first.record.sentences))
-        self.clusters: Clusters = clusters_of(group, tests)
 
     def p(self, a: Row, b: Row) -> float | None:
         """None where a language has no counts, another test, or few seeds."""
         first, second = ([self.scores[row, target] for target in self.languages] for row in (a, b))
-        seeds = tuple(s for s in first[0].seeds if all(s in score.seeds for score in (*first, *second)))
-        if len(seeds) < MIN_SEEDS:
+        pair = Paired.of(first, second)
+        if not pair.testable:
             return None
-        for one, other, sentences in zip(first, second, self.clusters.sizes, strict=True):
-            sizes = {None if x.counts is None else x.counts.shape[1] for x in (one, other)}
-            if one.test != other.test or sizes != {sentences} or sentences < 2:
-                return None
-        if all(np.array_equal(x.counts_of(seeds), y.counts_of(seeds)) for x, y in zip(first, second, strict=True)):
-            return 1.0  # one training under two names
-        return difference_of_sides(self._side(a, seeds), self._side(b, seeds)).p
-
-    def _side(self, row: Row, seeds: tuple[int, ...]) -> Side:
-        counts = (self.scores[row, target].counts_of(seeds) for target in self.languages)
-        return self.group.remembered((row, seeds), lambda: Side.of(list(counts), self.clusters))
+        if pair.same:
+            return 1.0
+        clusters = clusters_of(self.group, first)
+        sides = (
+            self.group.remembered((row, pair.seeds, clusters.sizes), lambda: Side.of(counts, clusters))
+            for row, counts in ((a, pair.a), (b, pair.b))
+        )
+        return difference_of_sides(*sides).p

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -28,22 +28,25 @@ class Score:
     low: float | None = None
     high: float | None = None
     what: str = ""  # which variance the interval holds
-    seeds: tuple[int, ...] = ()
-    sentences: int = 0
-    counts: np.ndarray | None = None  # (seeds, sentences, 3), in the order of `seeds`
-    test: str = ""  # scores compare where this is equal
+    f1: Mapping[int, float] = field(default_factory=dict)  # percent, by seed
+    counts: np.ndarray | None = None  # (seeds, sentences, 3), in the order of `f1`
+    first: Stored | None = None  # the record of the first seed
     oracle: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.f1)
+
+    @property
+    def sentences(self) -> int:
+        """Of the test."""
+        return self.first.record.sentences if self.first else 0
 
     @property
     def half(self) -> float | None:
         """Half the interval's width, that of the side which 0 or 100 does not cut."""
         return half_width(self.mean, self.low, self.high)
-
-    def counts_of(self, seeds: Sequence[int]) -> np.ndarray:
-        """The counts of these seeds, in this order."""
-        assert self.counts is not None
-        return self.counts if tuple(seeds) == self.seeds else self.counts[[self.seeds.index(seed) for seed in seeds]]
 
 
 Scores = Mapping[tuple[Row, str], Score]  # by row and target
@@ -81,14 +84,15 @@ def _score(
     scored = [(one, score) for one in stored if (score := one.score(rule)) is not None]
     gaps = _gaps(stored, rule, expected)
     if not scored:
-        gravest: tuple[CellStatus, ...] = ("failed", "skipped", "no score", "missing")
-        status = next((status for status in gravest if any(gap[0] == status for gap in gaps)), "missing")
+        gravest: list[CellStatus] = ["failed", "skipped", "no score", "missing"]
+        status = min((status for status, _ in gaps), key=gravest.index, default="missing")
         return Score(status, notes=tuple(dict.fromkeys(text for name, text in gaps if name == status)))
     notes = []
     if gaps:
         reasons = dict.fromkeys(text for _, text in gaps)
         notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
-    mean = sum(score.f1 for _, score in scored) / len(scored)
+    f1 = {one.seed: 100 * score.f1 for one, score in scored}
+    mean = sum(f1.values()) / len(f1)
     counts = pooled([by_key[one.record.key] for one, _ in scored], rule)
     low = high = None
     what = ""
@@ -96,35 +100,21 @@ def _score(
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
         estimate = interval(counts)
-        if abs(estimate.mean - mean) > AGREE:
+        if abs(100 * estimate.mean - mean) > 100 * AGREE:
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
             low, high, what = 100 * estimate.low, 100 * estimate.high, estimate.what
-    first = scored[0][0]
-    return Score(
-        status="ok",
-        mean=100 * mean,
-        low=low,
-        high=high,
-        what=what,
-        seeds=tuple(one.seed for one, _ in scored),
-        sentences=first.record.sentences,
-        counts=counts,
-        test=first.test,
-        oracle=any(score.oracle for _, score in scored),
-        notes=tuple(notes),
-    )
+    oracle = any(score.oracle for _, score in scored)
+    return Score("ok", mean, low, high, what, f1, counts, scored[0][0], oracle, tuple(notes))
 
 
-def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[str, str]]:
+def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
     """(status, reason) of each seed without a score."""
-    gaps = []
+    gaps: list[tuple[CellStatus, str]] = []
     for one in stored:
-        if one.record.status == "failed":
-            gaps.append(("failed", f"failed: {one.problem or 'no message'}"))
-        elif one.record.status == "skipped":
-            gaps.append(("skipped", f"skipped: {one.problem or 'no reason given'}"))
+        if one.record.status != "ok":
+            gaps.append((one.record.status, f"{one.record.status}: {one.problem}"))
         elif rule not in one.record.scores:
             gaps.append(("no score", f"no score under the rule {rule or '(none)'}"))
     absent = set(expected) - {one.seed for one in stored}
@@ -152,26 +142,6 @@ def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray 
     if not arrays or len(arrays) < len(counts) or len({array.shape for array in arrays}) > 1:
         return None
     return np.stack(arrays)
-
-
-def clusters_of(group: Group, tests: Sequence[tuple[Stored, int]]) -> Clusters:
-    """Which sentences of the languages' tests move together; for each language a record and its number of sentences."""
-    names = [_sentence_groups(group, one, sentences) for one, sentences in tests]
-    key = ("clusters", *((one.target, one.test, sentences) for one, sentences in tests))
-    return group.remembered(key, lambda: Clusters.of(names))
-
-
-def _sentence_groups(group: Group, one: Stored, sentences: int) -> list[str]:
-    """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
-
-    def read() -> list[str]:
-        try:
-            return read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
-        except Damaged:
-            return []
-
-    names = group.remembered(("sentence groups", one.target, one.test), read)
-    return names if len(names) == sentences else [""] * sentences
 
 
 # --- averages ---------------------------------------------------------------------------------------------------------
@@ -226,18 +196,65 @@ def mean_or_none(values: Sequence[float]) -> float | None:
 # --- tests ------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Two methods over the seeds that both have in every language; `a`, `b`: counts (seeds, sentences, 3) by language.
+
+    `a` and `b` are empty where counts are missing, of different tests, or of one sentence.
+    """
+
+    seeds: tuple[int, ...]
+    a: tuple[np.ndarray, ...] = ()
+    b: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, a: Sequence[Score], b: Sequence[Score]) -> Paired:
+        """From the scores by language."""
+        seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
+        if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
+            return cls(seeds)
+        both = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
+        return cls(seeds, *map(tuple, both))
+
+    @property
+    def same(self) -> bool:
+        """Whether all counts are equal: one training under two names, which has no variance to test against."""
+        return bool(self.a) and all(np.array_equal(x, y) for x, y in zip(self.a, self.b, strict=True))
+
+    @property
+    def testable(self) -> bool:
+        return bool(self.a) and len(self.seeds) >= MIN_SEEDS
+
+
+def comparable(a: Score, b: Score) -> bool:
+    """Whether both have counts, of the same test, which has two sentences at least."""
+    if a.counts is None or b.counts is None or a.first is None or b.first is None:
+        return False
+    return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
+
+
 def p_value(a: Score, b: Score) -> float | None:
     """p of the paired difference over the seeds that both have; None where no test is possible."""
-    if a.counts is None or b.counts is None or a.test != b.test or a.counts.shape[1] != b.counts.shape[1]:
+    pair = Paired.of([a], [b])
+    if not pair.testable:
         return None
-    seeds = [seed for seed in a.seeds if seed in b.seeds]
-    if len(seeds) < MIN_SEEDS:
-        return None
-    first, second = a.counts_of(seeds), b.counts_of(seeds)
-    if np.array_equal(first, second):
-        return 1.0  # the same training under two names: no variance to test against
-    p = difference(first, second).p
-    return None if p is None or math.isnan(p) else float(p)
+    return 1.0 if pair.same else difference(pair.a[0], pair.b[0]).p
+
+
+def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
+    """Which sentences of the languages' tests move together; `scores`: one for each language."""
+
+    def names(one: Stored, sentences: int) -> list[str]:
+        """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
+        try:
+            found = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
+        except Damaged:
+            found = []
+        return found if len(found) == sentences else [""] * sentences
+
+    tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
+    keys = [(one.target, one.test, sentences) for one, sentences in tests]
+    return group.remembered(("clusters", *keys), lambda: Clusters.of([names(*test) for test in tests]))
 
 
 def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:

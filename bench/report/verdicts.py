@@ -181,5 +181,5 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def _json(line: Line) -> dict[str, Any]:
     names = {"name": "language", "interval": "interval_95", "narrow": "interval_90", "what": "interval_holds"}
     names |= {"equivalent": "equivalent_within_1"}
-    values = {names.get(name, name): value for name, value in asdict(line).items()}
+    values = {names.get(name, name): value for name, value in asdict(line).items() if name != "same"}
     return values | {"interval_holds": line.what or None, "note": line.note or None}

@@ -34,10 +34,8 @@ class Finding:
     expected: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{self.file}: {self.what}"]
-        if self.stored or self.expected:
-            parts.append(f"stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}")
-        return ": ".join(parts)
+        values = f": stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}"
+        return f"{self.file}: {self.what}{values if self.stored or self.expected else ''}"
 
 
 @dataclass
@@ -86,7 +84,9 @@ def verify(out: Path) -> Verified:
             found.count("scores", rescorer.check(record))
     _sidecars(found, records, planned)
     _models(found)
-    _top(found)
+    for path in sorted(out.iterdir()):
+        if path.name not in _AT_TOP and not path.name.startswith("."):
+            found.notes.append(f"{path.name}: nothing that this program writes there")
     _tables(found)
     return found
 
@@ -122,21 +122,16 @@ def _records(found: Verified) -> Iterator[tuple[str, Record]]:
 
 def _check_form(record: Record) -> None:
     """What dataclasses do not check and everything below relies on."""
-
-    def need(name: str, value: Any, *kinds: type) -> None:
-        if not isinstance(value, kinds):
-            raise BadInput(f"not a record: '{name}' is {value!r}"[:200])
-
-    need("key", record.key, str)
-    for name in ("cell", "corpus", "factors"):
-        need(name, getattr(record, name), dict)
-    for name in ("label", "target"):
-        need(f"cell.{name}", record.cell.get(name), str)
-    for rule in record.rules:
-        need("rules", rule, str)
+    fields: list[tuple[str, Any, tuple[type, ...]]] = [("key", record.key, (str,))]
+    fields += [(name, getattr(record, name), (dict,)) for name in ("cell", "corpus", "factors")]
+    fields += [("rules", rule, (str,)) for rule in record.rules]
     for rule, score in record.scores.items():
-        for name in ("f1", "precision", "recall"):
-            need(f"scores.{rule}.{name}", getattr(score, name), int, float)
+        fields += [(f"scores.{rule}.{n}", getattr(score, n), (int, float)) for n in ("f1", "precision", "recall")]
+    if isinstance(record.cell, dict):
+        fields += [(f"cell.{name}", record.cell.get(name), (str,)) for name in ("label", "target")]
+    for name, value, types in fields:
+        if not isinstance(value, types):
+            raise BadInput(f"not a record: '{name}' is {value!r}"[:200])
     if record.status not in ("ok", "failed", "skipped"):
         raise BadInput(f"not a record: status {record.status!r} is not ok, failed or skipped")
     if any("/" in rule or rule.startswith(".") for rule in record.scores):
@@ -151,13 +146,13 @@ def _matrix(found: Verified, records: dict[str, Record]) -> set[str]:
     except BadInput as error:
         found.add(path, str(error).removeprefix(f"{path}: "))
         return set()
-    for cell in cells:
-        record = records.get(str(cell["key"]))
-        for name, value in cell.items() if record is not None else ():
-            if name != "key" and record is not None and record.cell.get(name) != value:
+    keys = {str(cell["key"]) for cell in cells}
+    for cell in (cell for cell in cells if cell["key"] in records):
+        record = records[str(cell["key"])]
+        for name, value in cell.items():
+            if name != "key" and record.cell.get(name) != value:
                 file = Records(found.out).path(record.key)
                 found.add(file, f"cell.{name} is not what matrix.json says", record.cell.get(name), value)
-    keys = {str(cell["key"]) for cell in cells}
     if cells and (absent := len(keys - records.keys())):
         found.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
     if cells and (more := len(records.keys() - keys)):
@@ -200,12 +195,6 @@ def _models(found: Verified) -> None:
             found.count("artefacts")
             if store.get(path.parent.name, path.name) is None:
                 found.add(path, "damaged: a file is not the one that was published (it will be made again)")
-
-
-def _top(found: Verified) -> None:
-    for path in sorted(found.out.iterdir()):
-        if path.name not in _AT_TOP and not path.name.startswith("."):
-            found.notes.append(f"{path.name}: nothing that this program writes there")
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -272,11 +261,9 @@ def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
 
 def text(found: Verified) -> str:
     """A line a mismatch, then notes, then the sum."""
-    looked = ", ".join(f"{number} {what}" for what, number in found.counts.items())
-    lines = [*map(str, found.findings), *(f"note: {note}" for note in found.notes)]
-    number = len(found.findings)
-    end = "no mismatch" if not number else "1 mismatch" if number == 1 else f"{number} mismatches"
-    lines.append(f"{found.out}: {looked}: {end}")
+    looked, number = ", ".join(f"{number} {what}" for what, number in found.counts.items()), len(found.findings)
+    end = f"{found.out}: {looked}: {number or 'no'} mismatch{'es' if number > 1 else ''}"
+    lines = [*map(str, found.findings), *(f"note: {note}" for note in found.notes), end]
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
