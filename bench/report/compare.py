@@ -100,9 +100,7 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
     if not both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [
-        compared(group.only((a, b)), a, b, rule or group.main_rule, own_settings(group.stored)) for group in both
-    ]
+    return [compared(group.only((a, b)), a, b, rule or group.main_rule, own_settings(group.stored)) for group in both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bench.report.frame import Stored
@@ -13,39 +12,26 @@ _DISTIL = ("distil", "distil_loss", "distil_start", "distil_outside")
 Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Two methods whose difference was the question from the start: name, with distillation or not, with English."""
-
-    text: str
-    better: tuple[str, bool]
-    other: tuple[str, bool]
-    english: bool = False  # of `other`
-
-
-DECLARED = (
-    Contrast("concner without distillation - en_trans", ("concner", False), ("en_trans", False)),
-    Contrast(
-        "concner without distillation - label_projection with English",
-        ("concner", False),
-        ("label_projection", False),
-        english=True,
+Side = tuple[str, bool, bool]  # a method, whether distilled, whether with English
+DECLARED: dict[str, tuple[Side, Side]] = {  # the differences that were the question from the start
+    "concner without distillation - en_trans": (("concner", False, False), ("en_trans", False, False)),
+    "concner without distillation - label_projection with English": (
+        ("concner", False, False),
+        ("label_projection", False, True),
     ),
-    Contrast(
-        "concner with distillation - label_projection with English and distillation",
-        ("concner", True),
-        ("label_projection", True),
-        english=True,
+    "concner with distillation - label_projection with English and distillation": (
+        ("concner", True, False),
+        ("label_projection", True, True),
     ),
-)
+}
 
 
 def own_settings(base: Iterable[Stored]) -> dict[str, str]:
     """By method the settings of the folder's row that has the method's own name, but for distillation and English."""
     own: dict[str, str] = {}
     for one in base:
-        if one.record.cell["label"] == _method(one) and _method(one) not in own:
-            own[_method(one)] = _rest(one)
+        if one.record.cell["label"] == _method(one):
+            own.setdefault(_method(one), _rest(one))
     return own
 
 
@@ -55,24 +41,20 @@ def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -
     `own`: `own_settings` of the folder's records. A variant counts where only distillation and English tell it from
     them: concner with other weights is another method.
     """
-    if not a or not b or _axes(a) != _axes(b) or any(one.imported for one in (*a, *b)):
+    axes = [{canonical_json(one.record.cell.get("axes") or {}) for one in stored} for stored in (a, b)]
+    if not a or not b or axes[0] != axes[1] or any(one.imported for one in (*a, *b)):
         return ""
-    for one in (*a, *b):
-        if own.get(_method(one), _rest(one)) != _rest(one):
-            return ""
-    for contrast in DECLARED:
-        for first, second in ((a, b), (b, a)):
-            if _is(first, contrast.better, False) and _is(second, contrast.other, contrast.english):
-                return contrast.text
-    return ""
-
-
-def _is(stored: Sequence[Stored], wanted: tuple[str, bool], english: bool) -> bool:
-    params = [one.record.cell.get("params") or {} for one in stored]
-    return all(
-        (_method(one), bool(p.get("distil")), bool(p.get("english"))) == (*wanted, english)
-        for one, p in zip(stored, params, strict=True)
+    if any(own.get(_method(one), _rest(one)) != _rest(one) for one in (*a, *b)):
+        return ""
+    sides = [{_side(one) for one in stored} for stored in (a, b)]
+    return next(
+        (text for text, pair in DECLARED.items() if sorted(map(sorted, sides)) == [[x] for x in sorted(pair)]), ""
     )
+
+
+def _side(one: Stored) -> Side:
+    params = one.record.cell.get("params") or {}
+    return _method(one), bool(params.get("distil")), bool(params.get("english"))
 
 
 def _method(one: Stored) -> str:
@@ -82,10 +64,6 @@ def _method(one: Stored) -> str:
 def _rest(one: Stored) -> str:
     params = one.record.cell.get("params") or {}
     return canonical_json({name: value for name, value in params.items() if name not in (*_DISTIL, "english")})
-
-
-def _axes(stored: Sequence[Stored]) -> list[str]:
-    return sorted({canonical_json(one.record.cell.get("axes") or {}) for one in stored})
 
 
 def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:

@@ -126,5 +126,6 @@ def aligned(grid: Iterable[Iterable[str]], left: int = 1) -> list[str]:
     rows = [list(row) for row in grid]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(f"{cell:{'<' if i < left else '>'}{widths[i]}}" for i, cell in enumerate(row)).rstrip() for row in rows
+        "  ".join(f"{cell:{'<' if i < left else '>'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
+        for row in rows
     ]

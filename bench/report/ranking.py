@@ -28,7 +28,9 @@ class Ranking:
     rows: tuple[Row, ...] = ()
     means: Mapping[Row, float] = field(default_factory=dict)
     oracles: frozenset[Row] = frozenset()
-    p_values: Mapping[tuple[Row, Row], float] = field(default_factory=dict)  # adjusted, of the tested pairs, both orders
+    p_values: Mapping[tuple[Row, Row], float] = field(
+        default_factory=dict
+    )  # adjusted, of the tested pairs, both orders
 
     @property
     def competing(self) -> tuple[Row, ...]:

@@ -63,7 +63,9 @@ def scores_of(group: Group, rule: str) -> Scores:
     A rule that looked at target labels makes every score an oracle's.
     """
     by_rule = group.remembered("scores", lambda: _scores(group, group.rules))
-    return by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
+    return (
+        by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
+    )
 
 
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:

@@ -107,6 +107,22 @@ def _credit(comparison: Comparison) -> str:
     return f"They differ in {len(names)} things ({listed}): a difference is not due to any one of them alone.{unequal}"
 
 
+def summary(comparison: Comparison) -> str:
+    """The result in a line: on average where there are several languages."""
+    line = comparison.shown[-1]
+    if line.difference is None:
+        return "nothing to compare"
+    said = {
+        "better": "▲ significantly better",
+        "worse": "▼ significantly worse",
+        "same": "the same",
+        "equivalent": f"equivalent within ±{MARGIN:g}",
+        "undecided": "not significantly different",
+    }.get(line.verdict, "not tested")
+    where = "on average" if len(comparison.lines) > 1 else f"in {line.name}"
+    return f"{said} {where}, {line.difference:+.1f}{f' ({_range(line)})' if line.interval else ''}"
+
+
 # --- text and JSON ----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import pytest
 from markupsafe import escape
 from records_for_tests import Plan, make, put_gap

@@ -14,7 +14,16 @@ from bench.corpus import BadInput
 from bench.plan import registry
 from bench.report import tables
 from bench.report.frame import groups, read
-from bench.report.tables.published import FOLDER, INTRINSIC, PART, TAGGING, Published, agreement, figures, published_table
+from bench.report.tables.published import (
+    FOLDER,
+    INTRINSIC,
+    PART,
+    TAGGING,
+    Published,
+    agreement,
+    figures,
+    published_table,
+)
 from bench.report.tables.scores import main_table
 
 NAMES = [one.name for one in fields(Published)]

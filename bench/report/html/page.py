@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.corpus import Span
-from bench.report.compare import Comparison, compared
-from bench.report.contrasts import DECLARED, declared, own_settings
+from bench.report.compare import compared
+from bench.report.contrasts import declared, own_settings
 from bench.report.errors import KINDS, Sample, Wrong, samples, totals
-from bench.report.folder import Status, status_of
+from bench.report.folder import status_of
 from bench.report.frame import Group, Row, chosen, groups, read_all
 from bench.report.html.facts import Facts, by_seed, environment, flat, shared
 from bench.report.notes import ORACLE, SYNTHETIC, corpus_notes, is_synthetic, setting_notes, title_of
@@ -31,7 +32,7 @@ from bench.report.ranking import Ranking, ranking
 from bench.report.scores import LEVEL, best_of, scores_of
 from bench.report.tables import all_tables
 from bench.report.tables.model import Draft, Entry, Table
-from bench.report.verdicts import HEADS, cells, conclusions, notes
+from bench.report.verdicts import HEADS, cells, conclusions, notes, summary
 from bench.store.files import write_bytes
 
 NAME = "report.html"
@@ -75,8 +76,8 @@ def report_html(out: Path) -> str:
         status=status,
         states={state: number for state, number in status.total.items() if number},
         synthetic=f"{SYNTHETIC.capitalize()}." if any(map(is_synthetic, found)) else "",
-        style=Markup(style),  # noqa: S704 - ours
-        script=Markup(script),  # noqa: S704 - ours
+        style=Markup(style),
+        script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
         kinds=KINDS,
     )  # fmt: skip
@@ -88,7 +89,14 @@ def _environment() -> Environment:
     made = Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True, finalize=visible,
                        undefined=StrictUndefined)  # fmt: skip
     made.filters |= {"lang": language, "marked": marked}
-    made.globals |= {"level": LEVEL, "heads_of_lines": HEADS, "cells": cells, "conclusions": conclusions, "line_notes": notes}
+    made.globals |= {
+        "level": LEVEL,
+        "heads_of_lines": HEADS,
+        "cells": cells,
+        "conclusions": conclusions,
+        "line_notes": notes,
+    }
+    made.globals["summary"] = summary
     made.globals["newline"] = Markup("\n")
     return made
 
@@ -142,6 +150,8 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
     parts = (f"source {group.source or 'n/a'}", f"encoder {group.encoder}", group.axes)
     everywhere = shared([facts[one.record.key] for one in group.stored])
     common = {row: shared([facts[one.record.key] for one in group.stored if one.row == row]) for row in group.rows}
+    ranked, pairs, own = ranking(group), _pairs(group), own_settings(group.stored)
+    comparisons = [compared(group, a, b, group.main_rule, own) for a, b in pairs[:_MOST_COMPARED]]
     with settings():
         figures = [_drawn(figure, f"{prefix}-{name}") for name, figure in figures_of(group)]
     return {
@@ -157,7 +167,12 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "common": {row: {k: v for k, v in own.items() if k not in everywhere} for row, own in common.items()},
         "by_seed": lambda stored, row: by_seed(stored, facts, {**everywhere, **common[row]}),
         "place": partial(_place, group, prefix),
-        **_words(group),
+        "ranking": ranked,
+        "beaten": _beaten(ranked),
+        "languages": [_language(group, target) for target in group.targets],
+        "declared": [one for one in comparisons if one.declared],
+        "exploratory": [one for one in comparisons if not one.declared],
+        "unprinted": len(pairs[_MOST_COMPARED:]),
     }
 
 
@@ -176,23 +191,6 @@ def _caveats(group: Group) -> list[str]:
         "budget.",
         *([ORACLE] if group.oracles else []),
     ]
-
-
-def _words(group: Group) -> dict[str, Any]:
-    """Who is better than whom: on average, by language, and in each comparison that is printed."""
-    ranked, pairs, own = ranking(group), _pairs(group), own_settings(group.stored)
-    comparisons = [compared(group, a, b, group.main_rule, own) for a, b in pairs[:_MOST_COMPARED]]
-    return {
-        "ranking": ranked,
-        "beaten": _beaten(ranked),
-        "languages": [_language(group, target) for target in group.targets],
-        "comparisons": {
-            "declared": [one for one in comparisons if one.declared],
-            "baseline": [one for one in comparisons if not one.declared],
-        },
-        "summaries": {(one.a, one.b): _summary(one) for one in comparisons},
-        "unprinted": len(pairs[_MOST_COMPARED:]),
-    }
 
 
 def _beaten(ranked: Ranking) -> dict[tuple[Row, ...], list[Row]]:
@@ -218,39 +216,18 @@ def _language(group: Group, target: str) -> dict[str, Any]:
 
 def _pairs(group: Group) -> list[tuple[str, str]]:
     """Labels to compare: the declared contrasts, then each row with its baseline (en_trans, else zero_shot)."""
-    first = {one.label: one for one in reversed(group.stored)}
-    own, methods = own_settings(group.stored), {one.record.cell.get("method"): one.label for one in first.values()}
-    wanted = {method for contrast in DECLARED for method, _ in (contrast.better, contrast.other)} & methods.keys()
-    rows = [row for row in group.rows if first[row[1]].record.cell.get("method") in wanted]
-    pairs = [
+    first, own = {one.label: [one] for one in reversed(group.stored)}, own_settings(group.stored)
+    contrasts = [
         (a, b)
-        for (_, a), (_, b) in ((a, b) for a in rows for b in rows if a != b)
-        if first[a].record.cell.get("method") == "concner" and a.partition(" (")[2] == b.partition(" (")[2]
-        if declared([first[a]], [first[b]], own)
+        for (_, a), (_, b) in permutations(group.rows, 2)
+        if a.partition(" (")[2] == b.partition(" (")[2] and first[a][0].record.cell.get("method") == "concner"
+        if declared(first[a], first[b], own)
     ]
     zero_shot = next((row for row in group.rows if row[1] == "zero_shot"), None)
-    for row in group.rows:
-        base = baseline_of(row, group.rows) or zero_shot
-        if base is not None and base != row and (row[1], base[1]) not in pairs:
-            pairs.append((row[1], base[1]))
-    return pairs
-
-
-def _summary(comparison: Comparison) -> str:
-    """Its result in a line."""
-    line = comparison.shown[-1]
-    if line.difference is None:
-        return "nothing to compare"
-    said = {
-        "better": "▲ significantly better",
-        "worse": "▼ significantly worse",
-        "same": "the same",
-        "equivalent": "equivalent within ±1",
-        "undecided": "not significantly different",
-    }.get(line.verdict, "not tested")
-    span = "" if line.interval is None else f" ({line.interval[0]:+.1f} to {line.interval[1]:+.1f})"
-    where = "on average" if len(comparison.lines) > 1 else f"in {line.name}"
-    return f"{said} {where}, {line.difference:+.1f}{span}"
+    bases = {row: baseline_of(row, group.rows) or zero_shot for row in group.rows}
+    return list(
+        dict.fromkeys([*contrasts, *((row[1], base[1]) for row, base in bases.items() if base and base != row)])
+    )
 
 
 # --- tables and figures -----------------------------------------------------------------------------------------------
@@ -266,7 +243,7 @@ def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[
 def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
     """Entities by kind of error, method and language."""
     kinds, draft = list(totals(errors)), Draft(group, heads=("method", "language"))
-    for (row, target) in group.cells:
+    for row, target in group.cells:
         sample = errors.get((row, target))
         if sample is not None and not sample.why:
             line = draft.add(row, language=target)
@@ -291,7 +268,7 @@ def _drawn(figure: Figure, anchor: str) -> dict[str, Any]:
     """A vector image that nothing is fetched for, its title and its note."""
     title, note = (" ".join(text.split()) for text in (figure.get_suptitle(), figure.get_supxlabel()))
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
-    data = Markup(compact(saved(figure, "svg").decode()).translate(_UNSAFE))  # noqa: S704 - nothing unsafe is left
+    data = Markup(compact(saved(figure, "svg").decode()).translate(_UNSAFE))
     return {"anchor": anchor, "title": title, "note": note, "width": width, "height": height, "data": data}
 
 

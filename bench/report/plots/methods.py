@@ -181,9 +181,7 @@ def cost_figure(group: Group) -> Figure | None:
     for row, (seconds, mean, half) in points.items():
         look = shown[row]
         axis.errorbar(seconds, mean, yerr=half, fmt="none", ecolor="0.5", elinewidth=0.8, capsize=2)
-        axis.plot(
-            seconds, mean, "D" if look.oracle else "o", color=look.face, markeredgecolor=look.edge, markersize=7
-        )
+        axis.plot(seconds, mean, "D" if look.oracle else "o", color=look.face, markeredgecolor=look.edge, markersize=7)
         axis.annotate(look.label, (seconds, mean), xytext=(6, 4), textcoords="offset points", fontsize=7)
     every = [seconds for seconds, _, _ in points.values()]
     if max(every) > 20 * min(every):
