@@ -85,11 +85,6 @@ class Stored:
         """What says that two records were scored on the same test: the corpus facts' `test`, as one text."""
         return json.dumps(self.record.corpus.get("test"), sort_keys=True)
 
-    @property
-    def problem(self) -> str:
-        """As `problem_of` its record."""
-        return problem_of(self.record)
-
     def score(self, rule: str) -> RuleScores | None:
         """The scores under a selection rule; None where it failed, was skipped or has none."""
         return self.record.scores.get(rule) if self.record.status == "ok" else None
@@ -190,13 +185,14 @@ def _rank(one: Stored) -> tuple[float, int]:
 
 def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
     """One row per record and selection rule (one row, without a rule, for a record that has no scores)."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for one in stored:
-        record, cell = one.record, one.record.cell
-        names = {"suite": one.suite, "key": record.key, "label": one.label, "target": one.target, "axes": one.axes}
-        names |= {name: cell.get(name) for name in ("method", "source", "encoder", "corpus", "n_source")}
+        record = one.record
+        names: dict[str, Any] = {"suite": one.suite, "key": record.key}
+        names |= {name: getattr(one, name) for name in ("label", "target", "axes")}
+        names |= {name: record.cell.get(name) for name in ("method", "source", "encoder", "corpus", "n_source")}
         names |= {"seed": one.seed, "trial": one.trial, "status": record.status}
-        names |= {"reason": one.problem, "oracle": one.oracle}
+        names |= {"reason": problem_of(record), "oracle": one.oracle}
         for rule in record.rules if record.scores else (None,):
             score = record.scores.get(rule) if rule is not None else None
             row = names | {"rule": rule, "main": rule is not None and rule == record.rules[0]}
@@ -273,11 +269,6 @@ class Group:
         """The rule that most records put first (the first by name of equals); '' where no record has scores."""
         firsts = Counter(one.record.rules[0] for one in self.stored if one.record.scores and one.record.rules)
         return max(sorted(firsts), key=firsts.__getitem__, default="")
-
-    @cached_property
-    def rules(self) -> tuple[str, ...]:
-        """All rules that any record has scores by."""
-        return tuple(sorted({rule for one in self.stored for rule in one.record.scores}))
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The distinct values of a key of `corpus` facts, in order of the records."""

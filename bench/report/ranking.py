@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from bench.measure.statistics import Side, difference_of_sides, holm
@@ -48,7 +49,7 @@ class Ranking:
         return None if p is None else p < LEVEL
 
     def average_ranks(self, scores: Scores) -> dict[Row, float]:
-        """Mean over the languages of each competing method's rank by F1 (1 is best; equals share theirs), best first."""
+        """Mean over the languages of each competing method's rank by F1 (1: best; equals share theirs), best first."""
         f1 = pd.DataFrame({t: {row: scores[row, t].mean for row in self.competing} for t in self.languages})
         ranks = f1.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
         return {row: float(ranks[row]) for row in ranks.index}
@@ -78,31 +79,25 @@ def _ranking(group: Group) -> Ranking:
     order = tuple(sorted(means, key=lambda row: -means[row]))  # stable: of equals the table's first
     ranked = Ranking(languages, order, means, oracle_rows(scores) & means.keys())
     competing = ranked.competing
-    tests = _Tests(group, scores, languages)
     pairs = [(a, b) for a, b in combinations(competing, 2) if len(order) <= MOST_ROWS or a == competing[0]]
-    raw = {pair: p for pair in pairs if (p := tests.p(*pair)) is not None}
+    raw = {pair: p for pair in pairs if (p := _p_value(group, languages, *pair)) is not None}
     adjusted = {pair: p for pair, p in zip(raw, holm(list(raw.values())), strict=True) if p is not None}
     both = adjusted | {(b, a): p for (a, b), p in adjusted.items()}
     return Ranking(languages, order, means, ranked.oracles, both)
 
 
-class _Tests:
-    """p of average differences, not adjusted; what a method's counts give is computed once for all its pairs."""
+def _p_value(group: Group, languages: Sequence[str], a: Row, b: Row) -> float | None:
+    """p of the average difference, not adjusted; None where a language has no counts, another test, or few seeds."""
+    scores = scores_of(group, group.main_rule)
+    first, second = ([scores[row, target] for target in languages] for row in (a, b))
+    pair = Paired.of(first, second)
+    if not pair.testable:
+        return None
+    if pair.same:
+        return 1.0
+    clusters = clusters_of(group, first)
 
-    def __init__(self, group: Group, scores: Scores, languages: Sequence[str]) -> None:
-        self.group, self.scores, self.languages = group, scores, languages
+    def side(row: Row, counts: Sequence[np.ndarray]) -> Side:  # computed once for all pairs of a method
+        return group.remembered((row, pair.seeds, clusters.sizes), lambda: Side.of(counts, clusters))
 
-    def p(self, a: Row, b: Row) -> float | None:
-        """None where a language has no counts, another test, or few seeds."""
-        first, second = ([self.scores[row, target] for target in self.languages] for row in (a, b))
-        pair = Paired.of(first, second)
-        if not pair.testable:
-            return None
-        if pair.same:
-            return 1.0
-        clusters = clusters_of(self.group, first)
-        sides = (
-            self.group.remembered((row, pair.seeds, clusters.sizes), lambda: Side.of(counts, clusters))
-            for row, counts in ((a, pair.a), (b, pair.b))
-        )
-        return difference_of_sides(*sides).p
+    return difference_of_sides(side(a, pair.a), side(b, pair.b)).p

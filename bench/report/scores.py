@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from bench.measure.statistics import MIN_SEEDS, Clusters, difference, holm, interval
+from bench.report.folder import problem_of
 from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
@@ -62,7 +63,8 @@ def scores_of(group: Group, rule: str) -> Scores:
 
     A rule that looked at target labels makes every score an oracle's.
     """
-    by_rule = group.remembered("scores", lambda: _scores(group, group.rules))
+    rules = {rule for one in group.stored for rule in one.record.scores}
+    by_rule = group.remembered("scores", lambda: _scores(group, rules))
     return (
         by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
     )
@@ -73,16 +75,14 @@ def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
     expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
     for (row, target), stored in group.cells.items():
-        counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
+        counts = counts_of([one for one in stored if one.record.status == "ok"])
         for rule, by_cell in scores.items():
-            score = _score(stored, counts, rule, expected[row[0]])
+            score = _score(stored, counts.get(rule), rule, expected[row[0]])
             by_cell[row, target] = replace(score, oracle=True) if row in group.oracles else score
     return dict(scores)
 
 
-def _score(
-    stored: Sequence[Stored], by_key: Mapping[str, Mapping[str, np.ndarray]], rule: str, expected: Sequence[int]
-) -> Score:
+def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expected: Sequence[int]) -> Score:
     scored = [(one, score) for one in stored if (score := one.score(rule)) is not None]
     gaps = _gaps(stored, rule, expected)
     if not scored:
@@ -95,7 +95,6 @@ def _score(
         notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
     f1 = {one.seed: 100 * score.f1 for one, score in scored}
     mean = sum(f1.values()) / len(f1)
-    counts = pooled([by_key[one.record.key] for one, _ in scored], rule)
     low = high = None
     what = ""
     if counts is None or counts.shape[1] < 2:
@@ -116,34 +115,29 @@ def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[
     gaps: list[tuple[CellStatus, str]] = []
     for one in stored:
         if one.record.status != "ok":
-            gaps.append((one.record.status, f"{one.record.status}: {one.problem}"))
+            gaps.append((one.record.status, f"{one.record.status}: {problem_of(one.record)}"))
         elif rule not in one.record.scores:
             gaps.append(("no score", f"no score under the rule {rule or '(none)'}"))
     absent = set(expected) - {one.seed for one in stored}
     return gaps + [("missing", "no record: not run, or not finished")] * len(absent)
 
 
-def counts_of(one: Stored) -> dict[str, np.ndarray]:
-    """Counts (sentences, 3) of tp, fp, fn by rule, types summed; {} where the sidecar is missing or damaged.
+def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
+    """By rule counts (seeds, sentences, 3) of tp, fp, fn, types summed, over the seeds that have a score.
 
-    `xner verify` says more of such a sidecar.
+    Without the rules of which a seed's counts are missing or damaged (`xner verify` says more), or of another test.
     """
-    try:
-        arrays = one.store.counts(one.record.key)
-    except Damaged:
-        return {}
-    return {rule: np.einsum("stc->sc", array) for rule, array in arrays.items() if array.ndim == 3}
-
-
-def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray | None:
-    """Counts (seeds, sentences, 3), in the order given.
-
-    None where a seed has no counts, or the seeds were not scored on the same number of sentences.
-    """
-    arrays = [by_rule[rule] for by_rule in counts if rule in by_rule]
-    if not arrays or len(arrays) < len(counts) or len({array.shape for array in arrays}) > 1:
-        return None
-    return np.stack(arrays)
+    by_rule: dict[str, list[np.ndarray]] = {}
+    for one in stored:
+        try:
+            arrays = one.store.counts(one.record.key)
+        except Damaged:
+            arrays = {}
+        for rule in one.record.scores:
+            array = arrays.get(rule, np.empty(0))
+            by_rule.setdefault(rule, []).append(array.sum(axis=1) if array.ndim == 3 else np.empty(0))
+    fit = {rule: seeds for rule, seeds in by_rule.items() if len({x.shape for x in seeds}) == 1 and seeds[0].size}
+    return {rule: np.stack(seeds) for rule, seeds in fit.items()}
 
 
 # --- averages ---------------------------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def text(comparison: Comparison) -> str:
     """A block for the terminal."""
     group = comparison.group
     grid = [["language", comparison.a, comparison.b, *HEADS], *map(cells, comparison.shown)]
-    lines = [title_of(group, f"{comparison.a} - {comparison.b}, F1"), "", *aligned(grid), "", *notes(comparison)]
+    lines = [title_of(group, f"{comparison.a} - {comparison.b}, F1"), "", *aligned(grid), "", *line_notes(comparison)]
     whats = {line.what for line in (*comparison.lines, comparison.macro)}
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
@@ -145,7 +145,7 @@ def text(comparison: Comparison) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def notes(comparison: Comparison) -> list[str]:
+def line_notes(comparison: Comparison) -> list[str]:
     """What must be said of single lines; those of gaps are among the conclusions."""
     lines = (*comparison.lines, comparison.macro)
     return [f"{line.name}: {line.note}" for line in lines if line.note and line.verdict != "gap"]

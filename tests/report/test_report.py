@@ -21,7 +21,7 @@ from bench.cli import report as cli
 from bench.corpus import BadInput
 from bench.measure.statistics import interval
 from bench.report import frame, tables
-from bench.report.scores import counts_of, pooled
+from bench.report.scores import counts_of
 from bench.report.tables.model import Entry, Table
 from bench.report.tables.render import as_csv, escape_latex, escape_markdown, latex, markdown, terminal
 from bench.store.record import Records
@@ -54,8 +54,8 @@ def notes_of(table: Table, one: Entry) -> str:
 def test_main_table_prints_the_interval_of_the_pooled_counts(tmp_path: Path) -> None:
     make(tmp_path, Plan(QUALITY, seeds=(1, 2, 3, 4)))
     stored = [s for s in frame.read([tmp_path]) if s.label == "concner" and s.target == "de"]
-    counts = pooled([counts_of(one) for one in stored], "source-dev")
-    assert counts is not None and counts.shape == (4, 80, 3)
+    counts = counts_of(stored)["source-dev"]
+    assert counts.shape == (4, 80, 3)
     estimate, found = interval(counts), cell(main_of(tmp_path), "concner", "de")
     assert found.value == pytest.approx(100 * estimate.mean)
     assert (found.low, found.high) == (pytest.approx(100 * estimate.low), pytest.approx(100 * estimate.high))

@@ -21,10 +21,10 @@ from bench.corpus import Span
 from bench.report.compare import compared
 from bench.report.contrasts import declared, own_settings
 from bench.report.errors import KINDS, Sample, Wrong, samples, totals
-from bench.report.folder import status_of
+from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, chosen, groups, read_all
 from bench.report.html.facts import Facts, by_seed, environment, flat, shared
-from bench.report.notes import ORACLE, SYNTHETIC, corpus_notes, is_synthetic, setting_notes, title_of
+from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of
 from bench.report.plots import figures_across, figures_of
 from bench.report.plots.canvas import saved, settings
 from bench.report.plots.methods import baseline_of
@@ -32,7 +32,7 @@ from bench.report.ranking import Ranking, ranking
 from bench.report.scores import LEVEL, best_of, scores_of
 from bench.report.tables import all_tables
 from bench.report.tables.model import Draft, Entry, Table
-from bench.report.verdicts import HEADS, cells, conclusions, notes, summary
+from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
 from bench.store.files import write_bytes
 
 NAME = "report.html"
@@ -67,37 +67,28 @@ def report_html(out: Path) -> str:
     style, script = (files("bench.report.html").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     with settings():
         across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(found)]
-    return _environment().get_template("page.html").render(
-        chapters=[_chapter(group, f"g{place}", facts, size) for place, group in enumerate(found)],
-        matrices=", ".join(dict.fromkeys(one.record.matrix for group in found for one in group.stored)),
-        across=across,
-        records=len(facts),
-        environment=environment(list(facts.values())),
-        status=status,
-        states={state: number for state, number in status.total.items() if number},
-        synthetic=f"{SYNTHETIC.capitalize()}." if any(map(is_synthetic, found)) else "",
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
-        kinds=KINDS,
-    )  # fmt: skip
-
-
-def _environment() -> Environment:
-    """Templates that escape everything, and show what would be invisible."""
-    loader = PackageLoader("bench.report.html")
-    made = Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True, finalize=visible,
-                       undefined=StrictUndefined)  # fmt: skip
-    made.filters |= {"lang": language, "marked": marked}
-    made.globals |= {
-        "level": LEVEL,
-        "heads_of_lines": HEADS,
-        "cells": cells,
-        "conclusions": conclusions,
-        "line_notes": notes,
+    page = {
+        "chapters": [_chapter(group, f"g{place}", facts, size) for place, group in enumerate(found)],
+        "matrices": ", ".join(dict.fromkeys(one.record.matrix for group in found for one in group.stored)),
+        "across": across,
+        "records": len(facts),
+        "environment": environment(list(facts.values())),
+        "status": status,
+        "synthetic": any(map(is_synthetic, found)),
+        "style": Markup(style),
+        "script": Markup(script),
+        "policy": f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
     }
-    made.globals["summary"] = summary
-    made.globals["newline"] = Markup("\n")
+    return _templates().get_template("page.html").render(page)
+
+
+def _templates() -> Environment:
+    """Templates that escape everything, and show what would be invisible."""
+    options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined, "finalize": visible}
+    made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, **options)
+    for function in (cells, conclusions, line_notes, summary, problem_of, language, marked):
+        made.globals[function.__name__] = function
+    made.globals |= {"level": LEVEL, "line_heads": HEADS, "kinds": KINDS, "newline": Markup("\n")}
     return made
 
 
