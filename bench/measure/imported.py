@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.conll import Scheme, conll_text, refuse_placeholders
 from bench.corpus import BadInput, Sentence, Span
-from bench.measure.same_test import TaggedFile, test_of
 from bench.measure.score import Mode, count, rule_scores, summary
+from bench.measure.tagged import TaggedFile, test_of
 from bench.method import Factors
 from bench.plan.keys import key_of
 from bench.store.files import sha256_of
@@ -94,7 +94,7 @@ def import_predictions(
         raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
     found = predicted.entities(system.scheme, system.mode)
     like = [one for one in records if one.cell.get("corpus") == system.corpus]
-    test, facts = test_of(system.corpus, gold.with_entities(wanted, system.target), store, like)
+    test, facts = test_of(system.corpus, gold, gold.with_entities(wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
     foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
     record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))

@@ -149,7 +149,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     pair = Paired.of(a, b)
     if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
         return Line(name, note=gap)
-    means = [mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b)]
+    ours, theirs = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
     partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
     notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
     if not pair.seeds:
@@ -157,8 +157,8 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     elif not pair.a:
         why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
         notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
-    line = Line(name, *means, means[0] - means[1], seeds=pair.seeds, sentences=sum(score.sentences for score in a))
-    line = replace(line, note="; ".join(notes), same=pair.same)
+    line = Line(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
+    line = replace(line, sentences=sum(score.sentences for score in a))
     if not pair.a:
         return line
     if name != "macro":

@@ -48,14 +48,14 @@ class Rescorer:
         path = self.store.sidecar(key, name)
         try:
             sha = sha256_of_file(path) if path.is_file() else ""
-            self.files[sha] = self.files.pop(sha, None) or _checked(read_sidecar(path))  # the newest last
+            self.files[sha] = self.files.pop(sha) if sha in self.files else _checked(read_sidecar(path))
         except Damaged as error:
             self.add(path, str(error))
             return ""
         except OSError as error:
             self.add(path, f"cannot be read: {error.strerror}")
             return ""
-        while len(self.files) > KEPT:
+        while len(self.files) > KEPT:  # the newest come last
             del self.files[next(iter(self.files))]
         return sha
 

@@ -87,7 +87,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     gaps = _gaps(stored, rule, expected)
     if not scored:
         gravest: list[CellStatus] = ["failed", "skipped", "no score", "missing"]
-        status = min((status for status, _ in gaps), key=gravest.index, default="missing")
+        status: CellStatus = min((status for status, _ in gaps), key=gravest.index, default="missing")
         return Score(status, notes=tuple(dict.fromkeys(text for name, text in gaps if name == status)))
     notes = []
     if gaps:

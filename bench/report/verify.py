@@ -12,7 +12,8 @@ from bench.corpus import BadInput
 from bench.report.folder import printable
 from bench.report.frame import groups, read
 from bench.report.rescore import Rescorer
-from bench.report.tables import RENDERERS, SHOWN, main_tables, shown_text, texts_of
+from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
+from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
 from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records, from_json

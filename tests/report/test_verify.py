@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from scored_for_tests import gold_of, make_scored
 
 from bench.cli.main import main
+from bench.conll import conll_text
 from bench.corpus import digest
 from bench.report.frame import groups, read
 from bench.report.tables import main_tables, write_shown, write_tables
@@ -81,8 +82,6 @@ def test_a_clean_folder(clean: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_digest_is_the_runners() -> None:
     gold = gold_of("de")
-    from bench.measure.same_test import conll_text
-
     assert digest_of(parsed(conll_text(gold)), "de") == digest(gold)
 
 

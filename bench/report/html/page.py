@@ -84,8 +84,8 @@ def report_html(out: Path) -> str:
 
 def _templates() -> Environment:
     """Templates that escape everything, and show what would be invisible."""
-    options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined, "finalize": visible}
-    made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, **options)
+    options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
+    made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, finalize=visible, **options)
     for function in (cells, conclusions, line_notes, summary, problem_of, language, marked):
         made.globals[function.__name__] = function
     made.globals |= {"level": LEVEL, "line_heads": HEADS, "kinds": KINDS, "newline": Markup("\n")}
@@ -237,7 +237,7 @@ def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Ite
     for row, target in group.cells:
         sample = errors.get((row, target))
         if sample is not None and not sample.why:
-            line = draft.add(row, language=target)
+            line = draft.add(row, {"language": target})
             line |= {kind: Entry(float(sample.kinds[kind]), digits=0) for kind in kinds}
             line["seed"] = Entry(float(sample.stored.seed), digits=0)
     said = [

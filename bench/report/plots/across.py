@@ -57,9 +57,6 @@ def _lines(points: Iterator[tuple[Row, Any]]) -> dict[Row, list[Any]]:
     return {row: sorted(found) for row, found in lines.items() if len(found) > 1}
 
 
-# --- translation quality ----------------------------------------------------------------------------------------------
-
-
 def quality_figure(several: Sequence[Group]) -> Figure | None:
     """Two panels, a line a method: a point a translator; None where no two points of a method were measured."""
     languages = _common_languages(several)
@@ -100,9 +97,6 @@ def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tup
             mean, _ = macro(scores, row, languages)
             if mean is not None and len(words) == len(labels) == len(languages):
                 yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)
-
-
-# --- source sentences -------------------------------------------------------------------------------------------------
 
 
 def sources_figure(several: Sequence[Group]) -> Figure | None:

@@ -22,9 +22,6 @@ BASELINE = "en_trans"
 BARS_A_LINE = 64  # beyond, languages go on in a further panel
 
 
-# --- F1 by language ---------------------------------------------------------------------------------------------------
-
-
 def bars_figure(group: Group) -> Figure | None:
     """Languages in groups of bars with intervals, gaps named; None where no cell has a number."""
     scores = scores_of(group, group.main_rule)
@@ -62,7 +59,7 @@ def _bars(axis: Axes, targets: Sequence[str], shown: Mapping[Row, Look], scores:
                 whiskers.append((middle, score.low, score.high))
         if bars:
             style: Any = {"color": look.face, "edgecolor": look.edge, "hatch": look.hatch, "lw": 0.5}
-            axis.bar(*zip(*bars, strict=True), width * 0.94, **style)
+            axis.bar([x for x, _ in bars], [mean for _, mean in bars], width * 0.94, **style)
     if whiskers:  # as collections, since artists are what drawing costs
         xs, lows, highs = (np.asarray(part) for part in zip(*whiskers, strict=True))
         axis.vlines(xs, lows, highs, colors="white", linewidth=2.2)  # below, for dark bars
@@ -72,9 +69,6 @@ def _bars(axis: Axes, targets: Sequence[str], shown: Mapping[Row, Look], scores:
     axis.set_xticks(range(len(targets)), [plain(target) for target in targets])
     axis.tick_params(axis="x", length=0)
     light_grid(axis, "y")
-
-
-# --- gain over the baseline -------------------------------------------------------------------------------------------
 
 
 def gain_figure(group: Group) -> Figure | None:
@@ -123,9 +117,6 @@ def _gains(scores: Scores, bases: Mapping[Row, Row], targets: Sequence[str]) -> 
     return gains.reshape(len(bases), len(targets)), stars.reshape(len(bases), len(targets))
 
 
-# --- average ranks ----------------------------------------------------------------------------------------------------
-
-
 def ranks_figure(group: Group) -> Figure | None:
     """Average ranks over languages, with bars over methods that do not differ significantly (after Demšar 2006).
 
@@ -158,9 +149,6 @@ def ranks_figure(group: Group) -> Figure | None:
     )
     note = f"Rank by mean F1 in each of {', '.join(ranked.languages)}, equals sharing theirs; oracles left out. {what}"
     return finished(fig, group, "Average ranks", note)
-
-
-# --- F1 against cost --------------------------------------------------------------------------------------------------
 
 
 def cost_figure(group: Group) -> Figure | None:

@@ -24,9 +24,6 @@ SIDES = ("o", "^")  # markers of source and target
 MOST = 4  # rows and columns of panels of the space: a plot is to be read
 
 
-# --- curves -----------------------------------------------------------------------------------------------------------
-
-
 def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
     """By row curves.json of the records that have one, read once for both plots."""
 
@@ -112,9 +109,6 @@ def loss_figure(group: Group) -> Figure | None:
     fig.supylabel("loss term (as weighted by the method)", fontsize=8)
     note = "Against optimiser steps; mean over languages and seeds. Terms of different methods are not comparable."
     return finished(fig, group, "Loss terms", note)
-
-
-# --- the encoder's space ----------------------------------------------------------------------------------------------
 
 
 def space_figure(group: Group) -> Figure | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -69,11 +69,13 @@ class Draft:
         self.footnotes += [text for text in dict.fromkeys(texts) if text not in self.footnotes]
         return tuple(self.footnotes.index(text) + 1 for text in texts)
 
-    def add(self, row: Row, oracle: bool | None = None, **heads: str | Entry) -> dict[str, Entry]:
+    def add(
+        self, row: Row, heads: Mapping[str, str | Entry] | None = None, oracle: bool | None = None
+    ) -> dict[str, Entry]:
         """A new row of a method, to be filled; `heads`: what names it beside suite and method."""
         marked = row in self.oracles if oracle is None else oracle
         line = {"suite": Entry(text=row[0]), "method": Entry(text=row[1], oracle=marked)}
-        line |= {name: Entry(text=head) if isinstance(head, str) else head for name, head in heads.items()}
+        line |= {name: Entry(text=head) if isinstance(head, str) else head for name, head in (heads or {}).items()}
         self.lines.append({name: line[name] for name in self.heads})
         return self.lines[-1]
 

@@ -91,7 +91,7 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
     draft, scores = Draft(group, heads=HEADS), scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     for row in group.rows:
-        line = draft.add(row, **{"from": "ours", "method": group.name_of(row)})
+        line = draft.add(row, {"from": "ours", "method": group.name_of(row)})
         line |= {target: _bare(draft.score(scores[row, target])) for target in group.targets}
         line["macro"] = _bare(draft.macro(scores, row, languages))
     _add_theirs(draft, theirs)
@@ -152,10 +152,10 @@ def _add_theirs(draft: Draft, known: Sequence[Published]) -> None:
         paper = re.sub(r" \(.*\)$", "", first.paper)
         paper = f"reported, unverified: {paper}" if first.unverified else paper
         method = Entry(text=first.method, notes=draft.notes(*first.notes))
-        line = draft.add(("", ""), False, **{"from": paper, "method": method})
+        line = draft.add(("", ""), {"from": paper, "method": method}, False)
         for column in (*draft.group.targets, "macro"):
-            figure = found.get(MEAN if column == "macro" else column)
-            line[column] = Draft.gap() if figure is None else _entry(figure.value)
+            printed = found.get(MEAN if column == "macro" else column)
+            line[column] = Draft.gap() if printed is None else _entry(printed.value)
 
 
 def _entry(value: str) -> Entry:

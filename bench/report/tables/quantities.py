@@ -42,7 +42,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
     draft = Draft(group)
     for row in group.rows:
         done = [one for one in group.stored if one.row == row and one.record.status == "ok"]
-        line = draft.add(row, any(one.oracle for one in done))
+        line = draft.add(row, oracle=any(one.oracle for one in done))
         for title, (quantity, digits) in QUANTITIES.items():
             # a record without any cost (imported predictions) has zeros that mean unknown
             values = [None if one.record.cost == Cost() else quantity(one.record) for one in done]
@@ -75,7 +75,7 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
     draft = Draft(group, heads=("method", "language"))
     for (row, target), stored in group.cells.items():
         if any(one.record.projection for one in stored):
-            draft.add(row, language=target).update({cause: _cause(stored, cause) for cause in causes})
+            draft.add(row, {"language": target}).update({cause: _cause(stored, cause) for cause in causes})
     notes = [
         "Counts, mean over seeds; – where a cause was not counted.",
         "Entities = projected + unaligned (no link, or rejected by the matcher) + conflicting (the words went to "
@@ -107,7 +107,7 @@ def space_table(group: Group, name: str = "space") -> Table | None:
         if any(name.startswith("after_") for name in names):  # a method may note other things
             for measure, text in MEASURES.items():
                 for when in ("before", "after"):
-                    line = draft.add(row, measure=text, when=when)
+                    line = draft.add(row, {"measure": text, "when": when})
                     line |= {target: _diagnostic(stored, f"{when}_{measure}") for target, stored in cells.items()}
     note = (
         "Of training pairs, with the last round before distillation; percent (cosines x 100). Retrieval: share of "

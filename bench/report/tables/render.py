@@ -62,9 +62,6 @@ def number(cell: Entry) -> str:
     return text if cell.half is None else f"{text} ± {cell.half:.{cell.digits}f}"
 
 
-# --- Markdown --------------------------------------------------------------------------------------------------------
-
-
 def markdown(table: Table) -> str:
     """A GitHub table under its title and notes, footnotes below."""
     lines = [f"# {escape_markdown(table.title)}", ""]
@@ -82,9 +79,6 @@ def _markdown_cell(cell: Entry) -> str:
     text = escape_markdown(number(cell)) + (" †" if cell.oracle else "")
     text = f"**{text}**" if cell.bold else text
     return text + "".join(f"<sup>{note}</sup>" for note in cell.notes).replace("</sup><sup>", ",")
-
-
-# --- LaTeX -----------------------------------------------------------------------------------------------------------
 
 
 def latex(table: Table) -> str:
@@ -116,9 +110,6 @@ def _latex_cell(cell: Entry) -> str:
     # Braces: a row that begins with [ would be read as the optional argument of the \\ before it.
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
     return text + (f"$^{{{','.join(map(str, cell.notes))}}}$" if cell.notes else "")
-
-
-# --- CSV and JSON ----------------------------------------------------------------------------------------------------
 
 
 def tidy_rows(table: Table) -> list[dict[str, Any]]:
@@ -166,9 +157,6 @@ def as_json(table: Table) -> dict[str, Any]:
         "footnotes": list(table.footnotes),
         "rows": tidy_rows(table),
     }
-
-
-# --- plain text ------------------------------------------------------------------------------------------------------
 
 
 def terminal(table: Table) -> str:

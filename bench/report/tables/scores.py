@@ -157,7 +157,7 @@ def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> Dra
     draft = Draft(group, scores, ("method", head))
     for row in group.rows:
         for title, part in parts.items():
-            line = draft.add(row, **{head: title})
+            line = draft.add(row, {head: title})
             for target in group.targets:
                 score, value = scores[row, target], mean_of(group.cells[row, target], rule, part)
                 if score.mean is None:
@@ -185,7 +185,7 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
         peeks = any(one.record.scores[rule].oracle for one in group.stored if rule in one.record.scores)
         for row in group.rows:
             marked = row in oracle_rows(scores) and not peeks
-            line = draft.add(row, marked, rule=Entry(text=rule, oracle=peeks))
+            line = draft.add(row, {"rule": Entry(text=rule, oracle=peeks)}, marked)
             line |= {target: draft.score(scores[row, target]) for target in group.targets}
             line["macro"] = draft.macro(scores, row, languages)
     same = len(set(notes.values())) == 1
