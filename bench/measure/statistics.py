@@ -33,12 +33,7 @@ MIN_SEEDS = 3  # below it the variance of seeds is not estimated and nothing is 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean F1 over seeds, and how sure it is.
-
-    `low` and `high` are the 95 % confidence limits, `what` says which variance they hold. `se_seeds` is the standard
-    error with the test sentences held fixed, None below 3 seeds; `se_sentences` that with the seeds held fixed. Both
-    hold the residual, so their squares add up to more than that of `se`.
-    """
+    """Mean F1 over seeds, and how sure it is: `low` and `high` are the 95 % confidence limits."""
 
     mean: float
     spread: Spread
@@ -63,19 +58,8 @@ class Estimate:
         return self._limits[1]
 
     @property
-    def se(self) -> float:
-        return self.spread.se
-
-    @property
-    def se_seeds(self) -> float | None:
-        return self.spread.se_seeds
-
-    @property
-    def se_sentences(self) -> float:
-        return self.spread.se_sentences
-
-    @property
     def what(self) -> What:
+        """Which variance the limits hold."""
         return self.spread.what
 
 
@@ -93,21 +77,17 @@ class Difference(Estimate):
 
 def f1_by_seed(counts: Counts) -> Floats:
     """Micro F1 of each seed (seeds,) from counts (seeds, sentences, 3); 0/0 is 0."""
-    return _ratio(*_parts(counts))
+    numerator, denominator = _parts(counts)
+    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
 
 
-def influence(counts: Counts) -> Floats:
-    """Influence of each sentence on its seed's micro-F1: (seeds, sentences), each row sums to 0.
+def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
+    """`f1_by_seed`, and the influence of each sentence on its seed's micro-F1: (seeds, sentences), rows sum to 0.
 
     F1 = N/D with N = 2 tp and D = 2 tp + fp + fn summed over sentences. The derivative of F1 by the weight of sentence
     i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
     1982, chapter 6). Where D is 0 the influences are 0.
     """
-    return f1_and_influence(counts)[1]
-
-
-def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
-    """`f1_by_seed` and `influence` in one pass."""
     numerator, denominator = _parts(counts)
     total = denominator.sum(axis=1)
     f1 = _over(numerator.sum(axis=1), total)
@@ -264,11 +244,6 @@ def _parts(counts: Counts) -> tuple[Floats, Floats]:
         raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
     numerator: Floats = 2 * counts[..., 0].astype(np.float64)
     return numerator, numerator + counts[..., 1] + counts[..., 2]
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """F1 of each seed (seeds,); 0/0 is 0."""
-    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
 
 
 def _over(top: Floats, bottom: Floats) -> Floats:

@@ -25,7 +25,7 @@ FORMS: dict[Verdict, tuple[str, str]] = {
         "and {b} are equivalent within ±{margin:g} F1.",
     ),
     "undecided": (
-        "{a} and {b} are not significantly different in {what}; what stands in brackets is possible.",
+        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain possible.",
         "and {b} are not significantly different ({what} is possible).",
     ),
     "no test": ("No test in {what}: fewer than {seeds} seeds.", "and {b} are not tested: fewer than {seeds} seeds."),

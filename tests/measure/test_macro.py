@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 from test_statistics import simulate
@@ -20,9 +22,9 @@ def test_one_language_is_the_paired_difference(seeds: int) -> None:
     a, b = systems(1, seeds)
     ours, pair = macro_difference([a], [b]), statistics.difference(a, b)
     assert ours.limits(0.9) == pytest.approx(pair.limits(0.9), rel=1e-9)
-    for name in ("mean", "low", "high", "se", "se_seeds", "se_sentences", "p"):
-        expected = getattr(pair, name)
-        assert getattr(ours, name) == (expected if expected is None else pytest.approx(expected, rel=1e-9)), name
+    values = attrgetter("mean", "low", "high", "spread.se", "spread.se_seeds", "spread.se_sentences", "p")
+    for name, (value, expected) in enumerate(zip(values(ours), values(pair), strict=True)):
+        assert value == (expected if expected is None else pytest.approx(expected, rel=1e-9)), name
     assert (ours.what, ours.seeds) == (pair.what, seeds)
 
 
@@ -38,10 +40,10 @@ def test_independent_languages_shrink_the_sentences_part_and_parallel_ones_do_no
     names = [[f"g{i}" for i in range(a.shape[1])]] * 3
     once = statistics.difference(a, b)
     parallel = macro_difference([a] * 3, [b] * 3, Clusters.of(names))
-    assert (parallel.se, parallel.p) == (pytest.approx(once.se), pytest.approx(once.p))
+    assert (parallel.spread.se, parallel.p) == (pytest.approx(once.spread.se), pytest.approx(once.p))
     apart = macro_difference([a] * 3, [b] * 3, Clusters.of([[""] * a.shape[1]] * 3))
-    assert apart.se_sentences == pytest.approx(once.se_sentences / np.sqrt(3))
-    assert apart.se_seeds == pytest.approx(once.se_seeds), "the seeds are the same three times"
+    assert apart.spread.se_sentences == pytest.approx(once.spread.se_sentences / np.sqrt(3))
+    assert apart.spread.se_seeds == pytest.approx(once.spread.se_seeds), "the seeds are the same three times"
 
 
 def test_parallel_languages_against_the_layout_of_their_means() -> None:
@@ -49,7 +51,7 @@ def test_parallel_languages_against_the_layout_of_their_means() -> None:
     pairs = [systems(number, seeds=3, sentences=30) for number in range(4)]
     values = np.mean(
         [
-            30 * (statistics.influence(a) - statistics.influence(b))
+            30 * (statistics.f1_and_influence(a)[1] - statistics.f1_and_influence(b)[1])
             + (statistics.f1_by_seed(a) - statistics.f1_by_seed(b))[:, None]
             for a, b in pairs
         ],
@@ -60,13 +62,13 @@ def test_parallel_languages_against_the_layout_of_their_means() -> None:
     variance = (30 * rows.var(ddof=1) + 3 * columns.var(ddof=1) - residual) / 90
     names = [[str(i) for i in range(30)]] * 4
     found = macro_difference([a for a, _ in pairs], [b for _, b in pairs], Clusters.of(names))
-    assert found.se == pytest.approx(np.sqrt(max(variance, rows.var(ddof=1) / 3)))
+    assert found.spread.se == pytest.approx(np.sqrt(max(variance, rows.var(ddof=1) / 3)))
 
 
 def test_below_three_seeds_nothing_is_tested() -> None:
     a, b = systems(3, seeds=2)
     found = macro_difference([a, a], [b, b])
-    assert (found.p, found.se_seeds, found.what) == (None, None, "test sentences only")
+    assert (found.p, found.spread.se_seeds, found.what) == (None, None, "test sentences only")
 
 
 def test_systems_that_are_equal_or_differ_everywhere_alike() -> None:

@@ -68,7 +68,7 @@ def weighted_f1(counts: np.ndarray, weights: np.ndarray) -> float:
 
 def test_influence_against_finite_differences() -> None:
     counts = np.array([[[2, 1, 0], [0, 0, 3], [1, 1, 1], [0, 0, 0]], [[1, 0, 1], [3, 0, 0], [0, 2, 3], [0, 1, 0]]])
-    ours = statistics.influence(counts)
+    ours = statistics.f1_and_influence(counts)[1]
     step = 1e-6
     for seed in range(2):
         for sentence in range(4):
@@ -85,7 +85,7 @@ def test_influence_against_finite_differences() -> None:
 def test_interval_against_anova_by_hand() -> None:
     """A two-way layout whose mean squares are computed cell by cell."""
     counts = simulate(np.random.default_rng(0), 4, 30, 1)[0]
-    values = statistics.f1_by_seed(counts)[:, None] + 30 * statistics.influence(counts)
+    values = statistics.f1_by_seed(counts)[:, None] + 30 * statistics.f1_and_influence(counts)[1]
     grand = values.mean()
     seeds = sum(30 * (values[r].mean() - grand) ** 2 for r in range(4)) / 3
     sentences = sum(4 * (values[:, i].mean() - grand) ** 2 for i in range(30)) / 29
@@ -95,8 +95,8 @@ def test_interval_against_anova_by_hand() -> None:
     total = seeds + sentences - residual
     result = statistics.interval(counts)
     assert sentences > residual
-    assert result.se == pytest.approx(np.sqrt(total / 120))
-    assert result.se_seeds == pytest.approx(np.std(statistics.f1_by_seed(counts), ddof=1) / 2)
+    assert result.spread.se == pytest.approx(np.sqrt(total / 120))
+    assert result.spread.se_seeds == pytest.approx(np.std(statistics.f1_by_seed(counts), ddof=1) / 2)
     spread = Spread(seeds / 120, 3, sentences / 120, 29, residual / 120)
     assert result.high - result.mean == pytest.approx(spread.half_width(0.95))
     assert result.limits(0.9)[1] - result.mean == pytest.approx(spread.half_width(0.9))
@@ -113,7 +113,7 @@ def test_never_below_the_seeds_alone() -> None:
     assert (result.low, result.high) == (pytest.approx(low), pytest.approx(min(high, 1)))
     for seed in range(20):
         noisy = statistics.interval(simulate(np.random.default_rng(seed), 5, 20, 1, sd_seed=1)[0])
-        assert noisy.se_seeds is not None and noisy.se >= noisy.se_seeds
+        assert noisy.spread.se_seeds is not None and noisy.spread.se >= noisy.spread.se_seeds
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -121,10 +121,10 @@ def test_few_seeds_give_no_test(seeds: int) -> None:
     a, b = simulate(np.random.default_rng(1), seeds, 50, 2)
     result, gap = statistics.interval(a), statistics.difference(a, b)
     assert result.what == gap.what == "test sentences only"
-    assert result.se_seeds is None and gap.p is None
-    assert result.se == result.se_sentences
-    expected = 50 * statistics.influence(a).mean(axis=0)
-    assert result.se == pytest.approx(np.std(expected, ddof=1) / np.sqrt(50))
+    assert result.spread.se_seeds is None and gap.p is None
+    assert result.spread.se == result.spread.se_sentences
+    expected = 50 * statistics.f1_and_influence(a)[1].mean(axis=0)
+    assert result.spread.se == pytest.approx(np.std(expected, ddof=1) / np.sqrt(50))
 
 
 @pytest.mark.parametrize("sd_seed", [0.05, 0.15, 0.4])
@@ -161,12 +161,12 @@ def test_interval_agrees_with_the_crossed_bootstrap() -> None:
     result = statistics.interval(counts)
     means = crossed_bootstrap(counts, np.random.default_rng(6), draws=2000)
     assert means.shape == (2000,)
-    assert means.mean() == pytest.approx(result.mean, abs=0.2 * result.se)
-    assert means.std() == pytest.approx(result.se, rel=0.1)
+    assert means.mean() == pytest.approx(result.mean, abs=0.2 * result.spread.se)
+    assert means.std() == pytest.approx(result.spread.se, rel=0.1)
     low, high = np.quantile(means, [0.025, 0.975])
     assert (low, high) == (
-        pytest.approx(result.low, abs=0.3 * result.se),
-        pytest.approx(result.high, abs=0.3 * result.se),
+        pytest.approx(result.low, abs=0.3 * result.spread.se),
+        pytest.approx(result.high, abs=0.3 * result.spread.se),
     )
 
 
@@ -183,9 +183,9 @@ def test_degenerate_counts() -> None:
     nothing = np.zeros((3, 5, 3), np.int32)
     perfect = nothing.copy()
     perfect[..., 0] = 1
-    assert statistics.influence(nothing).tolist() == [[0.0] * 5] * 3
+    assert statistics.f1_and_influence(nothing)[1].tolist() == [[0.0] * 5] * 3
     result = statistics.interval(perfect)
-    assert (result.mean, result.low, result.high, result.se) == (1, 1, 1, 0)
+    assert (result.mean, result.low, result.high, result.spread.se) == (1, 1, 1, 0)
     assert statistics.difference(perfect, perfect).p == 1
     assert statistics.difference(perfect, nothing).p == 0
     assert (crossed_bootstrap(nothing, np.random.default_rng(0), 10) == 0).all()
