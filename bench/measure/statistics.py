@@ -178,8 +178,8 @@ class Side:
         """From counts by language, each (seeds, sentences, 3); ValueError as `macro_difference`."""
         shapes = _checked(counts, clusters)
         f1, moves = np.zeros(shapes[0][0]), []
-        for one, (_, n) in zip(counts, shapes, strict=True):
-            of_language, influences = f1_and_influence(one)
+        for array, (_, n) in zip(counts, shapes, strict=True):
+            of_language, influences = f1_and_influence(array)
             f1 += of_language / len(counts)
             beyond = n * influences  # its rows sum to 0
             of_sentence = beyond.mean(axis=0)
@@ -226,13 +226,13 @@ def difference_of_sides(a: Side, b: Side) -> Difference:
 
 def _checked(counts: Sequence[Counts], clusters: Clusters | None) -> tuple[tuple[int, int], ...]:
     """Seeds and sentences by language."""
-    if not counts or any(one.ndim != 3 or one.shape[2] != 3 or one.shape[1] < 2 for one in counts):
+    if not counts or any(array.ndim != 3 or array.shape[2] != 3 or array.shape[1] < 2 for array in counts):
         raise ValueError("counts are not (seeds, sentences, 3) by language, with 2 sentences at least")
-    if len({len(one) for one in counts}) > 1:
+    if len({len(array) for array in counts}) > 1:
         raise ValueError("counts have not the same seeds everywhere")
-    if clusters is not None and list(clusters.sizes) != [one.shape[1] for one in counts]:
+    if clusters is not None and list(clusters.sizes) != [array.shape[1] for array in counts]:
         raise ValueError("clusters must name each sentence of each language")
-    return tuple((len(one), one.shape[1]) for one in counts)
+    return tuple((len(array), array.shape[1]) for array in counts)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------

@@ -70,13 +70,13 @@ class Comparison:
     @property
     def oracles(self) -> tuple[str, ...]:
         """The labels that saw gold labels of the target language."""
-        done = [one for one in self.group.stored if one.record.status == "ok"]
-        return tuple(label for label in (self.a, self.b) if any(one.oracle for one in done if one.label == label))
+        done = [run for run in self.group.stored if run.record.status == "ok"]
+        return tuple(label for label in (self.a, self.b) if any(run.oracle for run in done if run.label == label))
 
     @property
     def imported(self) -> tuple[str, ...]:
         """The labels that are other people's systems."""
-        labels = {one.label for one in self.group.stored if one.imported}
+        labels = {run.label for run in self.group.stored if run.imported}
         return tuple(label for label in (self.a, self.b) if label in labels)
 
 
@@ -90,13 +90,13 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
         BadInput: as `read`; a label or rule is unknown, A is B, or no table has both.
     """
     stored = read([out])
-    a, b = (_label(name, {one.label for one in stored}, out) for name in (a, b))
+    a, b = (_label(name, {run.label for run in stored}, out) for name in (a, b))
     if a == b:
         raise BadInput(f"'{a}' cannot be compared with itself")
-    rules = {name for one in stored for name in one.record.scores}
+    rules = {name for run in stored for name in run.record.scores}
     if rule and rule not in rules:
         raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
-    both = [group for group in groups(stored) if {a, b} <= {one.label for one in group.stored}]
+    both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
     if not both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
@@ -113,10 +113,10 @@ def _label(name: str, known: set[str], out: Path) -> str:
     raise BadInput(f"{out}: no method '{name}' here{nearest(name, known)}")
 
 
-def _place(one: Stored) -> str:
-    cell = one.record.cell
-    parts = (f"corpus {cell.get('corpus')}", f"source {cell.get('source')}", f"encoder {cell.get('encoder')}", one.axes)
-    return ", ".join(part for part in (*parts, "intrinsic" if one.intrinsic else "") if part)
+def _place(run: Stored) -> str:
+    cell = run.record.cell
+    names = (f"{name} {cell.get(name)}" for name in ("corpus", "source", "encoder"))
+    return ", ".join(filter(None, (*names, run.axes, "intrinsic" if run.intrinsic else "")))
 
 
 def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) -> Comparison:
@@ -128,7 +128,7 @@ def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) ->
     lines = [replace(line, p_holm=p) for line, p in zip(lines, holm([line.p for line in lines]), strict=True)]
     both = [sides[line.name] for line in lines if line.difference is not None]
     macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
-    ours, theirs = ([one for one in pair.stored if one.row == row and one.record.status == "ok"] for row in rows)
+    ours, theirs = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
     return Comparison(
         a=a,
         b=b,

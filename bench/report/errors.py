@@ -81,7 +81,7 @@ class SidecarPairs:
 
 def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
     """The finished record with the middle F1 (the lower of two); None where none is finished."""
-    by_f1 = sorted((score.f1, one.seed, one) for one in stored if (score := one.score(rule)) is not None)
+    by_f1 = sorted((score.f1, run.seed, run) for run in stored if (score := run.score(rule)) is not None)
     return by_f1[(len(by_f1) - 1) // 2][2] if by_f1 else None
 
 
@@ -116,7 +116,7 @@ def sample(stored: Stored, rule: str, size: int, pairs: SidecarPairs) -> Sample:
         kinds.update(kind for _, kind in sentence.found if kind == "spurious")
         if any(kind != "correct" for _, kind in (*sentence.gold, *sentence.found)):
             wrong.append(sentence)
-    chosen = sorted(wrong, key=lambda one: sha256_of(f"{one.id}\n{' '.join(one.words)}"))[:size]
+    chosen = sorted(wrong, key=lambda sentence: sha256_of(f"{sentence.id}\n{' '.join(sentence.words)}"))[:size]
     return Sample(stored, kinds, len(wrong), len(gold.words), tuple(chosen))
 
 
@@ -141,7 +141,7 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
 
 def totals(found: Mapping[tuple[Row, str], Sample]) -> Iterator[str]:
     """The kinds that occur, in the order of `KINDS`."""
-    seen = {kind for one in found.values() for kind in one.kinds}
+    seen = {kind for sample in found.values() for kind in sample.kinds}
     return (kind for kind in KINDS if kind in seen)
 
 

@@ -103,7 +103,7 @@ def as_json(status: Status) -> dict[str, Any]:
 
 def text(status: Status) -> str:
     """A line per method and target, then why cells failed or were skipped, then the total."""
-    grid = [("method", "target", *STATES)]
+    grid: list[tuple[str, ...]] = [("method", "target", *STATES)]
     grid += [
         (*map(printable, key), *(str(tally.states[s] or ".") for s in STATES)) for key, tally in status.tallies.items()
     ]

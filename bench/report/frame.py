@@ -147,7 +147,7 @@ def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:
 
 def in_order(stored: Iterable[Stored]) -> list[Stored]:
     """In the matrix's order."""
-    return sorted(stored, key=lambda one: (one.place, one.identity))
+    return sorted(stored, key=lambda run: (run.place, run.identity))
 
 
 def chosen(stored: Iterable[Stored]) -> list[Stored]:
@@ -157,42 +157,42 @@ def chosen(stored: Iterable[Stored]) -> list[Stored]:
         BadInput: two records for one cell.
     """
     cells: dict[tuple[str, ...], list[Stored]] = {}
-    for one in stored:
-        cells.setdefault(one.identity, []).append(one)
+    for run in stored:
+        cells.setdefault(run.identity, []).append(run)
     return in_order(min(_current(same), key=_rank) for same in cells.values())
 
 
 def _current(same: list[Stored]) -> list[Stored]:
     """Without the records that the present matrix no longer names (older code or settings), if it names any of them."""
-    current = [one for one in same if one.place != UNPLACED] or same
+    current = [run for run in same if run.place != UNPLACED] or same
     trials: dict[int, str] = {}
-    for one in current:
-        if one.trial in trials:
+    for run in current:
+        if run.trial in trials:
             raise BadInput(
-                f"{one.store.out}: two records for {one.label} / {one.target} / seed {one.seed}: "
-                f"{trials[one.trial]} and {one.record.key}; `xner prune` removes what the matrix no longer needs"
+                f"{run.store.out}: two records for {run.label} / {run.target} / seed {run.seed}: "
+                f"{trials[run.trial]} and {run.record.key}; `xner prune` removes what the matrix no longer needs"
             )
-        trials[one.trial] = one.record.key
+        trials[run.trial] = run.record.key
     return current
 
 
-def _rank(one: Stored) -> tuple[float, int]:
+def _rank(run: Stored) -> tuple[float, int]:
     """The trial with the best F1 on source dev first; the first of equals; a failed one only where all failed."""
-    score = one.record.scores.get("source-dev")
+    score = run.record.scores.get("source-dev")
     dev = score.dev_f1 if score is not None and score.dev_f1 is not None else -1.0
-    return -dev if one.record.status == "ok" else 2.0, one.trial
+    return -dev if run.record.status == "ok" else 2.0, run.trial
 
 
 def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
     """One row per record and selection rule (one row, without a rule, for a record that has no scores)."""
     rows = []
-    for one in stored:
-        record = one.record
-        names: dict[str, Any] = {"suite": one.suite, "key": record.key}
-        names |= {name: getattr(one, name) for name in ("label", "target", "axes")}
+    for run in stored:
+        record = run.record
+        names: dict[str, Any] = {"suite": run.suite, "key": record.key}
+        names |= {name: getattr(run, name) for name in ("label", "target", "axes")}
         names |= {name: record.cell.get(name) for name in ("method", "source", "encoder", "corpus", "n_source")}
-        names |= {"seed": one.seed, "trial": one.trial, "status": record.status}
-        names |= {"reason": problem_of(record), "oracle": one.oracle}
+        names |= {"seed": run.seed, "trial": run.trial, "status": record.status}
+        names |= {"reason": problem_of(record), "oracle": run.oracle}
         for rule in record.rules if record.scores else (None,):
             score = record.scores.get(rule) if rule is not None else None
             row = names | {"rule": rule, "main": rule is not None and rule == record.rules[0]}
@@ -230,34 +230,34 @@ class Group:
     def only(self, labels: Iterable[str]) -> Group:
         """The group with the records of these labels."""
         names = set(labels)
-        return replace(self, stored=tuple(one for one in self.stored if one.label in names))
+        return replace(self, stored=tuple(run for run in self.stored if run.label in names))
 
     @cached_property
     def suites(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.suite for one in self.stored))
+        return tuple(dict.fromkeys(run.suite for run in self.stored))
 
     @cached_property
     def oracles(self) -> frozenset[Row]:
         """The rows of methods that saw gold labels of the target language."""
-        return frozenset(one.row for one in self.stored if one.oracle)
+        return frozenset(run.row for run in self.stored if run.oracle)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The rows of the group's tables: the matrix's order, oracles last."""
-        rows = dict.fromkeys(one.row for one in self.stored)
+        rows = dict.fromkeys(run.row for run in self.stored)
         return tuple(sorted(rows, key=lambda row: (self.suites.index(row[0]), row in self.oracles)))
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """Target languages: in the matrix's order, the rest by code."""
-        return tuple(dict.fromkeys(one.target for one in self.stored))
+        return tuple(dict.fromkeys(run.target for run in self.stored))
 
     @cached_property
     def cells(self) -> dict[tuple[Row, str], list[Stored]]:
         """The records of each row and target, by seed; [] where there are none."""
         cells: dict[tuple[Row, str], list[Stored]] = {(row, t): [] for row in self.rows for t in self.targets}
-        for one in sorted(self.stored, key=lambda one: one.seed):
-            cells[one.row, one.target].append(one)
+        for run in sorted(self.stored, key=lambda run: run.seed):
+            cells[run.row, run.target].append(run)
         return cells
 
     def name_of(self, row: Row) -> str:
@@ -267,21 +267,21 @@ class Group:
     @cached_property
     def main_rule(self) -> str:
         """The rule that most records put first (the first by name of equals); '' where no record has scores."""
-        firsts = Counter(one.record.rules[0] for one in self.stored if one.record.scores and one.record.rules)
+        firsts = Counter(run.record.rules[0] for run in self.stored if run.record.scores and run.record.rules)
         return max(sorted(firsts), key=firsts.__getitem__, default="")
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The distinct values of a key of `corpus` facts, in order of the records."""
-        values = (one.record.corpus.get(name) for one in self.stored)
+        values = (run.record.corpus.get(name) for run in self.stored)
         return tuple(dict.fromkeys(value for value in values if value not in (None, "")))
 
 
 def groups(stored: Sequence[Stored]) -> list[Group]:
     """One group per (corpus, source, encoder, further axes, intrinsic or not), in the order of the records."""
     together: dict[tuple[str, str, str, str, bool], list[Stored]] = {}
-    for one in stored:
-        corpus, source, encoder = (str(one.record.cell.get(name, "")) for name in ("corpus", "source", "encoder"))
-        together.setdefault((corpus, source, encoder, one.axes, one.intrinsic), []).append(one)
+    for run in stored:
+        corpus, source, encoder = (str(run.record.cell.get(name, "")) for name in ("corpus", "source", "encoder"))
+        together.setdefault((corpus, source, encoder, run.axes, run.intrinsic), []).append(run)
     return [Group(*key, stored=tuple(same)) for key, same in together.items()]
 
 

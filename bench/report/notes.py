@@ -21,7 +21,7 @@ def title_of(group: Group, what: str) -> str:
 
 def is_synthetic(group: Group) -> bool:
     """Whether the corpus is no evidence about languages."""
-    return any(bool(one.record.corpus.get("synthetic")) for one in group.stored)
+    return any(bool(run.record.corpus.get("synthetic")) for run in group.stored)
 
 
 def corpus_notes(group: Group) -> list[str]:
@@ -29,12 +29,12 @@ def corpus_notes(group: Group) -> list[str]:
     notes = []
     if is_synthetic(group):
         notes.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}.")
-    if any(one.record.resources.translation == "human" for one in group.stored):
+    if any(run.record.resources.translation == "human" for run in group.stored):
         notes.append("Human translations: an upper bound on translation quality.")
-    tested = {one.label for one in group.stored if one.record.resources.test_translation == "human"}
+    tested = {run.label for run in group.stored if run.record.resources.test_translation == "human"}
     if tested:
         notes.append(f"Human translations of the test, an upper bound, too: {', '.join(sorted(tested))}.")
-    said = dict.fromkeys(str(note) for one in group.stored for note in one.record.corpus.get("notes") or ())
+    said = dict.fromkeys(str(note) for run in group.stored for note in run.record.corpus.get("notes") or ())
     notes += [f"{note.rstrip('.')}." for note in said]
     if licences := group.values("licence"):
         notes.append(f"Licence of the corpus: {'; '.join(map(str, licences))}.")
@@ -43,7 +43,7 @@ def corpus_notes(group: Group) -> list[str]:
 
 def setting_notes(group: Group) -> list[str]:
     """Corpus, encoder, budget and seeds, with every value that occurs: unequal budgets must be visible."""
-    records = [one.record for one in group.stored]
+    records = [run.record for run in group.stored]
     done = [record for record in records if record.status == "ok"]
     parts = [
         f"Corpus {group.corpus}",
@@ -54,7 +54,7 @@ def setting_notes(group: Group) -> list[str]:
         f"steps {_values(done, lambda r: r.cost.steps or None)}",
         f"batch {_values(done, lambda r: r.cost.batch or None)}",
         f"seeds {_values(records, lambda r: r.cell.get('seed'))}",
-        "settings searched, the trial chosen on source dev" if any(one.trial for one in group.stored) else "",
+        "settings searched, the trial chosen on source dev" if any(run.trial for run in group.stored) else "",
     ]
     return ["; ".join(filter(None, parts)) + "."]
 

@@ -114,9 +114,9 @@ class Rescorer:
         sums = found.counts.sum(axis=0, dtype=np.int64)
         expected = {type_: TypeCounts(*row) for type_, row in zip(found.types, sums.tolist(), strict=True)}
         for type_ in sorted(stored.types.keys() | expected.keys()):
-            one, other = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
-            if one != other:
-                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (one, other))
+            kept, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
+            if kept != made:
+                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (kept, made))
                 self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", *triples)
         for name, value in ratios(*sums.sum(axis=0).tolist())._asdict().items():
             if not abs(getattr(stored, name) - value) <= CLOSE:

@@ -63,7 +63,7 @@ def scores_of(group: Group, rule: str) -> Scores:
 
     A rule that looked at target labels makes every score an oracle's.
     """
-    rules = {rule for one in group.stored for rule in one.record.scores}
+    rules = {rule for run in group.stored for rule in run.record.scores}
     by_rule = group.remembered("scores", lambda: _scores(group, rules))
     return (
         by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
@@ -72,10 +72,10 @@ def scores_of(group: Group, rule: str) -> Scores:
 
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
     """By rule; every sidecar is read once for all of them."""
-    expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
+    expected = {suite: sorted({run.seed for run in group.stored if run.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
     for (row, target), stored in group.cells.items():
-        counts = counts_of([one for one in stored if one.record.status == "ok"])
+        counts = counts_of([run for run in stored if run.record.status == "ok"])
         for rule, by_cell in scores.items():
             score = _score(stored, counts.get(rule), rule, expected[row[0]])
             by_cell[row, target] = replace(score, oracle=True) if row in group.oracles else score
@@ -83,7 +83,7 @@ def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
 
 
 def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expected: Sequence[int]) -> Score:
-    scored = [(one, score) for one in stored if (score := one.score(rule)) is not None]
+    scored = [(run, score) for run in stored if (score := run.score(rule)) is not None]
     gaps = _gaps(stored, rule, expected)
     if not scored:
         gravest: list[CellStatus] = ["failed", "skipped", "no score", "missing"]
@@ -93,7 +93,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     if gaps:
         reasons = dict.fromkeys(text for _, text in gaps)
         notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
-    f1 = {one.seed: 100 * score.f1 for one, score in scored}
+    f1 = {run.seed: 100 * score.f1 for run, score in scored}
     mean = sum(f1.values()) / len(f1)
     low = high = None
     what = ""
@@ -113,12 +113,12 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
 def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
     """(status, reason) of each seed without a score."""
     gaps: list[tuple[CellStatus, str]] = []
-    for one in stored:
-        if one.record.status != "ok":
-            gaps.append((one.record.status, f"{one.record.status}: {problem_of(one.record)}"))
-        elif rule not in one.record.scores:
+    for run in stored:
+        if run.record.status != "ok":
+            gaps.append((run.record.status, f"{run.record.status}: {problem_of(run.record)}"))
+        elif rule not in run.record.scores:
             gaps.append(("no score", f"no score under the rule {rule or '(none)'}"))
-    absent = set(expected) - {one.seed for one in stored}
+    absent = set(expected) - {run.seed for run in stored}
     return gaps + [("missing", "no record: not run, or not finished")] * len(absent)
 
 
@@ -128,12 +128,12 @@ def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
     Without the rules of which a seed's counts are missing or damaged (`xner verify` says more), or of another test.
     """
     by_rule: dict[str, list[np.ndarray]] = {}
-    for one in stored:
+    for run in stored:
         try:
-            arrays = one.store.counts(one.record.key)
+            arrays = run.store.counts(run.record.key)
         except Damaged:
             arrays = {}
-        for rule in one.record.scores:
+        for rule in run.record.scores:
             array = arrays.get(rule, np.empty(0))
             by_rule.setdefault(rule, []).append(array.sum(axis=1) if array.ndim == 3 else np.empty(0))
     fit = {rule: seeds for rule, seeds in by_rule.items() if len({x.shape for x in seeds}) == 1 and seeds[0].size}
@@ -175,12 +175,12 @@ def oracle_rows(scores: Scores) -> frozenset[Row]:
 
 def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
     """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
-    return mean_or_none([100 * one.record.diagnostics[name] for one in stored if name in one.record.diagnostics])
+    return mean_or_none([100 * run.record.diagnostics[name] for run in stored if name in run.record.diagnostics])
 
 
 def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
     """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
-    scores = [score for one in stored if (score := one.score(rule)) is not None]
+    scores = [score for run in stored if (score := run.score(rule)) is not None]
     return mean_or_none([100 * value for score in scores if (value := part(score)) is not None])
 
 
@@ -240,16 +240,16 @@ def p_value(a: Score, b: Score) -> float | None:
 def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
     """Which sentences of the languages' tests move together; `scores`: one for each language."""
 
-    def names(one: Stored, sentences: int) -> list[str]:
+    def names(run: Stored, sentences: int) -> list[str]:
         """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
         try:
-            found = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
+            found = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
         except Damaged:
             found = []
         return found if len(found) == sentences else [""] * sentences
 
     tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
-    keys = [(one.target, one.test, sentences) for one, sentences in tests]
+    keys = [(run.target, run.test, sentences) for run, sentences in tests]
     return group.remembered(("clusters", *keys), lambda: Clusters.of([names(*test) for test in tests]))
 
 

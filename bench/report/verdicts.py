@@ -25,7 +25,8 @@ FORMS: dict[Verdict, tuple[str, str]] = {
         "and {b} are equivalent within ±{margin:g} F1.",
     ),
     "undecided": (
-        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain possible.",
+        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain "
+        "possible.",
         "and {b} are not significantly different ({what} is possible).",
     ),
     "no test": ("No test in {what}: fewer than {seeds} seeds.", "and {b} are not tested: fewer than {seeds} seeds."),
@@ -43,7 +44,7 @@ def conclusions(comparison: Comparison) -> list[str]:
     said += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
     if is_synthetic(group):
         said.append("The corpus is synthetic: no evidence about languages.")
-    if any(one.record.scores[rule].oracle for one in group.stored if rule in one.record.scores):
+    if any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores):
         said.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
     return [sentence for sentence in said if sentence]
 

@@ -210,10 +210,10 @@ def _tables(found: Verified) -> None:
         found.leftover(there.pop(name))
     if not there:
         return
-    if any(one.file.startswith("records/") and one.file.endswith(".json") for one in found.findings):
+    if any(finding.file.startswith("records/") and finding.file.endswith(".json") for finding in found.findings):
         found.notes.append("tables/: not checked, since not every record could be read")
         return
-    formats = [name for name, (ending, _) in RENDERERS.items() if any(one.endswith(ending) for one in there)]
+    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in there)]
     try:
         made = groups(read([found.out]))
         wanted = {path.name: text for path, text in texts_of(found.out, formats, made).items()} if formats else {}
@@ -251,10 +251,10 @@ def _compare(found: Verified, path: Path, expected: str) -> None:
         found.add(path, what, *(repr(line[start : start + 100]) for line in at))
 
 
-def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
+def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
     """The first place in which they differ, the length of the shorter where there is none."""
-    same = (a == b for a, b in zip(one, other, strict=False))
-    return next((place for place, equal in enumerate(same) if not equal), min(len(one), len(other)))
+    same = (a == b for a, b in zip(text, other, strict=False))
+    return next((place for place, equal in enumerate(same) if not equal), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------
@@ -274,6 +274,6 @@ def as_json(found: Verified) -> dict[str, Any]:
         "out": found.out.as_posix(),
         "clean": not found.findings,
         "checked": found.counts,
-        "mismatches": [asdict(one) for one in found.findings],
+        "mismatches": [asdict(finding) for finding in found.findings],
         "notes": found.notes,
     }

@@ -38,14 +38,14 @@ def shared(facts: Sequence[Facts]) -> dict[str, str]:
     """The fields that have one value in all of them."""
     if not facts:
         return {}
-    return {where: text for where, text in facts[0].items() if all(one.get(where) == text for one in facts)}
+    return {where: text for where, text in facts[0].items() if all(other.get(where) == text for other in facts)}
 
 
 def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> list[tuple[str, list[str]]]:
     """Fields of a cell's records, by key in `facts`, that are not `known`: a value a seed, or one where they agree."""
-    ours = [facts[one.record.key] for one in stored]
-    names = sorted({where for one in ours for where in one if where not in known})
-    values = {where: [one.get(where, "–") for one in ours] for where in names}
+    fields = [facts[run.record.key] for run in stored]
+    names = sorted({where for record in fields for where in record if where not in known})
+    values = {where: [record.get(where, "–") for record in fields] for where in names}
     return [(where, texts[:1] if len(set(texts)) == 1 else texts) for where, texts in values.items()]
 
 
@@ -55,7 +55,7 @@ def environment(facts: Sequence[Facts]) -> list[tuple[str, list[tuple[str, int]]
     Where more values than can be listed are numbers, their range stands for them.
     """
     counts: dict[str, Counter[str]] = {}
-    for where, text in (item for one in facts for item in one.items()):
+    for where, text in (item for record in facts for item in record.items()):
         if where.startswith(("versions.", "ran.", "code", "commit", "matrix")):
             counts.setdefault(where, Counter())[text] += 1
     rows = []

@@ -61,15 +61,15 @@ def write_report(out: Path) -> Path:
 def report_html(out: Path) -> str:
     """The page. Nothing in it is fetched from anywhere, and its policy forbids that it ever is."""
     stored = read_all([out])
-    found, status = groups(chosen(stored)), status_of(out, (one.record for one in stored))
-    facts = {one.record.key: flat(one.record) for group in found for one in group.stored}
+    found, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
+    facts = {run.record.key: flat(run.record) for group in found for run in group.stored}
     size = max(1, min(_MOST, _SENTENCES // max(sum(len(group.cells) for group in found), 1)))
     style, script = (files("bench.report.html").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     with settings():
         across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(found)]
     page = {
         "chapters": [_chapter(group, f"g{place}", facts, size) for place, group in enumerate(found)],
-        "matrices": ", ".join(dict.fromkeys(one.record.matrix for group in found for one in group.stored)),
+        "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in found for run in group.stored)),
         "across": across,
         "records": len(facts),
         "environment": environment(list(facts.values())),
@@ -139,8 +139,8 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
     """What the template shows of one table's records."""
     errors = samples(group, size)
     parts = (f"source {group.source or 'n/a'}", f"encoder {group.encoder}", group.axes)
-    everywhere = shared([facts[one.record.key] for one in group.stored])
-    common = {row: shared([facts[one.record.key] for one in group.stored if one.row == row]) for row in group.rows}
+    everywhere = shared([facts[run.record.key] for run in group.stored])
+    common = {row: shared([facts[run.record.key] for run in group.stored if run.row == row]) for row in group.rows}
     ranked, pairs, own = ranking(group), _pairs(group), own_settings(group.stored)
     comparisons = [compared(group, a, b, group.main_rule, own) for a, b in pairs[:_MOST_COMPARED]]
     with settings():
@@ -161,8 +161,8 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "ranking": ranked,
         "beaten": _beaten(ranked),
         "languages": [_language(group, target) for target in group.targets],
-        "declared": [one for one in comparisons if one.declared],
-        "exploratory": [one for one in comparisons if not one.declared],
+        "declared": [comparison for comparison in comparisons if comparison.declared],
+        "exploratory": [comparison for comparison in comparisons if not comparison.declared],
         "unprinted": len(pairs[_MOST_COMPARED:]),
     }
 
@@ -207,7 +207,7 @@ def _language(group: Group, target: str) -> dict[str, Any]:
 
 def _pairs(group: Group) -> list[tuple[str, str]]:
     """Labels to compare: the declared contrasts, then each row with its baseline (en_trans, else zero_shot)."""
-    first, own = {one.label: [one] for one in reversed(group.stored)}, own_settings(group.stored)
+    first, own = {run.label: [run] for run in reversed(group.stored)}, own_settings(group.stored)
     contrasts = [
         (a, b)
         for (_, a), (_, b) in permutations(group.rows, 2)

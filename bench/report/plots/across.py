@@ -123,7 +123,7 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
     axis.set(xlabel="labelled source sentences", ylabel="macro F1 (strict, %)")
     light_grid(axis)
     fig.legend(loc="outside right upper", frameon=False, fontsize=8)
-    whole = replace(several[0], axes="", stored=tuple(one for group in several for one in group.stored))
+    whole = replace(several[0], axes="", stored=tuple(run for group in several for run in group.stored))
     note = (
         f"Macro over {', '.join(languages)}, mean over seeds; bands: the languages' mean half-width (95 %), a bound."
         " The smaller sets are parts of the larger ones."

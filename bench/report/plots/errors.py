@@ -22,7 +22,7 @@ def confusion_figure(group: Group) -> Figure | None:
 
     Of the methods the first that are no oracles: a matrix names first what it is about.
     """
-    types = sorted({str(type_) for one in group.stored for type_ in one.record.corpus.get("types") or ()})
+    types = sorted({str(type_) for run in group.stored for type_ in run.record.corpus.get("types") or ()})
     pairs, panels = SidecarPairs(), dict[tuple[Row, str], np.ndarray]()
     for row in [row for row in group.rows if row not in group.oracles][:MOST_METHODS]:
         for target in group.targets[:MOST_LANGUAGES]:

@@ -189,7 +189,7 @@ def cost_figure(group: Group) -> Figure | None:
 
 def _seconds(group: Group, row: Row, languages: Sequence[str]) -> float | None:
     """Mean cold seconds of the row's finished cells in these languages; None where one is unknown."""
-    done = [one.record for target in languages for one in group.cells[row, target] if one.record.status == "ok"]
+    done = [run.record for target in languages for run in group.cells[row, target] if run.record.status == "ok"]
     values = [record.cost.seconds for record in done if record.cost != Cost()]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

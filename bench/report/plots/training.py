@@ -29,8 +29,8 @@ def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
 
     def read() -> dict[Row, list[Mapping[str, Any]]]:
         by_row: dict[Row, list[Mapping[str, Any]]] = {row: [] for row in group.rows}
-        for one in group.stored:
-            path = one.store.sidecar(one.record.key, "curves.json")
+        for run in group.stored:
+            path = run.store.sidecar(run.record.key, "curves.json")
             try:
                 value = json.loads(path.read_text(encoding="utf-8"))
             except FileNotFoundError:
@@ -38,7 +38,7 @@ def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
             except ValueError as error:
                 raise BadInput(f"{path}: not JSON: {error}") from error
             if isinstance(value, dict):
-                by_row[one.row].append(value)
+                by_row[run.row].append(value)
         return by_row
 
     return group.remembered("curves", read)
@@ -60,7 +60,7 @@ def _means(points: Points, scale: float = 1.0) -> tuple[list[float], list[float]
 def curves_figure(group: Group) -> Figure | None:
     """F1 on source dev against steps; None where no record has the sidecar."""
     series = {
-        row: [(one.get("eval_step", ()), one.get("source-dev", ())) for one in curves]
+        row: [(curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves]
         for row, curves in _curves(group).items()
     }
     drawn = {row: points for row, pairs in series.items() if (points := _points(pairs))}
@@ -85,8 +85,8 @@ def loss_figure(group: Group) -> Figure | None:
     """Each term of each method's loss against steps, a panel a method; None where no record has the sidecar."""
     panels: dict[Row, dict[str, Points]] = {}
     for row, curves in _curves(group).items():
-        names = dict.fromkeys(name for one in curves for name in one.get("loss", {}))
-        terms = {name: _points((one["step"], one["loss"].get(name, ())) for one in curves) for name in names}
+        names = dict.fromkeys(name for curve in curves for name in curve.get("loss", {}))
+        terms = {name: _points((curve["step"], curve["loss"].get(name, ())) for curve in curves) for name in names}
         if any(terms.values()):
             panels[row] = terms
     if not panels:
@@ -141,9 +141,9 @@ def space_figure(group: Group) -> Figure | None:
 
 def _space(stored: Sequence[Stored]) -> dict[str, Any]:
     """space.npz of the first seed that has one that can be read, {} where none has."""
-    for one in stored:
+    for run in stored:
         try:
-            return read_arrays(one.store.sidecar(one.record.key, "space.npz"))
+            return read_arrays(run.store.sidecar(run.record.key, "space.npz"))
         except (FileNotFoundError, Damaged):
             continue
     return {}

@@ -80,7 +80,7 @@ def texts_of(out: Path, formats: Sequence[str], found: Sequence[Group]) -> dict[
     endings = [RENDERERS[name] for name in checked_formats(formats)]
     texts = {folder / f"{table.name}{ending}": render(table) for table in tables for ending, render in endings}
     if "csv" in formats:
-        records = tidy(in_order(one for group in found for one in group.stored))
+        records = tidy(in_order(run for group in found for run in group.stored))
         texts[folder / "records.csv"] = records.to_csv(index=False, lineterminator="\n", float_format="%.6f")
     return texts
 

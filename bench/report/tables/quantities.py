@@ -41,13 +41,13 @@ def cost_table(group: Group, name: str = "cost") -> Table:
     """Cold cost and resources by method: means over its finished cells (languages, seeds); unknown is n/a, never 0."""
     draft = Draft(group)
     for row in group.rows:
-        done = [one for one in group.stored if one.row == row and one.record.status == "ok"]
-        line = draft.add(row, oracle=any(one.oracle for one in done))
+        done = [run for run in group.stored if run.row == row and run.record.status == "ok"]
+        line = draft.add(row, oracle=any(run.oracle for run in done))
         for title, (quantity, digits) in QUANTITIES.items():
             # a record without any cost (imported predictions) has zeros that mean unknown
-            values = [None if one.record.cost == Cost() else quantity(one.record) for one in done]
+            values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
             line[title] = _mean(draft, values, digits)
-        known = [one.record for one in done if one.record.cost != Cost()]
+        known = [run.record for run in done if run.record.cost != Cost()]
         for title, fact in FACTS.items():
             line[title] = Entry(text=" / ".join(sorted(set(map(fact, known)))) or "n/a")
         line["cells"] = Entry(float(len(done)), digits=0)
@@ -70,11 +70,11 @@ def _mean(draft: Draft, values: Sequence[float | None], digits: int) -> Entry:
 
 def projection_table(group: Group, name: str = "projection") -> Table | None:
     """What label projection did to the entities, counted by cause: means over seeds. None without any."""
-    every = sorted({cause for one in group.stored for cause in one.record.projection})
+    every = sorted({cause for run in group.stored for cause in run.record.projection})
     causes = sorted(every, key=lambda cause: CAUSES.index(cause) if cause in CAUSES else len(CAUSES))
     draft = Draft(group, heads=("method", "language"))
     for (row, target), stored in group.cells.items():
-        if any(one.record.projection for one in stored):
+        if any(run.record.projection for run in stored):
             draft.add(row, {"language": target}).update({cause: _cause(stored, cause) for cause in causes})
     notes = [
         "Counts, mean over seeds; – where a cause was not counted.",
@@ -91,7 +91,7 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
 
 
 def _cause(stored: Sequence[Stored], cause: str) -> Entry:
-    values = [one.record.projection[cause] for one in stored if cause in one.record.projection]
+    values = [run.record.projection[cause] for run in stored if cause in run.record.projection]
     if not values:
         return Draft.gap()
     mean = sum(values) / len(values)
@@ -103,7 +103,7 @@ def space_table(group: Group, name: str = "space") -> Table | None:
     draft = Draft(group, heads=("method", "measure", "when"))
     for row in group.rows:
         cells = {target: group.cells[row, target] for target in group.targets}
-        names = {name for stored in cells.values() for one in stored for name in one.record.diagnostics}
+        names = {name for stored in cells.values() for run in stored for name in run.record.diagnostics}
         if any(name.startswith("after_") for name in names):  # a method may note other things
             for measure, text in MEASURES.items():
                 for when in ("before", "after"):
@@ -118,5 +118,5 @@ def space_table(group: Group, name: str = "space") -> Table | None:
 
 
 def _diagnostic(stored: Sequence[Stored], name: str) -> Entry:
-    seeds = sum(name in one.record.diagnostics for one in stored)
+    seeds = sum(name in run.record.diagnostics for run in stored)
     return Entry(diagnostic(stored, name), seeds=seeds) if seeds else Draft.gap()

@@ -103,10 +103,10 @@ def _members(group: Group, languages: Sequence[str]) -> dict[str, tuple[str, ...
 
 def _script(group: Group, target: str) -> str:
     """Read off the gold of the first finished record that has it."""
-    for one in group.stored:
-        if one.target == target and one.record.status == "ok":
+    for run in group.stored:
+        if run.target == target and run.record.status == "ok":
             try:
-                gold = read_sidecar(one.store.sidecar(one.record.key, GOLD))
+                gold = read_sidecar(run.store.sidecar(run.record.key, GOLD))
             except Damaged:
                 continue
             return script_of(word for words in gold.words for word in words)
@@ -118,7 +118,7 @@ def _script(group: Group, target: str) -> str:
 
 def types_table(group: Group, name: str = "types") -> Table | None:
     """F1 by entity type, method and language, in percent, mean over seeds."""
-    types = {t for one in group.stored for score in one.record.scores.values() for t in score.types}
+    types = {t for run in group.stored for score in run.record.scores.values() for t in score.types}
     if not types:
         return None
     parts: dict[str, Part] = {type_: partial(_type_f1, type_) for type_ in sorted(types)}
@@ -139,7 +139,7 @@ def _type_f1(type_: str, score: RuleScores) -> float | None:
 def seen_table(group: Group, name: str = "seen") -> Table | None:
     """Recall of entities that stand in the training labels (surface and type), and of those that do not."""
     parts: dict[str, Part] = {"seen": lambda s: s.recall_seen, "unseen": lambda s: s.recall_unseen}
-    scores = [score for one in group.stored for score in one.record.scores.values()]
+    scores = [score for run in group.stored for score in run.record.scores.values()]
     if all(part(score) is None for score in scores for part in parts.values()):
         return None
     note = "Recall in percent, mean over seeds. Seen: surface and type stand in that method's training labels."
@@ -174,7 +174,7 @@ def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> Dra
 
 def rules_table(group: Group, name: str = "rules") -> Table | None:
     """F1 by selection rule; rules that look at target labels are oracles. None where there is one rule."""
-    rules = list(dict.fromkeys(rule for one in group.stored for rule in one.record.rules))
+    rules = list(dict.fromkeys(rule for run in group.stored for rule in run.record.rules))
     if len(rules) < 2:
         return None
     draft, notes = Draft(group, heads=("method", "rule")), {}
@@ -182,7 +182,7 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
         scores = scores_of(group, rule)
         languages = average_over(scores, group.rows, group.targets)
         notes[rule] = macro_note(languages)
-        peeks = any(one.record.scores[rule].oracle for one in group.stored if rule in one.record.scores)
+        peeks = any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores)
         for row in group.rows:
             marked = row in oracle_rows(scores) and not peeks
             line = draft.add(row, {"rule": Entry(text=rule, oracle=peeks)}, marked)
