@@ -69,6 +69,6 @@ def figures_across(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
     """Name and figure of all that several groups have something for together; call inside `settings`."""
     for name, (sets_of, draw) in ACROSS.items():
         sets = sets_of(found)
-        for several, suffix in zip(sets, suffixes([groups_[0] for groups_ in sets]), strict=True):
+        for several, suffix in zip(sets, suffixes([several[0] for several in sets]), strict=True):
             if (figure := draw(several)) is not None:
                 yield f"{name}{suffix}", figure

@@ -18,20 +18,20 @@ N_SOURCE = "data.n_source"
 Point = tuple[float, float, float]  # translation accuracy, F1 of the labels, F1 of the tagger, all percent
 
 
-def quality_sets(found: Sequence[Group]) -> list[tuple[Group, ...]]:
+def quality_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
     """The groups that differ in an axis of the translator and in nothing else, two and more together."""
-    return _sets_along(found, TRANSLATOR)
+    return _sets_along(every_group, TRANSLATOR)
 
 
-def source_sets(found: Sequence[Group]) -> list[tuple[Group, ...]]:
+def source_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
     """The groups that differ in the number of source sentences and in nothing else, two and more together."""
-    return _sets_along(found, N_SOURCE)
+    return _sets_along(every_group, N_SOURCE)
 
 
-def _sets_along(found: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
+def _sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
     """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
     sets: dict[tuple[object, ...], list[Group]] = {}
-    for group in found:
+    for group in every_group:
         other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(varied)]
         same = (group.suites, group.corpus, group.source, group.encoder, group.intrinsic, *sorted(other))
         sets.setdefault(same, []).append(group)
