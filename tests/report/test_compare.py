@@ -273,6 +273,13 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tu
     assert code == 2 and message in err and len(err.splitlines()) == 1
 
 
+def test_help_shows_percent_signs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "95 % interval" in text and "%%" not in text
+
+
 def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = xner(capsys, "compare", tmp_path / "nowhere", "a", "b")
     assert code == 2 and "no such folder" in err

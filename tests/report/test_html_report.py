@@ -26,7 +26,7 @@ from bench.report.frame import groups, read
 from bench.report.html.facts import flat, shared
 from bench.report.html.page import compact, language, report_html, visible, write_report
 from bench.report.ranking import ranking
-from bench.report.scores import scores_of
+from bench.report.scores import best_of, scores_of
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, predictions_name
 
@@ -166,6 +166,32 @@ def test_gaps_are_told_with_their_reasons(tmp_path: Path) -> None:
     assert "1 × skipped: no links for <de>" in said and "1 × failed: ValueError: it <broke>" in said
     assert "gold or predictions of seed 2: missing" in said  # these records have no gold
     assert "no links for &lt;de&gt;" in text and "<de>" not in text
+
+
+def test_the_last_column_names_who_is_significantly_worse_and_its_note_says_so(scored: tuple[Path, str]) -> None:
+    row, *_ = re.findall(r"<tr><th scope=row><bdi>de</bdi>.*", scored[1])
+    (group,) = groups(read([scored[0]]))
+    column = {row: scores_of(group, "source-dev")[row, "de"] for row in group.rows}
+    worse = [row[1] for row in group.rows if row not in (best_of(column) or ())]
+    assert worse and re.findall("<bdi>(.*?)</bdi>", row.rpartition("<td>")[2]) == worse
+    said = "".join(Reader(scored[1]).text)
+    assert "Last column: significantly worse than the highest" in said and "distinguishable" not in said
+
+
+def test_oracles_are_in_no_tested_pair(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a": 0.3, "b": 0.6, "best": 0.95}, oracles=("best",)))
+    (group,) = groups(read([tmp_path]))
+    found = ranking(group)
+    assert found.pairs == 1 and [row[1] for row in found.rows] == ["best", "b", "a"]
+    assert not [pair for pair in found.p_values if ("toy", "best") in pair]
+    with no_plots():
+        assert "Holm over all pairs tested" in "".join(Reader(report_html(tmp_path)).text)
+
+
+def test_a_long_reason_is_told_to_its_end(tmp_path: Path) -> None:
+    why = f"no translations; {'add some, ' * 20}(corpus conll: translations/<language>.tsv)"
+    put_gap(tmp_path, Plan({}), "zero_shot", "de", 1, why)
+    assert f"1 × skipped: {why}" in "".join(Reader(report_html(tmp_path)).text)
 
 
 def test_without_a_score_there_is_still_a_page(tmp_path: Path) -> None:

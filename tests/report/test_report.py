@@ -160,6 +160,17 @@ def test_same_records_same_bytes_whatever_the_order_of_files(tmp_path: Path) -> 
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
+def test_the_suite_is_the_matrix_of_the_records_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    make(tmp_path / "a", Plan(QUALITY))
+    make(tmp_path / "another name", Plan(QUALITY))
+    written = tables.write_tables(tmp_path / "a"), tables.write_tables(tmp_path / "another name")
+    for a, b in zip(*written, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+    assert {one.suite for one in frame.read([tmp_path / "a"])} == {"toy"}
+    together = frame.read([tmp_path / "a", tmp_path / "another name"])
+    assert {one.suite for one in together} == {"a", "another name"}, "of one matrix: the folders' names"
+
+
 def test_missing_or_wrong_counts_give_no_interval(tmp_path: Path) -> None:
     (one, two) = make(tmp_path, Plan({"zero_shot": 0.4, "concner": 0.7}, targets=("de",), seeds=(1,)))
     store = Records(tmp_path)

@@ -155,7 +155,7 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "figures": figures,
         "errors": errors,
         "everywhere": everywhere,
-        "common": {row: {k: v for k, v in own.items() if k not in everywhere} for row, own in common.items()},
+        "common": {row: {k: v for k, v in facts_.items() if k not in everywhere} for row, facts_ in common.items()},
         "by_seed": lambda stored, row: by_seed(stored, facts, {**everywhere, **common[row]}),
         "place": partial(_place, group, prefix),
         "ranking": ranked,
