@@ -18,8 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.corpus import Span
-from bench.report.compare import compared
-from bench.report.contrasts import declared, own_settings
+from bench.report.compare import compared, declared, own_settings
 from bench.report.errors import KINDS, Sample, Wrong, samples, totals
 from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, chosen, groups, read_all
