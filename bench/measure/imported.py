@@ -186,20 +186,8 @@ def _scored(
     return Record(
         key=key_of("import", facts=facts, types=list(types), **said, **texts),
         matrix=system.corpus,
-        cell={
-            "label": system.method,
-            "method": system.method,
-            "params": {},
-            "source": system.source,
-            "target": system.target,
-            "encoder": system.encoder,
-            "seed": system.seed,
-            "trial": 0,
-            "corpus": system.corpus,
-            "n_source": None,
-            "axes": {},
-            "imported": True,
-        },
+        cell={name: said[name] for name in ("method", "source", "target", "encoder", "seed", "corpus")}
+        | {"label": system.method, "params": {}, "trial": 0, "n_source": None, "axes": {}, "imported": True},
         status="ok",
         factors=factors | ({"target_gold": "yes"} if system.oracle else {}),
         corpus=facts,

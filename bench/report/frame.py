@@ -131,13 +131,14 @@ def read_all(outs: Sequence[Path]) -> list[Stored]:
 
 
 def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:
-    """The matrix that most records of a folder name, so that a renamed or moved folder gives the same bytes.
+    """The matrix that most of a folder's own records name, so that a renamed or moved folder gives the same bytes.
 
     Where two folders name the same matrix: the folders' names, or their paths if those are the same, too.
     """
     names = {}
     for out, found in records.items():
-        counts = Counter(record.matrix for record in found)
+        own = [record for record in found if not record.cell.get("imported")]
+        counts = Counter(record.matrix for record in own or found)
         names[out] = max(sorted(counts), key=counts.__getitem__)
     for other in (lambda out: out.resolve().name, Path.as_posix):
         shared = {name for name, number in Counter(names.values()).items() if number > 1}
