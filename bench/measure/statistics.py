@@ -64,7 +64,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Difference(Estimate):
+class PairedEstimate(Estimate):
     """Mean F1 of a minus that of b over the seeds, paired."""
 
     least: ClassVar[float] = -1.0
@@ -109,7 +109,7 @@ def interval(counts: Counts) -> Estimate:
     return Estimate(float(values.mean()), _spread(values), len(counts))
 
 
-def difference(a: Counts, b: Counts) -> Difference:
+def difference(a: Counts, b: Counts) -> PairedEstimate:
     """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
 
     Raises:
@@ -118,7 +118,7 @@ def difference(a: Counts, b: Counts) -> Difference:
     if a.shape != b.shape:
         raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
     values = _pseudo_values(a) - _pseudo_values(b)
-    return Difference(float(values.mean()), _spread(values), len(a))
+    return PairedEstimate(float(values.mean()), _spread(values), len(a))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -162,7 +162,7 @@ class Clusters:
 
 
 @dataclass(frozen=True)
-class Side:
+class MacroSide:
     """One system over all languages, prepared once for many comparisons: a difference of two is that of their parts.
 
     `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) what a cluster of sentences moves the macro
@@ -174,7 +174,7 @@ class Side:
     shapes: tuple[tuple[int, int], ...]  # seeds and sentences by language
 
     @classmethod
-    def of(cls, counts: Sequence[Counts], clusters: Clusters | None = None) -> Side:
+    def of(cls, counts: Sequence[Counts], clusters: Clusters | None = None) -> MacroSide:
         """From counts by language, each (seeds, sentences, 3); ValueError as `macro_difference`."""
         shapes = _checked(counts, clusters)
         f1, moves = np.zeros(shapes[0][0]), []
@@ -189,7 +189,7 @@ class Side:
         return cls(f1, together if clusters is None else clusters.added(together), shapes)
 
 
-def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> Difference:
+def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> PairedEstimate:
     """Mean over languages of mean F1 of `a` minus that of `b`, in fractions; with one language, `difference`.
 
     The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
@@ -205,10 +205,10 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
     Raises:
         ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.
     """
-    return difference_of_sides(Side.of(a, clusters), Side.of(b, clusters))
+    return difference_of_sides(MacroSide.of(a, clusters), MacroSide.of(b, clusters))
 
 
-def difference_of_sides(a: Side, b: Side) -> Difference:
+def difference_of_sides(a: MacroSide, b: MacroSide) -> PairedEstimate:
     """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
     if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
         sizes = f"{len(a.shapes)} and {len(b.shapes)} languages"
@@ -221,7 +221,7 @@ def difference_of_sides(a: Side, b: Side) -> Difference:
     if seeds >= MIN_SEEDS:
         of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
         spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
-    return Difference(float(by_seed.mean()), spread, seeds)
+    return PairedEstimate(float(by_seed.mean()), spread, seeds)
 
 
 def _checked(counts: Sequence[Counts], clusters: Clusters | None) -> tuple[tuple[int, int], ...]:

@@ -33,7 +33,7 @@ DECLARED: dict[str, tuple[Kind, Kind]] = {  # the differences that were the ques
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparisonLine:
     """A language, or the average over languages; F1 and differences in percent (points), p unadjusted.
 
     `narrow` is the 90 % interval, which lies inside ±1 exactly if both one-sided tests at 5 % reject a difference that
@@ -65,14 +65,14 @@ class Comparison:
     b: str
     group: Group  # the records of the two only
     rule: str
-    lines: tuple[Line, ...]
-    macro: Line
+    lines: tuple[ComparisonLine, ...]
+    macro: ComparisonLine
     factors: Differing
     settings: Differing
     declared: str  # the contrast that this is, "" where it is exploratory
 
     @property
-    def shown(self) -> tuple[Line, ...]:
+    def shown(self) -> tuple[ComparisonLine, ...]:
         """The languages, then the average where there are several."""
         return (*self.lines, *([self.macro] if len(self.lines) > 1 else []))
 
@@ -156,13 +156,13 @@ def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) ->
     )
 
 
-def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> Line:
+def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> ComparisonLine:
     """The line of a language or, named macro, of the average over several; not yet judged, p not adjusted."""
     if not a:
-        return Line(name, note="no language where both have a number")
+        return ComparisonLine(name, note="no language where both have a number")
     pair = Paired.of(a, b)
     if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
-        return Line(name, note=gap)
+        return ComparisonLine(name, note=gap)
     ours, theirs = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
     partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
     notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
@@ -171,7 +171,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     elif not pair.a:
         why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
         notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
-    line = Line(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
+    line = ComparisonLine(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
     line = replace(line, sentences=sum(score.sentences for score in a))
     if not pair.a:
         return line
@@ -202,7 +202,7 @@ def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
     return "" if pair.seeds else f"no seed in common ({_list(a.seeds)} and {_list(b.seeds)})"
 
 
-def _verdict(line: Line, p: float | None) -> Verdict:
+def _verdict(line: ComparisonLine, p: float | None) -> Verdict:
     if line.difference is None:
         return "gap"
     if line.interval is None:

@@ -31,7 +31,7 @@ def resolve(out: str | Path) -> Path:
 
 
 @dataclass
-class Tally:
+class StateCounts:
     """Cells of one method and target by state, and why cells failed or were skipped."""
 
     states: Counter[str] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Status:
     """A results folder in numbers, from one reading of it."""
 
     out: Path
-    tallies: dict[tuple[str, str], Tally]  # by (label, target), in the matrix's order
+    tallies: dict[tuple[str, str], StateCounts]  # by (label, target), in the matrix's order
     planned: bool  # there is a matrix.json: the tallies are of its cells, else of all records
     unplanned: int  # records of cells that matrix.json does not name (older code or settings, imports)
 
@@ -83,9 +83,11 @@ def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
     stored = {record.key: record for record in (Records(out).all() if records is None else records)}
     cells = matrix_cells(out)
     planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in stored.items()}
-    tallies: dict[tuple[str, str], Tally] = {}
+    tallies: dict[tuple[str, str], StateCounts] = {}
     for key, cell in planned.items():
-        tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), Tally()).count(stored.get(key))
+        tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), StateCounts()).count(
+            stored.get(key)
+        )
     if not cells:
         return Status(out, dict(sorted(tallies.items())), False, 0)
     return Status(out, tallies, True, len(stored.keys() - planned.keys()))

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from bench.measure.statistics import Side, difference_of_sides, holm
+from bench.measure.statistics import MacroSide, difference_of_sides, holm
 from bench.report.frame import Group, Row
 from bench.report.scores import LEVEL, Paired, Scores, average_over, clusters_of, macro, oracle_rows, scores_of
 
@@ -97,7 +97,7 @@ def _p_value(group: Group, languages: Sequence[str], a: Row, b: Row) -> float | 
         return 1.0
     clusters = clusters_of(group, first)
 
-    def side(row: Row, counts: Sequence[np.ndarray]) -> Side:  # computed once for all pairs of a method
-        return group.remembered((row, pair.seeds, clusters.sizes), lambda: Side.of(counts, clusters))
+    def side(row: Row, counts: Sequence[np.ndarray]) -> MacroSide:  # computed once for all pairs of a method
+        return group.remembered((row, pair.seeds, clusters.sizes), lambda: MacroSide.of(counts, clusters))
 
     return difference_of_sides(side(a, pair.a), side(b, pair.b)).p

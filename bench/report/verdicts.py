@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
-from bench.report.compare import MARGIN, Comparison, Line, Verdict
+from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
 from bench.report.folder import aligned, printable
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL
@@ -60,7 +60,7 @@ def _by_language(comparison: Comparison) -> list[str]:
     return [_filled(comparison, FORMS[v][0], ", ".join(by_verdict[v])) for v in FORMS if v in by_verdict]
 
 
-def _language(line: Line) -> str:
+def _language(line: ComparisonLine) -> str:
     if line.verdict == "gap":
         return f"{line.name} ({line.note})"
     if line.verdict in ("better", "worse") and line.equivalent:
@@ -80,7 +80,7 @@ def _on_average(comparison: Comparison) -> str:
     return f"On average over {', '.join(comparison.languages)}, {comparison.a} {_filled(comparison, form, what)}"
 
 
-def _range(line: Line, sign: int = 1) -> str:
+def _range(line: ComparisonLine, sign: int = 1) -> str:
     low, high = sorted(sign * limit for limit in line.interval or (0.0, 0.0))
     return f"{low:+.1f} to {high:+.1f}"
 
@@ -152,7 +152,7 @@ def line_notes(comparison: Comparison) -> list[str]:
     return [f"{line.name}: {line.note}" for line in lines if line.note and line.verdict != "gap"]
 
 
-def cells(line: Line) -> list[str]:
+def cells(line: ComparisonLine) -> list[str]:
     """The line's name, F1 of A and B, and what `HEADS` names."""
 
     def number(value: float | None, form: str) -> str:
@@ -195,7 +195,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _json(line: Line) -> dict[str, Any]:
+def _json(line: ComparisonLine) -> dict[str, Any]:
     names = {"name": "language", "interval": "interval_95", "narrow": "interval_90", "what": "interval_holds"}
     names |= {"equivalent": "equivalent_within_1"}
     values = {names.get(name, name): value for name, value in asdict(line).items() if name != "same"}

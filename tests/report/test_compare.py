@@ -14,7 +14,7 @@ from records_for_tests import CORPUS, Plan, make, put, put_gap
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
 from bench.report import frame
-from bench.report.compare import Comparison, Line, compare
+from bench.report.compare import Comparison, ComparisonLine, compare
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
 from bench.store.record import Records
@@ -28,7 +28,7 @@ def one(out: Path, a: str = "concner", b: str = "zero_shot", rule: str = "") -> 
     return found
 
 
-def line(found: Comparison, target: str) -> Line:
+def line(found: Comparison, target: str) -> ComparisonLine:
     return next(line for line in found.lines if line.name == target)
 
 

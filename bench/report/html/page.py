@@ -30,7 +30,7 @@ from bench.report.plots.methods import baseline_of
 from bench.report.ranking import Ranking, ranking
 from bench.report.scores import LEVEL, best_of, scores_of
 from bench.report.tables import all_tables
-from bench.report.tables.model import Draft, Entry, Table
+from bench.report.tables.model import Entry, Table, TableDraft
 from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
 from bench.store.files import write_bytes
 
@@ -232,7 +232,7 @@ def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[
 
 def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
     """Entities by kind of error, method and language."""
-    kinds, draft = list(totals(errors)), Draft(group, heads=("method", "language"))
+    kinds, draft = list(totals(errors)), TableDraft(group, heads=("method", "language"))
     for row, target in group.cells:
         sample = errors.get((row, target))
         if sample is not None and not sample.why:

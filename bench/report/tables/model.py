@@ -54,7 +54,7 @@ class Table:
             yield dict(zip(self.frame.columns, values, strict=True))
 
 
-class Draft:
+class TableDraft:
     """A table of a group while it is built: its rows so far, and its footnotes (the same text gets one number)."""
 
     def __init__(self, group: Group, scores: Scores | None = None, heads: Sequence[str] = ("method",)) -> None:

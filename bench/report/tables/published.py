@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.corpus import BadInput
 from bench.report.frame import Group
 from bench.report.scores import average_over, scores_of
-from bench.report.tables.model import Draft, Entry, Table
+from bench.report.tables.model import Entry, Table, TableDraft
 
 FOLDER = Path(__file__).resolve().parents[3] / "results" / "published"
 INTRINSIC = "projection.csv"  # of labels projected to the test itself
@@ -88,7 +88,7 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
     theirs = _known(group, {*group.targets, MEAN}, folder)
     if not theirs:
         return None
-    draft, scores = Draft(group, heads=HEADS), scores_of(group, group.main_rule)
+    draft, scores = TableDraft(group, heads=HEADS), scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     for row in group.rows:
         line = draft.add(row, {"from": "ours", "method": group.name_of(row)})
@@ -142,7 +142,7 @@ def _bare(entry: Entry) -> Entry:
     return replace(entry, low=None, high=None)
 
 
-def _add_theirs(draft: Draft, known: Sequence[Published]) -> None:
+def _add_theirs(draft: TableDraft, known: Sequence[Published]) -> None:
     """A row for each paper, table and method; their own mean, where they print one, in the macro column."""
     by_row: dict[tuple[object, ...], list[Published]] = {}
     for figure in known:
@@ -155,7 +155,7 @@ def _add_theirs(draft: Draft, known: Sequence[Published]) -> None:
         line = draft.add(("", ""), {"from": paper, "method": method}, False)
         for column in (*draft.group.targets, "macro"):
             printed = found.get(MEAN if column == "macro" else column)
-            line[column] = Draft.gap() if printed is None else _entry(printed.value)
+            line[column] = TableDraft.gap() if printed is None else _entry(printed.value)
 
 
 def _entry(value: str) -> Entry:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bench.report.frame import Group, Stored
 from bench.report.scores import diagnostic
-from bench.report.tables.model import Draft, Entry, Table
+from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
 QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
@@ -39,7 +39,7 @@ MEASURES = {
 
 def cost_table(group: Group, name: str = "cost") -> Table:
     """Cold cost and resources by method: means over its finished cells (languages, seeds); unknown is n/a, never 0."""
-    draft = Draft(group)
+    draft = TableDraft(group)
     for row in group.rows:
         done = [run for run in group.stored if run.row == row and run.record.status == "ok"]
         line = draft.add(row, oracle=any(run.oracle for run in done))
@@ -59,7 +59,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
     return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
 
 
-def _mean(draft: Draft, values: Sequence[float | None], digits: int) -> Entry:
+def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
     """Mean over the cells; n/a where one of them does not know, since a mean of the rest would look too cheap."""
     known = [value for value in values if value is not None]
     if known and len(known) == len(values):
@@ -72,7 +72,7 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
     """What label projection did to the entities, counted by cause: means over seeds. None without any."""
     every = sorted({cause for run in group.stored for cause in run.record.projection})
     causes = sorted(every, key=lambda cause: CAUSES.index(cause) if cause in CAUSES else len(CAUSES))
-    draft = Draft(group, heads=("method", "language"))
+    draft = TableDraft(group, heads=("method", "language"))
     for (row, target), stored in group.cells.items():
         if any(run.record.projection for run in stored):
             draft.add(row, {"language": target}).update({cause: _cause(stored, cause) for cause in causes})
@@ -93,14 +93,14 @@ def projection_table(group: Group, name: str = "projection") -> Table | None:
 def _cause(stored: Sequence[Stored], cause: str) -> Entry:
     values = [run.record.projection[cause] for run in stored if cause in run.record.projection]
     if not values:
-        return Draft.gap()
+        return TableDraft.gap()
     mean = sum(values) / len(values)
     return Entry(mean, digits=0 if mean == round(mean) else 1, seeds=len(values))
 
 
 def space_table(group: Group, name: str = "space") -> Table | None:
     """Retrieval and cosines before and after training, percent, mean over seeds; None where nothing was measured."""
-    draft = Draft(group, heads=("method", "measure", "when"))
+    draft = TableDraft(group, heads=("method", "measure", "when"))
     for row in group.rows:
         cells = {target: group.cells[row, target] for target in group.targets}
         names = {name for stored in cells.values() for run in stored for name in run.record.diagnostics}
@@ -119,4 +119,4 @@ def space_table(group: Group, name: str = "space") -> Table | None:
 
 def _diagnostic(stored: Sequence[Stored], name: str) -> Entry:
     seeds = sum(name in run.record.diagnostics for run in stored)
-    return Entry(diagnostic(stored, name), seeds=seeds) if seeds else Draft.gap()
+    return Entry(diagnostic(stored, name), seeds=seeds) if seeds else TableDraft.gap()

@@ -10,7 +10,7 @@ from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, scores_of
 from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
-from bench.report.tables.model import TEXTS, Draft, Entry, Table, macro_note
+from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
@@ -31,7 +31,7 @@ def main_table(group: Group, name: str = "main") -> Table:
     languages = average_over(scores, group.rows, group.targets)
     best = {target: best_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
     with_last = rule != "last" and any(score.mean is not None for score in last.values())
-    draft = Draft(group, scores)
+    draft = TableDraft(group, scores)
     for row in group.rows:
         line = draft.add(row)
         for target in group.targets:
@@ -69,7 +69,7 @@ def groups_table(group: Group, name: str = "groups") -> Table | None:
     members = _members(group, average_over(scores, group.rows, group.targets))
     if not members:
         return None
-    draft = Draft(group, scores)
+    draft = TableDraft(group, scores)
     for row in group.rows:
         draft.add(row).update({title: draft.macro(scores, row, targets) for title, targets in members.items()})
     notes = [
@@ -151,10 +151,10 @@ def seen_table(group: Group, name: str = "seen") -> Table | None:
     )
 
 
-def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> Draft:
+def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> TableDraft:
     """Rows (method, part) × languages, from the main rule's scores; `none`: what a value that is missing means."""
     rule, scores = group.main_rule, scores_of(group, group.main_rule)
-    draft = Draft(group, scores, ("method", head))
+    draft = TableDraft(group, scores, ("method", head))
     for row in group.rows:
         for title, part in parts.items():
             line = draft.add(row, {head: title})
@@ -177,7 +177,7 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
     rules = list(dict.fromkeys(rule for run in group.stored for rule in run.record.rules))
     if len(rules) < 2:
         return None
-    draft, notes = Draft(group, heads=("method", "rule")), {}
+    draft, notes = TableDraft(group, heads=("method", "rule")), {}
     for rule in rules:
         scores = scores_of(group, rule)
         languages = average_over(scores, group.rows, group.targets)
@@ -199,7 +199,7 @@ def gap_table(group: Group, name: str = "gap") -> Table | None:
     None where the matrix lacks either end. A gap below 1 point is not divided by.
     """
     scores = scores_of(group, group.main_rule)
-    draft = Draft(group, scores)
+    draft = TableDraft(group, scores)
     for row in group.rows:
         floor, ceiling = (row[0], "zero_shot"), (row[0], "target_supervised")
         if row not in (floor, ceiling) and floor in group.rows and ceiling in group.rows:
@@ -209,7 +209,7 @@ def gap_table(group: Group, name: str = "gap") -> Table | None:
     return draft.table(name, "Share of the gap closed", group.targets, [note]) if draft.lines else None
 
 
-def _share(draft: Draft, scores: Scores, target: str, rows: Sequence[Row]) -> Entry:
+def _share(draft: TableDraft, scores: Scores, target: str, rows: Sequence[Row]) -> Entry:
     low, here, high = (scores[row, target].mean for row in rows)
     if low is None or here is None or high is None:
         return draft.gap(TEXTS["missing"])
