@@ -82,8 +82,8 @@ def report_verb(args: argparse.Namespace) -> int:
 
 def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
-    from bench.engines import journal
     from bench.report.folder import as_json, resolve, status_of, text
+    from bench.run import journal
 
     out = resolve(args.out)
     found = status_of(out)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.conll import Scheme, TaggedSentence, conll_text
-from bench.corpus import BadInput, Sentence, Span
+from bench.core.conll import Scheme, TaggedSentence, conll_text
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence, Span
 from bench.measure.score import Mode
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
+from bench.core.files import canonical_json
 from bench.measure.statistics import difference, f1_by_seed, holm, macro_difference
 from bench.report.frame import Group, Stored, groups, read
 from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
-from bench.store.files import canonical_json
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.corpus import Span, spans_of
+from bench.core.files import sha256_of
+from bench.core.sentences import Span, spans_of
 from bench.report.frame import Group, Row, Stored
-from bench.store.files import sha256_of
 from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
+from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
-from bench.store.files import canonical_json, sha256_of
 from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records, RuleScores
 

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_tools import snapshot
-from scored_for_tests import found_in, gold_of, make_scored
 
 from bench.cli.main import main
-from bench.conll import encode
-from bench.corpus import Sentence
+from bench.core.conll import encode
+from bench.core.sentences import Sentence
 from bench.measure.score import MODES
 from bench.report.compare import compare
 from bench.report.frame import groups, read
@@ -23,6 +21,8 @@ from bench.report.tables.quantities import cost_table
 from bench.store.planned import add_cells, matrix_cells
 from bench.store.record import Cost, Records
 from bench.store.sidecars import GOLD, predictions_name, read_sidecar
+from tests.support.e2e_tools import snapshot
+from tests.support.scored_for_tests import found_in, gold_of, make_scored
 
 Run = Callable[..., tuple[int, str, str]]
 

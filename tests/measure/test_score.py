@@ -16,7 +16,8 @@ from seqeval.metrics import f1_score, sequence_labeling, v1
 from seqeval.scheme import IOB2
 
 from bench.cli import score as cli
-from bench.corpus import BadInput, Span, spans_of, tags_of
+from bench.core.errors import BadInput
+from bench.core.sentences import Span, spans_of, tags_of
 from bench.measure import score
 
 TAGS = ["O", *(f"{prefix}-{type_}" for type_ in ("LOC", "ORG", "PER") for prefix in "BI")]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, IOBES, Entities
 
-from bench.conll import encode
-from bench.corpus import Span
+from bench.core.conll import encode
+from bench.core.sentences import Span
 from bench.measure.tagged import NoTag, entities
 
 IOB = st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=12)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records_for_tests import CORPUS, Plan, make, put, put_gap
 
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
@@ -18,6 +17,7 @@ from bench.report.compare import Comparison, ComparisonLine, compare
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
 from bench.store.record import Records
+from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.7, "concner": 0.72}
 FACTORS = {"data": "both", "labels_from": "projection (plain)", "loss_terms": "cross-entropy"}

@@ -8,10 +8,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from records_for_tests import CORPUS, Plan, make, put_gap
-
 from bench.report.tables import write_tables
 from bench.store.planned import add_cells
+from tests.support.records_for_tests import CORPUS, Plan, make, put_gap
 
 GOLDEN = Path(__file__).parent / "golden"
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.55, "concner": 0.6, "gold_translation": 0.9, "target_supervised": 0.95}

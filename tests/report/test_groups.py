@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import toy_sentences
 from hypothesis import given
 from hypothesis import strategies as st
-from records_for_tests import Plan, make
-from scored_for_tests import make_scored
 
-from bench.corpus import Span
+from bench.core.languages import table as codes
+from bench.core.sentences import Span
 from bench.report.errors import confusion
 from bench.report.frame import Group, groups, read
 from bench.report.plots.across import source_sets, sources_figure
@@ -24,7 +22,9 @@ from bench.report.scores import scores_of
 from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
 from bench.report.tables.scores import groups_table
 from data_recipes.encoders.mini.text import LANGUAGES
-from data_recipes.language_codes import table as codes
+from tests.conftest import toy_sentences
+from tests.support.records_for_tests import Plan, make
+from tests.support.scored_for_tests import make_scored
 
 TYPES = ("LOC", "PER")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium_tools import Page, browser, chromium
-from scored_for_tests import QUALITY, make_scored
 
 from bench.report.html.page import write_report
+from tests.support.chromium_tools import Page, browser, chromium
+from tests.support.scored_for_tests import QUALITY, make_scored
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium here (Debian: apt-get install chromium)")
 

@@ -15,12 +15,10 @@ from unittest import mock
 
 import pytest
 from markupsafe import escape
-from records_for_tests import Plan, make, put_gap
-from scored_for_tests import QUALITY, gold_of, make_scored
 
 from bench.cli.main import main
-from bench.conll import conll_text
-from bench.corpus import Sentence, Span
+from bench.core.conll import conll_text
+from bench.core.sentences import Sentence, Span
 from bench.report.errors import SidecarPairs, judged, sample, samples
 from bench.report.frame import groups, read
 from bench.report.html.facts import flat, shared
@@ -29,6 +27,8 @@ from bench.report.ranking import ranking
 from bench.report.scores import best_of, scores_of
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, predictions_name
+from tests.support.records_for_tests import Plan, make, put_gap
+from tests.support.scored_for_tests import QUALITY, gold_of, make_scored
 
 VOID = {"meta", "img", "input", "br"}
 HOSTILE = "<script>alert(1)</script>&\"'\u202eevil\x00\x1b[31m"

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from records_for_tests import CORPUS, Plan, make
 
 from bench.report.tables import write_tables
+from tests.support.records_for_tests import CORPUS, Plan, make
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("pdflatex") and shutil.which("pdftotext")),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from records_for_tests import Plan, make, put_gap
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.frame import Group, groups, read
 from bench.report.plots import write_plots
 from bench.report.plots.canvas import looks, settings
 from bench.report.plots.methods import bars_figure
+from tests.support.records_for_tests import Plan, make, put_gap
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.6, "concner": 0.7, "gold_translation": 0.9}
 

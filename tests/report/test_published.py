@@ -8,9 +8,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 import pytest
-from records_for_tests import CORPUS, Plan, make
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.plan import registry
 from bench.report import tables
 from bench.report.frame import groups, read
@@ -25,6 +24,7 @@ from bench.report.tables.published import (
     published_table,
 )
 from bench.report.tables.scores import main_table
+from tests.support.records_for_tests import CORPUS, Plan, make
 
 NAMES = [one.name for one in fields(Published)]
 ROW = Published(

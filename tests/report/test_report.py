@@ -15,16 +15,16 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records_for_tests import CORPUS, Plan, cell_of, key_of, make, put, put_gap
 
 from bench.cli import report as cli
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.measure.statistics import interval
 from bench.report import frame, tables
 from bench.report.scores import counts_of
 from bench.report.tables.model import Entry, Table
 from bench.report.tables.render import as_csv, escape_latex, escape_markdown, latex, markdown, terminal
 from bench.store.record import Records
+from tests.support.records_for_tests import CORPUS, Plan, cell_of, key_of, make, put, put_gap
 
 QUALITY = {"zero_shot": 0.4, "concner": 0.7, "label_projection": 0.7, "gold_translation": 0.9}
 HOSTILE = ("../x", "<b>bold</b>", "a|b", "a_b&c%", "$x$ #1 ~ ^ {y} \\z", "_lead_", "*star*", "new\nline")

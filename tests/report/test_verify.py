@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from e2e_tools import Place, by_name, matrix_text
-from e2e_tools import unpacked as unpacked_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scored_for_tests import gold_of, make_scored
 
 from bench.cli.main import main
-from bench.conll import conll_text
-from bench.corpus import digest
+from bench.core.conll import conll_text
+from bench.core.sentences import digest
 from bench.report.frame import groups, read
 from bench.report.tables import main_tables, write_shown, write_tables
 from bench.report.verify import Verified, verify
 from bench.store.artefacts import Artefacts
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, unpacked
+from tests.support.e2e_tools import Place, by_name, matrix_text
+from tests.support.e2e_tools import unpacked as unpacked_text
+from tests.support.scored_for_tests import gold_of, make_scored
 
 
 @pytest.fixture(scope="module")

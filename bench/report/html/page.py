@@ -17,7 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench.corpus import Span
+from bench.core.files import write_bytes
+from bench.core.sentences import Span
 from bench.report.compare import compared, declared, own_settings
 from bench.report.errors import KINDS, Sample, Wrong, samples, totals
 from bench.report.folder import problem_of, status_of
@@ -32,7 +33,6 @@ from bench.report.scores import LEVEL, best_of, scores_of
 from bench.report.tables import all_tables
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
-from bench.store.files import write_bytes
 
 NAME = "report.html"
 _SENTENCES, _MOST = 600, 5  # sentences shown as a sample of errors: in the page, and of one cell

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, read, suffixes
 from bench.report.plots.across import quality_figure, quality_sets, source_sets, sources_figure
 from bench.report.plots.canvas import FORMATS, saved, settings
 from bench.report.plots.methods import bars_figure, confusion_figure, cost_figure, gain_figure, ranks_figure
 from bench.report.plots.training import curves_figure, loss_figure, space_figure
 from bench.report.tables import checked_formats
-from bench.store.files import write_bytes
 
 MAKERS: dict[str, Callable[[Group], Figure | None]] = {
     "f1": bars_figure,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.frame import Group, Row, Stored
 from bench.report.plots.canvas import GREY, figure, finished, light_grid, line_style, looks, plain
 from bench.report.scores import oracle_rows, scores_of

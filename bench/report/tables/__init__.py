@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
+from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, in_order, read, suffixes, tidy
 from bench.report.tables.model import Table
 from bench.report.tables.published import published_table
 from bench.report.tables.quantities import cost_table, projection_table, space_table
 from bench.report.tables.render import RENDERERS, terminal
 from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
-from bench.store.files import write_bytes
 
 SHOWN = "main.txt"
 MAKERS: dict[str, Callable[[Group, str], Table | None]] = {

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.frame import Group
 from bench.report.scores import average_over, scores_of
 from bench.report.tables.model import Entry, Table, TableDraft
