@@ -11,7 +11,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "compare",
         help="two methods against each other: difference, interval, test, conclusion",
-        description="Difference of F1 of A and B by target language and on average, with its 95 %% interval, a paired "
+        description="Difference of F1 of A and B by target language and on average, with its 95 % interval, a paired "
         "test (seeds and sentences crossed, Holm over the languages) and equivalence within one point; in what they "
         "differ, whether the contrast was declared in advance, and what may be concluded.",
     )

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.cli import score
     from bench.core.conll import read_tagged
     from bench.measure.imported import System, import_predictions
-    from bench.measure.same_test import TaggedFile
+    from bench.measure.tagged import TaggedFile
 
     names = ("method", "target", "seed", "source", "corpus", "encoder", "rule", "mode", "scheme", "oracle")
     system = System(**{name: getattr(args, name) for name in names})

@@ -36,10 +36,10 @@ def tables_verb(args: argparse.Namespace) -> int:
     """Print the main table and write OUT/tables/ (several OUT: one table with a suite column)."""
     from bench.report.folder import resolve
     from bench.report.frame import groups, read
-    from bench.report.render import as_json, terminal
-    from bench.report.tables import check_formats, main_tables, write_shown, write_tables
+    from bench.report.tables import checked_formats, main_tables, write_shown, write_tables
+    from bench.report.tables.render import as_json, terminal
 
-    formats = check_formats(_names(args.format))
+    formats = checked_formats(_names(args.format))
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
     found = groups(read(outs))
     tables = main_tables(found)
@@ -82,8 +82,7 @@ def report_verb(args: argparse.Namespace) -> int:
 
 def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
-    from bench.report.folder import resolve
-    from bench.report.status import as_json, status_of, text
+    from bench.report.folder import as_json, resolve, status_of, text
     from bench.run import journal
 
     out = resolve(args.out)

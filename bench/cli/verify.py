@@ -50,7 +50,7 @@ def _against_published(out: Path, tolerance: float, as_json: bool) -> int:
     """Print the agreement; that settings differ is no fault of the folder, so nothing is a failure."""
     from bench.core.errors import BadInput
     from bench.report.frame import groups, read
-    from bench.report.published import agreement
+    from bench.report.tables.published import agreement
 
     if not tolerance >= 0:
         raise BadInput(f"--tolerance {tolerance:g}: must not be negative")

@@ -14,8 +14,8 @@ from bench.core.conll import Scheme, conll_text, refuse_placeholders
 from bench.core.errors import BadInput
 from bench.core.files import sha256_of
 from bench.core.sentences import Sentence, Span
-from bench.measure.same_test import TaggedFile, test_of
 from bench.measure.score import Mode, count, rule_scores, summary
+from bench.measure.tagged import TaggedFile, test_of
 from bench.plan.keys import key_of
 from bench.store.planned import add_cells, cell_name, matrix_cells
 from bench.store.record import Record, Records
@@ -85,7 +85,7 @@ def import_predictions(
     """
     store = Records(out)
     records = store.all()
-    cells = [*(one.cell for one in records), *matrix_cells(out)]
+    cells = [*(record.cell for record in records), *matrix_cells(out)]
     stated = bool(system.encoder)
     system = _placed(system, cells, records, out)
     _refuse_own(system, cells, out)
@@ -94,18 +94,18 @@ def import_predictions(
     if not any(wanted):
         raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
     found = predicted.entities(system.scheme, system.mode)
-    like = [one for one in records if one.cell.get("corpus") == system.corpus]
-    test, facts = test_of(system.corpus, gold.with_entities(wanted, system.target), store, like)
+    like = [record for record in records if record.cell.get("corpus") == system.corpus]
+    test, facts = test_of(system.corpus, gold, gold.with_entities(wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
     foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
     record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))
-    others = [one for one in records if cell_name(one.cell) == cell_name(record.cell) and one.key != record.key]
+    others = [o for o in records if cell_name(o.cell) == cell_name(record.cell) and o.key != record.key]
     if others and not replacing:
         raise BadInput(
             f"{store.path(others[0].key)}: {system.method} / {system.target} / seed {system.seed} is imported already, "
             "with other predictions or settings; --replace puts these in their place"
         )
-    there = any(one == record for one in records)
+    there = record in records
     store.put_text(record.key, GOLD, conll_text(test))
     store.put_text(record.key, predictions_name(record.rules[0]), conll_text(_tagged(test, found)))
     counts = count(wanted, found, [*types, *foreign])
@@ -134,9 +134,9 @@ def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequenc
 
     encoders = [str(cell.get("encoder")) for cell in cells if near(cell)]
     encoder = system.encoder or _only("encoder", encoders, out) or UNSTATED
-    scored = [one for one in records if near(one.cell) and one.scores and one.rules]
-    scored = [one for one in scored if not one.cell.get("imported")] or scored
-    rules = sorted(one.rules[0] for one in scored)
+    scored = [record for record in records if near(record.cell) and record.scores and record.rules]
+    scored = [record for record in scored if not record.cell.get("imported")] or scored
+    rules = sorted(record.rules[0] for record in scored)
     return replace(
         system, corpus=corpus, encoder=encoder, rule=system.rule or max(rules, key=rules.count, default="imported")
     )
@@ -187,20 +187,8 @@ def _scored(
     return Record(
         key=key_of("import", facts=facts, types=list(types), **said, **texts),
         matrix=system.corpus,
-        cell={
-            "label": system.method,
-            "method": system.method,
-            "params": {},
-            "source": system.source,
-            "target": system.target,
-            "encoder": system.encoder,
-            "seed": system.seed,
-            "trial": 0,
-            "corpus": system.corpus,
-            "n_source": None,
-            "axes": {},
-            "imported": True,
-        },
+        cell={name: said[name] for name in ("method", "source", "target", "encoder", "seed", "corpus")}
+        | {"label": system.method, "params": {}, "trial": 0, "n_source": None, "axes": {}, "imported": True},
         status="ok",
         factors=factors | ({"target_gold": "yes"} if system.oracle else {}),
         corpus=facts,

@@ -28,7 +28,7 @@ def label_quality(kept: Sequence[Pair], translated: Sequence[Pair], known: Seque
         tp, found, there = tp + (ours & theirs).total(), found + ours.total(), there + theirs.total()
     score = ratios(tp, found - tp, there - tp)
     words = sum(len(reference.words) for _, reference in both)
-    wrong = sum(edits(one.words, reference.words) for one, reference in both)
+    wrong = sum(edits(ours.words, reference.words) for ours, reference in both)
     return {
         "projection_precision": round(score.precision, 6),
         "projection_recall": round(score.recall, 6),
@@ -37,12 +37,12 @@ def label_quality(kept: Sequence[Pair], translated: Sequence[Pair], known: Seque
     }
 
 
-def edits(one: Sequence[str], other: Sequence[str]) -> int:
+def edits(words: Sequence[str], other: Sequence[str]) -> int:
     """Least number of words to insert, delete or replace (Levenshtein)."""
-    if one == other:
+    if words == other:
         return 0
     above = list(range(len(other) + 1))
-    for number, word in enumerate(one, 1):
+    for number, word in enumerate(words, 1):
         row = [number]
         for place, reference in enumerate(other, 1):
             row.append(min(above[place] + 1, row[-1] + 1, above[place - 1] + (word != reference)))

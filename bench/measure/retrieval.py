@@ -29,8 +29,8 @@ def retrieval(first: Vectors, second: Vectors) -> Retrieval:
     """
     if first.shape != second.shape or first.ndim != 2 or not len(first):
         raise ValueError(f"two sides of the same shape (n, H), n above 0, not {first.shape} and {second.shape}")
-    one, two = _unit(first), _unit(second)
-    return Retrieval(_found(one, two), _found(two, one))
+    left, right = _unit(first), _unit(second)
+    return Retrieval(_found(left, right), _found(right, left))
 
 
 def _found(queries: Vectors, candidates: Vectors) -> float:

@@ -147,10 +147,10 @@ def summary(counts: NDArray[np.integer], types: Sequence[str]) -> Summary:
     return Summary.of({type_: TypeCounts(*row) for type_, row in zip(types, by_type, strict=True)})
 
 
-def summed(one: Mapping[str, TypeCounts], two: Mapping[str, TypeCounts]) -> dict[str, TypeCounts]:
+def summed(first: Mapping[str, TypeCounts], second: Mapping[str, TypeCounts]) -> dict[str, TypeCounts]:
     """The counts of two sets of sentences together, types sorted."""
     none = TypeCounts(0, 0, 0)
-    both = {type_: (one.get(type_, none), two.get(type_, none)) for type_ in sorted({*one, *two})}
+    both = {type_: (first.get(type_, none), second.get(type_, none)) for type_ in sorted({*first, *second})}
     return {type_: TypeCounts(a.tp + b.tp, a.fp + b.fp, a.fn + b.fn) for type_, (a, b) in both.items()}
 
 

@@ -34,6 +34,7 @@ class Spread:
     """The mean squares of a two-way layout, each over its number of cells: what they are of the mean's variance.
 
     `seeds` and its degrees of freedom are 0 where seeds are not part of the variance; then `residual` is 0, too.
+    `se_seeds` and `se_sentences` both hold the residual, so their squares add up to more than that of `se`.
     """
 
     seeds: float

@@ -15,6 +15,7 @@ Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and erro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,19 +26,14 @@ from numpy.typing import NDArray
 
 from bench.measure.spread import Spread, What
 
+Counts = NDArray[np.integer]  # (seeds, sentences, 3) of tp, fp, fn
 Floats = NDArray[np.float64]
 MIN_SEEDS = 3  # below it the variance of seeds is not estimated and nothing is tested
-_BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at some 100 MB
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean F1 over seeds, and how sure it is.
-
-    `low` and `high` are the 95 % confidence limits, `what` says which variance they hold. `se_seeds` is the standard
-    error with the test sentences held fixed, None below 3 seeds; `se_sentences` that with the seeds held fixed. Both
-    hold the residual, so their squares add up to more than that of `se`.
-    """
+    """Mean F1 over seeds, and how sure it is: `low` and `high` are the 95 % confidence limits."""
 
     mean: float
     spread: Spread
@@ -62,24 +58,13 @@ class Estimate:
         return self._limits[1]
 
     @property
-    def se(self) -> float:
-        return self.spread.se
-
-    @property
-    def se_seeds(self) -> float | None:
-        return self.spread.se_seeds
-
-    @property
-    def se_sentences(self) -> float:
-        return self.spread.se_sentences
-
-    @property
     def what(self) -> What:
+        """Which variance the limits hold."""
         return self.spread.what
 
 
 @dataclass(frozen=True)
-class Difference(Estimate):
+class PairedEstimate(Estimate):
     """Mean F1 of a minus that of b over the seeds, paired."""
 
     least: ClassVar[float] = -1.0
@@ -90,23 +75,19 @@ class Difference(Estimate):
         return self.spread.p_value(self.mean) if self.spread.df_seeds else None
 
 
-def f1_by_seed(counts: NDArray[np.integer]) -> Floats:
+def f1_by_seed(counts: Counts) -> Floats:
     """Micro F1 of each seed (seeds,) from counts (seeds, sentences, 3); 0/0 is 0."""
-    return _ratio(*_parts(counts))
+    numerator, denominator = _parts(counts)
+    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
 
 
-def influence(counts: NDArray[np.integer]) -> Floats:
-    """Influence of each sentence on its seed's micro-F1: (seeds, sentences), each row sums to 0.
+def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
+    """`f1_by_seed`, and the influence of each sentence on its seed's micro-F1: (seeds, sentences), rows sum to 0.
 
     F1 = N/D with N = 2 tp and D = 2 tp + fp + fn summed over sentences. The derivative of F1 by the weight of sentence
     i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
     1982, chapter 6). Where D is 0 the influences are 0.
     """
-    return f1_and_influence(counts)[1]
-
-
-def f1_and_influence(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
-    """`f1_by_seed` and `influence` in one pass."""
     numerator, denominator = _parts(counts)
     total = denominator.sum(axis=1)
     f1 = _over(numerator.sum(axis=1), total)
@@ -115,7 +96,7 @@ def f1_and_influence(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
     return f1, influences
 
 
-def interval(counts: NDArray[np.integer]) -> Estimate:
+def interval(counts: Counts) -> Estimate:
     """Mean F1 over seeds with the two-way random-effects variance.
 
     With 1 or 2 seeds the variance of seeds cannot be estimated: the interval holds the test sentences only, and `what`
@@ -128,7 +109,7 @@ def interval(counts: NDArray[np.integer]) -> Estimate:
     return Estimate(float(values.mean()), _spread(values), len(counts))
 
 
-def difference(a: NDArray[np.integer], b: NDArray[np.integer]) -> Difference:
+def difference(a: Counts, b: Counts) -> PairedEstimate:
     """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
 
     Raises:
@@ -137,31 +118,7 @@ def difference(a: NDArray[np.integer], b: NDArray[np.integer]) -> Difference:
     if a.shape != b.shape:
         raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
     values = _pseudo_values(a) - _pseudo_values(b)
-    return Difference(float(values.mean()), _spread(values), len(a))
-
-
-def crossed_bootstrap(counts: NDArray[np.integer], rng: np.random.Generator, draws: int = 2000) -> Floats:
-    """Mean F1 (draws,) when seeds and sentences are drawn again independently, each with replacement.
-
-    A check on `interval`, not its replacement: it counts the residual up to three times and seeds (R - 1) / R times
-    (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007).
-    """
-    numerator, denominator = _parts(counts)
-    seeds, sentences = numerator.shape
-    stacked = np.concatenate([numerator, denominator]).T  # (sentences, 2 seeds)
-    means = np.empty(draws)
-    step = max(1, _BLOCK // sentences)
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        # counts of a multinomial, in less than half its time
-        rows = np.arange(0, size * sentences, sentences)[:, None]
-        drawn = (rows + rng.integers(0, sentences, (size, sentences))).ravel()
-        sums = np.bincount(drawn, minlength=size * sentences).reshape(size, sentences).astype(np.float64) @ stacked
-        top, bottom = sums[:, :seeds], sums[:, seeds:]
-        scores = _over(top, bottom)
-        weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
-        means[start : start + size] = (scores * weights).sum(axis=1)
-    return means
+    return PairedEstimate(float(values.mean()), _spread(values), len(a))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -178,20 +135,115 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+# --- averages over languages ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which sentences of several languages move together: a number for each, those of one name the same."""
+
+    sizes: tuple[int, ...]  # sentences by language
+    number: NDArray[np.int64]
+    count: int
+
+    @classmethod
+    def of(cls, names: Sequence[Sequence[str]]) -> Clusters:
+        """From the name of each sentence of each language, "" where it stands alone."""
+        places: dict[str, int] = {}
+        every = enumerate(name for of_language in names for name in of_language)
+        number = [places.setdefault(name or f"\0{column}", len(places)) for column, name in every]
+        return cls(tuple(map(len, names)), np.asarray(number, np.int64), len(places))
+
+    def added(self, moves: Floats) -> Floats:
+        """Columns (rows, sentences) of one number added up."""
+        if self.count == moves.shape[1]:
+            return moves  # in this order, since numbers are given as they come
+        return np.stack([np.bincount(self.number, row, self.count) for row in moves])
+
+
+@dataclass(frozen=True)
+class MacroSide:
+    """One system over all languages, prepared once for many comparisons: a difference of two is that of their parts.
+
+    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) what a cluster of sentences moves the macro
+    mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the sentences' own effect.
+    """
+
+    f1: Floats
+    moves: Floats
+    shapes: tuple[tuple[int, int], ...]  # seeds and sentences by language
+
+    @classmethod
+    def of(cls, counts: Sequence[Counts], clusters: Clusters | None = None) -> MacroSide:
+        """From counts by language, each (seeds, sentences, 3); ValueError as `macro_difference`."""
+        shapes = _checked(counts, clusters)
+        f1, moves = np.zeros(shapes[0][0]), []
+        for array, (_, n) in zip(counts, shapes, strict=True):
+            of_language, influences = f1_and_influence(array)
+            f1 += of_language / len(counts)
+            beyond = n * influences  # its rows sum to 0
+            of_sentence = beyond.mean(axis=0)
+            scale = math.sqrt(n / (n - 1)) / (len(counts) * n)
+            moves.append(scale * np.vstack([beyond - of_sentence, of_sentence]))
+        together = np.concatenate(moves, axis=1)
+        return cls(f1, together if clusters is None else clusters.added(together), shapes)
+
+
+def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> PairedEstimate:
+    """Mean over languages of mean F1 of `a` minus that of `b`, in fractions; with one language, `difference`.
+
+    The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
+    variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
+    sentences' part adds up what each sentence moves the macro mean, after its language's mean is taken off. Sentences
+    with one name in `clusters` (the sides of a parallel test) move together: their parts are added before they are
+    squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious.
+
+    Args:
+        a, b: counts by language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
+        clusters: None where every sentence stands alone.
+
+    Raises:
+        ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.
+    """
+    return difference_of_sides(MacroSide.of(a, clusters), MacroSide.of(b, clusters))
+
+
+def difference_of_sides(a: MacroSide, b: MacroSide) -> PairedEstimate:
+    """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
+    if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
+        sizes = f"{len(a.shapes)} and {len(b.shapes)} languages"
+        raise ValueError(f"counts of {sizes} cannot be paired by seed and sentence")
+    by_seed, moves = a.f1 - b.f1, a.moves - b.moves
+    seeds = len(by_seed)
+    of_sentences = float(moves[-1] @ moves[-1])
+    smallest = min(sentences for _, sentences in a.shapes) - 1
+    spread = Spread(0.0, 0, of_sentences, smallest)
+    if seeds >= MIN_SEEDS:
+        of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
+        spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
+    return PairedEstimate(float(by_seed.mean()), spread, seeds)
+
+
+def _checked(counts: Sequence[Counts], clusters: Clusters | None) -> tuple[tuple[int, int], ...]:
+    """Seeds and sentences by language."""
+    if not counts or any(array.ndim != 3 or array.shape[2] != 3 or array.shape[1] < 2 for array in counts):
+        raise ValueError("counts are not (seeds, sentences, 3) by language, with 2 sentences at least")
+    if len({len(array) for array in counts}) > 1:
+        raise ValueError("counts have not the same seeds everywhere")
+    if clusters is not None and list(clusters.sizes) != [array.shape[1] for array in counts]:
+        raise ValueError("clusters must name each sentence of each language")
+    return tuple((len(array), array.shape[1]) for array in counts)
+
+
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _parts(counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
+def _parts(counts: Counts) -> tuple[Floats, Floats]:
     """Numerator 2 tp and denominator 2 tp + fp + fn of F1, each (seeds, sentences)."""
     if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
         raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
     numerator: Floats = 2 * counts[..., 0].astype(np.float64)
     return numerator, numerator + counts[..., 1] + counts[..., 2]
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """F1 of each seed (seeds,); 0/0 is 0."""
-    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
 
 
 def _over(top: Floats, bottom: Floats) -> Floats:
@@ -200,7 +252,7 @@ def _over(top: Floats, bottom: Floats) -> Floats:
     return result
 
 
-def _pseudo_values(counts: NDArray[np.integer]) -> Floats:
+def _pseudo_values(counts: Counts) -> Floats:
     """Values (seeds, sentences) whose row means are the seeds' F1 and whose spread is that of the influences."""
     f1, influences = f1_and_influence(counts)
     influences *= counts.shape[1]

@@ -1,14 +1,19 @@
-"""Entities of another system's tags: any scheme, ill-formed tags read as a scorer reads them."""
+"""Another system's tags: entities in any scheme, ill-formed ones read as a scorer reads them; and whose test it is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import get_args
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
 
-from bench.core.conll import Scheme
-from bench.core.sentences import Span
+from bench.core.conll import Scheme, TaggedSentence, conll_text
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence, Span
 from bench.measure.score import Mode
+from bench.store.record import Record, Records
+from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
 
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 _LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIESLU"}  # L and U are BILOU's E and S
@@ -53,3 +58,99 @@ def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...
         letters, open_type, start = ("", "", 0) if tag == "O" else (letter, type_, position)
     close(len(tags))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class TaggedFile:
+    """A CoNLL file and the sentences that it holds, tags as written."""
+
+    path: Path
+    sentences: Sequence[TaggedSentence]
+
+    def entities(self, scheme: Scheme, mode: Mode, *, ill_formed: bool = True) -> list[tuple[Span, ...]]:
+        """The entities of each sentence, as `bench.measure.tagged` reads them.
+
+        Raises:
+            BadInput: a tag is not of the scheme; or tags are ill-formed and may not be: with the line.
+        """
+        found = []
+        for item in self.sentences:
+            try:
+                spans = entities(item.tags, scheme, mode)
+                runs = spans if ill_formed else entities(item.tags, scheme, "seqeval-default")
+            except NoTag as error:
+                raise BadInput(f"{self.path}:{item.lines[error.position]}: {error}") from error
+            odd = next((span.start for span in runs if span not in spans), None)
+            if odd is not None:
+                raise BadInput(
+                    f"{self.path}:{item.lines[odd]}: the entity that '{item.tags[odd]}' begins is ill-formed in "
+                    f"{scheme}; another --scheme, or --mode seqeval-default, may read it as it is meant"
+                )
+            found.append(spans)
+        return found
+
+    def with_entities(self, spans: Sequence[tuple[Span, ...]], language: str) -> list[Sentence]:
+        """The file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
+        return [
+            Sentence(
+                item.comment("sent_id") or f"{language}-{number}",
+                language,
+                item.words,
+                of_sentence,
+                item.comment("parallel_id", "group"),
+            )
+            for number, (item, of_sentence) in enumerate(zip(self.sentences, spans, strict=True), 1)
+        ]
+
+
+def test_of(
+    corpus: str, file: TaggedFile, gold: Sequence[Sentence], store: Records, like: Sequence[Record]
+) -> tuple[Sequence[Sentence], dict[str, Any]]:
+    """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
+
+    Args:
+        corpus: its name.
+        file, gold: the gold and its sentences, all of one language.
+        like: the folder's records of that corpus.
+
+    Raises:
+        BadInput: the folder's records of the language were scored on another test, so that nothing could be compared.
+    """
+    target, differs = gold[0].language, ""
+    of_language = [record for record in like if record.cell.get("target") == target and record.status == "ok"]
+    for record in {str(record.corpus.get("test")): record for record in of_language}.values():  # one a test
+        path = store.sidecar(record.key, GOLD)
+        try:
+            stored = sentences_of(read_sidecar(path), target)
+        except Damaged as error:
+            raise BadInput(f"{path}: {error}; see `xner verify`") from error
+        difference = _difference(file, gold, stored)
+        if not difference:
+            return stored, dict(record.corpus)
+        differs = differs or f"{difference} of {path}"
+    if differs:
+        raise BadInput(
+            f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}; "
+            "give another test another --corpus"
+        )
+    facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
+    return gold, facts | {"test": digest_of(parsed(conll_text(gold)), target)}
+
+
+def _difference(file: TaggedFile, gold: Sequence[Sentence], stored: Sequence[Sentence]) -> str:
+    """The first difference in words or entities, with its line; "" where there is none."""
+    path = file.path
+    for item, ours, other in zip(file.sentences, gold, stored, strict=False):
+        for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
+            if word != expected:
+                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'"
+        if len(ours.words) != len(other.words):
+            return f"{path}:{item.lines[0]}: {len(ours.words)} words, not the {len(other.words)} of '{other.id}'"
+        odd = min(set(ours.spans or ()) ^ set(other.spans or ()), default=None)
+        if odd is not None:
+            verb = "has" if odd in (ours.spans or ()) else "lacks"
+            words = " ".join(ours.words[odd.start : odd.end])
+            return f"{path}:{item.lines[odd.start]} {verb} the entity {words!r} {odd.type}, unlike '{other.id}'"
+    if len(gold) != len(stored):
+        return f"{path} has {len(gold)} sentences, not the {len(stored)}"
+    return ""

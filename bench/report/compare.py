@@ -1,29 +1,39 @@
-"""Two methods against each other: difference of F1 by language and on average, interval, test, equivalence."""
+"""Two methods against each other: difference of F1 by language and on average, and in what they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from bench.core.errors import BadInput, nearest
-from bench.measure.macro import Clusters, macro_difference
-from bench.measure.statistics import MIN_SEEDS, difference, f1_by_seed, holm
-from bench.report.contrasts import Differing, declared, factors, own_settings, settings
-from bench.report.frame import Group, Stored, groups, is_oracle, read, test_of
-from bench.report.scores import LEVEL, Score, cells_of, scores_of
-from bench.store.sidecars import GOLD, Damaged, read_sidecar
+from bench.core.files import canonical_json
+from bench.measure.statistics import difference, f1_by_seed, holm, macro_difference
+from bench.report.frame import Group, Stored, groups, read
+from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
 
-OWN = "(own settings)"  # in a group's memo
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
+Limits = tuple[float, float]
+_DISTIL = ("distil", "distil_loss", "distil_start", "distil_outside")
+Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
+Kind = tuple[str, bool, bool]  # a method, whether distilled, whether with English
+DECLARED: dict[str, tuple[Kind, Kind]] = {  # the differences that were the question from the start
+    "concner without distillation - en_trans": (("concner", False, False), ("en_trans", False, False)),
+    "concner without distillation - label_projection with English": (
+        ("concner", False, False),
+        ("label_projection", False, True),
+    ),
+    "concner with distillation - label_projection with English and distillation": (
+        ("concner", True, False),
+        ("label_projection", True, True),
+    ),
+}
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparisonLine:
     """A language, or the average over languages; F1 and differences in percent (points), p unadjusted.
 
     `narrow` is the 90 % interval, which lies inside ±1 exactly if both one-sided tests at 5 % reject a difference that
@@ -34,14 +44,15 @@ class Line:
     a: float | None = None
     b: float | None = None
     difference: float | None = None
-    interval: tuple[float, float] | None = None
-    narrow: tuple[float, float] | None = None
+    interval: Limits | None = None
+    narrow: Limits | None = None
     p: float | None = None
     p_holm: float | None = None
     equivalent: bool | None = None
     seeds: tuple[int, ...] = ()
     sentences: int = 0
-    what: str = ""
+    what: str = ""  # which variance the interval holds
+    same: bool = False  # the same counts in every sentence
     verdict: Verdict = "gap"
     note: str = ""
 
@@ -54,12 +65,16 @@ class Comparison:
     b: str
     group: Group  # the records of the two only
     rule: str
-    lines: tuple[Line, ...]
-    macro: Line
+    lines: tuple[ComparisonLine, ...]
+    macro: ComparisonLine
     factors: Differing
     settings: Differing
     declared: str  # the contrast that this is, "" where it is exploratory
-    oracles: tuple[str, ...]  # labels that saw gold labels of the target language
+
+    @property
+    def shown(self) -> tuple[ComparisonLine, ...]:
+        """The languages, then the average where there are several."""
+        return (*self.lines, *([self.macro] if len(self.lines) > 1 else []))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -67,15 +82,20 @@ class Comparison:
         return tuple(line.name for line in self.lines if line.difference is not None)
 
     @property
+    def oracles(self) -> tuple[str, ...]:
+        """The labels that saw gold labels of the target language."""
+        done = [run for run in self.group.stored if run.record.status == "ok"]
+        return tuple(label for label in (self.a, self.b) if any(run.oracle for run in done if run.label == label))
+
+    @property
     def imported(self) -> tuple[str, ...]:
         """The labels that are other people's systems."""
-        return tuple(
-            label for label in (self.a, self.b) if any(s.imported for s in self.group.stored if s.label == label)
-        )
+        labels = {run.label for run in self.group.stored if run.imported}
+        return tuple(label for label in (self.a, self.b) if label in labels)
 
 
 def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
-    """The comparisons of labels A and B, one a table of the folder that has both.
+    """The comparisons of labels A and B, one for each table of the folder that has both.
 
     Args:
         rule: the selection rule, "" for each table's main one.
@@ -84,19 +104,17 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
         BadInput: as `read`; a label or rule is unknown, A is B, or no table has both.
     """
     stored = read([out])
-    a, b = (_label(name, {one.label for one in stored}, out) for name in (a, b))
+    a, b = (_label(name, {run.label for run in stored}, out) for name in (a, b))
     if a == b:
         raise BadInput(f"'{a}' cannot be compared with itself")
-    rules = {name for one in stored for name in one.record.scores}
+    rules = {name for run in stored for name in run.record.scores}
     if rule and rule not in rules:
         raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
-    both = [group for group in groups(stored) if {a, b} <= {one.label for one in group.stored}]
+    both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
     if not both:
-        where = [
-            f"{name} in {'; '.join(dict.fromkeys(_place(o) for o in stored if o.label == name))}" for name in (a, b)
-        ]
-        raise BadInput(f"{out}: no table has both: {', '.join(where)}")
-    return [compared(replace(group, memo={}), a, b, rule or group.main_rule) for group in both]
+        places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
+        raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
+    return [compared(group.only((a, b)), a, b, rule or group.main_rule, own_settings(group.stored)) for group in both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
@@ -109,178 +127,168 @@ def _label(name: str, known: set[str], out: Path) -> str:
     raise BadInput(f"{out}: no method '{name}' here{nearest(name, known)}")
 
 
-def _place(one: Stored) -> str:
-    cell = one.record.cell
-    parts = (f"corpus {cell.get('corpus')}", f"source {cell.get('source')}", f"encoder {cell.get('encoder')}", one.axes)
-    return ", ".join(part for part in (*parts, "intrinsic" if one.intrinsic else "") if part)
+def _place(run: Stored) -> str:
+    cell = run.record.cell
+    names = (f"{name} {cell.get(name)}" for name in ("corpus", "source", "encoder"))
+    return ", ".join(filter(None, (*names, run.axes, "intrinsic" if run.intrinsic else "")))
 
 
-def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
-    """The comparison of two labels that the group has; scores that `group.memo` holds are not made again."""
-    pair = replace(group, stored=tuple(one for one in group.stored if one.label in (a, b)))
-    sides = [_side(pair, label, rule) for label in (a, b)]
-    paired = [_paired(target, *(side[target] for side in sides)) for target in pair.targets]
-    adjusted = holm([one.line.p for one in paired])
-    lines = tuple(_judged(replace(one.line, p_holm=p)) for one, p in zip(paired, adjusted, strict=True))
-    done = [[one for one in pair.stored if one.label == label and one.record.status == "ok"] for label in (a, b)]
-    oracles = [label for label, stored in zip((a, b), done, strict=True) if any(is_oracle(s.record) for s in stored)]
+def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) -> Comparison:
+    """The comparison of two labels of the group; `own`: `own_settings` of its table."""
+    pair, rows = group.only((a, b)), [(group.suites[0], label) for label in (a, b)]
+    scores = scores_of(group, rule)
+    sides = {target: (scores[rows[0], target], scores[rows[1], target]) for target in pair.targets}
+    lines = [_line(group, target, labels=(a, b), a=[x], b=[y]) for target, (x, y) in sides.items()]
+    lines = [replace(line, p_holm=p) for line, p in zip(lines, holm([line.p for line in lines]), strict=True)]
+    both = [sides[line.name] for line in lines if line.difference is not None]
+    macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
+    ours, theirs = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
     return Comparison(
         a=a,
         b=b,
         group=pair,
         rule=rule,
-        lines=lines,
-        macro=_judged(_macro(pair, [one for one in paired if one.line.difference is not None])),
-        factors=factors(done[0], done[1]),
-        settings=settings(done[0], done[1]),
-        declared=declared(done[0], done[1], _own(group)) if rule == group.main_rule else "",
-        oracles=tuple(oracles),
+        lines=tuple(replace(line, verdict=_verdict(line, line.p_holm)) for line in lines),
+        macro=replace(macro, verdict=_verdict(macro, macro.p)),  # a test alone, with nothing to adjust for
+        factors=factors(ours, theirs),
+        settings=settings(ours, theirs),
+        declared=declared(ours, theirs, own) if rule == group.main_rule else "",
     )
 
 
-def _own(group: Group) -> dict[str, str]:
-    if OWN not in group.memo:
-        group.memo[OWN] = own_settings(group.stored)
-    found: dict[str, str] = group.memo[OWN]
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """A method on a language: its score, F1 in percent by seed, and its records by seed."""
-
-    label: str
-    score: Score
-    f1: dict[int, float]
-    stored: Sequence[Stored]
-
-
-@dataclass(frozen=True, eq=False)
-class _Paired:
-    """A language's line; the counts of A and B (seeds, sentences, 3), where they pair, and where its sentences are."""
-
-    line: Line
-    counts: tuple[np.ndarray, np.ndarray] | None = None
-    stored: Stored | None = None
-
-
-def _side(pair: Group, label: str, rule: str) -> dict[str, _Side]:
-    """By target language."""
-    scores, cells, row = scores_of(pair, rule), cells_of(pair), (pair.suites[0], label)
-    sides = {}
-    for target in pair.targets:
-        stored = [
-            one for one in cells.get((row, target), []) if one.record.status == "ok" and rule in one.record.scores
-        ]
-        f1 = {one.seed: 100 * one.record.scores[rule].f1 for one in stored}
-        sides[target] = _Side(label, scores[row, target], f1, stored)
-    return sides
-
-
-def _paired(target: str, a: _Side, b: _Side) -> _Paired:
-    """The line of a language, tested but not yet judged: the p of the other languages count too."""
-    gaps = [f"{x.label}: {'; '.join(x.score.notes) or x.score.status}" for x in (a, b) if x.score.mean is None]
-    seeds = tuple(seed for seed in a.score.seeds if seed in b.score.seeds)
-    if not gaps and a.score.test != b.score.test:
-        gaps = ["scored on different tests"]
-    if not gaps and not seeds:
-        gaps = [f"no seed in common ({_list(a.score.seeds)} and {_list(b.score.seeds)})"]
-    if gaps:
-        return _Paired(Line(target, note="; ".join(gaps)))
-    means = [sum(side.f1[seed] for seed in seeds) / len(seeds) for side in (a, b)]
-    left = sorted(set(a.score.seeds) ^ set(b.score.seeds))
-    note = f"seeds that only one has are left out: {_list(left)}" if left else ""
-    line = Line(target, means[0], means[1], means[0] - means[1], seeds=seeds, sentences=a.score.sentences, note=note)
-    counts = [x.score.counts[[x.score.seeds.index(s) for s in seeds]] for x in (a, b) if x.score.counts is not None]
-    if len(counts) < 2 or counts[0].shape != counts[1].shape or counts[0].shape[1] < 2:
-        why = "no interval: counts by sentence are missing, damaged or of one sentence; see `xner verify`"
-        return _Paired(replace(line, note="; ".join(filter(None, (note, why)))))
-    return _Paired(_tested(line, counts[:1], counts[1:], None), (counts[0], counts[1]), a.stored[0])
-
-
-def _macro(pair: Group, paired: Sequence[_Paired]) -> Line:
-    """The average over the languages where both have a number; tested where all can be, over the seeds of all."""
-    lines = [one.line for one in paired]
-    if not lines:
-        return Line("macro", note="no language where both have a number")
-    seeds = tuple(seed for seed in lines[0].seeds if all(seed in line.seeds for line in lines))
-    means = [sum(values) / len(lines) for values in zip(*((x.a or 0.0, x.b or 0.0) for x in lines), strict=True)]
-    line = Line("macro", means[0], means[1], means[0] - means[1], sentences=sum(x.sentences for x in lines))
-    if any(one.counts is None for one in paired):
-        return replace(line, note="no interval: counts by sentence are missing in a language")
-    if not seeds:
-        return replace(line, note="no interval: no seed that all languages have")
-    kept = [
-        [both[side][[one.line.seeds.index(s) for s in seeds]] for one in paired if (both := one.counts)]
-        for side in (0, 1)
-    ]
-    left = {seed for x in lines for seed in x.seeds} - set(seeds)
-    note = f"seeds that not all languages have are left out: {_list(sorted(left))}" if left else ""
-    tests = [(one.stored, one.line.sentences) for one in paired if one.stored is not None]
-    return _tested(replace(line, seeds=seeds, note=note), kept[0], kept[1], clusters(pair, tests))
-
-
-def clusters(group: Group, tests: Sequence[tuple[Stored, int]]) -> Clusters:
-    """Which sentences of the languages' tests move together; of each language a record and its number of sentences."""
-    place = f"clusters of all: {[(one.target, test_of(one.record), sentences) for one, sentences in tests]}"
-    if place not in group.memo:
-        group.memo[place] = Clusters.of([_names(group, one, sentences) for one, sentences in tests])
-    found: Clusters = group.memo[place]
-    return found
-
-
-def _names(group: Group, one: Stored, sentences: int) -> list[str]:
-    """By sentence of the test the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
-    place = f"clusters of {one.target}: {test_of(one.record)}"  # read once a test; a rule's name has no colon
-    if place not in group.memo:
-        try:
-            group.memo[place] = read_sidecar(one.store.sidecar(one.record.key, GOLD)).groups
-        except Damaged:
-            return [""] * sentences
-    names: list[str] = group.memo[place]
-    return names if len(names) == sentences else [""] * sentences
-
-
-def _tested(line: Line, a: Sequence[np.ndarray], b: Sequence[np.ndarray], clusters: Clusters | None) -> Line:
-    """The line with what the counts by language say: one language is a pair, several are averaged."""
-
-    found = difference(a[0], b[0]) if line.name != "macro" else macro_difference(a, b, clusters)
-    wide, narrow = found.limits(0.95), found.limits(1 - 2 * LEVEL)
-    same = all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    tested = found.seeds >= MIN_SEEDS
-    low, high = 100 * narrow[0], 100 * narrow[1]
-    return replace(
-        line,
-        a=100 * sum(float(f1_by_seed(x).mean()) for x in a) / len(a),
-        b=100 * sum(float(f1_by_seed(x).mean()) for x in b) / len(b),
-        difference=100 * found.mean,
-        interval=(100 * wide[0], 100 * wide[1]),
-        narrow=(low, high),
-        p=None if not tested else 1.0 if same else found.p,
-        equivalent=(low > -MARGIN and high < MARGIN) if tested else None,
-        what=found.what,
-        verdict="same" if same else "undecided",
-    )
-
-
-def _judged(line: Line) -> Line:
-    """The line with its verdict; a language's test is adjusted for the others, the average's is one alone."""
-    p = line.p if line.name == "macro" else line.p_holm
-    verdict: Verdict
-    if line.difference is None:
-        verdict = "gap"
-    elif line.interval is None:
-        verdict = "no interval"
-    elif line.verdict == "same":
-        verdict = "same"
-    elif p is None:
-        verdict = "no test"
-    elif p < LEVEL:
-        verdict = "better" if line.difference > 0 else "worse"
+def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> ComparisonLine:
+    """The line of a language or, named macro, of the average over several; not yet judged, p not adjusted."""
+    if not a:
+        return ComparisonLine(name, note="no language where both have a number")
+    pair = Paired.of(a, b)
+    if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
+        return ComparisonLine(name, note=gap)
+    ours, theirs = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
+    partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
+    notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
+    if not pair.seeds:
+        notes = ["no interval: no seed that all languages have"]
+    elif not pair.a:
+        why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
+        notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
+    line = ComparisonLine(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
+    line = replace(line, sentences=sum(score.sentences for score in a))
+    if not pair.a:
+        return line
+    if name != "macro":
+        estimate = difference(pair.a[0], pair.b[0])
     else:
-        verdict = "equivalent" if line.equivalent else "undecided"
-    return replace(line, verdict=verdict)
+        estimate = macro_difference(pair.a, pair.b, clusters_of(group, a))
+    wide, narrow = ((100 * low, 100 * high) for low, high in map(estimate.limits, (0.95, 1 - 2 * LEVEL)))
+    exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
+    line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
+    equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
+    p = None if not pair.testable else 1.0 if pair.same else estimate.p
+    return replace(line, narrow=narrow, p=p, equivalent=equivalent)
+
+
+def _mean(score: Score, seeds: Sequence[int]) -> float:
+    """Of these seeds, of all where there are none."""
+    return sum(score.f1[seed] for seed in seeds or score.f1) / len(seeds or score.f1)
+
+
+def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
+    """Why two scores cannot be compared, "" where they can."""
+    missing = [(label, score) for label, score in zip(labels, (a, b), strict=True) if score.mean is None]
+    if missing:
+        return "; ".join(f"{label}: {'; '.join(score.notes) or score.status}" for label, score in missing)
+    if a.first is None or b.first is None or a.first.test != b.first.test:
+        return "scored on different tests"
+    return "" if pair.seeds else f"no seed in common ({_list(a.seeds)} and {_list(b.seeds)})"
+
+
+def _verdict(line: ComparisonLine, p: float | None) -> Verdict:
+    if line.difference is None:
+        return "gap"
+    if line.interval is None:
+        return "no interval"
+    if line.same or p is None:
+        return "same" if line.same else "no test"
+    if p < LEVEL:
+        return "better" if line.difference > 0 else "worse"
+    return "equivalent" if line.equivalent else "undecided"
 
 
 def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
+
+
+# --- what the two are -------------------------------------------------------------------------------------------------
+
+
+def own_settings(base: Iterable[Stored]) -> dict[str, str]:
+    """By method the settings of the folder's row that has the method's own name, but for distillation and English."""
+    own: dict[str, str] = {}
+    for run in base:
+        if run.record.cell["label"] == _method(run):
+            own.setdefault(_method(run), _rest(run))
+    return own
+
+
+def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -> str:
+    """The declared contrast that A - B (or B - A) is, "" where it is exploratory.
+
+    `own`: `own_settings` of the folder's records. A variant counts where only distillation and English tell it from
+    them: concner with other weights is another method.
+    """
+    axes = [{canonical_json(run.record.cell.get("axes") or {}) for run in stored} for stored in (a, b)]
+    if not a or not b or axes[0] != axes[1] or any(run.imported for run in (*a, *b)):
+        return ""
+    if any(own.get(_method(run), _rest(run)) != _rest(run) for run in (*a, *b)):
+        return ""
+    sides = [{_kind(run) for run in stored} for stored in (a, b)]
+    return next(
+        (text for text, pair in DECLARED.items() if sorted(map(sorted, sides)) == [[x] for x in sorted(pair)]), ""
+    )
+
+
+def _kind(run: Stored) -> Kind:
+    params = run.record.cell.get("params") or {}
+    return _method(run), bool(params.get("distil")), bool(params.get("english"))
+
+
+def _method(run: Stored) -> str:
+    return str(run.record.cell.get("method"))
+
+
+def _rest(run: Stored) -> str:
+    params = run.record.cell.get("params") or {}
+    return canonical_json({name: value for name, value in params.items() if name not in (*_DISTIL, "english")})
+
+
+def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
+    """The factors that the records declare and in which A and B differ."""
+    return _differing([run.record.factors for run in a], [run.record.factors for run in b])
+
+
+def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
+    """Parameters, axes and budget in which A and B differ; parameters only where they are one method's."""
+
+    def facts(run: Stored) -> dict[str, Any]:
+        cell, cost = run.record.cell, run.record.cost
+        values = {name: value for name, value in (cell.get("axes") or {}).items() if name in axes}
+        values |= {"source sentences": cell.get("n_source")}
+        values |= {"steps": cost.steps, "batch": cost.batch} if cost.steps else {}
+        return values | (dict(cell.get("params") or {}) if same else {})
+
+    same = {_method(run) for run in a} == {_method(run) for run in b}
+    # an axis that concerns only one of the two is no difference in setting
+    axes = set.intersection(*({name for run in side for name in run.record.cell.get("axes") or {}} for side in (a, b)))
+    return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")
+
+
+def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], unknown: str = "unknown") -> Differing:
+    names = sorted({name for facts in (*a, *b) for name in facts})
+    values = {name: (_values(a, name, unknown), _values(b, name, unknown)) for name in names}
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
+def _values(facts: Sequence[Mapping[str, Any]], name: str, unknown: str) -> str:
+    values = [run.get(name, unknown) for run in facts]
+    texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in values}
+    return " / ".join(sorted("unknown" if text == "None" else text for text in texts))

@@ -1,15 +1,16 @@
-"""A sample of a method's errors on a language, and how many there are of each kind: gold against predicted spans."""
+"""Errors of a method on a language, gold against predicted spans: how many of each kind, types confused, a sample."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bench.core.files import sha256_of
 from bench.core.sentences import Span, spans_of
-from bench.report.frame import Group, Stored, test_of
-from bench.report.scores import Row, cells_of
+from bench.report.frame import Group, Row, Stored
 from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it
@@ -54,52 +55,68 @@ class Sample:
     why: str = ""  # nothing can be shown
 
 
+class SidecarPairs:
+    """Gold and predictions of records; a test that several share is read once."""
+
+    def __init__(self) -> None:
+        self._gold: dict[str, Sidecar] = {}
+
+    def read(self, stored: Stored, rule: str) -> tuple[Sidecar, Sidecar]:
+        """Gold and predictions, sentence by sentence the same words.
+
+        Raises:
+            Damaged: one of them cannot be read, or they are not of the same sentences.
+        """
+        key, test = stored.record.key, stored.test
+        try:
+            if test not in self._gold:
+                self._gold[test] = read_sidecar(stored.store.sidecar(key, GOLD))
+            predicted = read_sidecar(stored.store.sidecar(key, predictions_name(rule)))
+        except Damaged as error:
+            raise Damaged(f"gold or predictions of seed {stored.seed}: {error}") from error
+        if self._gold[test].words != predicted.words:
+            raise Damaged(f"seed {stored.seed}: gold and predictions are not of the same sentences")
+        return self._gold[test], predicted
+
+
+def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
+    """The finished record with the middle F1 (the lower of two); None where none is finished."""
+    by_f1 = sorted((score.f1, run.seed, run) for run in stored if (score := run.score(rule)) is not None)
+    return by_f1[(len(by_f1) - 1) // 2][2] if by_f1 else None
+
+
 def samples(group: Group, size: int) -> dict[tuple[Row, str], Sample]:
     """By row and target the errors of its middle seed (by F1; the lower of two), `size` sentences shown at most.
 
     Sentences are drawn in an order that depends on the sentence only, so that all methods show the same ones where they
     err on them. Cells without a finished record are left out.
     """
-    rule, cells = group.main_rule, cells_of(group)
-    found = {}
+    made = {}
     for target in group.targets:  # one test in memory at a time
-        golds: dict[str, Sidecar] = {}
-        for (row, other), stored in cells.items():
-            if other == target and (chosen := middle(stored, rule)) is not None:
-                found[row, target] = sample(chosen, rule, size, golds)
-    return found
+        pairs = SidecarPairs()
+        for (row, other), stored in group.cells.items():
+            if other == target and (chosen := middle(stored, group.main_rule)) is not None:
+                made[row, target] = sample(chosen, group.main_rule, size, pairs)
+    return made
 
 
-def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
-    """The finished record with the middle F1 (the lower of two); None where none is finished."""
-    done = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
-    by_f1 = sorted(done, key=lambda one: (one.record.scores[rule].f1, one.seed))
-    return by_f1[(len(by_f1) - 1) // 2] if by_f1 else None
-
-
-def sample(stored: Stored, rule: str, size: int, golds: dict[str, Sidecar]) -> Sample:
-    """The errors of one record; `golds` keeps the tests that were read."""
-    key, test = stored.record.key, test_of(stored.record)
+def sample(stored: Stored, rule: str, size: int, pairs: SidecarPairs) -> Sample:
+    """The errors of one record."""
     try:
-        if test not in golds:
-            golds[test] = read_sidecar(stored.store.sidecar(key, GOLD))
-        predicted = read_sidecar(stored.store.sidecar(key, predictions_name(rule)))
+        gold, predicted = pairs.read(stored, rule)
     except Damaged as error:
-        return Sample(stored, why=f"gold or predictions of seed {stored.seed}: {error}")
-    gold = golds[test]
-    if gold.words != predicted.words:
-        return Sample(stored, why=f"seed {stored.seed}: gold and predictions are not of the same sentences")
+        return Sample(stored, why=str(error))
     kinds: Counter[str] = Counter()
     wrong: list[Wrong] = []
-    for place, words in enumerate(gold.words):
-        if gold.tags[place] == predicted.tags[place] and not any(tag != "O" for tag in gold.tags[place]):
+    for id_, words, *tags in zip(gold.ids, gold.words, gold.tags, predicted.tags, strict=True):
+        if tags[0] == tags[1] and set(tags[0]) == {"O"}:
             continue
-        one = judged(gold.ids[place], words, *(spans_of(side.tags[place]) for side in (gold, predicted)))
-        kinds.update(kind for _, kind in one.gold)
-        kinds.update(kind for _, kind in one.found if kind == "spurious")
-        if any(kind != "correct" for _, kind in (*one.gold, *one.found)):
-            wrong.append(one)
-    chosen = sorted(wrong, key=lambda one: sha256_of(f"{one.id}\n{' '.join(one.words)}"))[:size]
+        sentence = judged(id_, words, spans_of(tags[0]), spans_of(tags[1]))
+        kinds.update(kind for _, kind in sentence.gold)
+        kinds.update(kind for _, kind in sentence.found if kind == "spurious")
+        if any(kind != "correct" for _, kind in (*sentence.gold, *sentence.found)):
+            wrong.append(sentence)
+    chosen = sorted(wrong, key=lambda sentence: sha256_of(f"{sentence.id}\n{' '.join(sentence.words)}"))[:size]
     return Sample(stored, kinds, len(wrong), len(gold.words), tuple(chosen))
 
 
@@ -114,7 +131,7 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
     """What a span is against the other side's; an overlap of the same type counts before one of another."""
     if span in others:
         return "correct"
-    near = [other for other in others if other.start < span.end and span.start < other.end]
+    near = [other for other in others if _overlap(span, other) > 0]
     if any((other.start, other.end) == (span.start, span.end) for other in near):
         return "type"
     if any(other.type == span.type for other in near):
@@ -124,5 +141,34 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
 
 def totals(found: Mapping[tuple[Row, str], Sample]) -> Iterator[str]:
     """The kinds that occur, in the order of `KINDS`."""
-    seen = {kind for one in found.values() for kind in one.kinds}
+    seen = {kind for sample in found.values() for kind in sample.kinds}
     return (kind for kind in KINDS if kind in seen)
+
+
+def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
+    """Counts (types + 1, types + 1): gold type by predicted type, the last row and column for none.
+
+    A gold entity is taken for the type of the predicted one that shares most words with it (the same span before
+    others, then its own type, then the first); a predicted entity that shares no word with any gold one stands in the
+    last row.
+    """
+    place = {type_: i for i, type_ in enumerate(types)}
+    counts = np.zeros((len(types) + 1, len(types) + 1), dtype=np.int64)
+    for wanted, predicted in zip(gold, found, strict=True):
+        for span in wanted:
+            near = [other for other in predicted if _overlap(span, other) > 0]
+            best = max(near, key=lambda other: _closeness(span, other), default=None)
+            counts[place[span.type], place[best.type] if best else -1] += 1
+        for span in predicted:
+            if all(_overlap(span, other) <= 0 for other in wanted):
+                counts[-1, place[span.type]] += 1
+    return counts
+
+
+def _closeness(span: Span, other: Span) -> tuple[bool, int, bool]:
+    return (span.start, span.end) == (other.start, other.end), _overlap(span, other), span.type == other.type
+
+
+def _overlap(span: Span, other: Span) -> int:
+    """Words that both hold; 0 or less where they hold none."""
+    return min(span.end, other.end) - max(span.start, other.start)

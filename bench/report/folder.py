@@ -1,14 +1,19 @@
-"""A results folder from outside: its place, and what its matrix planned. No pandas here, so that status stays fast."""
+"""A results folder from outside: where it is and how much of its matrix is done. No pandas, so that status is fast."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.core.errors import BadInput
 from bench.store.packed import is_packed
 from bench.store.planned import matrix_cells
+from bench.store.record import Record, Records
 
-__all__ = ["matrix_cells", "resolve"]
+STATES = ("ok", "failed", "skipped", "missing")
 
 
 def resolve(out: str | Path) -> Path:
@@ -24,3 +29,106 @@ def resolve(out: str | Path) -> Path:
             return candidate
     what = "no records here" if path.is_dir() else "no such folder"
     raise BadInput(f"{path}: {what} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
+
+
+@dataclass
+class StateCounts:
+    """Cells of one method and target by state, and why cells failed or were skipped."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    why: Counter[str] = field(default_factory=Counter)  # "failed: …" or "skipped: …"
+
+    def count(self, record: Record | None) -> None:
+        """Add a cell; None: it has no record yet."""
+        self.states["missing" if record is None else record.status] += 1
+        if record is not None and record.status != "ok":
+            self.why[f"{record.status}: {problem_of(record)}"] += 1
+
+
+def problem_of(record: Record) -> str:
+    """Why a cell was skipped, or the type and first line of its error (160 characters, the rest as …); '' if ok."""
+    if record.status == "ok":
+        return ""
+    error = record.error or {}
+    message = (error.get("message", "").strip().splitlines() or [""])[0]
+    text = ": ".join(filter(None, (error.get("type", ""), message)))
+    return record.reason or (text if len(text) <= 160 else f"{text[:159]}…") or "no reason given"
+
+
+@dataclass(frozen=True)
+class Status:
+    """A results folder in numbers, from one reading of it."""
+
+    out: Path
+    tallies: dict[tuple[str, str], StateCounts]  # by (label, target), in the matrix's order
+    planned: bool  # there is a matrix.json: the tallies are of its cells, else of all records
+    unplanned: int  # records of cells that matrix.json does not name (older code or settings, imports)
+
+    @property
+    def total(self) -> dict[str, int]:
+        """Cells by state over everything."""
+        return {state: sum(tally.states[state] for tally in self.tallies.values()) for state in STATES}
+
+    @property
+    def why(self) -> dict[str, int]:
+        """How many cells have no number, by reason."""
+        return dict(sorted(sum((tally.why for tally in self.tallies.values()), Counter[str]()).items()))
+
+
+def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
+    """The state of a results folder; `records` if all of its were read already.
+
+    Raises:
+        BadInput: matrix.json or a record is not readable by this version.
+    """
+    stored = {record.key: record for record in (Records(out).all() if records is None else records)}
+    cells = matrix_cells(out)
+    planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in stored.items()}
+    tallies: dict[tuple[str, str], StateCounts] = {}
+    for key, cell in planned.items():
+        tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), StateCounts()).count(
+            stored.get(key)
+        )
+    if not cells:
+        return Status(out, dict(sorted(tallies.items())), False, 0)
+    return Status(out, tallies, True, len(stored.keys() - planned.keys()))
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """The counts as JSON values."""
+    rows = [
+        {"method": label, "target": target, **{s: tally.states[s] for s in STATES}, "why": dict(tally.why)}
+        for (label, target), tally in status.tallies.items()
+    ]
+    out, total = status.out.as_posix(), status.total
+    return {"out": out, "matrix": status.planned, "unplanned": status.unplanned, "total": total, "cells": rows}
+
+
+def text(status: Status) -> str:
+    """A line per method and target, then why cells failed or were skipped, then the total."""
+    grid: list[tuple[str, ...]] = [("method", "target", *STATES)]
+    grid += [
+        (*map(printable, key), *(str(tally.states[s] or ".") for s in STATES)) for key, tally in status.tallies.items()
+    ]
+    lines = aligned(grid, left=2)
+    if status.why:
+        lines += ["", *(f"{count} x {printable(reason)}" for reason, count in status.why.items())]
+    known = f"; {status.unplanned} records of cells that the matrix does not name" if status.unplanned else ""
+    known = known if status.planned else " (missing cells unknown: no matrix.json)"
+    total = ", ".join(f"{count} {state}" for state, count in status.total.items())
+    return "\n".join([*lines, "", f"{status.out}: {total}{known}"]) + "\n"
+
+
+def printable(line: str) -> str:
+    """The text on one line of a terminal, whatever it holds."""
+    return "".join(c if c.isprintable() else " " for c in line)
+
+
+def aligned(grid: Iterable[Iterable[str]], left: int = 1) -> list[str]:
+    """Lines of a table whose first `left` columns stand left, the others right."""
+    rows = [list(row) for row in grid]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{'<' if i < left else '>'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]

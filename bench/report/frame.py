@@ -1,25 +1,27 @@
-"""Stored records as the report side reads them: chosen trials, tidy frame, comparable cells, pooled counts."""
+"""Stored records as the report reads them: one per cell, in the matrix's order, grouped into tables."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from bench.core.errors import BadInput
-from bench.core.files import canonical_json
-from bench.report.folder import matrix_cells, resolve
-from bench.store.record import Record, Records
-from bench.store.sidecars import Damaged
+from bench.core.files import canonical_json, sha256_of
+from bench.report.folder import problem_of, resolve
+from bench.store.planned import matrix_cells
+from bench.store.record import Record, Records, RuleScores
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
+Row = tuple[str, str]  # of a table: suite, label of the method
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Stored:
         chosen = [_plain(value) for name, value in self._axes if name.startswith("labels.")]
         return str(self.record.cell["label"]) + (f" ({', '.join(chosen)})" if chosen else "")
 
+    @property
+    def row(self) -> Row:
+        return self.suite, self.label
+
     @cached_property
     def target(self) -> str:
         return str(self.record.cell["target"])
@@ -44,6 +50,10 @@ class Stored:
     @property
     def seed(self) -> int:
         return int(self.record.cell.get("seed", 0))
+
+    @property
+    def trial(self) -> int:
+        return int(self.record.cell.get("trial") or 0)
 
     @cached_property
     def axes(self) -> str:
@@ -64,11 +74,25 @@ class Stored:
         """Whether another system's predictions were scored: what made them is unknown."""
         return bool(self.record.cell.get("imported"))
 
+    @property
+    def oracle(self) -> bool:
+        """Whether the method saw gold labels of the target language."""
+        factors = self.record.factors
+        return self.record.resources.target_gold > 0 or "yes" in (factors.get("gold"), factors.get("target_gold"))
+
+    @property
+    def test(self) -> str:
+        """What says that two records were scored on the same test: the corpus facts' `test`, as one text."""
+        return json.dumps(self.record.corpus.get("test"), sort_keys=True)
+
+    def score(self, rule: str) -> RuleScores | None:
+        """The scores under a selection rule; None where it failed, was skipped or has none."""
+        return self.record.scores.get(rule) if self.record.status == "ok" else None
+
     @cached_property
     def identity(self) -> tuple[str, ...]:
         """What must be one result, whatever trials and code versions lie in the folder."""
-        cell = self.record.cell
-        parts = (cell.get(name, "") for name in ("corpus", "source", "n_source", "encoder", "seed"))
+        parts = (self.record.cell.get(name, "") for name in ("corpus", "source", "n_source", "encoder", "seed"))
         return (self.suite, self.label, self.target, self.axes, *map(str, parts))
 
 
@@ -76,13 +100,11 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def is_oracle(record: Record) -> bool:
-    """Whether the method saw gold labels of the target language."""
-    return record.resources.target_gold > 0 or "yes" in (record.factors.get("gold"), record.factors.get("target_gold"))
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def read(outs: Sequence[Path]) -> list[Stored]:
-    """The records of the folders, one a cell and seed: the trial that source dev chose; in the matrix's order.
+    """The records of the folders, one per cell and seed: the trial that source dev chose; in the matrix's order.
 
     Raises:
         BadInput: as `read_all`, or a folder holds two records for one cell.
@@ -96,108 +118,98 @@ def read_all(outs: Sequence[Path]) -> list[Stored]:
     Raises:
         BadInput: a folder does not exist or holds no records.
     """
-    stored: list[Stored] = []
-    suites = _suites([resolve(out) for out in outs])
-    for out, suite in suites.items():
-        store = Records(out)
-        places = {str(cell["key"]): place for place, cell in enumerate(matrix_cells(out))}
-        records = store.all()
-        if not records:
+    records: dict[Path, list[Record]] = {}
+    for out in map(resolve, outs):
+        records[out] = Records(out).all()
+        if not records[out]:
             raise BadInput(f"{out}: no records here; make them with `xner run MATRIX --out {out}`")
-        stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in records]
+    stored: list[Stored] = []
+    for out, suite in _suites(records).items():
+        store, places = Records(out), {str(cell["key"]): place for place, cell in enumerate(matrix_cells(out))}
+        stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in records[out]]
     return stored
+
+
+def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:
+    """The matrix that most of a folder's own records name, so that a renamed or moved folder gives the same bytes.
+
+    Where two folders name the same matrix: the folders' names, or their paths if those are the same, too.
+    """
+    names = {}
+    for out, found in records.items():
+        own = [record for record in found if not record.cell.get("imported")]
+        counts = Counter(record.matrix for record in own or found)
+        names[out] = max(sorted(counts), key=counts.__getitem__)
+    for other in (lambda out: out.resolve().name, Path.as_posix):
+        shared = {name for name, number in Counter(names.values()).items() if number > 1}
+        names = {out: other(out) if name in shared else name for out, name in names.items()}
+    return names
 
 
 def in_order(stored: Iterable[Stored]) -> list[Stored]:
     """In the matrix's order."""
-    return sorted(stored, key=lambda s: (s.place, s.identity))
-
-
-def load(outs: Sequence[Path]) -> list[Record]:
-    """The records that `read` finds, without their folders."""
-    return [stored.record for stored in read(outs)]
-
-
-def _suites(outs: Sequence[Path]) -> dict[Path, str]:
-    """The folder's name, or its path where two folders share a name."""
-    names = [out.resolve().name for out in outs]
-    return {out: name if names.count(name) == 1 else out.as_posix() for out, name in zip(outs, names, strict=True)}
+    return sorted(stored, key=lambda run: (run.place, run.identity))
 
 
 def chosen(stored: Iterable[Stored]) -> list[Stored]:
-    """One record an identity: of a search's trials the best on source dev, never on a test; in the matrix's order.
+    """One record per identity: of a search's trials the best on source dev, never on a test; in the matrix's order.
 
     Raises:
         BadInput: two records for one cell.
     """
     cells: dict[tuple[str, ...], list[Stored]] = {}
-    for one in stored:
-        cells.setdefault(one.identity, []).append(one)
-    return in_order(_best_trial(_current(ones)) for ones in cells.values())
+    for run in stored:
+        cells.setdefault(run.identity, []).append(run)
+    return in_order(min(_current(same), key=_rank) for same in cells.values())
 
 
-def _current(ones: list[Stored]) -> list[Stored]:
+def _current(same: list[Stored]) -> list[Stored]:
     """Without the records that the present matrix no longer names (older code or settings), if it names any of them."""
-    current = [one for one in ones if one.place != UNPLACED] or ones
+    current = [run for run in same if run.place != UNPLACED] or same
     trials: dict[int, str] = {}
-    for one in current:
-        trial = int(one.record.cell.get("trial") or 0)
-        if trial in trials:
+    for run in current:
+        if run.trial in trials:
             raise BadInput(
-                f"{one.store.out}: two records for {one.label} / {one.target} / seed {one.seed}: "
-                f"{trials[trial]} and {one.record.key}; `xner prune` removes what the matrix no longer needs"
+                f"{run.store.out}: two records for {run.label} / {run.target} / seed {run.seed}: "
+                f"{trials[run.trial]} and {run.record.key}; `xner prune` removes what the matrix no longer needs"
             )
-        trials[trial] = one.record.key
+        trials[run.trial] = run.record.key
     return current
 
 
-def _best_trial(ones: list[Stored]) -> Stored:
-    """The trial with the best F1 on source dev; the first of equals; a failed one only where all failed."""
-
-    def rank(one: Stored) -> tuple[float, int]:
-        score = one.record.scores.get("source-dev")
-        dev = score.dev_f1 if score is not None and score.dev_f1 is not None else -1.0
-        return (-dev if one.record.status == "ok" else 2.0, int(one.record.cell.get("trial") or 0))
-
-    return min(ones, key=rank)
+def _rank(run: Stored) -> tuple[float, int]:
+    """The trial with the best F1 on source dev first; the first of equals; a failed one only where all failed."""
+    score = run.record.scores.get("source-dev")
+    dev = score.dev_f1 if score is not None and score.dev_f1 is not None else -1.0
+    return -dev if run.record.status == "ok" else 2.0, run.trial
 
 
 def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
-    """One row a record and selection rule (one row, without a rule, for a record that has no scores)."""
-    rows: list[dict[str, Any]] = []
-    for one in stored:
-        record, cell = one.record, one.record.cell
-        base: dict[str, Any] = {
-            "suite": one.suite,
-            "key": record.key,
-            "label": one.label,
-            "target": one.target,
-            "axes": one.axes,
-        }
-        base |= {name: cell.get(name) for name in ("method", "source", "encoder", "corpus", "n_source")}
-        base |= {"seed": one.seed, "trial": int(cell.get("trial") or 0), "status": record.status}
-        base |= {"reason": record.reason or error_line(record), "oracle": is_oracle(record)}
+    """One row per record and selection rule (one row, without a rule, for a record that has no scores)."""
+    rows = []
+    for run in stored:
+        record = run.record
+        names: dict[str, Any] = {"suite": run.suite, "key": record.key}
+        names |= {name: getattr(run, name) for name in ("label", "target", "axes")}
+        names |= {name: record.cell.get(name) for name in ("method", "source", "encoder", "corpus", "n_source")}
+        names |= {"seed": run.seed, "trial": run.trial, "status": record.status}
+        names |= {"reason": problem_of(record), "oracle": run.oracle}
         for rule in record.rules if record.scores else (None,):
             score = record.scores.get(rule) if rule is not None else None
-            row = {**base, "rule": rule, "main": bool(record.rules) and rule == record.rules[0]}
+            row = names | {"rule": rule, "main": rule is not None and rule == record.rules[0]}
             for name in ("f1", "precision", "recall", "step", "dev_f1", "recall_seen", "recall_unseen"):
                 row[name] = getattr(score, name, None)
-            rows.append({**row, "oracle_rule": bool(score and score.oracle)})
+            rows.append(row | {"oracle_rule": bool(score and score.oracle)})
     frame = pd.DataFrame(rows)
     if frame["n_source"].isna().any():  # of imported predictions; the others' must not become fractions
         frame["n_source"] = frame["n_source"].astype("Int64")
     return frame
 
 
-def error_line(record: Record) -> str:
-    """Type and first line of a failed cell's error, at most 160 characters; '' where there is none."""
-    if record.error is None:
-        return ""
-    message = (record.error.get("message", "").strip().splitlines() or [""])[0]
-    return ": ".join(part for part in (record.error.get("type", ""), message) if part)[:160]
+# --- tables' worth of records -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """The cells of one table: same corpus, source language, encoder, further axes, and kind of evaluation."""
 
@@ -207,72 +219,80 @@ class Group:
     axes: str
     intrinsic: bool
     stored: tuple[Stored, ...]
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # made once: scores by rule, standing
+    _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remembered(self, what: object, make: Callable[[], T]) -> T:
+        """What `make` gives, made once: all tables and plots of a group read its sidecars once."""
+        if what not in self._memo:
+            self._memo[what] = make()
+        value: T = self._memo[what]
+        return value
+
+    def only(self, labels: Iterable[str]) -> Group:
+        """The group with the records of these labels."""
+        names = set(labels)
+        return replace(self, stored=tuple(run for run in self.stored if run.label in names))
 
     @cached_property
     def suites(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.suite for one in self.stored))
+        return tuple(dict.fromkeys(run.suite for run in self.stored))
 
     @cached_property
-    def oracles(self) -> frozenset[tuple[str, str]]:
-        """The rows (suite, label) of methods that saw gold labels of the target language."""
-        return frozenset((one.suite, one.label) for one in self.stored if is_oracle(one.record))
+    def oracles(self) -> frozenset[Row]:
+        """The rows of methods that saw gold labels of the target language."""
+        return frozenset(run.row for run in self.stored if run.oracle)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of the group's tables: the matrix's order, oracles last."""
+        rows = dict.fromkeys(run.row for run in self.stored)
+        return tuple(sorted(rows, key=lambda row: (self.suites.index(row[0]), row in self.oracles)))
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """Target languages: in the matrix's order, the rest by code."""
-        return tuple(dict.fromkeys(one.target for one in self.stored))
+        return tuple(dict.fromkeys(run.target for run in self.stored))
+
+    @cached_property
+    def cells(self) -> dict[tuple[Row, str], list[Stored]]:
+        """The records of each row and target, by seed; [] where there are none."""
+        cells: dict[tuple[Row, str], list[Stored]] = {(row, t): [] for row in self.rows for t in self.targets}
+        for run in sorted(self.stored, key=lambda run: run.seed):
+            cells[run.row, run.target].append(run)
+        return cells
+
+    def name_of(self, row: Row) -> str:
+        """The method's name, with its suite where there are several."""
+        return row[1] if len(self.suites) == 1 else f"{row[0]}: {row[1]}"
 
     @cached_property
     def main_rule(self) -> str:
         """The rule that most records put first (the first by name of equals); '' where no record has scores."""
-        firsts = Counter(one.record.rules[0] for one in self.stored if one.record.scores and one.record.rules)
+        firsts = Counter(run.record.rules[0] for run in self.stored if run.record.scores and run.record.rules)
         return max(sorted(firsts), key=firsts.__getitem__, default="")
-
-    @cached_property
-    def rules(self) -> tuple[str, ...]:
-        """All rules that any record has scores by."""
-        return tuple(sorted({rule for one in self.stored for rule in one.record.scores}))
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The distinct values of a key of `corpus` facts, in order of the records."""
-        found = (one.record.corpus.get(name) for one in self.stored)
-        return tuple(dict.fromkeys(value for value in found if value not in (None, "")))
+        values = (run.record.corpus.get(name) for run in self.stored)
+        return tuple(dict.fromkeys(value for value in values if value not in (None, "")))
 
 
 def groups(stored: Sequence[Stored]) -> list[Group]:
-    """One group a (corpus, source, encoder, further axes, intrinsic or not), in the order of the records."""
-    found: dict[tuple[str, str, str, str, bool], list[Stored]] = {}
-    for one in stored:
-        cell = one.record.cell
-        corpus, source, encoder = (str(cell.get(name, "")) for name in ("corpus", "source", "encoder"))
-        found.setdefault((corpus, source, encoder, one.axes, one.intrinsic), []).append(one)
-    return [Group(*key, stored=tuple(ones)) for key, ones in found.items()]
+    """One group per (corpus, source, encoder, further axes, intrinsic or not), in the order of the records."""
+    together: dict[tuple[str, str, str, str, bool], list[Stored]] = {}
+    for run in stored:
+        corpus, source, encoder = (str(run.record.cell.get(name, "")) for name in ("corpus", "source", "encoder"))
+        together.setdefault((corpus, source, encoder, run.axes, run.intrinsic), []).append(run)
+    return [Group(*key, stored=tuple(same)) for key, same in together.items()]
 
 
-def counts_of(one: Stored) -> dict[str, np.ndarray]:
-    """Counts (sentences, 3) of tp, fp, fn by rule, types summed; {} where the sidecar is missing or damaged.
-
-    `xner verify` says more of such a sidecar.
-    """
-    try:
-        found = one.store.counts(one.record.key)
-    except Damaged:
-        return {}
-    return {rule: np.einsum("stc->sc", array) for rule, array in found.items() if array.ndim == 3}
-
-
-def pooled(counts: Sequence[Mapping[str, np.ndarray]], rule: str) -> np.ndarray | None:
-    """Counts (seeds, sentences, 3), in the order given.
-
-    None where a seed has no counts, or the seeds were not scored on the same number of sentences.
-    """
-    found = [by_rule[rule] for by_rule in counts if rule in by_rule]
-    if not found or len(found) < len(counts) or len({array.shape for array in found}) > 1:
-        return None
-    return np.stack(found)
-
-
-def test_of(record: Record) -> str:
-    """What says that two records were scored on the same test: the corpus facts' `test`, as one text."""
-    return json.dumps(record.corpus.get("test"), sort_keys=True)
+def suffixes(found: Sequence[Group]) -> list[str]:
+    """A file-name suffix per group: '' for a single one, else readable text and a hash (`[1]` is not `[-1]`)."""
+    if len(found) == 1:
+        return [""]
+    names = []
+    for group in found:
+        parts = (group.corpus, group.source, group.encoder, group.axes, "intrinsic" if group.intrinsic else "")
+        readable = re.sub(r"[^A-Za-z0-9=.]+", "-", "-".join(part.rsplit("/", 1)[-1] for part in parts)).strip("-.")
+        names.append(f"-{readable[:60]}-{sha256_of(repr(parts))[:8]}")
+    return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,132 +17,113 @@ COUNTS = "counts.npz"
 CLOSE = 1.1e-6  # records round to six digits
 KEPT = 8  # files in memory: the gold of one test serves all its records
 _TAG = re.compile(r"O|[BI]-\S.*")
-Add = Callable[..., None]  # (file, what, stored, should be)
-
-
-@dataclass(frozen=True)
-class _File:
-    sha: str
-    content: Sidecar
 
 
 @dataclass
 class Rescorer:
     """Checks finished records one by one; files of the same bytes are read once."""
 
-    add: Add
+    add: Callable[..., None]  # (file, what, stored, should be)
     store: Records
-    files: dict[str, _File] = field(default_factory=dict)
+    files: dict[str, Sidecar] = field(default_factory=dict)  # by hash
     tests: dict[tuple[str, str], str] = field(default_factory=dict)  # digest of a gold file in a language
     scored: dict[tuple[str, str], TagScore] = field(default_factory=dict)  # by gold and predictions
 
     def check(self, record: Record) -> int:
         """The number of scores that were made again."""
-        path = self.store.path(record.key)
         if not record.scores or set(record.scores) - set(record.rules):
-            self.add(path, "scores by rule", ", ".join(record.scores), f"some of {', '.join(record.rules)}")
+            wanted = f"some of {', '.join(record.rules)}"
+            self.add(self.store.path(record.key), "scores by rule", ", ".join(record.scores), wanted)
         gold = self._read(record.key, GOLD)
         types, counts = self._counts(record.key)
         for rule in sorted(set(counts) - set(record.scores)):
             self.add(self.store.sidecar(record.key, COUNTS), f"holds the rule '{rule}', of which there is no score")
-        if gold is None:
+        if not gold:
             return 0
         self._facts(record, gold)
-        return sum(self._rule(record, rule, gold, types, counts) for rule in record.scores)
+        return sum(self._rule(record, rule, gold, types, counts.get(rule)) for rule in record.scores)
 
-    # --- reading ------------------------------------------------------------------------------------------------------
-
-    def _read(self, key: str, name: str) -> _File | None:
-        """A CoNLL sidecar; None where it cannot be read, which is a finding."""
+    def _read(self, key: str, name: str) -> str:
+        """The hash of a CoNLL sidecar, by which `files` has it; '' where it cannot be read, which is a finding."""
         path = self.store.sidecar(key, name)
         try:
             sha = sha256_of_file(path) if path.is_file() else ""
-            found = self.files.pop(sha, None) or _File(sha, _checked(read_sidecar(path)))
+            self.files[sha] = self.files.pop(sha) if sha in self.files else _checked(read_sidecar(path))
         except Damaged as error:
             self.add(path, str(error))
-            return None
+            return ""
         except OSError as error:
             self.add(path, f"cannot be read: {error.strerror}")
-            return None
-        self.files[sha] = found  # the newest last
-        while len(self.files) > KEPT:
+            return ""
+        while len(self.files) > KEPT:  # the newest come last
             del self.files[next(iter(self.files))]
-        return found
+        return sha
 
     def _counts(self, key: str) -> tuple[list[str], dict[str, np.ndarray]]:
         """Types and counts by rule of counts.npz; nothing where it cannot be read."""
         path = self.store.sidecar(key, COUNTS)
         try:
-            found = read_arrays(path)
-            types = [str(type_) for type_ in found.pop("types").tolist()]
+            arrays = read_arrays(path)
+            return [str(type_) for type_ in arrays.pop("types").tolist()], arrays
         except FileNotFoundError:
             self.add(path, "missing")
         except Damaged as error:
             self.add(path, str(error))
         except (KeyError, TypeError) as error:
             self.add(path, f"truncated or damaged: {error}")
-        else:
-            return types, found
         return [], {}
 
-    # --- comparing ----------------------------------------------------------------------------------------------------
-
-    def _facts(self, record: Record, gold: _File) -> None:
+    def _facts(self, record: Record, sha: str) -> None:
         """Sentences, tokens and which test it is."""
-        path, tokens = self.store.path(record.key), gold.content.tokens
-        for name, stored, found in (
-            ("sentences", record.sentences, len(gold.content.ids)),
-            ("tokens_gold", record.tokens_gold, tokens),
-            ("tokens_scored", record.tokens_scored, tokens),
-        ):
-            if stored != found:
-                self.add(path, name, stored, found)
-        wanted, language = str(record.corpus.get("test", "")), str(record.cell["target"])
+        path, gold, language = self.store.path(record.key), self.files[sha], str(record.cell["target"])
+        expected = {"sentences": len(gold.ids), "tokens_gold": gold.tokens, "tokens_scored": gold.tokens}
+        for name, number in expected.items():
+            if getattr(record, name) != number:
+                self.add(path, name, getattr(record, name), number)
+        wanted = str(record.corpus.get("test", ""))
         if not re.fullmatch("[0-9a-f]{64}", wanted):
             self.add(path, "corpus.test is no digest of a test", wanted)
             return
-        if (gold.sha, language) not in self.tests:
-            self.tests[gold.sha, language] = digest_of(gold.content, language)
-        if self.tests[gold.sha, language] != wanted:
+        if (sha, language) not in self.tests:
+            self.tests[sha, language] = digest_of(gold, language)
+        if (found := self.tests[sha, language]) != wanted:
             what = "not the test that the record names (sha256 of its sentences)"
-            self.add(self.store.sidecar(record.key, GOLD), what, self.tests[gold.sha, language], wanted)
+            self.add(self.store.sidecar(record.key, GOLD), what, found, wanted)
 
-    def _rule(self, record: Record, rule: str, gold: _File, types: list[str], counts: dict[str, np.ndarray]) -> bool:
+    def _rule(self, record: Record, rule: str, gold: str, types: list[str], stored: np.ndarray | None) -> bool:
         """Whether the score of a rule could be made again; what differs is a finding."""
         name = predictions_name(rule)
         predicted = self._read(record.key, name)
-        if predicted is None:
+        if not predicted:
             return False
-        difference = _first_difference(gold.content, predicted.content)
-        if difference:
+        sides = self.files[gold], self.files[predicted]
+        if difference := _first_difference(*sides):
             self.add(self.store.sidecar(record.key, name), *difference)
             return False
-        if (gold.sha, predicted.sha) not in self.scored:
-            self.scored = {}  # rules of one record often chose the same checkpoint; nothing else repeats
-            tags = score_tags(gold.content.tags, predicted.content.tags, "strict")
-            self.scored[gold.sha, predicted.sha] = tags
-        found = self.scored[gold.sha, predicted.sha]
-        self._compare_scores(record, rule, found)
+        if (gold, predicted) not in self.scored:
+            # rules of one record often chose the same checkpoint; nothing else repeats
+            self.scored = {(gold, predicted): score_tags(sides[0].tags, sides[1].tags, "strict")}
+        scored = self.scored[gold, predicted]
+        self._compare_scores(record, rule, scored)
         if types:
-            self._compare_counts(record, rule, gold.content, _wider(found, types), counts.get(rule))
+            self._compare_counts(record, rule, sides[0].ids, _wider(scored, types), stored)
         return True
 
     def _compare_scores(self, record: Record, rule: str, found: TagScore) -> None:
         path, stored = self.store.path(record.key), record.scores[rule]
         sums = found.counts.sum(axis=0, dtype=np.int64)
         expected = {type_: TypeCounts(*row) for type_, row in zip(found.types, sums.tolist(), strict=True)}
-        nothing = TypeCounts(0, 0, 0)
         for type_ in sorted(stored.types.keys() | expected.keys()):
-            one, other = stored.types.get(type_, nothing), expected.get(type_, nothing)
-            if one != other:
-                self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", _triple(one), _triple(other))
-        micro = ratios(*sums.sum(axis=0).tolist())
-        for name in ("f1", "precision", "recall"):
-            if not abs(getattr(stored, name) - getattr(micro, name)) <= CLOSE:
-                self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(getattr(micro, name), 6))
+            kept, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
+            if kept != made:
+                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (kept, made))
+                self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", *triples)
+        for name, value in ratios(*sums.sum(axis=0).tolist())._asdict().items():
+            if not abs(getattr(stored, name) - value) <= CLOSE:
+                self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 
     def _compare_counts(
-        self, record: Record, rule: str, gold: Sidecar, expected: TagScore, stored: np.ndarray | None
+        self, record: Record, rule: str, ids: Sequence[str], expected: TagScore, stored: np.ndarray | None
     ) -> None:
         path = self.store.sidecar(record.key, COUNTS)
         types, counts = expected
@@ -152,39 +133,35 @@ class Rescorer:
             form = f"{stored.dtype} {stored.shape}"
             self.add(path, f"{rule}: (sentences, types, 3) of types {', '.join(types)}", form, f"int32 {counts.shape}")
         elif not np.array_equal(stored, counts):
-            sentence, type_ = np.argwhere((stored != counts).any(axis=2))[0]
-            more = int((stored != counts).any(axis=2).any(axis=1).sum())
-            what = f"{rule}: sentence {sentence + 1} ('{gold.ids[sentence]}'), {types[type_]} (tp, fp, fn)"
-            what += f", the first of {more} sentences" if more > 1 else ""
-            self.add(path, what, tuple(stored[sentence, type_].tolist()), tuple(counts[sentence, type_].tolist()))
+            wrong = np.argwhere((stored != counts).any(axis=2))
+            (sentence, type_), number = wrong[0], len(set(wrong[:, 0].tolist()))
+            what = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
+            what += f", the first of {number} sentences" if number > 1 else ""
+            self.add(path, what, *(tuple(array[sentence, type_].tolist()) for array in (stored, counts)))
 
 
-def _checked(found: Sidecar) -> Sidecar:
-    """The sidecar; Damaged at the first tag that is no IOB2."""
-    known: set[str] = set()
-    for number, tags in enumerate(found.tags):
-        for tag in tags:
-            if tag not in known and not _TAG.fullmatch(tag):
-                raise Damaged(f"sentence {number + 1} ('{found.ids[number]}'): no IOB2 tag: {tag!r}")
-            known.add(tag)
-    return found
+def _checked(sidecar: Sidecar) -> Sidecar:
+    """The sidecar; Damaged at the first tag that is not IOB2."""
+    known = {tag for tags in sidecar.tags for tag in tags}
+    if bad := sorted(tag for tag in known if not _TAG.fullmatch(tag)):
+        place = next(number for number, tags in enumerate(sidecar.tags) if set(bad) & set(tags))
+        raise Damaged(f"sentence {place + 1} ('{sidecar.ids[place]}'): no IOB2 tag: {bad[0]!r}")
+    return sidecar
 
 
 def _first_difference(gold: Sidecar, predicted: Sidecar) -> tuple[str, str, str] | None:
     """What, stored, should be: of the first sentence that is not the gold's."""
-    if (gold.ids, gold.words) == (predicted.ids, predicted.words):
-        return None
     if len(gold.ids) != len(predicted.ids):
         return "sentences", str(len(predicted.ids)), str(len(gold.ids))
     both = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
     for number, (id_, other_id, words, others) in enumerate(both, 1):
         if id_ != other_id:
             return f"id of sentence {number}", repr(other_id), repr(id_)
+        if len(words) != len(others):
+            return f"words of sentence {number} ('{id_}')", str(len(others)), str(len(words))
         if words != others:
-            word = next((i for i, (x, y) in enumerate(zip(words, others, strict=False)) if x != y), None)
-            if word is None:
-                return f"words of sentence {number} ('{id_}')", str(len(others)), str(len(words))
-            return f"word {word + 1} of sentence {number} ('{id_}')", repr(others[word]), repr(words[word])
+            place = next(i for i, (word, other) in enumerate(zip(words, others, strict=True)) if word != other)
+            return f"word {place + 1} of sentence {number} ('{id_}')", repr(others[place]), repr(words[place])
     return None
 
 
@@ -192,10 +169,5 @@ def _wider(found: TagScore, types: list[str]) -> TagScore:
     """The counts in the order of `types`, further ones after them."""
     every = [*types, *(type_ for type_ in found.types if type_ not in types)]
     counts = np.zeros((len(found.counts), len(every), 3), np.int32)
-    for place, type_ in enumerate(found.types):
-        counts[:, every.index(type_)] = found.counts[:, place]
+    counts[:, [every.index(type_) for type_ in found.types]] = found.counts
     return TagScore(tuple(every), counts)
-
-
-def _triple(counts: TypeCounts) -> str:
-    return f"({counts.tp}, {counts.fp}, {counts.fn})"

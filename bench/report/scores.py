@@ -1,22 +1,23 @@
-"""F1 of a method on a language over its seeds: mean, interval, gaps and their reasons; who is best in a column."""
+"""F1 of a method on a language over its seeds: mean, interval, gaps and their reasons; tests between methods."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
-from bench.measure.statistics import MIN_SEEDS, difference, holm, interval
-from bench.report.frame import Group, Stored, counts_of, error_line, pooled, test_of
-from bench.report.model import CellStatus, half_width
+from bench.measure.statistics import MIN_SEEDS, Clusters, difference, holm, interval
+from bench.report.folder import problem_of
+from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
+from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
-LEVEL = 0.05  # of the tests that mark a column's best
+LEVEL = 0.05  # of all tests
 AGREE = 1e-6  # stored F1 and F1 of the counts sidecar differ by rounding only
-
-Row = tuple[str, str]  # (suite, label of the method)
+CellStatus = Literal["ok", "skipped", "failed", "missing", "no score"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,20 @@ class Score:
     low: float | None = None
     high: float | None = None
     what: str = ""  # which variance the interval holds
-    seeds: tuple[int, ...] = ()
-    sentences: int = 0
-    counts: np.ndarray | None = None  # (seeds, sentences, 3), in the order of `seeds`
-    test: str = ""  # scores compare where this is equal
+    f1: Mapping[int, float] = field(default_factory=dict)  # percent, by seed
+    counts: np.ndarray | None = None  # (seeds, sentences, 3), in the order of `f1`
+    first: Stored | None = None  # the record of the first seed
     oracle: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.f1)
+
+    @property
+    def sentences(self) -> int:
+        """Of the test."""
+        return self.first.record.sentences if self.first else 0
 
     @property
     def half(self) -> float | None:
@@ -41,107 +50,100 @@ class Score:
         return half_width(self.mean, self.low, self.high)
 
 
-def rows_of(group: Group) -> list[Row]:
-    """The rows of a group's tables: the matrix's order, oracles last."""
-    rows = dict.fromkeys((one.suite, one.label) for one in group.stored)
-    return sorted(rows, key=lambda row: (group.suites.index(row[0]), row in group.oracles))
+Scores = Mapping[tuple[Row, str], Score]  # by row and target
 
 
-def cells_of(group: Group) -> dict[tuple[Row, str], list[Stored]]:
-    """The records of each (row, target), by seed."""
-    cells: dict[tuple[Row, str], list[Stored]] = {}
-    for one in sorted(group.stored, key=lambda s: s.seed):
-        cells.setdefault(((one.suite, one.label), one.target), []).append(one)
-    return cells
+def half_width(mean: float | None, low: float | None, high: float | None) -> float | None:
+    """Half of an interval's width: of the side that a limit (0 or 100 %) does not cut short."""
+    return None if mean is None or low is None or high is None else max(high - mean, mean - low)
 
 
-def scores_of(group: Group, rule: str) -> Mapping[tuple[Row, str], Score]:
+def scores_of(group: Group, rule: str) -> Scores:
     """The score of each row and target of the group under a selection rule; a gap is a Score too.
 
     A rule that looked at target labels makes every score an oracle's.
     """
-    if rule not in group.memo:  # all tables and plots of a group read the sidecars once
-        group.memo.update(_scores(group, {*group.rules, rule}))
-    found: dict[tuple[Row, str], Score] = group.memo[rule]
-    return found
+    rules = {rule for run in group.stored for rule in run.record.scores}
+    by_rule = group.remembered("scores", lambda: _scores(group, rules))
+    return (
+        by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
+    )
 
 
-def _scores(group: Group, rules: Iterable[str]) -> dict[str, dict[tuple[Row, str], Score]]:
+def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
     """By rule; every sidecar is read once for all of them."""
-    cells = cells_of(group)
-    expected = {suite: sorted({one.seed for one in group.stored if one.suite == suite}) for suite in group.suites}
+    expected = {suite: sorted({run.seed for run in group.stored if run.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
-    for row in rows_of(group):
-        for target in group.targets:
-            stored = cells.get((row, target), [])
-            counts = {one.record.key: counts_of(one) for one in stored if one.record.status == "ok"}
-            for rule, found in scores.items():
-                score = _score(stored, counts, rule, expected[row[0]])
-                found[row, target] = replace(score, oracle=True) if row in group.oracles else score
-    return scores
+    for (row, target), stored in group.cells.items():
+        counts = counts_of([run for run in stored if run.record.status == "ok"])
+        for rule, by_cell in scores.items():
+            score = _score(stored, counts.get(rule), rule, expected[row[0]])
+            by_cell[row, target] = replace(score, oracle=True) if row in group.oracles else score
+    return dict(scores)
 
 
-def _score(
-    stored: Sequence[Stored], by_key: Mapping[str, Mapping[str, np.ndarray]], rule: str, expected: Sequence[int]
-) -> Score:
-    good = [one for one in stored if one.record.status == "ok" and rule in one.record.scores]
+def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expected: Sequence[int]) -> Score:
+    scored = [(run, score) for run in stored if (score := run.score(rule)) is not None]
     gaps = _gaps(stored, rule, expected)
-    if not good:
-        status: CellStatus = "missing"
-        for name in ("failed", "skipped", "no score"):  # the gravest first
-            if any(gap[0] == name for gap in gaps):
-                status = name
-                break
+    if not scored:
+        gravest: list[CellStatus] = ["failed", "skipped", "no score", "missing"]
+        status: CellStatus = min((status for status, _ in gaps), key=gravest.index, default="missing")
         return Score(status, notes=tuple(dict.fromkeys(text for name, text in gaps if name == status)))
     notes = []
     if gaps:
-        notes.append(f"{len(good)} of {len(good) + len(gaps)} seeds; " + "; ".join(dict.fromkeys(t for _, t in gaps)))
-    f1s = [one.record.scores[rule].f1 for one in good]
-    counts = pooled([by_key[one.record.key] for one in good], rule)
+        reasons = dict.fromkeys(text for _, text in gaps)
+        notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
+    f1 = {run.seed: 100 * score.f1 for run, score in scored}
+    mean = sum(f1.values()) / len(f1)
     low = high = None
     what = ""
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
         estimate = interval(counts)
-        if abs(estimate.mean - sum(f1s) / len(f1s)) > AGREE:
+        if abs(100 * estimate.mean - mean) > 100 * AGREE:
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
             low, high, what = 100 * estimate.low, 100 * estimate.high, estimate.what
-    return Score(
-        status="ok",
-        mean=100 * sum(f1s) / len(f1s),
-        low=low,
-        high=high,
-        what=what,
-        seeds=tuple(one.seed for one in good),
-        sentences=good[0].record.sentences,
-        counts=counts,
-        test=test_of(good[0].record),
-        oracle=any(one.record.scores[rule].oracle for one in good),
-        notes=tuple(notes),
-    )
+    oracle = any(score.oracle for _, score in scored)
+    return Score("ok", mean, low, high, what, f1, counts, scored[0][0], oracle, tuple(notes))
 
 
-def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[str, str]]:
+def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
     """(status, reason) of each seed without a score."""
-    gaps = []
-    for one in stored:
-        record = one.record
-        if record.status == "failed":
-            gaps.append(("failed", f"failed: {error_line(record) or 'no message'}"))
-        elif record.status == "skipped":
-            gaps.append(("skipped", f"skipped: {record.reason or 'no reason given'}"))
-        elif rule not in record.scores:
+    gaps: list[tuple[CellStatus, str]] = []
+    for run in stored:
+        if run.record.status != "ok":
+            gaps.append((run.record.status, f"{run.record.status}: {problem_of(run.record)}"))
+        elif rule not in run.record.scores:
             gaps.append(("no score", f"no score under the rule {rule or '(none)'}"))
-    absent = set(expected) - {one.seed for one in stored}
+    absent = set(expected) - {run.seed for run in stored}
     return gaps + [("missing", "no record: not run, or not finished")] * len(absent)
 
 
-def average_over(
-    scores: Mapping[tuple[Row, str], Score], rows: Sequence[Row], targets: Sequence[str]
-) -> tuple[str, ...]:
+def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
+    """By rule counts (seeds, sentences, 3) of tp, fp, fn, types summed, over the seeds that have a score.
+
+    Without the rules of which a seed's counts are missing or damaged (`xner verify` says more), or of another test.
+    """
+    by_rule: dict[str, list[np.ndarray]] = {}
+    for run in stored:
+        try:
+            arrays = run.store.counts(run.record.key)
+        except Damaged:
+            arrays = {}
+        for rule in run.record.scores:
+            array = arrays.get(rule, np.empty(0))
+            by_rule.setdefault(rule, []).append(array.sum(axis=1) if array.ndim == 3 else np.empty(0))
+    fit = {rule: seeds for rule, seeds in by_rule.items() if len({x.shape for x in seeds}) == 1 and seeds[0].size}
+    return {rule: np.stack(seeds) for rule, seeds in fit.items()}
+
+
+# --- averages ---------------------------------------------------------------------------------------------------------
+
+
+def average_over(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[str, ...]:
     """The languages of the macro average: where every compared row has a number.
 
     Compared are the rows with any number; oracles only where nothing else has one, since an oracle that exists for few
@@ -152,9 +154,7 @@ def average_over(
     return tuple(t for t in targets if compared and all(scores[row, t].mean is not None for row in compared))
 
 
-def macro(
-    scores: Mapping[tuple[Row, str], Score], row: Row, targets: Sequence[str]
-) -> tuple[float | None, float | None]:
+def macro(scores: Scores, row: Row, targets: Sequence[str]) -> tuple[float | None, float | None]:
     """Mean over the languages and a bound on its half-width; (None, None) where a language is missing.
 
     The languages share seeds and often the sentences' sources, so their errors are correlated by an unknown amount. The
@@ -165,49 +165,106 @@ def macro(
     if not parts or len(means) < len(parts):
         return None, None
     halves = [half for part in parts if (half := part.half) is not None]
-    return sum(means) / len(means), sum(halves) / len(halves) if len(halves) == len(parts) else None
+    return mean_or_none(means), mean_or_none(halves) if len(halves) == len(parts) else None
 
 
-def p_value(a: Score, b: Score) -> float | None:
-    """p of the paired difference over the seeds that both have; None where no test is possible."""
-    if a.counts is None or b.counts is None or a.test != b.test or a.counts.shape[1] != b.counts.shape[1]:
-        return None
-    seeds = [seed for seed in a.seeds if seed in b.seeds]
-    if len(seeds) < MIN_SEEDS:
-        return None
-    first = a.counts[[a.seeds.index(seed) for seed in seeds]]
-    second = b.counts[[b.seeds.index(seed) for seed in seeds]]
-    if np.array_equal(first, second):
-        return 1.0  # the same training under two names: no variance to test against
-    p = difference(first, second).p
-    return None if p is None or math.isnan(p) else float(p)
-
-
-def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
-    """The rows that cannot be told from the column's best (Holm inside the column); oracles never count.
-
-    Empty where there is nothing to compare; None where no test was possible, so that nothing may be marked.
-    """
-    able = {row: score for row, score in column.items() if score.mean is not None and not score.oracle}
-    if len(able) < 2:
-        return frozenset()
-    top = max(able, key=lambda row: able[row].mean or 0.0)
-    others = [row for row in able if row != top]
-    p_values = [p_value(able[top], able[row]) for row in others]
-    if any(p is None for p in p_values):
-        return None
-    adjusted = holm(p_values)
-    return frozenset([top, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
+def oracle_rows(scores: Scores) -> frozenset[Row]:
+    """The rows with an oracle's score: of the method, or of the rule."""
+    return frozenset(row for (row, _), score in scores.items() if score.oracle)
 
 
 def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
     """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
-    values = [one.record.diagnostics[name] for one in stored if name in one.record.diagnostics]
-    return 100 * sum(values) / len(values) if values else None
+    return mean_or_none([100 * run.record.diagnostics[name] for run in stored if name in run.record.diagnostics])
 
 
 def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
     """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
-    scores = [one.record.scores[rule] for one in stored if one.record.status == "ok" and rule in one.record.scores]
-    values = [value for score in scores if (value := part(score)) is not None]
-    return 100 * sum(values) / len(values) if values else None
+    scores = [score for run in stored if (score := run.score(rule)) is not None]
+    return mean_or_none([100 * value for score in scores if (value := part(score)) is not None])
+
+
+def mean_or_none(values: Sequence[float]) -> float | None:
+    """The mean, None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Two methods over the seeds that both have in every language; `a`, `b`: counts (seeds, sentences, 3) by language.
+
+    `a` and `b` are empty where counts are missing, of different tests, or of one sentence.
+    """
+
+    seeds: tuple[int, ...]
+    a: tuple[np.ndarray, ...] = ()
+    b: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, a: Sequence[Score], b: Sequence[Score]) -> Paired:
+        """From the scores by language."""
+        seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
+        if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
+            return cls(seeds)
+        both = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
+        return cls(seeds, *map(tuple, both))
+
+    @property
+    def same(self) -> bool:
+        """Whether all counts are equal: one training under two names, which has no variance to test against."""
+        return bool(self.a) and all(np.array_equal(x, y) for x, y in zip(self.a, self.b, strict=True))
+
+    @property
+    def testable(self) -> bool:
+        return bool(self.a) and len(self.seeds) >= MIN_SEEDS
+
+
+def comparable(a: Score, b: Score) -> bool:
+    """Whether both have counts, of the same test, which has two sentences at least."""
+    if a.counts is None or b.counts is None or a.first is None or b.first is None:
+        return False
+    return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
+
+
+def p_value(a: Score, b: Score) -> float | None:
+    """p of the paired difference over the seeds that both have; None where no test is possible."""
+    pair = Paired.of([a], [b])
+    if not pair.testable:
+        return None
+    return 1.0 if pair.same else difference(pair.a[0], pair.b[0]).p
+
+
+def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
+    """Which sentences of the languages' tests move together; `scores`: one for each language."""
+
+    def names(run: Stored, sentences: int) -> list[str]:
+        """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
+        try:
+            found = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
+        except Damaged:
+            found = []
+        return found if len(found) == sentences else [""] * sentences
+
+    tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
+    keys = [(run.target, run.test, sentences) for run, sentences in tests]
+    return group.remembered(("clusters", *keys), lambda: Clusters.of([names(*test) for test in tests]))
+
+
+def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
+    """The rows that are not significantly different from the column's best (Holm within it); oracles never count.
+
+    Empty where there is nothing to compare; None where no test was possible, so that nothing may be marked.
+    """
+    means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
+    if len(means) < 2:
+        return frozenset()
+    best = max(means, key=means.__getitem__)
+    others = [row for row in means if row != best]
+    p_values = [p_value(column[best], column[row]) for row in others]
+    if any(p is None for p in p_values):
+        return None
+    adjusted = holm(p_values)
+    return frozenset([best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])

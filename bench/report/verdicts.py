@@ -2,224 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
-from bench.report.compare import MARGIN, Comparison, Line, Verdict
-from bench.report.head import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
+from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
+from bench.report.folder import aligned, printable
+from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL
 
-HEADS = (
-    "language",
-    "",
-    "",
-    "difference",
-    "95 % interval",
-    "p",
-    "p (Holm)",
-    f"within ±{MARGIN:g}",
-    "seeds",
-    "sentences",
-)
+HEADS = ("difference", "95 % interval", "p", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
+# by verdict: of the languages, and of the average
+FORMS: dict[Verdict, tuple[str, str]] = {
+    "better": ("{a} is significantly better than {b} in {what}.", "is significantly better than {b} by {what}."),
+    "worse": ("{a} is significantly worse than {b} in {what}.", "is significantly worse than {b} by {what}."),
+    "same": (
+        "{a} and {b} have the same counts in every sentence in {what}, as one training under two names has.",
+        "and {b} are the same.",
+    ),
+    "equivalent": (
+        "{a} and {b} are equivalent within ±{margin:g} F1 in {what}.",
+        "and {b} are equivalent within ±{margin:g} F1.",
+    ),
+    "undecided": (
+        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain "
+        "possible.",
+        "and {b} are not significantly different ({what} is possible).",
+    ),
+    "no test": ("No test in {what}: fewer than {seeds} seeds.", "and {b} are not tested: fewer than {seeds} seeds."),
+    "no interval": ("No test in {what}: no counts by sentence.", "and {b} are not tested: {what}."),
+    "gap": ("Nothing to compare in {what}.", ""),
+}
+TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 
 
-def conclusions(found: Comparison) -> list[str]:
+def conclusions(comparison: Comparison) -> list[str]:
     """Sentences: what the tests say, what the difference may be credited to, and what stands against believing it."""
-    said = [*_by_language(found), *_on_average(found)]
-    said.append(_status(found))
-    said.append(_credit(found))
-    said += [f"{label} uses gold labels of the target language: an oracle, no competitor." for label in found.oracles]
-    said += [f"{label} is imported: data, budget and checkpoint choice are unknown here." for label in found.imported]
-    if is_synthetic(found.group):
+    group, rule = comparison.group, comparison.rule
+    said = [*_by_language(comparison), _on_average(comparison), _status(comparison), _credit(comparison)]
+    said += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
+    said += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
+    if is_synthetic(group):
         said.append("The corpus is synthetic: no evidence about languages.")
-    if any(one.record.scores[found.rule].oracle for one in found.group.stored if found.rule in one.record.scores):
-        said.append(f"The rule {found.rule} looks at target labels: an oracle's choice of checkpoint.")
+    if any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores):
+        said.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
     return [sentence for sentence in said if sentence]
 
 
-def _by_language(found: Comparison) -> list[str]:
-    a, b = found.a, found.b
-    by_verdict: dict[Verdict, list[Line]] = {}
-    for line in found.lines:
-        by_verdict.setdefault(line.verdict, []).append(line)
-    forms: dict[Verdict, str] = {
-        "better": f"{a} is better than {b} in {{}}.",
-        "worse": f"{a} is worse than {b} in {{}}.",
-        "same": f"{a} and {b} have the same counts in every sentence in {{}}, as one training under two names has.",
-        "equivalent": f"{a} and {b} are equivalent within ±{MARGIN:g} F1 in {{}}.",
-        "undecided": f"{a} and {b} cannot be told apart in {{}}; what stands in brackets is possible.",
-        "no test": f"No test in {{}}: fewer than {MIN_SEEDS} seeds.",
-        "no interval": "No test in {}: no counts by sentence.",
-        "gap": "Nothing to compare in {}.",
-    }
-    return [form.format(_names(by_verdict[verdict])) for verdict, form in forms.items() if verdict in by_verdict]
+def _filled(comparison: Comparison, form: str, what: str) -> str:
+    return form.format(a=comparison.a, b=comparison.b, what=what, margin=MARGIN, seeds=MIN_SEEDS)
 
 
-def _names(lines: Sequence[Line]) -> str:
-    def one(line: Line) -> str:
-        if line.verdict == "gap":
-            return f"{line.name} ({line.note})"
-        if line.verdict in ("better", "worse") and line.equivalent:
-            return f"{line.name} (by less than {MARGIN:g} F1)"
-        if line.verdict == "undecided" and line.interval is not None:
-            return f"{line.name} ({line.interval[0]:+.1f} to {line.interval[1]:+.1f})"
-        return line.name
-
-    return ", ".join(map(one, lines))
+def _by_language(comparison: Comparison) -> list[str]:
+    by_verdict: dict[Verdict, list[str]] = {}
+    for line in comparison.lines:
+        by_verdict.setdefault(line.verdict, []).append(_language(line))
+    return [_filled(comparison, FORMS[v][0], ", ".join(by_verdict[v])) for v in FORMS if v in by_verdict]
 
 
-def _on_average(found: Comparison) -> list[str]:
-    line = found.macro
-    if len(found.languages) < 2:
-        return []
-    start = f"On average over {', '.join(found.languages)}, {found.a}"
-    ends: dict[Verdict, str] = {
-        "better": f"is better than {found.b} by {_size(line)}.",
-        "worse": f"is worse than {found.b} by {_size(line)}.",
-        "same": f"and {found.b} are the same.",
-        "equivalent": f"and {found.b} are equivalent within ±{MARGIN:g} F1.",
-        "undecided": f"and {found.b} cannot be told apart ({_range(line, 1)} is possible).",
-        "no test": f"and {found.b} are not tested: fewer than {MIN_SEEDS} seeds.",
-        "no interval": f"and {found.b} are not tested: {line.note.removeprefix('no interval: ')}.",
-        "gap": "",
-    }
-    return [f"{start} {ends[line.verdict]}"] if ends[line.verdict] else []
+def _language(line: ComparisonLine) -> str:
+    if line.verdict == "gap":
+        return f"{line.name} ({line.note})"
+    if line.verdict in ("better", "worse") and line.equivalent:
+        return f"{line.name} (by less than {MARGIN:g} F1)"
+    return f"{line.name} ({_range(line)})" if line.verdict == "undecided" else line.name
 
 
-def _size(line: Line) -> str:
+def _on_average(comparison: Comparison) -> str:
+    line, form = comparison.macro, FORMS[comparison.macro.verdict][1]
+    if len(comparison.languages) < 2 or not form:
+        return ""
     sign = -1 if line.verdict == "worse" else 1
-    return f"{sign * (line.difference or 0.0):.1f} F1 ({_range(line, sign)})"
+    what = {
+        "undecided": _range(line),
+        "no interval": line.note.removeprefix("no interval: "),
+    }.get(line.verdict, f"{sign * (line.difference or 0.0):.1f} F1 ({_range(line, sign)})")
+    return f"On average over {', '.join(comparison.languages)}, {comparison.a} {_filled(comparison, form, what)}"
 
 
-def _range(line: Line, sign: int) -> str:
+def _range(line: ComparisonLine, sign: int = 1) -> str:
     low, high = sorted(sign * limit for limit in line.interval or (0.0, 0.0))
     return f"{low:+.1f} to {high:+.1f}"
 
 
-def _status(found: Comparison) -> str:
-    if found.declared:
-        return f"Declared in advance: {found.declared}."
-    if found.rule != found.group.main_rule:
-        return f"Exploratory: the rule {found.rule} is not the main one. To be confirmed on other seeds or data."
-    return "Exploratory: this contrast was not declared in advance. To be confirmed on other seeds or data."
+def _status(comparison: Comparison) -> str:
+    if comparison.declared:
+        return f"Declared in advance: {comparison.declared}."
+    other = f"the rule {comparison.rule} is not the main one"
+    why = "this contrast was not declared in advance" if comparison.rule == comparison.group.main_rule else other
+    return f"Exploratory: {why}. To be confirmed on other seeds or data."
 
 
-def _credit(found: Comparison) -> str:
+def _credit(comparison: Comparison) -> str:
     """What the difference may be credited to."""
-    if found.imported:
+    if comparison.imported:
         return ""
-    names = [*(name.replace("_", " ") for name in found.factors), *found.settings]
-    budget = [name for name in ("steps", "batch") if name in found.settings]
+    names = [*(name.replace("_", " ") for name in comparison.factors), *comparison.settings]
+    budget = [name for name in ("steps", "batch") if name in comparison.settings]
     unequal = f" The budgets are unequal ({', '.join(budget)})." if budget else ""
     if not names:
         return "They differ in no factor or setting that the records hold."
     if len(names) == 1:
         return f"They differ in {names[0]} only, to which a difference may be credited.{unequal}"
-    return f"They differ in {len(names)} things ({', '.join(names)}): no difference is any single one's.{unequal}"
+    listed = ", ".join(names)
+    return f"They differ in {len(names)} things ({listed}): a difference is not due to any one of them alone.{unequal}"
+
+
+def summary(comparison: Comparison) -> str:
+    """The result in a line: on average where there are several languages."""
+    line = comparison.shown[-1]
+    if line.difference is None:
+        return "nothing to compare"
+    said = {
+        "better": "▲ significantly better",
+        "worse": "▼ significantly worse",
+        "same": "the same",
+        "equivalent": f"equivalent within ±{MARGIN:g}",
+        "undecided": "not significantly different",
+    }.get(line.verdict, "not tested")
+    where = "on average" if len(comparison.lines) > 1 else f"in {line.name}"
+    return f"{said} {where}, {line.difference:+.1f}{f' ({_range(line)})' if line.interval else ''}"
 
 
 # --- text and JSON ----------------------------------------------------------------------------------------------------
 
 
-def text(found: Comparison) -> str:
+def text(comparison: Comparison) -> str:
     """A block for the terminal."""
-    group = found.group
-    grid = [[*HEADS[:1], found.a, found.b, *HEADS[3:]]]
-    grid += [cells(line) for line in (*found.lines, *([found.macro] if len(found.lines) > 1 else []))]
-    lines = [title_of(group, f"{found.a} - {found.b}, F1"), "", *_aligned(grid), ""]
-    lines += [
-        f"{line.name}: {line.note}" for line in (*found.lines, found.macro) if line.note and line.verdict != "gap"
-    ]
-    whats = {line.what for line in (*found.lines, found.macro)}
+    group = comparison.group
+    grid = [["language", comparison.a, comparison.b, *HEADS], *map(cells, comparison.shown)]
+    lines = [title_of(group, f"{comparison.a} - {comparison.b}, F1"), "", *aligned(grid), "", *line_notes(comparison)]
+    whats = {line.what for line in (*comparison.lines, comparison.macro)}
     lines += [*corpus_notes(group), *setting_notes(group)]
-    lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {found.rule}.")
+    lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
         f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages. "
         f"within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted. "
-        "macro: mean over the languages where both have a number."
+        f"macro: mean over the languages where both have a number. {TESTS}"
     )
-    differing = {**found.factors, **found.settings}
+    differing = comparison.factors | comparison.settings
     lines += ["", *(f"{name.replace('_', ' ')}: {a} | {b}" for name, (a, b) in differing.items())] if differing else []
-    lines += ["", *(f"- {sentence}" for sentence in conclusions(found))]
-    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines) + "\n"
+    lines += ["", *(f"- {sentence}" for sentence in conclusions(comparison))]
+    return "\n".join(map(printable, lines)) + "\n"
 
 
-def cells(line: Line) -> list[str]:
-    """The line as `HEADS` names its parts; p below 0.001 as that."""
+def line_notes(comparison: Comparison) -> list[str]:
+    """What must be said of single lines; those of gaps are among the conclusions."""
+    lines = (*comparison.lines, comparison.macro)
+    return [f"{line.name}: {line.note}" for line in lines if line.note and line.verdict != "gap"]
+
+
+def cells(line: ComparisonLine) -> list[str]:
+    """The line's name, F1 of A and B, and what `HEADS` names."""
 
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else f"{value:{form}}"
 
-    interval = "-" if line.interval is None else f"{line.interval[0]:+.2f} to {line.interval[1]:+.2f}"
-    within = {None: "-", True: "yes", False: "no"}[line.equivalent]
+    def p(value: float | None) -> str:
+        return "<0.001" if value is not None and value < 0.001 else number(value, ".3f")
+
     return [
         line.name,
         number(line.a, ".2f"),
         number(line.b, ".2f"),
         number(line.difference, "+.2f"),
-        interval,
-        _p(line.p),
-        _p(line.p_holm),
-        within,
+        "-" if line.interval is None else f"{line.interval[0]:+.2f} to {line.interval[1]:+.2f}",
+        p(line.p),
+        p(line.p_holm),
+        {None: "-", True: "yes", False: "no"}[line.equivalent],
         str(len(line.seeds) or "-"),
         str(line.sentences or "-"),
     ]
 
 
-def _p(value: float | None) -> str:
-    return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _aligned(grid: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in grid) for i in range(len(grid[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in grid
-    ]
-
-
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
     """The comparison as JSON values; F1 in percent, differences in points."""
-    group = found.group
+    group = comparison.group
     return {
-        "a": found.a,
-        "b": found.b,
-        "table": {"corpus": group.corpus, "source": group.source, "encoder": group.encoder, "axes": group.axes}
-        | {"intrinsic": group.intrinsic, "synthetic": is_synthetic(group)},
-        "rule": found.rule,
-        "languages": [_json(line) for line in found.lines],
-        "macro": _json(found.macro) | {"over": list(found.languages)},
-        "factors": _pairs(found.factors.items()),
-        "settings": _pairs(found.settings.items()),
-        "declared": found.declared or None,
-        "oracles": list(found.oracles),
-        "imported": list(found.imported),
-        "conclusions": conclusions(found),
+        "a": comparison.a,
+        "b": comparison.b,
+        "table": {name: getattr(group, name) for name in ("corpus", "source", "encoder", "axes", "intrinsic")}
+        | {"synthetic": is_synthetic(group)},
+        "rule": comparison.rule,
+        "languages": [_json(line) for line in comparison.lines],
+        "macro": _json(comparison.macro) | {"over": list(comparison.languages)},
+        "factors": {name: {"a": a, "b": b} for name, (a, b) in comparison.factors.items()},
+        "settings": {name: {"a": a, "b": b} for name, (a, b) in comparison.settings.items()},
+        "declared": comparison.declared or None,
+        "oracles": list(comparison.oracles),
+        "imported": list(comparison.imported),
+        "conclusions": conclusions(comparison),
     }
 
 
-def _pairs(items: Iterable[tuple[str, tuple[str, str]]]) -> dict[str, dict[str, str]]:
-    return {name: {"a": a, "b": b} for name, (a, b) in items}
-
-
-def _json(line: Line) -> dict[str, Any]:
-    return {
-        "language": line.name,
-        "a": line.a,
-        "b": line.b,
-        "difference": line.difference,
-        "interval_95": line.interval,
-        "interval_90": line.narrow,
-        "interval_holds": line.what or None,
-        "p": line.p,
-        "p_holm": line.p_holm,
-        "equivalent_within_1": line.equivalent,
-        "seeds": list(line.seeds),
-        "sentences": line.sentences,
-        "verdict": line.verdict,
-        "note": line.note or None,
-    }
+def _json(line: ComparisonLine) -> dict[str, Any]:
+    names = {"name": "language", "interval": "interval_95", "narrow": "interval_90", "what": "interval_holds"}
+    names |= {"equivalent": "equivalent_within_1"}
+    values = {names.get(name, name): value for name, value in asdict(line).items() if name != "same"}
+    return values | {"interval_holds": line.what or None, "note": line.note or None}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import BadInput
-from bench.report.folder import matrix_cells
+from bench.report.folder import printable
+from bench.report.frame import groups, read
 from bench.report.rescore import Rescorer
+from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
+from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
+from bench.store.planned import matrix_cells
 from bench.store.record import Record, Records, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
@@ -31,10 +35,8 @@ class Finding:
     expected: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{self.file}: {self.what}"]
-        if self.stored or self.expected:
-            parts.append(f"stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}")
-        return ": ".join(parts)
+        values = f": stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}"
+        return f"{self.file}: {self.what}{values if self.stored or self.expected else ''}"
 
 
 @dataclass
@@ -51,6 +53,11 @@ class Verified:
         place = file.relative_to(self.out).as_posix()
         self.findings.append(Finding(place, what, str(stored)[:200], str(expected)[:200]))
 
+    def leftover(self, file: Path) -> None:
+        """Note a file that a killed write left."""
+        place = file.relative_to(self.out).as_posix()
+        self.notes.append(f"{place}: left by a write that did not finish; it may be deleted")
+
     def count(self, what: str, number: int = 1) -> None:
         """Note what was looked at."""
         self.counts[what] = self.counts.get(what, 0) + number
@@ -66,117 +73,111 @@ def verify(out: Path) -> Verified:
     Raises:
         BadInput: there are no records at all.
     """
-    found = Verified(out)
+    verified = Verified(out)
     if not any((out / "records").glob("*")):
         raise BadInput(f"{out}: no records here, so nothing can be verified")
-    records = dict(_records(found))
-    planned = _matrix(found, records)
-    rescorer = Rescorer(found.add, Records(out))
+    records = dict(_records(verified))
+    planned = _matrix(verified, records)
+    rescorer = Rescorer(verified.add, Records(out))
     for record in records.values():
-        found.count("records")
+        verified.count("records")
         if record.status == "ok":
-            found.count("scores", rescorer.check(record))
-    _sidecars(found, records, planned)
-    _models(found)
-    _top(found)
-    from bench.report.retabulate import check_tables
+            verified.count("scores", rescorer.check(record))
+    _sidecars(verified, records, planned)
+    _models(verified)
+    for path in sorted(out.iterdir()):
+        if path.name not in _AT_TOP and not path.name.startswith("."):
+            verified.notes.append(f"{path.name}: nothing that this program writes there")
+    _tables(verified)
+    return verified
 
-    found.count("tables", check_tables(out, found.add, found.notes, complete=_readable(found)))
-    return found
 
-
-def _records(found: Verified) -> Iterator[tuple[str, Record]]:
+def _records(verified: Verified) -> Iterator[tuple[str, Record]]:
     """Every record that this version can read, by key."""
-    for path in sorted((found.out / "records").iterdir()):
+    for path in sorted((verified.out / "records").iterdir()):
         if path.name.startswith("."):
-            found.notes.append(f"records/{path.name}: left by a write that did not end; it may be deleted")
+            verified.leftover(path)
             continue
         if path.suffix != ".json" or not path.is_file():
-            found.add(path, "no record: nothing that this program writes")
+            verified.add(path, "no record: nothing that this program writes")
             continue
         try:
             record = from_json(json.loads(path.read_text(encoding="utf-8")), "record")
             _check_form(record)
         except BadInput as error:
-            found.add(path, str(error))
+            verified.add(path, str(error))
         except UnicodeDecodeError as error:
-            found.add(path, f"not UTF-8 at byte {error.start}")
+            verified.add(path, f"not UTF-8 at byte {error.start}")
         except json.JSONDecodeError as error:
-            found.add(path, f"truncated or not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+            verified.add(path, f"truncated or not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
         except (RecursionError, ValueError) as error:  # nested too deeply, a number too long
-            found.add(path, f"not a record: {error}")
+            verified.add(path, f"not a record: {error}")
         except OSError as error:
-            found.add(path, f"cannot be read: {error.strerror}")
+            verified.add(path, f"cannot be read: {error.strerror}")
         else:
             if record.key != path.stem:
-                found.add(path, "the key is not the file's name", record.key, path.stem)
+                verified.add(path, "the key is not the file's name", record.key, path.stem)
                 continue
             yield record.key, record
 
 
 def _check_form(record: Record) -> None:
     """What dataclasses do not check and everything below relies on."""
-
-    def need(name: str, value: Any, *kinds: type) -> None:
-        if not isinstance(value, kinds):
-            raise BadInput(f"not a record: '{name}' is {value!r}"[:200])
-
-    need("key", record.key, str)
-    for name in ("cell", "corpus", "factors"):
-        need(name, getattr(record, name), dict)
-    for name in ("label", "target"):
-        need(f"cell.{name}", record.cell.get(name), str)
-    for rule in record.rules:
-        need("rules", rule, str)
+    fields: list[tuple[str, Any, tuple[type, ...]]] = [("key", record.key, (str,))]
+    fields += [(name, getattr(record, name), (dict,)) for name in ("cell", "corpus", "factors")]
+    fields += [("rules", rule, (str,)) for rule in record.rules]
     for rule, score in record.scores.items():
-        for name in ("f1", "precision", "recall"):
-            need(f"scores.{rule}.{name}", getattr(score, name), int, float)
+        fields += [(f"scores.{rule}.{n}", getattr(score, n), (int, float)) for n in ("f1", "precision", "recall")]
+    if isinstance(record.cell, dict):
+        fields += [(f"cell.{name}", record.cell.get(name), (str,)) for name in ("label", "target")]
+    for name, value, types in fields:
+        if not isinstance(value, types):
+            raise BadInput(f"not a record: '{name}' is {value!r}"[:200])
     if record.status not in ("ok", "failed", "skipped"):
         raise BadInput(f"not a record: status {record.status!r} is not ok, failed or skipped")
     if any("/" in rule or rule.startswith(".") for rule in record.scores):
         raise BadInput("not a record: a selection rule is no file name")
 
 
-def _matrix(found: Verified, records: dict[str, Record]) -> set[str]:
+def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
     """Keys that matrix.json names; the cell of a record must be the matrix's."""
-    path = found.out / "matrix.json"
+    path = verified.out / "matrix.json"
     try:
-        cells = matrix_cells(found.out)
+        cells = matrix_cells(verified.out)
     except BadInput as error:
-        found.add(path, str(error).removeprefix(f"{path}: "))
+        verified.add(path, str(error).removeprefix(f"{path}: "))
         return set()
-    for cell in cells:
-        record = records.get(str(cell["key"]))
-        for name, value in cell.items() if record is not None else ():
-            if name != "key" and record is not None and record.cell.get(name) != value:
-                file = Records(found.out).path(record.key)
-                found.add(file, f"cell.{name} is not what matrix.json says", record.cell.get(name), value)
     keys = {str(cell["key"]) for cell in cells}
+    for cell in (cell for cell in cells if cell["key"] in records):
+        record = records[str(cell["key"])]
+        for name, value in cell.items():
+            if name != "key" and record.cell.get(name) != value:
+                file = Records(verified.out).path(record.key)
+                verified.add(file, f"cell.{name} is not what matrix.json says", record.cell.get(name), value)
     if cells and (absent := len(keys - records.keys())):
-        found.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
+        verified.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
     if cells and (more := len(records.keys() - keys)):
-        found.notes.append(f"{more} records are of cells that matrix.json does not name (older code or settings)")
+        verified.notes.append(f"{more} records are of cells that matrix.json does not name (older code or settings)")
     return keys
 
 
-def _sidecars(found: Verified, records: dict[str, Record], planned: set[str]) -> None:
+def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str]) -> None:
     """Folders and files that belong to no record."""
-    folder = found.out / "sidecars"
+    folder = verified.out / "sidecars"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
-        if (found.out / "records" / f"{path.name}.json").exists():
+        if (verified.out / "records" / f"{path.name}.json").exists():
             known = _known_files(records.get(path.name))
             for inner in sorted(path.iterdir()) if path.is_dir() else ():
                 if inner.name.startswith("."):
-                    place = inner.relative_to(found.out).as_posix()
-                    found.notes.append(f"{place}: left by a write that did not end; it may be deleted")
+                    verified.leftover(inner)
                 elif known is not None and inner.name not in known:
-                    found.add(inner, "no sidecar of its record")
+                    verified.add(inner, "no sidecar of its record")
         elif path.name in planned:
-            found.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
+            verified.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
         else:
-            found.add(path, "no record of this name")
+            verified.add(path, "no record of this name")
 
 
 def _known_files(record: Record | None) -> set[str] | None:
@@ -187,46 +188,92 @@ def _known_files(record: Record | None) -> set[str] | None:
     return {"counts.npz", GOLD, "curves.json", "key.json", "space.npz"} | rules
 
 
-def _models(found: Verified) -> None:
+def _models(verified: Verified) -> None:
     """The artefacts of the folder, against the hashes that they were published with."""
-    store = Artefacts(found.out / "models")
+    store = Artefacts(verified.out / "models")
     for path in sorted(store.root.glob("[!.]*/[!.]*")):
         if path.is_dir():
-            found.count("artefacts")
+            verified.count("artefacts")
             if store.get(path.parent.name, path.name) is None:
-                found.add(path, "damaged: a file is not the one that was published (it will be made again)")
+                verified.add(path, "damaged: a file is not the one that was published (it will be made again)")
 
 
-def _top(found: Verified) -> None:
-    for path in sorted(found.out.iterdir()):
-        if path.name not in _AT_TOP and not path.name.startswith("."):
-            found.notes.append(f"{path.name}: nothing that this program writes there")
+# --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _readable(found: Verified) -> bool:
-    """Whether every record could be read, so that tables can be made."""
-    return not any(one.file.startswith("records/") and one.file.endswith(".json") for one in found.findings)
+def _tables(verified: Verified) -> None:
+    """The tables that are there, made again from the records and compared to the byte."""
+    verified.count("tables", 0)
+    folder = verified.out / "tables"
+    there = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
+    for name in [name for name in there if name.startswith(".")]:
+        verified.leftover(there.pop(name))
+    if not there:
+        return
+    if any(finding.file.startswith("records/") and finding.file.endswith(".json") for finding in verified.findings):
+        verified.notes.append("tables/: not checked, since not every record could be read")
+        return
+    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in there)]
+    try:
+        made = groups(read([verified.out]))
+        wanted = {path.name: text for path, text in texts_of(verified.out, formats, made).items()} if formats else {}
+        if SHOWN in there:
+            wanted[SHOWN] = shown_text(main_tables(made))
+    except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
+        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        verified.add(folder, f"cannot be made again: {said}")
+        return
+    for name in sorted(there.keys() - wanted.keys()):
+        verified.add(there[name], "no table of these records")
+    for name, expected in wanted.items():
+        if name not in there:
+            verified.add(folder / name, "missing; `xner tables` makes it")
+        else:
+            verified.count("tables")
+            _compare(verified, there[name], expected)
+
+
+def _compare(verified: Verified, path: Path, expected: str) -> None:
+    try:
+        stored = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        verified.add(path, f"not UTF-8 at byte {error.start}")
+        return
+    except OSError as error:
+        verified.add(path, f"cannot be read: {error.strerror}")
+        return
+    if stored != expected:
+        lines = stored.split("\n"), expected.split("\n")
+        number = _first_difference(*lines)
+        at = [text[number] if number < len(text) else "" for text in lines]
+        start = max(0, _first_difference(*at) - 40)  # shortly before it
+        what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
+        verified.add(path, what, *(repr(line[start : start + 100]) for line in at))
+
+
+def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
+    """The first place in which they differ, the length of the shorter where there is none."""
+    same = (a == b for a, b in zip(text, other, strict=False))
+    return next((place for place, equal in enumerate(same) if not equal), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------
 
 
-def text(found: Verified) -> str:
+def text(verified: Verified) -> str:
     """A line a mismatch, then notes, then the sum."""
-    looked = ", ".join(f"{number} {what}" for what, number in found.counts.items())
-    lines = [*map(str, found.findings), *(f"note: {note}" for note in found.notes)]
-    number = len(found.findings)
-    end = "no mismatch" if not number else "1 mismatch" if number == 1 else f"{number} mismatches"
-    lines.append(f"{found.out}: {looked}: {end}")
-    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
+    looked, number = ", ".join(f"{number} {what}" for what, number in verified.counts.items()), len(verified.findings)
+    end = f"{verified.out}: {looked}: {number or 'no'} mismatch{'es' if number > 1 else ''}"
+    lines = [*map(str, verified.findings), *(f"note: {note}" for note in verified.notes), end]
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def as_json(found: Verified) -> dict[str, Any]:
+def as_json(verified: Verified) -> dict[str, Any]:
     """The same as JSON values."""
     return {
-        "out": found.out.as_posix(),
-        "clean": not found.findings,
-        "checked": found.counts,
-        "mismatches": [asdict(one) for one in found.findings],
-        "notes": found.notes,
+        "out": verified.out.as_posix(),
+        "clean": not verified.findings,
+        "checked": verified.counts,
+        "mismatches": [asdict(finding) for finding in verified.findings],
+        "notes": verified.notes,
     }

@@ -17,7 +17,7 @@ from bench.core.sentences import Sentence
 from bench.measure.score import MODES
 from bench.report.compare import compare
 from bench.report.frame import groups, read
-from bench.report.tables import cost_table
+from bench.report.tables.quantities import cost_table
 from bench.store.planned import add_cells, matrix_cells
 from bench.store.record import Cost, Records
 from bench.store.sidecars import GOLD, predictions_name, read_sidecar

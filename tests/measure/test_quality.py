@@ -15,9 +15,9 @@ from bench.measure.quality import edits, label_quality
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.report import plots
-from bench.report.canvas import settings
 from bench.report.frame import groups, read
-from bench.report.quality import quality_figure, quality_sets
+from bench.report.plots.across import quality_figure, quality_sets
+from bench.report.plots.canvas import settings
 from tests.support.e2e_tools import Place, matrix_text, records
 from tests.support.records_for_tests import Plan, make
 
@@ -110,7 +110,7 @@ def test_every_transfer_and_error_rate_of_a_small_demo(
         assert (one["translation_accuracy"] == 1) == (rate == 0), transfer
         assert (one["projection_f1"] > 0.99) == (rate == 0), transfer
     assert found["marker", 0.4]["projection_f1"] < found["align", 0.4]["projection_f1"], "what is damaged is left out"
-    monkeypatch.setattr(plots, "MAKERS", ())  # the others have tests of their own
+    monkeypatch.setattr(plots, "MAKERS", {})  # the others have tests of their own
     assert [path.name for path in plots.write_plots(place.out, ["png"])] == ["quality.png"]
     (several,) = quality_sets(groups(read([place.out])))
     with settings():

@@ -13,7 +13,8 @@ import pytest
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
 from bench.report import frame
-from bench.report.compare import Comparison, Line, compare
+from bench.report.compare import Comparison, ComparisonLine, compare
+from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
 from bench.store.record import Records
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
@@ -27,7 +28,7 @@ def one(out: Path, a: str = "concner", b: str = "zero_shot", rule: str = "") -> 
     return found
 
 
-def line(found: Comparison, target: str) -> Line:
+def line(found: Comparison, target: str) -> ComparisonLine:
     return next(line for line in found.lines if line.name == target)
 
 
@@ -54,13 +55,9 @@ def test_numbers_are_those_of_the_paired_difference(tmp_path: Path) -> None:
     p_values = []
     for target in ("de", "fi", "zh"):
         counts = [
-            frame.pooled(
-                [frame.counts_of(s) for s in frame.read([tmp_path]) if (s.label, s.target) == (label, target)],
-                "source-dev",
-            )
+            counts_of([s for s in frame.read([tmp_path]) if (s.label, s.target) == (label, target)])["source-dev"]
             for label in ("concner", "en_trans")
         ]
-        assert counts[0] is not None and counts[1] is not None
         expected = difference(counts[0], counts[1])
         narrow = expected.limits(0.9)
         here = line(found, target)
@@ -83,10 +80,10 @@ def test_better_worse_and_their_words(tmp_path: Path) -> None:
     assert [x.verdict for x in (*found.lines, found.macro)] == ["better"] * 3
     assert found.macro.p is not None and found.macro.p < 0.01
     said = conclusions(found)
-    assert said[0] == "concner is better than zero_shot in de, fi."
-    assert said[1].startswith("On average over de, fi, concner is better than zero_shot by ")
+    assert said[0] == "concner is significantly better than zero_shot in de, fi."
+    assert said[1].startswith("On average over de, fi, concner is significantly better than zero_shot by ")
     worse = conclusions(one(tmp_path, "zero_shot", "concner"))
-    assert worse[0] == "zero_shot is worse than concner in de, fi."
+    assert worse[0] == "zero_shot is significantly worse than concner in de, fi."
     size = said[1].partition(" by ")[2]
     assert worse[1].partition(" by ")[2] == size, "the same size, said from the other side"
 
@@ -107,7 +104,7 @@ def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
     found = line(one(wide, "a", "b"), "de")
     assert found.equivalent is False and found.verdict == "undecided"
     (said, *_) = conclusions(one(wide, "a", "b"))
-    assert said.startswith("a and b cannot be told apart in de (") and "possible" in said
+    assert said.startswith("a and b are not significantly different in de (") and "possible" in said
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
@@ -171,7 +168,7 @@ def test_factors_and_settings(tmp_path: Path) -> None:
     found = one(tmp_path, "concner", "en_trans")
     assert found.settings == {"steps": ("500", "250")}
     (said,) = [x for x in conclusions(found) if x.startswith("They differ")]
-    assert "no difference is any single one's" in said and "budgets are unequal (steps)" in said
+    assert "a difference is not due to any one of them alone" in said and "budgets are unequal (steps)" in said
     assert one(tmp_path, "concner", "zero_shot").factors["data"] == ("both", "unknown")
 
 
@@ -274,6 +271,13 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tu
     make(tmp_path, Plan({"elsewhere": 0.4}, cell={"encoder": "org/other"}))
     code, _, err = xner(capsys, "compare", tmp_path, *words)
     assert code == 2 and message in err and len(err.splitlines()) == 1
+
+
+def test_help_shows_percent_signs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "95 % interval" in text and "%%" not in text
 
 
 def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,20 +13,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import pytest
+from markupsafe import escape
 
 from bench.cli.main import main
 from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, Span
-from bench.report.errors import judged, sample, samples
+from bench.report.errors import SidecarPairs, judged, sample, samples
 from bench.report.frame import groups, read
 from bench.report.html.facts import flat, shared
-from bench.report.html.figures import compact
-from bench.report.html.page import report_html, write_report
-from bench.report.html.text import esc, language
-from bench.report.scores import scores_of
-from bench.report.standing import standing
+from bench.report.html.page import compact, language, report_html, visible, write_report
+from bench.report.ranking import ranking
+from bench.report.scores import best_of, scores_of
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, predictions_name
 from tests.support.records_for_tests import Plan, make, put_gap
@@ -75,7 +73,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 
 
 def no_plots() -> mock._patch[mock.Mock]:
-    return mock.patch("bench.report.html.page.figures_html", return_value=iter(()))
+    return mock.patch("bench.report.html.page.figures_of", return_value=())
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -120,7 +118,7 @@ def test_links_lead_somewhere_and_ids_are_one_each(scored: tuple[Path, str]) -> 
 def test_a_number_leads_to_its_seeds_records_and_errors(scored: tuple[Path, str]) -> None:
     out, text = scored
     (group,) = groups(read([out]))
-    score = scores_of(group, group.main_rule)[(out.name, "concner"), "de"]
+    score = scores_of(group, group.main_rule)[("toy", "concner"), "de"]
     row = re.search(r"<tr><th scope=\"row\">[^\n]*?<bdi>concner</bdi>.*", text)
     assert row is not None
     found = re.search(rf'<td class="n" data-v="[\d.]+">(?:<b>)?<a href="#([\w-]+)">{score.mean:.1f}</a>', row[0])
@@ -137,24 +135,24 @@ def test_a_number_leads_to_its_seeds_records_and_errors(scored: tuple[Path, str]
 def test_words_follow_the_tests(scored: tuple[Path, str]) -> None:
     out, text = scored
     (group,) = groups(read([out]))
-    found = standing(group)
+    found = ranking(group)
     assert [row[1] for row in found.rows] == ["concner", "en_trans", "zero_shot"] and found.pairs == 3
     best, last = found.rows[0], found.rows[-1]
-    assert found.told(best, last) is True and found.told(last, best) is True
+    assert found.differ(best, last) is True and found.differ(last, best) is True
     said = "".join(Reader(text).text)
     assert "Highest on average over de, fi: concner" in said
-    assert re.search(r"concner( and en_trans)? (is|are) better than (en_trans and )?zero_shot\.", said)
+    assert re.search(r"concner( and en_trans)? (is|are) significantly better than (en_trans and )?zero_shot\.", said)
     assert "Declared in advance: concner without distillation - en_trans." in said
     assert "Synthetic: no evidence about languages." in said and "Human translations: an upper bound" in said
 
 
-def test_below_three_seeds_nobody_is_told_from_anybody(tmp_path: Path) -> None:
+def test_below_three_seeds_nothing_differs_significantly(tmp_path: Path) -> None:
     make(tmp_path, Plan({"zero_shot": 0.2, "en_trans": 0.9}, seeds=(1, 2)))
     with no_plots():
         said = "".join(Reader(report_html(tmp_path)).text)
-    assert "could not be tested" in said and "can be told apart" not in said and " better " not in said
+    assert "could not be tested" in said and "significantly worse (" not in said and " better " not in said
     (group,) = groups(read([tmp_path]))
-    assert standing(group).pairs == 0
+    assert ranking(group).pairs == 0
 
 
 def test_gaps_are_told_with_their_reasons(tmp_path: Path) -> None:
@@ -168,6 +166,32 @@ def test_gaps_are_told_with_their_reasons(tmp_path: Path) -> None:
     assert "1 × skipped: no links for <de>" in said and "1 × failed: ValueError: it <broke>" in said
     assert "gold or predictions of seed 2: missing" in said  # these records have no gold
     assert "no links for &lt;de&gt;" in text and "<de>" not in text
+
+
+def test_the_last_column_names_who_is_significantly_worse_and_its_note_says_so(scored: tuple[Path, str]) -> None:
+    row, *_ = re.findall(r"<tr><th scope=row><bdi>de</bdi>.*", scored[1])
+    (group,) = groups(read([scored[0]]))
+    column = {row: scores_of(group, "source-dev")[row, "de"] for row in group.rows}
+    worse = [row[1] for row in group.rows if row not in (best_of(column) or ())]
+    assert worse and re.findall("<bdi>(.*?)</bdi>", row.rpartition("<td>")[2]) == worse
+    said = "".join(Reader(scored[1]).text)
+    assert "Last column: significantly worse than the highest" in said and "distinguishable" not in said
+
+
+def test_oracles_are_in_no_tested_pair(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a": 0.3, "b": 0.6, "best": 0.95}, oracles=("best",)))
+    (group,) = groups(read([tmp_path]))
+    found = ranking(group)
+    assert found.pairs == 1 and [row[1] for row in found.rows] == ["best", "b", "a"]
+    assert not [pair for pair in found.p_values if ("toy", "best") in pair]
+    with no_plots():
+        assert "Holm over all pairs tested" in "".join(Reader(report_html(tmp_path)).text)
+
+
+def test_a_long_reason_is_told_to_its_end(tmp_path: Path) -> None:
+    why = f"no translations; {'add some, ' * 20}(corpus conll: translations/<language>.tsv)"
+    put_gap(tmp_path, Plan({}), "zero_shot", "de", 1, why)
+    assert f"1 × skipped: {why}" in "".join(Reader(report_html(tmp_path)).text)
 
 
 def test_without_a_score_there_is_still_a_page(tmp_path: Path) -> None:
@@ -202,13 +226,13 @@ def test_hostile_content_is_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [*range(0x20), 0x7F, 0x85, 0xAD, 0x200B, 0x202E, 0x2066, 0xFEFF, 0xD800, 0xFFFE])
 def test_what_is_invisible_is_shown_or_a_blank(code: int) -> None:
-    shown = esc(f"a{chr(code)}b")
+    shown = str(escape(visible(f"a{chr(code)}b")))
     assert chr(code) not in shown or code == 0x20
     assert shown.encode() and shown.startswith("a") and shown.endswith("b") and len(shown) > 2
 
 
 def test_joiners_and_scripts_stay() -> None:
-    assert esc("می\u200cخواهم 👩\u200d💻 中文") == "می\u200cخواهم 👩\u200d💻 中文"
+    assert visible("می\u200cخواهم 👩\u200d💻 中文") == "می\u200cخواهم 👩\u200d💻 中文"
     assert language("zh-Hans") == ' lang="zh-Hans"' and language('de" onload="x') == ""
 
 
@@ -256,9 +280,9 @@ def test_other_sentences_and_damage_are_told(tmp_path: Path) -> None:
     make_scored(tmp_path, {"zero_shot": 0.5}, targets=("de",), seeds=(1,))
     (one,) = read([tmp_path])
     one.store.put_text(one.record.key, predictions_name("source-dev"), conll_text(gold_of("de", 3)))
-    assert "not of the same sentences" in sample(one, "source-dev", 5, {}).why
+    assert "not of the same sentences" in sample(one, "source-dev", 5, SidecarPairs()).why
     one.store.sidecar(one.record.key, GOLD).write_bytes(b"no gzip")
-    assert "cannot be read" in sample(one, "source-dev", 5, {}).why
+    assert "cannot be read" in sample(one, "source-dev", 5, SidecarPairs()).why
     with no_plots():
         assert "No sample of errors" in report_html(tmp_path)
 
@@ -297,10 +321,9 @@ def test_many_cells_show_fewer_sentences(tmp_path: Path) -> None:
     assert text.count('class="pair"') == 4
 
 
-def test_pairs_of_one_training_under_two_names_are_not_told_apart(tmp_path: Path) -> None:
+def test_one_training_under_two_names_does_not_differ_significantly(tmp_path: Path) -> None:
     make(tmp_path, Plan({"x": 0.5, "x+y": 0.5, "z": 0.9}))
     (group,) = groups(read([tmp_path]))
-    found = standing(group)
+    found = ranking(group)
     x, y = (row for row in found.rows if row[1] != "z")
-    assert found.p_values[x, y] == 1.0 and found.differences[x, y] == 0
-    assert np.isclose(sum(found.differences.values()), 0)
+    assert found.p_values[x, y] == 1.0 and found.means[x] == found.means[y]

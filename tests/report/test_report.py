@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,9 @@ from bench.cli import report as cli
 from bench.core.errors import BadInput
 from bench.measure.statistics import interval
 from bench.report import frame, tables
-from bench.report.model import Cell, Table, frame_of
-from bench.report.render import as_csv, escape_latex, escape_markdown, latex, markdown, terminal
+from bench.report.scores import counts_of
+from bench.report.tables.model import Entry, Table
+from bench.report.tables.render import as_csv, escape_latex, escape_markdown, latex, markdown, terminal
 from bench.store.record import Records
 from tests.support.records_for_tests import CORPUS, Plan, cell_of, key_of, make, put, put_gap
 
@@ -41,19 +43,19 @@ def main_of(out: Path) -> Table:
     return table
 
 
-def cell(table: Table, label: str, column: str) -> Cell:
+def cell(table: Table, label: str, column: str) -> Entry:
     return next(row[column] for row in table.rows() if row["method"].text == label)
 
 
-def notes_of(table: Table, one: Cell) -> str:
+def notes_of(table: Table, one: Entry) -> str:
     return "; ".join(table.footnotes[note - 1] for note in one.notes)
 
 
 def test_main_table_prints_the_interval_of_the_pooled_counts(tmp_path: Path) -> None:
     make(tmp_path, Plan(QUALITY, seeds=(1, 2, 3, 4)))
     stored = [s for s in frame.read([tmp_path]) if s.label == "concner" and s.target == "de"]
-    counts = frame.pooled([frame.counts_of(one) for one in stored], "source-dev")
-    assert counts is not None and counts.shape == (4, 80, 3)
+    counts = counts_of(stored)["source-dev"]
+    assert counts.shape == (4, 80, 3)
     estimate, found = interval(counts), cell(main_of(tmp_path), "concner", "de")
     assert found.value == pytest.approx(100 * estimate.mean)
     assert (found.low, found.high) == (pytest.approx(100 * estimate.low), pytest.approx(100 * estimate.high))
@@ -158,6 +160,17 @@ def test_same_records_same_bytes_whatever_the_order_of_files(tmp_path: Path) -> 
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
+def test_the_suite_is_the_matrix_of_the_records_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    make(tmp_path / "a", Plan(QUALITY))
+    make(tmp_path / "another name", Plan(QUALITY))
+    written = tables.write_tables(tmp_path / "a"), tables.write_tables(tmp_path / "another name")
+    for a, b in zip(*written, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+    assert {one.suite for one in frame.read([tmp_path / "a"])} == {"toy"}
+    together = frame.read([tmp_path / "a", tmp_path / "another name"])
+    assert {one.suite for one in together} == {"a", "another name"}, "of one matrix: the folders' names"
+
+
 def test_missing_or_wrong_counts_give_no_interval(tmp_path: Path) -> None:
     (one, two) = make(tmp_path, Plan({"zero_shot": 0.4, "concner": 0.7}, targets=("de",), seeds=(1,)))
     store = Records(tmp_path)
@@ -178,8 +191,8 @@ def test_search_keeps_the_trial_that_source_dev_chose(tmp_path: Path) -> None:
         value = json.loads(path.read_text())
         value["scores"]["source-dev"]["dev_f1"] = dev
         path.write_text(json.dumps(value))
-    (kept,) = frame.load([tmp_path])
-    assert kept.cell["trial"] == 2
+    (kept,) = frame.read([tmp_path])
+    assert kept.trial == 2
     assert "chosen on source dev" in terminal(main_of(tmp_path))
 
 
@@ -189,9 +202,9 @@ def test_two_records_for_a_cell_are_refused_unless_the_matrix_names_one(tmp_path
     path = Records(tmp_path).path("other")
     path.write_text(Records(tmp_path).path(old.key).read_text().replace(f'"key": "{old.key}"', '"key": "other"'))
     with pytest.raises(BadInput, match="two records for concner / de / seed 1"):
-        frame.load([tmp_path])
+        frame.read([tmp_path])
     (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": [{"key": "other"}]}))
-    assert [record.key for record in frame.load([tmp_path])] == ["other"]
+    assert [one.record.key for one in frame.read([tmp_path])] == ["other"]
 
 
 def test_axes_and_encoders_have_tables_of_their_own(tmp_path: Path) -> None:
@@ -241,6 +254,11 @@ def test_other_tables(tmp_path: Path) -> None:
     assert gap["method"].text == "label_projection" and 0 < (gap["de"].value or 0) < 100
 
 
+def is_letter(c: str) -> bool:
+    """Not ASCII, and no sign that is typeset as mathematics."""
+    return ord(c) > 127 and c not in "±†×·−≤≥→αβτ"
+
+
 def balanced(text: str) -> bool:
     """Whether the braces of LaTeX are closed, with \\{ and \\} left out."""
     depth = 0
@@ -273,20 +291,21 @@ def test_escapes_leave_no_live_character(text: str) -> None:
     )
     assert balanced(escape_latex(text))
     assert not re.search(r"(?<!\\)[#%&_]", escape_latex(text))
-    assert escape_latex(text).isascii() and not re.search(r"(?<!\\)~", escape_latex(text))
+    assert not re.search(r"(?<!\\)~", escape_latex(text))
+    assert [c for c in escape_latex(text) if ord(c) > 127] == [c for c in text if c.isprintable() and is_letter(c)]
 
 
 def test_a_row_that_begins_with_a_bracket_is_no_latex_option() -> None:
-    table = Table("t", "t", ("method",), frame_of([{"method": Cell(text="[x]"), "de": Cell(1.0)}], ["method", "de"]))
+    table = Table("t", "t", ("method",), pd.DataFrame({"method": [Entry(text="[x]")], "de": [Entry(1.0)]}))
     assert "{[x]} & 1.0" in latex(table)
 
 
 def test_no_records_and_no_folder_are_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nowhere: no such folder .*`xner run MATRIX --out"):
-        frame.load([tmp_path / "nowhere"])
+        frame.read([tmp_path / "nowhere"])
     (tmp_path / "records").mkdir()
     with pytest.raises(BadInput, match="no records here"):
-        frame.load([tmp_path])
+        frame.read([tmp_path])
 
 
 def test_tables_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ def fitted(points: dict[Matrix, float]) -> np.ndarray:
 
 def plot(path: Path, points: dict[Matrix, float], model: np.ndarray, note: str) -> None:
     """A panel a series: what was measured, and the model's line."""
-    from bench.report.canvas import figure, finish, saved, settings
+    from bench.report.plots.canvas import figure, finish, saved, settings
 
     with settings():
         fig = figure(9.0, 2.8)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, digest
-from bench.measure.same_test import conll_text
 from bench.measure.score import count, summary
 from bench.store.planned import add_cells
 from bench.store.record import Cost, Record, Records, Resources, RuleScores

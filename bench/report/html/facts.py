@@ -8,8 +8,6 @@ from typing import Any
 
 from bench.core.files import canonical_json
 from bench.report.frame import Stored
-from bench.report.html.tables import boxed
-from bench.report.html.text import esc, items, name
 from bench.store.record import Cost, Record, Resources
 
 _TOLD = frozenset({"scores", "error", "reason", "status", "schema", "key", "cell.seed", "cell.label", "cell.target"})
@@ -40,49 +38,31 @@ def shared(facts: Sequence[Facts]) -> dict[str, str]:
     """The fields that have one value in all of them."""
     if not facts:
         return {}
-    return {where: text for where, text in facts[0].items() if all(one.get(where) == text for one in facts)}
+    return {where: text for where, text in facts[0].items() if all(other.get(where) == text for other in facts)}
 
 
-def facts_html(facts: Facts) -> str:
-    """Fields and values."""
-    rows = "".join(f"<tr><th scope=row>{esc(where)}<td>{name(text)}" for where, text in sorted(facts.items()))
-    return f'<table class="facts"><tbody>{rows}</tbody></table>' if rows else ""
+def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> list[tuple[str, list[str]]]:
+    """Fields of a cell's records, by key in `facts`, that are not `known`: a value a seed, or one where they agree."""
+    fields = [facts[run.record.key] for run in stored]
+    names = sorted({where for record in fields for where in record if where not in known})
+    values = {where: [record.get(where, "–") for record in fields] for where in names}
+    return [(where, texts[:1] if len(set(texts)) == 1 else texts) for where, texts in values.items()]
 
 
-def seeds_html(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> str:
-    """The fields of a cell's records, by key in `facts`, that are not `known`: one column where seeds agree."""
-    ours = [facts[one.record.key] for one in stored]
-    names = sorted({where for one in ours for where in one if where not in known})
-    rows = []
-    for where in names:
-        values = [one.get(where, "–") for one in ours]
-        texts = f"<td colspan={len(values)}>{name(values[0])}" if len(set(values)) == 1 else ""
-        rows.append(f"<tr><th scope=row>{esc(where)}{texts or ''.join(f'<td>{name(value)}' for value in values)}")
-    head = "".join(f"<th scope=col>seed {one.seed}" for one in stored)
-    body = "".join(rows)
-    table = f'<table class="facts"><thead><tr><th scope=col>field{head}</thead><tbody>{body}</tbody></table>'
-    return boxed(table, "Fields of the records")
+def environment(facts: Sequence[Facts]) -> list[tuple[str, list[tuple[str, int]], int]]:
+    """Versions, devices, code: field, its most frequent values with their numbers of records, how many more there are.
 
-
-def environment_html(facts: Sequence[Facts], anchor: str) -> str:
-    """Versions, devices, code: every value that occurs, and in how many records."""
-    kinds = ("versions.", "ran.", "code", "commit", "matrix")
+    Where more values than can be listed are numbers, their range stands for them.
+    """
     counts: dict[str, Counter[str]] = {}
-    for one in facts:
-        for where, text in one.items():
-            if where.startswith(kinds):
-                counts.setdefault(where, Counter())[text] += 1
+    for where, text in (item for record in facts for item in record.items()):
+        if where.startswith(("versions.", "ran.", "code", "commit", "matrix")):
+            counts.setdefault(where, Counter())[text] += 1
     rows = []
     for where, values in sorted(counts.items()):
-        found = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
-        more = f" and {len(found) - _MOST} more values" if len(found) > _MOST else ""
-        texts = items([f"{name(text)} <small>({number} of {len(facts)})</small>" for text, number in found[:_MOST]])
-        if more and all(text.isdigit() for text in values):
-            texts, more = (
-                f"{min(map(int, values))} to {max(map(int, values))}",
-                f" <small>({len(found)} values)</small>",
-            )
-        rows.append(f"<tr><th scope=row>{esc(where)}<td>{texts}{more}")
-    head = "<thead><tr><th scope=col>field<th scope=col>values (records)</thead>"
-    table = boxed(f'<table class="facts">{head}<tbody>{"".join(rows)}</tbody></table>', "Environment")
-    return f'<section id="{anchor}"><h2>Environment</h2>{table}</section>\n'
+        listed = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+        if len(listed) > _MOST and all(text.isdigit() for text in values):
+            numbers = sorted(map(int, values))
+            listed = [(f"{numbers[0]} to {numbers[-1]} ({len(numbers)} values)", values.total())]
+        rows.append((where, listed[:_MOST], max(0, len(listed) - _MOST)))
+    return rows

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from bench.core.languages import table as codes
 from bench.core.sentences import Span
-from bench.report.canvas import settings
-from bench.report.confusion import confusion, confusion_figure
+from bench.report.errors import confusion
 from bench.report.frame import Group, groups, read
-from bench.report.groups import groups_table
-from bench.report.languages import UNKNOWN, family_of, pretrained_on, script_of
-from bench.report.ranks import average_ranks, ranks_figure, tied
-from bench.report.sources import source_sets, sources_figure
-from bench.report.standing import Standing, standing
+from bench.report.plots.across import source_sets, sources_figure
+from bench.report.plots.canvas import settings
+from bench.report.plots.methods import confusion_figure, ranks_figure
+from bench.report.ranking import Ranking, ranking
+from bench.report.scores import scores_of
+from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
+from bench.report.tables.scores import groups_table
 from data_recipes.encoders.mini.text import LANGUAGES
 from tests.conftest import toy_sentences
 from tests.support.records_for_tests import Plan, make
@@ -93,7 +94,7 @@ def test_one_group_is_no_table(tmp_path: Path) -> None:
 def test_ranks_by_hand(tmp_path: Path) -> None:
     make(tmp_path, Plan({"a": 0.3, "b": 0.9, "c": 0.6, "best": 1.2}, oracles=("best",)))
     group = group_of(tmp_path)
-    ranks = average_ranks(group, standing(group))
+    ranks = ranking(group).average_ranks(scores_of(group, group.main_rule))
     assert {row[1]: rank for row, rank in ranks.items()} == {"b": 1.0, "c": 2.0, "a": 3.0}
     assert [row[1] for row in ranks] == ["b", "c", "a"]
 
@@ -101,18 +102,18 @@ def test_ranks_by_hand(tmp_path: Path) -> None:
 def test_equals_share_their_rank(tmp_path: Path) -> None:
     make(tmp_path, Plan({"a": 0.3, "b": 0.9, "b+kd": 0.9}))  # the last two are one training
     group = group_of(tmp_path)
-    found = standing(group)
-    ranks = average_ranks(group, found)
+    found = ranking(group)
+    ranks = found.average_ranks(scores_of(group, group.main_rule))
     assert {row[1]: rank for row, rank in ranks.items()} == {"b": 1.5, "b+kd": 1.5, "a": 3.0}
-    assert [[row[1] for row in run] for run in tied(list(ranks), found)] == [["b", "b+kd"]]
+    assert [[row[1] for row in run] for run in found.ties(list(ranks))] == [["b", "b+kd"]]
 
 
 def test_bars_are_the_longest_runs() -> None:
     rows = [("s", name) for name in "abcd"]
     told = {(0, 1): 0.5, (1, 2): 0.4, (0, 2): 0.01, (2, 3): 0.9, (1, 3): 0.3, (0, 3): 0.001}
     p = {(rows[x], rows[y]): value for (x, y), value in told.items()}
-    found = Standing(p_values=p | {(b, a): value for (a, b), value in p.items()})
-    assert [[row[1] for row in run] for run in tied(rows, found)] == [["a", "b"], ["b", "c", "d"]]
+    found = Ranking(p_values=p | {(b, a): value for (a, b), value in p.items()})
+    assert [[row[1] for row in run] for run in found.ties(rows)] == [["a", "b"], ["b", "c", "d"]]
 
 
 def test_the_plot_of_ranks(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -18,11 +19,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.report.frame import Group
-from bench.report.scores import Row
+from bench.report.frame import Group, Row
+from bench.report.notes import setting_notes, title_of
 
 FORMATS = ("png", "svg", "pdf")
 GREY = "0.35"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _HATCHES = ("", "..", "++", "oo")  # when there are more methods than lightness can tell apart
 _ORACLE_HATCHES = ("////", "\\\\\\\\", "xxxx", "----")
 _SHADES = 8
@@ -82,7 +84,7 @@ def wrapped(text: str, width: float, size: float = 8.0) -> str:
     return "\n".join(textwrap.wrap(plain(text), max(30, int(width * 125 / size))))
 
 
-def finish(fig: Figure, title: str, note: str) -> None:
+def finish(fig: Figure, title: str, note: str) -> Figure:
     """Title above, note below, both inside the layout; which is computed here, once for all formats."""
     width = float(fig.get_figwidth())
     fig.suptitle(wrapped(title, width * (0.62 if fig.legends else 1), 11), fontsize=10, x=0.01, ha="left")
@@ -91,6 +93,12 @@ def finish(fig: Figure, title: str, note: str) -> None:
     assert engine is not None
     engine.execute(fig)
     fig.set_layout_engine("none")
+    return fig
+
+
+def finished(fig: Figure, group: Group, what: str, note: str, settings_of: Group | None = None) -> Figure:
+    """`finish` with the group's title and, after the note, the settings of `settings_of` (the group's by default)."""
+    return finish(fig, title_of(group, what), " ".join([note, *setting_notes(settings_of or group)]))
 
 
 @dataclass(frozen=True)
@@ -108,25 +116,35 @@ class Look:
         return Patch(facecolor=self.face, edgecolor=self.edge, hatch=self.hatch, linewidth=0.6)
 
 
-def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row]) -> dict[Row, Look]:
+def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
     """Viridis, dark to light in the order of the rows; oracles light grey and hatched."""
-    plain_rows = [row for row in rows if row not in oracles]
-    shades = min(_SHADES, len(plain_rows))
+    methods = [row for row in rows if row not in oracles]
+    shades = min(_SHADES, len(methods))
     found: dict[Row, Look] = {}
     for row in rows:
-        label = plain(row[1] if len(group.suites) == 1 else f"{row[0]}: {row[1]}")[:60]
+        label = plain(group.name_of(row))[:60]
         if row in oracles:
-            place = sum(1 for other in found if other in oracles)
-            hatch = _ORACLE_HATCHES[place % len(_ORACLE_HATCHES)]
+            hatch = _ORACLE_HATCHES[sum(look.oracle for look in found.values()) % len(_ORACLE_HATCHES)]
             found[row] = Look(f"{label} (oracle)", "0.93", "0.4", hatch, True)
             continue
-        place = plain_rows.index(row)
+        place = methods.index(row)
         shade = 0.12 + 0.83 * (place % shades) / max(shades - 1, 1)
-        face = to_hex(matplotlib.colormaps["viridis"](shade))
         hatch = _HATCHES[place // shades % len(_HATCHES)]
         edge = "white" if hatch and shade < 0.6 else "0.2"  # the edge's colour is the hatch's
-        found[row] = Look(label, face, edge, hatch, False)
+        found[row] = Look(label, to_hex(matplotlib.colormaps["viridis"](shade)), edge, hatch, False)
     return found
+
+
+def line_style(look: Look, place: int) -> dict[str, Any]:
+    """How a method is drawn as a line: by colour, marker and dashes. A leading blank, as in `legend`."""
+    style = {"color": "0.55" if look.oracle else look.face, "ls": "--" if look.oracle else "-"}
+    return {**style, "marker": MARKERS[place % len(MARKERS)], "label": f" {look.label}", "linewidth": 1.3}
+
+
+def light_grid(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
+    """Lines behind the data."""
+    axis.set_axisbelow(True)
+    axis.grid(axis=which, color="0.9", linewidth=0.6)
 
 
 def legend(fig: Figure, shown: Sequence[Look]) -> None:

@@ -1,0 +1,73 @@
+"""All plots of a results folder, from its records only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.core.files import write_bytes
+from bench.report.frame import Group, groups, read, suffixes
+from bench.report.plots.across import quality_figure, quality_sets, source_sets, sources_figure
+from bench.report.plots.canvas import FORMATS, saved, settings
+from bench.report.plots.methods import bars_figure, confusion_figure, cost_figure, gain_figure, ranks_figure
+from bench.report.plots.training import curves_figure, loss_figure, space_figure
+from bench.report.tables import checked_formats
+
+MAKERS: dict[str, Callable[[Group], Figure | None]] = {
+    "f1": bars_figure,
+    "gain": gain_figure,
+    "ranks": ranks_figure,
+    "f1-cost": cost_figure,
+    "confusion": confusion_figure,
+    "curves": curves_figure,
+    "loss": loss_figure,
+    "space": space_figure,
+}
+Sets = Callable[[Sequence[Group]], list[tuple[Group, ...]]]
+ACROSS: dict[str, tuple[Sets, Callable[[Sequence[Group]], Figure | None]]] = {
+    "quality": (quality_sets, quality_figure),
+    "sources": (source_sets, sources_figure),
+}
+
+
+def write_plots(out: Path, formats: Sequence[str] = FORMATS, found: Sequence[Group] | None = None) -> list[Path]:
+    """Write out/figures/<name>.{png,svg,pdf} for everything that the records have; the paths, sorted.
+
+    `found`: what to draw, the records of `out` by default.
+
+    Raises:
+        BadInput: a format is unknown or none is given, or the folder has no records.
+    """
+    formats = checked_formats(formats, FORMATS)
+    found = groups(read([out])) if found is None else found
+    written = []
+    with settings():
+        named = [*_with_suffix(found), *figures_across(found)]
+        for name, figure in named:
+            for format_ in formats:
+                written.append(out / "figures" / f"{name}.{format_}")
+                write_bytes(written[-1], saved(figure, format_))
+    return sorted(written)
+
+
+def _with_suffix(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
+    for group, suffix in zip(found, suffixes(found), strict=True):
+        yield from ((f"{name}{suffix}", figure) for name, figure in figures_of(group))
+
+
+def figures_of(group: Group) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of all that the group has something for; call inside `settings`."""
+    for name, make in MAKERS.items():
+        if (figure := make(group)) is not None:
+            yield name, figure
+
+
+def figures_across(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of all that several groups have something for together; call inside `settings`."""
+    for name, (sets_of, draw) in ACROSS.items():
+        sets = sets_of(found)
+        for several, suffix in zip(sets, suffixes([several[0] for several in sets]), strict=True):
+            if (figure := draw(several)) is not None:
+                yield f"{name}{suffix}", figure

@@ -1,0 +1,140 @@
+"""Plots across tables: F1 against translation quality, and against the number of labelled source sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from bench.report.frame import Group, Row
+from bench.report.plots.canvas import MARKERS, figure, finished, legend, light_grid, line_style, looks
+from bench.report.scores import average_over, diagnostic, macro, mean_or_none, oracle_rows, scores_of
+
+TRANSLATOR = "translator."  # axes that make translations better and worse
+N_SOURCE = "data.n_source"
+Point = tuple[float, float, float]  # translation accuracy, F1 of the labels, F1 of the tagger, all percent
+
+
+def quality_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
+    """The groups that differ in an axis of the translator and in nothing else, two and more together."""
+    return _sets_along(every_group, TRANSLATOR)
+
+
+def source_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
+    """The groups that differ in the number of source sentences and in nothing else, two and more together."""
+    return _sets_along(every_group, N_SOURCE)
+
+
+def _sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
+    """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
+    sets: dict[tuple[object, ...], list[Group]] = {}
+    for group in every_group:
+        other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(varied)]
+        same = (group.suites, group.corpus, group.source, group.encoder, group.intrinsic, *sorted(other))
+        sets.setdefault(same, []).append(group)
+    return [tuple(several) for several in sets.values() if len(several) > 1]
+
+
+def _axes(group: Group) -> Mapping[str, Any]:
+    axes = group.stored[0].record.cell.get("axes") or {}
+    return {name: value for name, value in axes.items() if not name.startswith("labels.")}
+
+
+def _common_languages(several: Sequence[Group]) -> tuple[str, ...]:
+    """Where every row of every group that has any number has one."""
+    common = [average_over(scores_of(g, g.main_rule), g.rows, g.targets) for g in several]
+    return tuple(target for target in common[0] if all(target in languages for languages in common))
+
+
+def _lines(points: Iterator[tuple[Row, Any]]) -> dict[Row, list[Any]]:
+    """By row its points in order, for the rows that have two and more."""
+    lines: dict[Row, list[Any]] = {}
+    for row, point in points:
+        lines.setdefault(row, []).append(point)
+    return {row: sorted(found) for row, found in lines.items() if len(found) > 1}
+
+
+def quality_figure(several: Sequence[Group]) -> Figure | None:
+    """Two panels, a line a method: a point a translator; None where no two points of a method were measured."""
+    languages = _common_languages(several)
+    lines = _lines(_quality(several, languages))
+    if not lines:
+        return None
+    shown = looks(several[0], list(lines))
+    fig = figure(9.0, 3.8)
+    panels = fig.subplots(1, 2, sharex=True, sharey=True)
+    for axis, which, name in ((panels[0], 1, "projected labels"), (panels[1], 2, "tagger trained on them")):
+        for place, (row, points) in enumerate(lines.items()):
+            style: dict[str, Any] = {"color": shown[row].face, "marker": MARKERS[place % len(MARKERS)], "linewidth": 1}
+            axis.plot([p[0] for p in points], [p[which] for p in points], markeredgecolor="0.2", markersize=6, **style)
+        axis.set(xlabel="words right in translations (%)", ylim=(0, 100))
+        axis.set_title(name, fontsize=9)
+        light_grid(axis)
+    panels[0].set_ylabel("F1 (%)")
+    legend(fig, [shown[row] for row in lines])
+    note = (
+        f"Points: {'; '.join(group.axes for group in several)}. Mean over {', '.join(languages)} and "
+        "seeds, no intervals. Words right: 1 - word edits / words of the corpus's own translation, of the plain "
+        "translations. Labels: entities of the same type and words as in that translation's gold, left-out sentences "
+        "missed; the tagger: strict F1."
+    )
+    return finished(fig, several[0], "F1 against translation quality", note)
+
+
+def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, Point]]:
+    """Row and point in each group, for the rows whose labels were measured in all of the languages."""
+    for group in several if languages else ():
+        scores = scores_of(group, group.main_rule)
+        for row in group.rows:
+            cells = [group.cells[row, target] for target in languages]
+            words, labels = (
+                [value for stored in cells if (value := diagnostic(stored, name)) is not None]
+                for name in ("translation_accuracy", "projection_f1")
+            )
+            mean, _ = macro(scores, row, languages)
+            if mean is not None and len(words) == len(labels) == len(languages):
+                yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)
+
+
+def sources_figure(several: Sequence[Group]) -> Figure | None:
+    """A line a method with a band, macro F1 over the languages that all have; None where no method has two points."""
+    languages = _common_languages(several)
+    lines = _lines(_sizes(several, languages))
+    if not lines:
+        return None
+    oracles = frozenset[Row]().union(*(oracle_rows(scores_of(group, group.main_rule)) for group in several))
+    shown = looks(several[0], list(lines), oracles)
+    fig = figure(7.0, 3.8)
+    axis = fig.subplots()
+    for place, (row, points) in enumerate(lines.items()):
+        sizes, means, halves = zip(*points, strict=True)
+        style = line_style(shown[row], place)
+        axis.plot(sizes, means, markeredgecolor="0.2", **style)
+        if all(half is not None for half in halves):
+            low, high = ([m + sign * h for m, h in zip(means, halves, strict=True)] for sign in (-1, 1))
+            axis.fill_between(sizes, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    axis.set_xscale("log")
+    every = sorted({size for points in lines.values() for size, _, _ in points})
+    axis.set_xticks(every, [f"{size:,}" for size in every])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set(xlabel="labelled source sentences", ylabel="macro F1 (strict, %)")
+    light_grid(axis)
+    fig.legend(loc="outside right upper", frameon=False, fontsize=8)
+    whole = replace(several[0], axes="", stored=tuple(run for group in several for run in group.stored))
+    note = (
+        f"Macro over {', '.join(languages)}, mean over seeds; bands: the languages' mean half-width (95 %), a bound."
+        " The smaller sets are parts of the larger ones."
+    )
+    return finished(fig, several[0], "F1 against labelled sentences", note, whole)
+
+
+def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, tuple[int, float, float | None]]]:
+    """Row, number of source sentences, macro F1 and its half-width."""
+    for group in several if languages else ():
+        for row in group.rows:
+            mean, half = macro(scores_of(group, group.main_rule), row, languages)
+            if mean is not None:
+                yield row, (int(_axes(group)[N_SOURCE]), mean, half)

@@ -1,0 +1,97 @@
+"""All tables of a results folder, written in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from bench.core.errors import BadInput, nearest
+from bench.core.files import write_bytes
+from bench.report.frame import Group, groups, in_order, read, suffixes, tidy
+from bench.report.tables.model import Table
+from bench.report.tables.published import published_table
+from bench.report.tables.quantities import cost_table, projection_table, space_table
+from bench.report.tables.render import RENDERERS, terminal
+from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
+
+SHOWN = "main.txt"
+MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
+    "main": main_table,
+    "groups": groups_table,
+    "types": types_table,
+    "seen": seen_table,
+    "rules": rules_table,
+    "gap": gap_table,
+    "cost": cost_table,
+    "projection": projection_table,
+    "space": space_table,
+    "published": published_table,
+}
+
+
+def all_tables(found: Sequence[Group]) -> list[Table]:
+    """Every table that the groups have something for."""
+    made = (
+        make(group, f"{name}{suffix}")
+        for group, suffix in zip(found, suffixes(found), strict=True)
+        for name, make in MAKERS.items()
+    )
+    return [table for table in made if table is not None]
+
+
+def main_tables(found: Sequence[Group]) -> list[Table]:
+    """The main table of each group."""
+    return [main_table(group, f"main{suffix}") for group, suffix in zip(found, suffixes(found), strict=True)]
+
+
+def checked_formats(formats: Sequence[str], known: Collection[str] = tuple(RENDERERS)) -> list[str]:
+    """The formats, each once.
+
+    Raises:
+        BadInput: one is unknown, or there is none.
+    """
+    for name in formats:
+        if name not in known:
+            raise BadInput(f"--format: unknown format {name!r}{nearest(name, known)}")
+    if not formats:
+        raise BadInput(f"--format: no format given; known: {', '.join(sorted(known))}")
+    return list(dict.fromkeys(formats))
+
+
+def write_tables(
+    out: Path, formats: Sequence[str] = tuple(RENDERERS), found: Sequence[Group] | None = None
+) -> list[Path]:
+    """Write out/tables/<name>.{md,csv,tex} and records.csv (one row per record and rule); the paths, sorted.
+
+    `found`: what to tabulate, the records of `out` by default; several suites share each table, with a column.
+
+    Raises:
+        BadInput: as `read` and `checked_formats`.
+    """
+    texts = texts_of(out, formats, groups(read([out])) if found is None else found)
+    for path, text in texts.items():
+        write_bytes(path, text.encode())
+    return sorted(texts)
+
+
+def texts_of(out: Path, formats: Sequence[str], found: Sequence[Group]) -> dict[Path, str]:
+    """By path below out/tables/ the text that `write_tables` writes there."""
+    tables, folder = all_tables(found), out / "tables"
+    endings = [RENDERERS[name] for name in checked_formats(formats)]
+    texts = {folder / f"{table.name}{ending}": render(table) for table in tables for ending, render in endings}
+    if "csv" in formats:
+        records = tidy(in_order(run for group in found for run in group.stored))
+        texts[folder / "records.csv"] = records.to_csv(index=False, lineterminator="\n", float_format="%.6f")
+    return texts
+
+
+def write_shown(out: Path, tables: Sequence[Table]) -> Path:
+    """Publish out/tables/main.txt: the main tables as the end of a run prints them."""
+    path = out / "tables" / SHOWN
+    write_bytes(path, shown_text(tables).encode())
+    return path
+
+
+def shown_text(tables: Sequence[Table]) -> str:
+    """The main tables as plain text."""
+    return "\n\n".join(map(terminal, tables)) + "\n"

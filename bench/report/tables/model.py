@@ -1,0 +1,125 @@
+"""The one table model that every renderer reads, and the parts that most tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.report.frame import Group, Row
+from bench.report.notes import ORACLE, corpus_notes, setting_notes, title_of
+from bench.report.scores import CellStatus, Score, Scores, half_width, macro, oracle_rows
+
+TEXTS = {"skipped": "–", "failed": "failed", "missing": "–", "no score": "–"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number with its interval, or a text in its place. Units are the column's; intervals are absolute."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    text: str = ""  # printed where there is no value
+    digits: int = 1
+    bold: bool = False  # not significantly different from the column's best
+    oracle: bool = False  # saw target labels: printed with a dagger
+    notes: tuple[int, ...] = ()  # footnotes, from 1
+    status: CellStatus = "ok"
+    seeds: int | None = None
+    n: int | None = None  # test sentences
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return half_width(self.value, self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table: `frame` holds Entries only; its first columns, named in `heads`, say what a row is."""
+
+    name: str  # of the files, without ending
+    title: str
+    heads: tuple[str, ...]
+    frame: pd.DataFrame
+    columns_are: str = "quantity"  # what the other columns are: language, type, rule, quantity
+    notes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[dict[str, Entry]]:
+        """The rows, by column name."""
+        for values in self.frame.itertuples(index=False, name=None):
+            yield dict(zip(self.frame.columns, values, strict=True))
+
+
+class TableDraft:
+    """A table of a group while it is built: its rows so far, and its footnotes (the same text gets one number)."""
+
+    def __init__(self, group: Group, scores: Scores | None = None, heads: Sequence[str] = ("method",)) -> None:
+        self.group = group
+        self.oracles = oracle_rows(scores) if scores else frozenset[Row]()
+        self.heads = (*(["suite"] if len(group.suites) > 1 and heads[0] == "method" else []), *heads)
+        self.lines: list[dict[str, Entry]] = []
+        self.footnotes: list[str] = []
+
+    def notes(self, *texts: str) -> tuple[int, ...]:
+        """The numbers of these footnotes."""
+        self.footnotes += [text for text in dict.fromkeys(texts) if text not in self.footnotes]
+        return tuple(self.footnotes.index(text) + 1 for text in texts)
+
+    def add(
+        self, row: Row, heads: Mapping[str, str | Entry] | None = None, oracle: bool | None = None
+    ) -> dict[str, Entry]:
+        """A new row of a method, to be filled; `heads`: what names it beside suite and method."""
+        marked = row in self.oracles if oracle is None else oracle
+        line = {"suite": Entry(text=row[0]), "method": Entry(text=row[1], oracle=marked)}
+        line |= {name: Entry(text=head) if isinstance(head, str) else head for name, head in (heads or {}).items()}
+        self.lines.append({name: line[name] for name in self.heads})
+        return self.lines[-1]
+
+    def score(self, score: Score) -> Entry:
+        """A score with its interval, or a gap with its reason."""
+        notes = self.notes(*score.notes)
+        if score.mean is None:
+            return self.gap(TEXTS[score.status], score.status, notes)
+        return Entry(score.mean, score.low, score.high, notes=notes, seeds=len(score.seeds), n=score.sentences)
+
+    def macro(self, scores: Scores, row: Row, languages: Sequence[str]) -> Entry:
+        """The macro average over these languages, or a gap with its reason."""
+        mean, half = macro(scores, row, languages)
+        if mean is None:
+            absent = ", ".join(target for target in languages if scores[row, target].mean is None)
+            why = f"no macro average: no number for {absent}" if absent else "no language that all methods have"
+            return self.gap("–", "missing", self.notes(why))
+        return Entry(mean) if half is None else Entry(mean, mean - half, mean + half)
+
+    @staticmethod
+    def gap(text: str = "–", status: CellStatus = "missing", notes: tuple[int, ...] = ()) -> Entry:
+        """A text in place of a number."""
+        return Entry(text=text, status=status, notes=notes)
+
+    def table(self, name: str, what: str, columns: Sequence[str], notes: Sequence[str], of: str = "language") -> Table:
+        """The table of the rows so far; above `notes` the group's own, below them the oracles' where there are any."""
+        marked = any(line[head].oracle for line in self.lines for head in self.heads)
+        names = [*self.heads, *columns]
+        return Table(
+            name=name,
+            title=title_of(self.group, what),
+            heads=self.heads,
+            frame=pd.DataFrame([[line[c] for c in names] for line in self.lines], columns=names, dtype=object),
+            columns_are=of,
+            notes=(*corpus_notes(self.group), *setting_notes(self.group), *notes, *([ORACLE] if marked else [])),
+            footnotes=tuple(self.footnotes),
+        )
+
+
+def macro_note(languages: Sequence[str]) -> str:
+    """The set of languages that the macro average is over."""
+    if not languages:
+        return "No macro average: no language where all compared methods have numbers."
+    return (
+        f"macro: mean over {', '.join(languages)} (where all compared methods have numbers); "
+        "its ± is the mean of theirs, an upper bound whatever their correlation."
+    )

@@ -1,0 +1,122 @@
+"""Tables of quantities, not scores: cost and resources, what projection did, what training did to the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.report.frame import Group, Stored
+from bench.report.scores import diagnostic
+from bench.report.tables.model import Entry, Table, TableDraft
+from bench.store.record import Cost, Record
+
+QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
+    "cold seconds": (lambda r: r.cost.seconds, 1),
+    "steps": (lambda r: r.cost.steps, 0),
+    "batch": (lambda r: r.cost.batch, 0),
+    "sentences": (lambda r: r.cost.sentences, 0),
+    "tokens": (lambda r: r.cost.tokens, 0),
+    "forward passes": (lambda r: r.cost.forward_passes, 0),
+    "TFLOP": (lambda r: None if r.cost.flops is None else r.cost.flops / 1e12, 2),
+    "labelled": (lambda r: r.resources.labelled, 0),
+    "dev": (lambda r: r.resources.dev, 0),
+    "translated": (lambda r: r.resources.translated, 0),
+    "unlabelled": (lambda r: r.resources.unlabelled, 0),
+    "target gold": (lambda r: r.resources.target_gold, 0),
+}
+FACTS: dict[str, Callable[[Record], str]] = {
+    "translation": lambda r: r.resources.translation,
+    "test translation": lambda r: r.resources.test_translation,
+    "dictionary": lambda r: "yes" if r.resources.dictionary else "no",
+}
+CAUSES = ("entities", "projected", "unaligned", "conflicting", "filtered", "pairs", "pairs_filtered")  # come first
+MEASURES = {
+    "retrieval_forward": "retrieval, source to target",
+    "retrieval_backward": "retrieval, target to source",
+    "same_label": "cosine, same label",
+    "other_label": "cosine, other label",
+}
+
+
+def cost_table(group: Group, name: str = "cost") -> Table:
+    """Cold cost and resources by method: means over its finished cells (languages, seeds); unknown is n/a, never 0."""
+    draft = TableDraft(group)
+    for row in group.rows:
+        done = [run for run in group.stored if run.row == row and run.record.status == "ok"]
+        line = draft.add(row, oracle=any(run.oracle for run in done))
+        for title, (quantity, digits) in QUANTITIES.items():
+            # a record without any cost (imported predictions) has zeros that mean unknown
+            values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
+            line[title] = _mean(draft, values, digits)
+        known = [run.record for run in done if run.record.cost != Cost()]
+        for title, fact in FACTS.items():
+            line[title] = Entry(text=" / ".join(sorted(set(map(fact, known)))) or "n/a")
+        line["cells"] = Entry(float(len(done)), digits=0)
+    notes = [
+        "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
+        "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
+        "labelled, dev, translated, unlabelled, target gold: sentences.",
+    ]
+    return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
+
+
+def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
+    """Mean over the cells; n/a where one of them does not know, since a mean of the rest would look too cheap."""
+    known = [value for value in values if value is not None]
+    if known and len(known) == len(values):
+        return Entry(sum(known) / len(known), digits=digits, seeds=len(known))
+    some = f"unknown for {len(values) - len(known)} of {len(values)} cells" if known else "unknown"
+    return draft.gap("n/a", notes=draft.notes(some if values else "no finished cell"))
+
+
+def projection_table(group: Group, name: str = "projection") -> Table | None:
+    """What label projection did to the entities, counted by cause: means over seeds. None without any."""
+    every = sorted({cause for run in group.stored for cause in run.record.projection})
+    causes = sorted(every, key=lambda cause: CAUSES.index(cause) if cause in CAUSES else len(CAUSES))
+    draft = TableDraft(group, heads=("method", "language"))
+    for (row, target), stored in group.cells.items():
+        if any(run.record.projection for run in stored):
+            draft.add(row, {"language": target}).update({cause: _cause(stored, cause) for cause in causes})
+    notes = [
+        "Counts, mean over seeds; – where a cause was not counted.",
+        "Entities = projected + unaligned (no link, or rejected by the matcher) + conflicting (the words went to "
+        "another entity) + filtered (in a sentence that a filter refused); pairs: sentences kept.",
+    ]
+    if "marked" in causes:
+        notes.append(
+            "Labels carried by marks: sentences marked = marked_read + those that fall back by cause: marks_clash (the "
+            "sentence holds such marks itself), _untranslated, _unreadable (marks lost or damaged), _nameless (an "
+            "entity without a translation of its own); fallback_drop are among filtered."
+        )
+    return draft.table(name, "Label projection by cause", causes, notes, of="cause") if draft.lines else None
+
+
+def _cause(stored: Sequence[Stored], cause: str) -> Entry:
+    values = [run.record.projection[cause] for run in stored if cause in run.record.projection]
+    if not values:
+        return TableDraft.gap()
+    mean = sum(values) / len(values)
+    return Entry(mean, digits=0 if mean == round(mean) else 1, seeds=len(values))
+
+
+def space_table(group: Group, name: str = "space") -> Table | None:
+    """Retrieval and cosines before and after training, percent, mean over seeds; None where nothing was measured."""
+    draft = TableDraft(group, heads=("method", "measure", "when"))
+    for row in group.rows:
+        cells = {target: group.cells[row, target] for target in group.targets}
+        names = {name for stored in cells.values() for run in stored for name in run.record.diagnostics}
+        if any(name.startswith("after_") for name in names):  # a method may note other things
+            for measure, text in MEASURES.items():
+                for when in ("before", "after"):
+                    line = draft.add(row, {"measure": text, "when": when})
+                    line |= {target: _diagnostic(stored, f"{when}_{measure}") for target, stored in cells.items()}
+    note = (
+        "Of training pairs, with the last round before distillation; percent (cosines x 100). Retrieval: share of "
+        "sentences whose translation is nearest. Label: entity words of one type, and of another type or outside."
+    )
+    what = "The encoder's space before and after training"
+    return draft.table(name, what, group.targets, [note]) if draft.lines else None
+
+
+def _diagnostic(stored: Sequence[Stored], name: str) -> Entry:
+    seeds = sum(name in run.record.diagnostics for run in stored)
+    return Entry(diagnostic(stored, name), seeds=seeds) if seeds else TableDraft.gap()

@@ -1,0 +1,218 @@
+"""Tables of scores, methods × target languages: the main one, groups, types, seen entities, rules, the gap closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from bench.report.frame import Group, Row
+from bench.report.notes import interval_note
+from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, scores_of
+from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
+from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
+from bench.store.record import RuleScores
+from bench.store.sidecars import GOLD, Damaged, read_sidecar
+
+Part = Callable[[RuleScores], float | None]
+MARKS = (
+    f"Bold (* in plain text): the column's best and what is not significantly different from it (paired test, "
+    f"p ≥ {LEVEL:g}, Holm within the column)."
+)
+
+
+def main_table(group: Group, name: str = "main") -> Table:
+    """F1 (percent, mean over seeds) ± half the 95 % interval, by method and target language, with the macro average.
+
+    The rule is the first of the records' rules; the column `last` gives the macro average of the last checkpoint.
+    """
+    rule = group.main_rule
+    scores, last = scores_of(group, rule), scores_of(group, "last")
+    languages = average_over(scores, group.rows, group.targets)
+    best = {target: best_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
+    with_last = rule != "last" and any(score.mean is not None for score in last.values())
+    draft = TableDraft(group, scores)
+    for row in group.rows:
+        line = draft.add(row)
+        for target in group.targets:
+            line[target] = replace(draft.score(scores[row, target]), bold=row in (best[target] or ()))
+        line["macro"] = draft.macro(scores, row, languages)
+        if with_last:
+            line["last"] = replace(draft.macro(last, row, languages), low=None, high=None)
+    notes = ["F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.", f"Checkpoint: {rule or 'n/a'}."]
+    if with_last:
+        notes.append("last: the macro average when the last checkpoint is taken instead.")
+    notes += [interval_note(score.what for score in scores.values()), macro_note(languages), *_mark_notes(best)]
+    return draft.table(
+        name,
+        "F1 by method and target language",
+        [*group.targets, "macro", *(["last"] if with_last else [])],
+        notes,
+    )
+
+
+def _mark_notes(best: Mapping[str, frozenset[Row] | None]) -> list[str]:
+    untested = ", ".join(target for target, marked in best.items() if marked is None)
+    why = f"No marks in {untested}: the test needs at least 3 seeds and counts of the same test."
+    return [*([MARKS] if any(best.values()) else []), *([why] if untested else [])]
+
+
+# --- groups of languages ----------------------------------------------------------------------------------------------
+
+
+def groups_table(group: Group, name: str = "groups") -> Table | None:
+    """Means over the languages of a script, a family, and those that the encoder's pre-training had and had not.
+
+    Only languages of the main table's average; None where they are all of one group.
+    """
+    scores = scores_of(group, group.main_rule)
+    members = _members(group, average_over(scores, group.rows, group.targets))
+    if not members:
+        return None
+    draft = TableDraft(group, scores)
+    for row in group.rows:
+        draft.add(row).update({title: draft.macro(scores, row, targets) for title, targets in members.items()})
+    notes = [
+        f"F1: strict IOB2, percent, mean over the languages of a group and over seeds. Checkpoint: {group.main_rule}.",
+        *(f"{title}: {', '.join(targets)}." for title, targets in members.items()),
+        "Script: of most letters of the test. Languages differ in more than their group: no evidence of its effect.",
+        interval_note(
+            (score.what for score in scores.values()), "±: mean of the languages' half-widths (a bound) of the"
+        ),
+    ]
+    return draft.table(name, "F1 by groups of languages", list(members), notes, of="quantity")
+
+
+def _members(group: Group, languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Languages by group, for each way of grouping that tells some apart."""
+    ways: dict[str, Callable[[str], str]] = {
+        "script": partial(_script, group),
+        "family": family_of,
+        "pre-training": partial(pretrained_on, group.encoder),
+    }
+    members: dict[str, tuple[str, ...]] = {}
+    for way, group_of in ways.items():
+        together: dict[str, tuple[str, ...]] = {}
+        for target in languages:
+            title = f"{way}: {group_of(target)}"
+            together[title] = (*together.get(title, ()), target)
+        if len(together) > 1:
+            members |= {title: targets for title, targets in together.items() if targets not in members.values()}
+    return members
+
+
+def _script(group: Group, target: str) -> str:
+    """Read off the gold of the first finished record that has it."""
+    for run in group.stored:
+        if run.target == target and run.record.status == "ok":
+            try:
+                gold = read_sidecar(run.store.sidecar(run.record.key, GOLD))
+            except Damaged:
+                continue
+            return script_of(word for words in gold.words for word in words)
+    return UNKNOWN
+
+
+# --- parts of the scores ----------------------------------------------------------------------------------------------
+
+
+def types_table(group: Group, name: str = "types") -> Table | None:
+    """F1 by entity type, method and language, in percent, mean over seeds."""
+    types = {t for run in group.stored for score in run.record.scores.values() for t in score.types}
+    if not types:
+        return None
+    parts: dict[str, Part] = {type_: partial(_type_f1, type_) for type_ in sorted(types)}
+    note = "F1: strict IOB2, percent, mean over seeds; no intervals."
+    return _parts(group, "type", parts, "no gold entity of the type").table(
+        name, "F1 by entity type", group.targets, [note, f"Checkpoint: {group.main_rule or 'n/a'}."]
+    )
+
+
+def _type_f1(type_: str, score: RuleScores) -> float | None:
+    """F1 of a type; None where it has no gold entity, since a test without it says nothing of it."""
+    counts = score.types.get(type_)
+    if counts is None or counts.tp + counts.fn == 0:
+        return None
+    return 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)
+
+
+def seen_table(group: Group, name: str = "seen") -> Table | None:
+    """Recall of entities that stand in the training labels (surface and type), and of those that do not."""
+    parts: dict[str, Part] = {"seen": lambda s: s.recall_seen, "unseen": lambda s: s.recall_unseen}
+    scores = [score for run in group.stored for score in run.record.scores.values()]
+    if all(part(score) is None for score in scores for part in parts.values()):
+        return None
+    note = "Recall in percent, mean over seeds. Seen: surface and type stand in that method's training labels."
+    return _parts(group, "entities", parts, "unknown, or no such entity").table(
+        name,
+        "Recall of entities seen and unseen in training",
+        group.targets,
+        [note, f"Checkpoint: {group.main_rule or 'n/a'}."],
+    )
+
+
+def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> TableDraft:
+    """Rows (method, part) × languages, from the main rule's scores; `none`: what a value that is missing means."""
+    rule, scores = group.main_rule, scores_of(group, group.main_rule)
+    draft = TableDraft(group, scores, ("method", head))
+    for row in group.rows:
+        for title, part in parts.items():
+            line = draft.add(row, {head: title})
+            for target in group.targets:
+                score, value = scores[row, target], mean_of(group.cells[row, target], rule, part)
+                if score.mean is None:
+                    line[target] = draft.score(score)
+                elif value is None:
+                    line[target] = draft.gap("n/a", "no score", draft.notes(none))
+                else:
+                    line[target] = Entry(value, seeds=len(score.seeds), n=score.sentences)
+    return draft
+
+
+# --- rules, gap -------------------------------------------------------------------------------------------------------
+
+
+def rules_table(group: Group, name: str = "rules") -> Table | None:
+    """F1 by selection rule; rules that look at target labels are oracles. None where there is one rule."""
+    rules = list(dict.fromkeys(rule for run in group.stored for rule in run.record.rules))
+    if len(rules) < 2:
+        return None
+    draft, notes = TableDraft(group, heads=("method", "rule")), {}
+    for rule in rules:
+        scores = scores_of(group, rule)
+        languages = average_over(scores, group.rows, group.targets)
+        notes[rule] = macro_note(languages)
+        peeks = any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores)
+        for row in group.rows:
+            marked = row in oracle_rows(scores) and not peeks
+            line = draft.add(row, {"rule": Entry(text=rule, oracle=peeks)}, marked)
+            line |= {target: draft.score(scores[row, target]) for target in group.targets}
+            line["macro"] = draft.macro(scores, row, languages)
+    same = len(set(notes.values())) == 1
+    said = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
+    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], said)
+
+
+def gap_table(group: Group, name: str = "gap") -> Table | None:
+    """Share of the gap from zero_shot to target_supervised that a method closes, in percent (DESIGN.md §7).
+
+    None where the matrix lacks either end. A gap below 1 point is not divided by.
+    """
+    scores = scores_of(group, group.main_rule)
+    draft = TableDraft(group, scores)
+    for row in group.rows:
+        floor, ceiling = (row[0], "zero_shot"), (row[0], "target_supervised")
+        if row not in (floor, ceiling) and floor in group.rows and ceiling in group.rows:
+            line = draft.add(row)
+            line |= {target: _share(draft, scores, target, (floor, row, ceiling)) for target in group.targets}
+    note = "100 x (F1 - zero_shot) / (target_supervised - zero_shot), from the means over seeds; no intervals."
+    return draft.table(name, "Share of the gap closed", group.targets, [note]) if draft.lines else None
+
+
+def _share(draft: TableDraft, scores: Scores, target: str, rows: Sequence[Row]) -> Entry:
+    low, here, high = (scores[row, target].mean for row in rows)
+    if low is None or here is None or high is None:
+        return draft.gap(TEXTS["missing"])
+    if high - low < 1:
+        return draft.gap("n/a", "no score", draft.notes("the gap is below 1 point: no share"))
+    return Entry(100 * (here - low) / (high - low))
