@@ -38,21 +38,27 @@ def run(args: argparse.Namespace) -> int:
     from bench.store.artefacts import Artefacts, cache_root
 
     out = resolve(args.out)
-    found = prune(out, Wanted(args.stale, args.taggers, args.cache), Artefacts(cache_root()), args.dry_run)
-    total = sum(item.size for item in found.items)
+    findings = prune(out, Wanted(args.stale, args.taggers, args.cache), Artefacts(cache_root()), args.dry_run)
+    total = sum(item.size for item in findings.items)
     if args.json:
-        rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in found.items]
-        whole = {"out": out.as_posix(), "freed": rows, "bytes": total, "kept": found.kept, "foreign": found.foreign}
+        rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]
+        whole = {
+            "out": out.as_posix(),
+            "freed": rows,
+            "bytes": total,
+            "kept": findings.kept,
+            "foreign": findings.foreign,
+        }
         print(json.dumps(whole | {"dry_run": args.dry_run}, indent=1, sort_keys=True, ensure_ascii=False))
         return 0
-    for kind in dict.fromkeys(item.kind for item in found.items):
-        items = [item for item in found.items if item.kind == kind]
+    for kind in dict.fromkeys(item.kind for item in findings.items):
+        items = [item for item in findings.items if item.kind == kind]
         print(f"{kind}: {sum(len(item.paths) for item in items)} paths, {sum(item.size for item in items):,} bytes")
         for item in items if args.dry_run or kind == "stale records" else ():
             print(f"  {_plain(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
-    for reason in found.kept:
+    for reason in findings.kept:
         print(f"kept: {reason}")
-    for name in found.foreign:
+    for name in findings.foreign:
         print(f"not ours, left alone: {_plain(name)}")
     print(f"{out}: {total:,} bytes {'would be freed' if args.dry_run else 'freed'}")
     return 0

@@ -1,23 +1,16 @@
-"""From cells to units of work, and which weights an unfinished unit may still need."""
+"""From cells to units of work: the cells that share a training."""
 
 from __future__ import annotations
 
 import gc
-import json
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.core.files import canonical_json, write_json
+from bench.core.files import canonical_json
 from bench.plan.identity import Planned, cell_key, describe, shares_training
 from bench.plan.matrix import Cell
-from bench.store.artefacts import Artefacts
 from bench.store.planned import Written, add_cells
-from bench.store.presence import FOLDER, gate, others
-from bench.store.record import Record, Records
-
-FIT = "fit"
-LEFT = "left-"
+from bench.store.record import Records
 
 
 def keyed(cells: Sequence[Cell]) -> list[Planned]:
@@ -90,60 +83,3 @@ def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None 
 
 def _base(cell: Cell) -> str:
     return canonical_json([cell.encoder, cell.seed, cell.trial, cell.axes])
-
-
-class Ledger:
-    """Which unfinished units may still need which weights: those of the same encoder, seed, trial and axes, and target.
-
-    Weights that served several targets are kept until the last unit of their encoder and seed is done.
-    """
-
-    def __init__(self, out: Path, todo: Iterable[Sequence[Planned]]) -> None:
-        self.out, self.models = out, Artefacts(out / "models")
-        self.open = [(_base(unit[0].cell), {one.cell.target for one in unit}) for unit in todo]
-        self.fits: dict[str, tuple[str, set[str]]] = {}
-
-    def done(self, unit: Sequence[Planned], records: Sequence[Record]) -> None:
-        """Note a finished unit and free what nothing needs any more; while other runs are here, nothing."""
-        self.note(unit, records)
-        if self._unneeded() and not others(self.out):
-            self.free()
-
-    def note(self, unit: Sequence[Planned], records: Sequence[Record]) -> None:
-        """Note a finished unit."""
-        self.open.remove((_base(unit[0].cell), {one.cell.target for one in unit}))
-        for record in records:
-            for name, key in record.parents.items():
-                if name.startswith("fit:"):
-                    self.fits.setdefault(key, (_base(unit[0].cell), set()))[1].add(record.cell["target"])
-
-    def free(self) -> None:
-        """Free what nothing needs any more."""
-        for key in self._unneeded():
-            self.models.remove(FIT, key)
-            del self.fits[key]
-
-    def leave(self) -> None:
-        """Note for the last run that leaves the folder what this one could not free."""
-        if unneeded := self._unneeded():
-            write_json(self.out / FOLDER / f"{LEFT}{uuid.uuid4().hex}.json", unneeded)
-
-    def _unneeded(self) -> list[str]:
-        return [
-            key
-            for key, (base, targets) in self.fits.items()
-            if not any(base == other and (len(targets) > 1 or targets & more) for other, more in self.open)
-        ]
-
-
-def free_left_behind(out: Path) -> None:
-    """Free the weights that runs beside each other could not free, if no run is in the folder any more."""
-    if not any((out / FOLDER).glob(f"{LEFT}*.json")):
-        return
-    with gate(out):
-        if others(out):
-            return
-        for path in (out / FOLDER).glob(f"{LEFT}*.json"):
-            for key in json.loads(path.read_text(encoding="utf-8")):
-                Artefacts(out / "models").remove(FIT, key)
-            path.unlink()

@@ -6,22 +6,17 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.core.files import cache_root as cache_root  # artefacts that several results folders share live there
 from bench.core.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
+from bench.store.locks import Busy as Busy
+from bench.store.locks import locked
 
 META = "artefact.json"
-
-
-class Busy(Exception):
-    """Another process is at it, and the caller did not want to wait."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Artefacts:
             digest = meta.pop("sha256")
             if digest != sha256_of(canonical_json(meta)):
                 return None
-            if any(sha256_of_unchanged(folder / name) != known for name, known in meta["files"].items()):
+            if any(sha256_of_unchanged(folder / name) != sha256 for name, sha256 in meta["files"].items()):
                 return None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
@@ -80,15 +75,15 @@ class Artefacts:
         Raises:
             Busy: another process is making it, and `wait` is false.
         """
-        found = self.get(stage, key)
-        if found is not None:
-            return found
+        known = self.get(stage, key)
+        if known is not None:
+            return known
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final.parent / f".{key}.lock", wait):
-            found = self.get(stage, key)
-            if found is not None:
-                return found
+            known = self.get(stage, key)
+            if known is not None:
+                return known
             temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
             try:
                 begin = time.perf_counter()
@@ -115,34 +110,19 @@ class Artefacts:
         """Free an artefact."""
         shutil.rmtree(self.folder(stage, key), ignore_errors=True)
 
-    def ancestors(self, artefact: Artefact) -> Iterator[Artefact]:
-        """The artefact and, each once, all that it was made from and that still exists here."""
+    def ancestors(self, addresses: Iterable[str]) -> Iterator[Artefact]:
+        """These artefacts and, each once, all that they were made from, as far as they are here."""
         seen: set[str] = set()
-        waiting = [artefact.address]
+        waiting = list(addresses)
         while waiting:
             address = waiting.pop()
             if address in seen:
                 continue
             seen.add(address)
-            stage, _, key = address.partition("/")
-            found = self.get(stage, key)
-            if found is not None:
-                yield found
-                waiting += found.parents
-
-
-@contextmanager
-def locked(path: Path, wait: bool) -> Iterator[None]:
-    """This process's until the block ends or the process dies; Busy, unless `wait`, where it is another's."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout as error:
-        raise Busy from error
-    try:
-        yield
-    finally:
-        lock.release()
+            artefact = self.get(*address.split("/", 1))
+            if artefact is not None:
+                yield artefact
+                waiting += artefact.parents
 
 
 def _files(folder: Path) -> list[str]:
