@@ -16,13 +16,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
-    parser.add_argument("--stale", action="store_true", help="also records that a newer one of their cell replaces")
-    parser.add_argument("--taggers", action="store_true", help="also the taggers that --keep-models exported")
-    parser.add_argument(
-        "--cache",
-        action="store_true",
-        help="also the translations and links of finished cells; a folder that shares them makes them again",
-    )
+    also = {
+        "stale": ("stale records", "records that a newer one of their cell replaces"),
+        "taggers": ("exported taggers", "the taggers that --keep-models exported"),
+        "cache": ("cache", "the translations and links of finished cells; a folder that shares them makes them again"),
+    }
+    for flag, (kind, what) in also.items():
+        parser.add_argument(
+            f"--{flag}", dest="also", action="append_const", const=kind, default=[], help=f"also {what}"
+        )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -34,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
         BadInput: no such folder, or a run is at work in it.
     """
     from bench.report.folder import resolve
-    from bench.run.prune import Wanted, prune
+    from bench.run.prune import prune
     from bench.store.artefacts import Artefacts, cache_root
 
     out = resolve(args.out)
-    findings = prune(out, Wanted(args.stale, args.taggers, args.cache), Artefacts(cache_root()), args.dry_run)
+    findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)
     total = sum(item.size for item in findings.items)
     if args.json:
         rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]

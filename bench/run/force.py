@@ -1,4 +1,4 @@
-"""`xner run --mode force`: every cell again, aside; a record takes the old one's place when it is whole."""
+"""`xner run --mode force`: every cell again, aside; then the new records take the old ones' places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.run.weights import keep_weights
 from bench.store.locks import Busy, claimed
 from bench.store.record import Record, Records
 
-ASIDE = "forced"  # below the results folder, until the run ends; also what the folder's claim is called
+ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim
 
 
 def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record]:
@@ -32,13 +32,14 @@ def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record
         with claimed(out, ASIDE, wait=False):
             shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
             try:
-                records = local.run(todo, replace(where, out=aside), jobs, lambda record: _swap(record, aside, out))
+                return local.run(todo, replace(where, out=aside), jobs)
+            finally:
+                for record in Records(aside).all():
+                    _swap(record, aside, out)
                 if where.keep_models:
                     keep_weights(out)
-                    for weights in (aside / "models").glob("fit/[!.]*"):
+                    for weights in (aside / "models" / "fit").glob("[!.]*"):
                         _move(weights, out / "models" / "fit" / weights.name)
-                return records
-            finally:
                 shutil.rmtree(aside, ignore_errors=True)
     except Busy as error:
         raise BadInput(f"--mode force: another forced run is at work in {out}") from error

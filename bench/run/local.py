@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -62,13 +62,7 @@ class Progress:
             self.bar.close()
 
 
-def run(
-    todo: Sequence[Planned],
-    where: Any,
-    jobs: int = 1,
-    on_record: Callable[[Record], None] | None = None,
-    retry: bool = False,
-) -> list[Record]:
+def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
     Several processes may run on one results folder: each unit is one's at a time, and what one has finished the others
@@ -91,11 +85,8 @@ def run(
         stream = _here(work, where, again, progress) if here else pooled(work, where, jobs, again)
         with closing(stream):  # whatever happens, the workers end
             for unit, records in stream:
-                for record in records:
-                    if not here:
-                        progress.cell(record)
-                    if on_record is not None:
-                        on_record(record)
+                for record in () if here else records:
+                    progress.cell(record)
                 results += records
                 if not where.keep_models:
                     weights.done(unit, records)

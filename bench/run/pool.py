@@ -55,40 +55,32 @@ def pooled(
     When a worker dies the pool is gone, and nobody can tell whose unit killed it: those that were running are run again
     one by one, each in a process of its own.
     """
-    queue = Queue(work)
+    queue, size = Queue(work), min(jobs, len(work))
     while queue:
         suspects: list[list[Planned]] = []
-        with workers(_slots(where.device, min(jobs, len(work)))) as pool:
-            yield from _until_broken(pool, queue, suspects, (where, dict(again), min(jobs, len(work))))
+        with workers(_slots(where.device, size)) as pool:
+            running: dict[Future[list[Record]], list[Planned]] = {}
+            while running or (queue and not suspects):
+                while queue and len(running) < size and not suspects:
+                    unit, patient = queue.take()
+                    try:
+                        running[pool.submit(_work, unit, where, dict(again), patient)] = unit
+                    except BrokenProcessPool:  # a worker died while it was idle
+                        suspects.append(unit)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    unit = running.pop(future)
+                    try:
+                        records = future.result()
+                    except Busy:
+                        queue.busy(unit)
+                    except BrokenProcessPool:
+                        suspects.append(unit)
+                    else:
+                        queue.finished()
+                        yield unit, records
         for unit in suspects:
-            yield unit, _alone(unit, where, again)
             queue.finished()
-
-
-def _until_broken(
-    pool: ProcessPoolExecutor, queue: Queue, suspects: list[list[Planned]], how: tuple[Any, dict[str, int], int]
-) -> Iterator[tuple[list[Planned], list[Record]]]:
-    """Run the units of the queue; where the pool breaks, those that were running are `suspects`."""
-    where, again, jobs = how
-    running: dict[Future[list[Record]], list[Planned]] = {}
-    while running or (queue and not suspects):
-        while queue and len(running) < jobs and not suspects:
-            unit, patient = queue.take()
-            try:
-                running[pool.submit(_work, unit, where, again, patient)] = unit
-            except BrokenProcessPool:  # a worker died while it was idle
-                suspects.append(unit)
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            unit = running.pop(future)
-            try:
-                records = future.result()
-            except Busy:
-                queue.busy(unit)
-            except BrokenProcessPool:
-                suspects.append(unit)
-            else:
-                queue.finished()
-                yield unit, records
+            yield unit, _alone(unit, where, again)
 
 
 def _alone(unit: list[Planned], where: Any, again: Mapping[str, int]) -> list[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,7 @@ from bench.store.planned import cell_name, matrix_cells
 from bench.store.record import Record, Records
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
-MADE = ("tables", "figures", "report.html")
-PLACES = ("records", "sidecars", "fingerprints", "models", "taggers", *MADE, JOBS, "matrix.json")
+PLACES = ("records", "sidecars", "fingerprints", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
     rf"\..{{1,40}}\.[a-z0-9_]{{8}}\.tmp|\.{_KEY}\.([a-z0-9_]{{8}}|lock)|\.{_KEY}(\.json\.gz)?\.old"
@@ -54,19 +53,11 @@ class Findings:
             self.items.append(Item(kind, there, sum(map(_size, there)), what))
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What beside weights and leftovers is to be freed."""
+def prune(out: Path, wanted: Collection[Kind], cache: Artefacts, dry: bool = False) -> Findings:
+    """Free weights, leftovers and what else is wanted, as far as nothing needs it; with `dry` only find it.
 
-    stale: bool = False  # records that a newer one of the same cell has replaced
-    taggers: bool = False  # exported by --keep-models
-    cache: bool = False  # translations and links of finished cells, which other folders may share
-
-
-def prune(out: Path, wanted: Wanted, cache: Artefacts, dry: bool = False) -> Findings:
-    """Free what nothing needs; with `dry` only find it.
-
-    Imported records and files that are not ours are never touched. What an unfinished cell may need stays.
+    Imported records and files that are not ours are never touched. What an unfinished cell may need stays. The cache's
+    translations and links may be shared by other folders, which make them again.
 
     Raises:
         BadInput: a run is at work in the folder; matrix.json is damaged, so that what is needed is unknown.
@@ -94,7 +85,7 @@ def _queued(out: Path) -> list[str]:
 
 
 class _Search:
-    def __init__(self, out: Path, wanted: Wanted, cache: Artefacts) -> None:
+    def __init__(self, out: Path, wanted: Collection[Kind], cache: Artefacts) -> None:
         self.out, self.wanted, self.cache = out, wanted, cache
         self.findings = Findings()
         self.records = dict(self._readable())
@@ -104,7 +95,7 @@ class _Search:
         self._weights()
         self._taggers(stale)
         self._leftovers()
-        if wanted.cache:
+        if "cache" in wanted:
             self._cache()
 
     def _readable(self) -> Iterator[tuple[str, Record]]:
@@ -134,7 +125,7 @@ class _Search:
         replaced = [record for record in older if self._finished(current[cell_name(record.cell)])]
         if len(older) > len(replaced):
             self.findings.kept.append(f"{len(older) - len(replaced)} older records whose newer one is not there yet")
-        if replaced and not self.wanted.stale:
+        if replaced and "stale records" not in self.wanted:
             self.findings.kept.append(f"{len(replaced)} older records that newer ones replace: --stale frees them")
             return set()
         for record in replaced:
@@ -158,9 +149,9 @@ class _Search:
     def _taggers(self, stale: set[str]) -> None:
         folders = sorted((self.out / "taggers").glob("[!.]*"))
         for folder in folders:
-            if self.wanted.taggers or folder.name in stale:
+            if "exported taggers" in self.wanted or folder.name in stale:
                 self.findings.add("exported taggers", [folder])
-        if folders and not self.wanted.taggers:
+        if folders and "exported taggers" not in self.wanted:
             self.findings.kept.append("the taggers that --keep-models exported: --taggers frees them")
 
     def _leftovers(self) -> None:
@@ -181,7 +172,7 @@ class _Search:
             elif not Records(self.out).path(folder.name).exists() and folder.name not in planned:
                 self.findings.add("leftovers", [folder])
         for path in sorted(self.out.glob("[!.]*")):
-            if path.name not in (*PLACES, ASIDE):
+            if path.name not in (*PLACES, "matrix.json"):
                 self._foreign(path)
 
     def _foreign(self, path: Path) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -275,7 +275,7 @@ class QueueState:
     running: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()  # neither in the queue nor recorded: cancelled, killed, out of time
-    elements: tuple[Element, ...] = field(default=())  # of the folder that are in the queue, shared artefacts too
+    elements: tuple[Element, ...] = ()  # of the folder that are in the queue, shared artefacts too
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""

@@ -20,12 +20,12 @@ User = tuple[str, str]  # a cell as far as weights are concerned: the base of it
 class Weights:
     """The weights of a results folder, and which cells have used them.
 
-    `todo`: by the name of each unit that we know to be still to run its cells, beside those that have no record.
+    `todo`: by name the units that we know to be still to run, with their cells; they count as unfinished, too.
     """
 
     def __init__(self, out: Path, todo: Mapping[str, set[User]] | None = None) -> None:
         self.out, self.models = out, out / "models"
-        self._open = dict(todo or {})
+        self._todo = dict(todo or {})
         self._users: dict[str, set[User]] = {}  # by the key of each training
 
     def note(self, records: Iterable[Record]) -> None:
@@ -33,23 +33,22 @@ class Weights:
         for record in records:
             for name, key in record.parents.items():
                 if name.startswith("fit:"):
-                    self._users.setdefault(key, set()).add(_user(record.cell))
+                    self._users.setdefault(key, set()).update(users_of([record.cell]))
 
     def done(self, unit: Sequence[Planned], records: Iterable[Record]) -> None:
-        """Note a finished unit, and free what its trainings left and no unfinished cell needs."""
-        self._open.pop(unit_name(unit[0]), None)
+        """Note a finished unit, and free what is not needed of what finished units have used."""
+        self._todo.pop(unit_name(unit[0]), None)
         self.note(records)
-        if not self._in_use():
-            self._remove(folder for folder in self.unneeded(self._unfinished())[0] if folder.name in self._users)
+        self._free(only=self._users)
 
     def leave(self) -> None:
         """Free also what killed runs, and those that ended while others were at work, have left behind.
 
-        Whoever ends last does it for all; never in a folder in which a run was asked to keep its weights.
+        Never in a folder in which a run was asked to keep its weights.
         """
-        if not self._in_use() and not (self.models / KEPT).exists():
+        if not (self.models / KEPT).exists():
             self.note(Records(self.out).all())
-            self._remove(self.unneeded(self._unfinished())[0])
+            self._free()
 
     def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
         """Folders of weights that none of these cells may need, and those that one may.
@@ -60,28 +59,21 @@ class Weights:
         bases = {base for base, _ in unfinished}
         sorted_out: tuple[list[Path], list[Path]] = ([], [])
         for folder in sorted(self.models.glob("[!.]*/[!.]*")):
-            users = self._users.get(folder.name)
-            if users is None:
-                needed = bool(unfinished)
-            elif len({target for _, target in users}) > 1:
-                needed = not bases.isdisjoint(base for base, _ in users)
-            else:
-                needed = not unfinished.isdisjoint(users)
-            sorted_out[needed].append(folder)
+            users = self._users.get(folder.name, unfinished)
+            several = len({target for _, target in users}) > 1
+            needed = {base for base, _ in users} & bases if several else users & unfinished
+            sorted_out[bool(needed)].append(folder)
         return sorted_out
 
-    def _in_use(self) -> bool:
-        """Whether a process is at a unit that we do not know: it may read weights, and looks itself when it ends."""
-        return bool(held_claims(self.out, {claim_file(self.out, name) for name in self._open}))
-
-    def _unfinished(self) -> set[User]:
-        finished = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
-        missing = {_user(cell) for cell in matrix_cells(self.out) if str(cell["key"]) not in finished}
-        return missing.union(*self._open.values())
-
-    def _remove(self, folders: Iterable[Path]) -> None:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+    def _free(self, only: Mapping[str, object] | None = None) -> None:
+        """Nothing while a process is at a unit that we do not know: it may read weights, and frees when it ends."""
+        if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
+            return
+        recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
+        unfinished = users_of(cell for cell in matrix_cells(self.out) if cell["key"] not in recorded)
+        for folder in self.unneeded(unfinished.union(*self._todo.values()))[0]:
+            if only is None or folder.name in only:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_weights(out: Path) -> None:
@@ -92,8 +84,4 @@ def keep_weights(out: Path) -> None:
 
 def users_of(cells: Iterable[Mapping[str, Any]]) -> set[User]:
     """Cells, as records and matrix.json name them, as far as weights are concerned."""
-    return set(map(_user, cells))
-
-
-def _user(cell: Mapping[str, Any]) -> User:
-    return training_base(cell), str(cell["target"])
+    return {(training_base(cell), str(cell["target"])) for cell in cells}
