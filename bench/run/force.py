@@ -12,7 +12,7 @@ from bench.core.errors import BadInput
 from bench.plan.identity import Planned
 from bench.run import local
 from bench.run.weights import keep_weights
-from bench.store.locks import Busy, claimed
+from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
 
 ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim

@@ -13,11 +13,11 @@ import torch
 
 from bench.plan.identity import Planned, describe
 from bench.plan.units import failures, unit_name, units
-from bench.run.pool import Queue, pooled
+from bench.run.pool import pooled
 from bench.run.shared import make_shared
-from bench.run.unit import perform
+from bench.run.unit import Queue, perform
 from bench.run.weights import Weights, keep_weights, users_of
-from bench.store.locks import Busy
+from bench.store.artefacts import Busy
 from bench.store.record import Record
 
 

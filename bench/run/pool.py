@@ -16,35 +16,11 @@ from typing import Any
 import torch
 
 from bench.plan.identity import Planned
-from bench.run.unit import failed, finished, perform
-from bench.store.locks import Busy
+from bench.run.unit import Queue, failed, finished, perform
+from bench.store.artefacts import Busy
 from bench.store.record import Record
 
 DIED = "WorkerDied"  # the error's type in the record of a cell whose process was killed twice
-
-
-class Queue:
-    """Units in their order; one that another process is at comes again when something is finished, or all else is."""
-
-    def __init__(self, work: Sequence[list[Planned]]) -> None:
-        self._next, self._busy = list(reversed(work)), list[list[Planned]]()
-
-    def __bool__(self) -> bool:
-        return bool(self._next or self._busy)
-
-    def take(self) -> tuple[list[Planned], bool]:
-        """The next unit, and whether to wait for those who are at it."""
-        patient = not self._next
-        return (self._busy if patient else self._next).pop(), patient
-
-    def busy(self, unit: list[Planned]) -> None:
-        """Another process is at this unit."""
-        self._busy.insert(0, unit)
-
-    def finished(self) -> None:
-        """What was busy may be free now."""
-        self._next += self._busy
-        self._busy.clear()
 
 
 def pooled(

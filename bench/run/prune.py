@@ -14,8 +14,7 @@ from bench.run.force import ASIDE
 from bench.run.job import JOBS
 from bench.run.slurm import QueueState, queue_state
 from bench.run.weights import KEPT, Weights, users_of
-from bench.store.artefacts import Artefacts
-from bench.store.locks import CLAIMS, held_claims
+from bench.store.artefacts import CLAIMS, Artefacts, held_claims
 from bench.store.planned import cell_name, matrix_cells
 from bench.store.record import Record, Records
 

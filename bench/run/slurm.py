@@ -32,8 +32,7 @@ from bench.plan.units import unit_name, units
 from bench.plan.where import Where
 from bench.run.job import JOBS, JobCell, Task, array_file, attempts_of, run_job
 from bench.run.shared import absent
-from bench.store.artefacts import Artefacts, cache_root
-from bench.store.locks import claimed
+from bench.store.artefacts import Artefacts, cache_root, claimed
 from bench.store.planned import matrix_cells
 from bench.store.record import Record
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.plan.identity import Planned
 from bench.plan.units import unit_name
-from bench.store.locks import claim_file, held_claims
+from bench.store.artefacts import claim_file, held_claims
 from bench.store.planned import matrix_cells, training_base
 from bench.store.record import Record, Records
 

@@ -1,4 +1,8 @@
-"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all."""
+"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all.
+
+And the two kinds of lock: an artefact's, while it is made, and the claim of a unit of work in a results folder. Both
+belong to a process and end with it, however it ends. They only save work: what is published is whole anyway.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,19 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from bench.core.files import cache_root as cache_root  # artefacts that several results folders share live there
 from bench.core.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
-from bench.store.locks import Busy as Busy
-from bench.store.locks import locked
 
 META = "artefact.json"
+CLAIMS = ".claims"  # in a results folder: a file a piece of work, locked while a process is at it
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Artefact:
 
 
 class Artefacts:
-    """The artefacts below one root. A file lock saves work; correctness comes from atomic publication."""
+    """The artefacts below one root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -127,3 +133,49 @@ class Artefacts:
 
 def _files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+class Busy(Exception):
+    """Another process is at it, and the caller did not want to wait."""
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """This process's until the block ends or the process dies; Busy, unless `wait`, where it is another's."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise Busy from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def claim_file(out: Path, work: str) -> Path:
+    """The file that is locked while a process is at this piece of work of the folder."""
+    return out / CLAIMS / f"{sha256_of(work)[:32]}.lock"
+
+
+def claimed(out: Path, work: str, wait: bool = True) -> AbstractContextManager[None]:
+    """The piece of work is this process's, as `locked`."""
+    file = claim_file(out, work)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return locked(file, wait)
+
+
+def held_claims(out: Path, known: Collection[Path] = ()) -> list[Path]:
+    """The claims, but the known ones, that some process holds now."""
+    return [file for file in sorted((out / CLAIMS).glob("*.lock")) if file not in known and _is_held(file)]
+
+
+def _is_held(file: Path) -> bool:
+    try:
+        with locked(file, wait=False):
+            return False
+    except Busy:
+        return True

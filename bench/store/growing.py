@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_json
-from bench.store.locks import Busy, locked
+from bench.store.artefacts import Busy, locked
 
 OVER = "--restart starts over"
 

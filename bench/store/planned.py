@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_json
-from bench.store.locks import claimed
+from bench.store.artefacts import claimed
 
 FILE = "matrix.json"
 

@@ -15,7 +15,7 @@ import pytest
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.plan.units import keyed, unit_name, units
-from bench.store.locks import Busy, claimed, held_claims, locked
+from bench.store.artefacts import Busy, claimed, held_claims, locked
 from bench.train import fit, training
 from tests.support.e2e_tools import REPO, Place, by_name, matrix_text, records, sidecars, snapshot
 
@@ -252,9 +252,9 @@ def test_weights_that_another_run_may_read_stay_until_the_last_one_ends(tmp_path
 
 def test_weights_that_a_run_was_asked_to_keep_stay(done: Done) -> None:
     assert done.run("--set", "axes.seeds=[2]", "--keep-models").code == 0
-    kept = {path for path in done.place.out.rglob("*.safetensors")}
+    kept = set(done.place.out.rglob("*.safetensors"))
     assert done.run("--set", "axes.seeds=[3]").code == 0
-    assert {path for path in done.place.out.rglob("*.safetensors")} == kept
+    assert set(done.place.out.rglob("*.safetensors")) == kept
 
 
 def test_killed_at_random_nothing_is_lost_torn_or_duplicated() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.store.artefacts import Artefacts
-from bench.store.locks import claimed
+from bench.store.artefacts import Artefacts, claimed
 from bench.store.planned import add_cells
 from bench.store.record import Record, Records
 from tests.support.records_for_tests import Plan, cell_of
