@@ -9,8 +9,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-import torch
-
 from bench.plan.identity import Planned, describe
 from bench.plan.units import failures, unit_name, units
 from bench.run.pool import pooled
@@ -101,6 +99,8 @@ def _free_device(device: str) -> None:
     """Give back what translating and aligning took: the trainings' processes need it."""
     gc.collect()
     if device.startswith("cuda"):
+        import torch
+
         torch.cuda.empty_cache()
 
 

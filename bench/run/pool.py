@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import torch
-
 from bench.plan.identity import Planned
 from bench.run.unit import Queue, failed, finished, perform
 from bench.store.artefacts import Busy
@@ -84,6 +82,8 @@ def _slots(device: str, jobs: int) -> list[str]:
     """By worker the only device that it may see; "" is no restriction."""
     if not device.startswith("cuda"):
         return [""] * jobs
+    import torch
+
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = max(1, torch.cuda.device_count())
     names = visible.split(",")[:count] if visible else [str(number) for number in range(count)]
