@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -62,17 +62,17 @@ def _alone(unit: list[Planned], where: Any, again: Mapping[str, int]) -> list[Re
     before = multiprocessing.active_children()
     with workers(_slots(where.device, 1)) as pool:
         future = pool.submit(_work, unit, where, dict(again), True)
-        process = next(child for child in multiprocessing.active_children() if child not in before)
-        try:
+        ours = [child for child in multiprocessing.active_children() if child not in before]
+        with suppress(BrokenProcessPool):
             return future.result()
-        except BrokenProcessPool:
-            process.join()
-    cause = {"type": DIED, "message": f"its process {_end(process.exitcode)}"}
+    cause = {"type": DIED, "message": f"its process {_end(ours[0].exitcode if ours else None)}"}
     return [finished(planned, where.out, again) or failed(planned, where.out, cause) for planned in unit]
 
 
 def _end(code: int | None) -> str:
-    if code is not None and code < 0:
+    if code is None:
+        return "died"
+    if code < 0:
         name = signal.Signals(-code).name if -code in list(signal.Signals) else "?"
         return f"was killed by signal {-code} ({name}){'; out of memory?' if -code == signal.SIGKILL else ''}"
     return f"ended with exit code {code}"

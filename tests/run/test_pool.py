@@ -43,6 +43,7 @@ def test_each_worker_sees_one_device(
 def test_how_a_process_ended_is_said() -> None:
     assert _end(-9) == "was killed by signal 9 (SIGKILL); out of memory?"
     assert _end(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert _end(None) == "died"
     assert _end(3) == "ended with exit code 3"
 
 
