@@ -40,35 +40,30 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
     def rank(kind: str, value: str) -> int:
         return ranks[kind].setdefault(value, len(ranks[kind]))
 
-    for one in planned:
-        shared = shares_training(one.cell)
-        name = unit_name(one)
-        groups.setdefault(name, []).append(one)
-        target = 0 if shared else 1 + rank("target", one.cell.target)
-        order.setdefault(name, (rank("base", _base(one.cell)), target, rank("label", one.cell.label)))
+    for each in planned:
+        cell, name = each.cell, unit_name(each)
+        groups.setdefault(name, []).append(each)
+        target = 0 if shares_training(cell) else 1 + rank("target", cell.target)
+        order.setdefault(name, (rank("base", _base(cell)), target, rank("label", cell.label)))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 
 
-def unit_name(one: Planned) -> str:
+def unit_name(planned: Planned) -> str:
     """The same text for the cells that share a training."""
-    return canonical_json([one.cell.label, _base(one.cell), "" if shares_training(one.cell) else one.cell.target])
+    cell = planned.cell
+    return canonical_json([cell.label, _base(cell), "" if shares_training(cell) else cell.target])
 
 
 def unfinished(planned: Sequence[Planned], out: Path, retry: bool = False) -> list[Planned]:
     """The cells without a record; with `retry` also those whose record is a failure."""
-    records = Records(out)
-    missing = []
-    for one in planned:
-        record = records.get(one.key)
-        if record is None or (retry and record.status == "failed"):
-            missing.append(one)
-    return missing
+    records = [(each, Records(out).get(each.key)) for each in planned]
+    return [each for each, record in records if record is None or (retry and record.status == "failed")]
 
 
 def failures(planned: Sequence[Planned], out: Path) -> dict[str, int]:
     """By key the attempts of the cells whose record is a failure."""
-    found = {one.key: Records(out).get(one.key) for one in planned}
-    return {key: record.attempts for key, record in found.items() if record is not None and record.status == "failed"}
+    records = [Records(out).get(each.key) for each in planned]
+    return {record.key: record.attempts for record in records if record is not None and record.status == "failed"}
 
 
 def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None = None) -> None:

@@ -63,8 +63,8 @@ class Progress:
 def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
-    Several processes may run on one results folder: each unit is one's at a time, and what one has finished the others
-    take as it is. With `retry` the cells whose record is a failure now are run again.
+    Several processes may run on one results folder: a unit is run by one of them at a time, and what one has finished
+    the others take as it is. With `retry` the cells whose record is a failure now are run again.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run resumes from there.

@@ -17,7 +17,7 @@ from bench.store.record import Record, Records
 
 
 class Queue:
-    """Units in their order; one that another process is at comes again when something is finished, or all else is."""
+    """Units in order; one that another process is running comes again when something, or everything else, is done."""
 
     def __init__(self, work: Sequence[list[Planned]]) -> None:
         self._next, self._busy = list(reversed(work)), list[list[Planned]]()
@@ -26,12 +26,12 @@ class Queue:
         return bool(self._next or self._busy)
 
     def take(self) -> tuple[list[Planned], bool]:
-        """The next unit, and whether to wait for those who are at it."""
+        """The next unit, and whether to wait for the process that is running it."""
         patient = not self._next
         return (self._busy if patient else self._next).pop(), patient
 
     def busy(self, unit: list[Planned]) -> None:
-        """Another process is at this unit."""
+        """Another process is running this unit."""
         self._busy.insert(0, unit)
 
     def finished(self) -> None:
@@ -52,7 +52,7 @@ def perform(
         again: by key the attempts of the failures that are to be run again.
 
     Raises:
-        Busy: another process is at the unit or at its training, nothing was yielded, and `wait` is false.
+        Busy: another process is running the unit or its training, nothing was yielded, and `wait` is false.
     """
     from bench.run.cell import run_unit
 

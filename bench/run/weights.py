@@ -66,7 +66,7 @@ class Weights:
         return sorted_out
 
     def _free(self, only: Mapping[str, object] | None = None) -> None:
-        """Nothing while a process is at a unit that we do not know: it may read weights, and frees when it ends."""
+        """Nothing while a process runs a unit that we do not know: it may read weights, and frees them when it ends."""
         if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
             return
         recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}

@@ -22,7 +22,7 @@ from bench.core.files import cache_root as cache_root  # artefacts that several 
 from bench.core.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
 
 META = "artefact.json"
-CLAIMS = ".claims"  # in a results folder: a file a piece of work, locked while a process is at it
+CLAIMS = ".claims"  # in a results folder: a file for each piece of work, locked while a process does it
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ def _files(folder: Path) -> list[str]:
 
 
 class Busy(Exception):
-    """Another process is at it, and the caller did not want to wait."""
+    """Another process is working on it, and the caller did not want to wait."""
 
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """This process's until the block ends or the process dies; Busy, unless `wait`, where it is another's."""
+    """Hold a lock until the block ends or the process dies; Busy, unless `wait`, where another process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=-1 if wait else 0)
@@ -157,19 +157,19 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 def claim_file(out: Path, work: str) -> Path:
-    """The file that is locked while a process is at this piece of work of the folder."""
+    """The file that is locked while a process does this piece of work in the folder."""
     return out / CLAIMS / f"{sha256_of(work)[:32]}.lock"
 
 
 def claimed(out: Path, work: str, wait: bool = True) -> AbstractContextManager[None]:
-    """The piece of work is this process's, as `locked`."""
+    """Hold the claim of a piece of work, as `locked`."""
     file = claim_file(out, work)
     file.parent.mkdir(parents=True, exist_ok=True)
     return locked(file, wait)
 
 
 def held_claims(out: Path, known: Collection[Path] = ()) -> list[Path]:
-    """The claims, but the known ones, that some process holds now."""
+    """The claims that some process holds now, except for the known ones."""
     return [file for file in sorted((out / CLAIMS).glob("*.lock")) if file not in known and _is_held(file)]
 
 
