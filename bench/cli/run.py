@@ -1,4 +1,4 @@
-"""`xner run`: run what is missing of a matrix, then tabulate what is there."""
+"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner cancel`: stop it in Slurm."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     run.add_argument("--retry", dest="mode", action="store_const", const="retry", help="the same as --mode retry")
     run.set_defaults(run=run_verb)
+    cancel = commands.add_parser("cancel", help="cancel what a matrix has in Slurm", description=cancel_verb.__doc__)
+    cancel.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    cancel.set_defaults(run=cancel_verb)
 
 
 def matrix_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,3 +182,19 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
     if missing:
         print(f"{missing} cells are missing; the same command runs them", file=sys.stderr)
     return 1 if failed or missing else 0
+
+
+def cancel_verb(args: argparse.Namespace) -> int:
+    """Cancel the queued and running elements; records are kept, and the same `xner run` submits the rest again."""
+    from bench.report.folder import resolve
+    from bench.run.slurm import queue_state, slurm
+
+    out: Path = resolve(args.out)
+    state = queue_state(out)
+    if state.unknown:
+        raise BadInput(state.unknown)
+    jobs = sorted({element.job.partition("_")[0] for element in state.elements}, key=int)
+    if jobs:
+        slurm("scancel", *jobs)
+    print(f"{out}: {len(state.elements)} elements cancelled" + (f" (jobs {', '.join(jobs)})" if jobs else ""))
+    return 0

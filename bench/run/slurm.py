@@ -66,12 +66,10 @@ class Profile:
     setup: tuple[str, ...] = ()  # shell lines before the program: module load …, export …
 
     def __post_init__(self) -> None:
-        for name in ("parallel", "array"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        for name in ("gpus", "cpus", "memory", "timeouts", "warning"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
+        for name in ("parallel", "array", "gpus", "cpus", "memory", "timeouts", "warning"):
+            least = 1 if name in ("parallel", "array") else 0
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must {'be at least 1' if least else 'not be negative'}")
         if self.gpus > 1:
             raise ValueError("gpus must be 0 or 1: a training uses one device, and a second would be idle")
         for name in ("partition", "account", "qos", "constraint"):
