@@ -53,14 +53,12 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     Raises:
         BadInput: as `load_matrix`; or no folder can be where the results would go.
     """
-    from bench.data.projected import check_rules
+    from bench.data.identity import keyed
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
-    from bench.plan.units import keyed
     from bench.store.planned import Written
 
     spec = load_matrix(args.matrix, args.set)
-    check_rules(spec)
     out = args.out or Path("results") / spec.name
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():

@@ -14,7 +14,6 @@ from bench.api.recipes import Embedded, Progress
 from bench.core.files import canonical_json, sha256_of
 from bench.core.subwords import Ints, Pieces, Specials, layout, windows_of
 from bench.data.encoders import EncoderSource
-from bench.plan.fingerprint import code_running
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
@@ -91,7 +90,6 @@ class EncoderEmbedder:
         unique = sorted(set(sentences))
         address = key_of(
             EMBED,
-            code=code_running("bench.data.embed"),
             encoder=key,
             layer=layer,
             max_length=self.max_length,

@@ -16,7 +16,7 @@ from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.files import sha256_of_unchanged
 from bench.core.sentences import letters_of
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
@@ -87,7 +87,7 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
             return EncoderSource(
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
-        key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
+        key = key_of("encoder", code=code_of(type(recipe)), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -16,9 +16,10 @@ from bench.data.cell_data import CellData, CorpusData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.translated import TranslateStage
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
+from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefact, Artefacts
 
 LINKS = "links.jsonl"
@@ -61,20 +62,20 @@ class LinkStage:
             BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
         """
         cell, aligner = self.cell, self._aligner()
-        modules, encoder = [type(aligner).__module__, "bench.data.labels"], {}
+        encoder = dict[str, Any]()
         if aligner.embeds:
-            modules.append("bench.data.embed")
             source, recipe = self._encoder(), cell.aligner_recipe
             encoder = {
                 "align_layer": source.align_layer(recipe),
                 "key": source.key,
                 "max_length": recipe.max_length,
+                "stages": {"embed": VERSIONS["embed"]},
                 "versions": versions(),
             }
         identity = aligner.identity(self.sentences[0].language, self.target) if self.sentences else {}
         return key_of(
             "links",
-            code=code_running(*modules),
+            code=code_of(type(aligner)),
             translations=self.translations.key(),
             aligner=cell.labels.aligner,
             params={**cell.aligner_params, **identity},

@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import Protocol, cast
 
 from bench.api.brackets import bracketed, has_bracket, unbracketed
-from bench.api.projection import Outcome, Projection
+from bench.api.projection import Marked, Transfer, Words
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.sentences import Link, Sentence, Span
 
-Words = tuple[str, ...]
-PROJECTED: Outcome = "projected"
 CAUSES = ("marks_clash", "marks_untranslated", "marks_unreadable", "marks_nameless")  # why a sentence falls back
 NAMES = ("names_in_context", "names_alone", "names_missing")
 _STOPS = frozenset(".。")
-
-
-@dataclass(frozen=True)
-class Marked:
-    """A translation with marks, read: its words, and for each source entity the words that carry its label."""
-
-    words: Words
-    ranges: tuple[tuple[int, int] | None, ...]
-    outcomes: tuple[Outcome, ...]
-
-    def projection(self, entities: Sequence[Span]) -> Projection:
-        """As `project` gives it."""
-        found = [Span(*one, entity.type) for entity, one in zip(entities, self.ranges, strict=True) if one is not None]
-        return Projection(tuple(sorted(found)), self.outcomes)
-
-    def links(self, entities: Sequence[Span]) -> tuple[Link, ...]:
-        """Each word of an entity with each of its translation: all that is known of this translation's words (ours)."""
-        return tuple(
-            (source, target)
-            for entity, one in zip(entities, self.ranges, strict=True)
-            if one is not None
-            for source in range(entity.start, entity.end)
-            for target in range(*one)
-        )
-
-
-class Transfer(Protocol):
-    """A way to mark entities: a module of `data_recipes.projection.transfers`.
-
-    `read` is asked where `losses` found none; `names` are the translations of the entities. Ranges never overlap.
-    """
-
-    COUNTS: tuple[str, ...]  # what `losses` may count
-    IN_CONTEXT_FIRST: bool  # how an entity is translated: bracketed in its sentence, or by itself, before the other
-
-    def mark(self, sentence: Sentence) -> Sentence | None: ...
-
-    def losses(self, entities: Sequence[Span], words: Words) -> Counter[str]: ...
-
-    def read(self, entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked: ...
 
 
 def same_words(one: Words, other: Words) -> tuple[Link, ...]:
     """Links between two texts of one language: the words of their longest common runs, found greedily (difflib)."""
     blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     return tuple((block.a + i, block.b + i) for block in blocks for i in range(block.size))
-
-
-def module_of(name: str) -> str:
-    """The dotted name of a transfer's module, for a fingerprint of its code."""
-    return f"data_recipes.projection.transfers.{name}"
-
-
-def load_transfer(name: str) -> Transfer:
-    """The transfer of that name (`align` is none: it needs no marks)."""
-    return cast(Transfer, importlib.import_module(module_of(name)))
 
 
 class MarkedTranslations:

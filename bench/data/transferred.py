@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.api.projection import Marked, Transfer
 from bench.api.recipes import Translator
 from bench.core.errors import Unavailable
 from bench.core.files import canonical_json
-from bench.data.transfer import Marked, MarkedTranslations, load_transfer, module_of
+from bench.data.transfer import MarkedTranslations
 from bench.data.translated import TranslateStage
-from bench.plan.fingerprint import code_running
+from bench.plan import registry
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of
+from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefact, Artefacts
-
-if TYPE_CHECKING:  # as in bench.data.translated
-    from bench.plan.matrix import Cell
 
 MARKED = "marked.jsonl"
 
@@ -46,7 +46,7 @@ class TransferStage:
         translator, name = self._translator(), self.cell.labels.transfer
         return key_of(
             "transfer",
-            code=code_running(type(translator).__module__, "bench.data.transferred", module_of(name)),
+            code={"translator": code_of(type(translator)), "transfer": code_of(registry.load("transfer", name))},
             transfer=name,
             translations=self.translations.key(),
         )
@@ -89,7 +89,7 @@ class TransferStage:
         translator.device = device
         pairs = self.translations.read(translated).values()
         asked = [pair.source for pair in pairs if pair.source.spans]
-        how = load_transfer(self.cell.labels.transfer)
+        how: Transfer = registry.load("transfer", self.cell.labels.transfer)
         job = MarkedTranslations(how, translator, self.translations.target, self.translations.data.corpus)
         with (folder / MARKED).open("w", encoding="utf-8") as file:
             for sentence, one in zip(asked, job.of(asked), strict=True):

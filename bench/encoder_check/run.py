@@ -12,12 +12,13 @@ from typing import Any, Literal
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.embed import EncoderEmbedder
+from bench.data.identity import keyed
 from bench.encoder_check.check import Facts, Gap, Subject
 from bench.encoder_check.linear import linear_f1
 from bench.plan.identity import Planned
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import keyed, unfinished, write_matrix
+from bench.plan.units import unfinished, write_matrix
 from bench.run import local
 from bench.run.cell import Where
 from bench.store.record import Record, Records

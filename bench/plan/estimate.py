@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bench.api.rounds import Distil, all_rounds
 from bench.core.files import canonical_json
 from bench.plan import registry
-from bench.plan.components import keys_below
 from bench.plan.identity import Planned, describe, method_of, reads_target
+from bench.plan.keys import keys_below
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
 from bench.store.artefacts import META, Artefacts

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.plan.where import Where
+from bench.plan.place import Place
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -47,7 +47,7 @@ class LabelsSpec:
 
     translator: str = "files"
     tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
-    transfer: Literal["align", "placeholder", "marker"] = "align"  # how labels get to the translations
+    transfer: str = "align"  # how labels get to the translations: over links, or by a plug-in that marks entities
     fallback: Literal["align", "drop"] = "align"  # of a sentence whose placeholders or markers are damaged
     aligner: str = "gold"
     aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
@@ -165,7 +165,7 @@ class MatrixSpec:
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
-    where: Where = field(default_factory=lambda: Where("matrix"), repr=False, compare=False)
+    where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 
     def variant(self, label: str) -> VariantSpec | None:
         """The variant of that name, or None where the label is a method's own name."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.core.files import canonical_json, write_json
-from bench.plan.identity import Planned, cell_key, describe, shares_training
+from bench.plan.identity import Planned, describe, shares_training
 from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefacts
 from bench.store.planned import Written, add_cells
@@ -18,21 +17,6 @@ from bench.store.record import Record, Records
 
 FIT = "fit"
 LEFT = "left-"
-
-
-def keyed(cells: Sequence[Cell]) -> list[Planned]:
-    """Each cell with its key, in the same order.
-
-    Raises:
-        BadInput: data or an encoder is missing.
-    """
-    collects = gc.isenabled()
-    gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
-    try:
-        return [Planned(cell, cell_key(cell)) for cell in cells]
-    finally:
-        if collects:
-            gc.enable()
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:

@@ -21,11 +21,12 @@ from bench.core.errors import Unavailable
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Sentence
 from bench.data.cell_data import CellData
+from bench.data.identity import code_that_ran, encoder_of
 from bench.measure.quality import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan import registry
 from bench.plan.commit import commit
-from bench.plan.identity import Planned, code_of, describe, encoder_of, method_of
+from bench.plan.identity import Planned, describe, method_of
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
 from bench.run.fence import fenced
@@ -104,7 +105,7 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
     trainer: CellTrainer | None = None
     try:
         method = method_of(cell)
-        base = replace(base, factors=asdict(method.factors()), code=code_of(method))
+        base = replace(base, factors=asdict(method.factors()), code=code_that_ran(cell))
         skip = method.applies(cell)
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 import bench
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file
 from bench.plan.commit import COMMIT_FILE, commit
-from bench.plan.fingerprint import OWN
+from bench.plan.fingerprint import OURS
 
 _LEFT_OUT = ("__pycache__",)
 
@@ -22,7 +22,7 @@ def snapshot(root: Path) -> Path:
     home = Path(bench.__file__).resolve().parent.parent
     files = {
         path.relative_to(home).as_posix(): sha256_of_file(path)
-        for package in OWN
+        for package in OURS
         for path in sorted((home / package).rglob("*"))
         if path.is_file() and not set(_LEFT_OUT) & set(path.parts)
     }

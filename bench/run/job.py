@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from bench.core.errors import BadInput
-from bench.plan.identity import Planned, cell_key
+from bench.data.identity import cell_key
+from bench.plan.identity import Planned
 from bench.plan.units import Ledger
 from bench.run.journal import FOLDER, attempts_of
 from bench.run.perform import failed, perform

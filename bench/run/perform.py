@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import sha256_of
-from bench.plan.components import write_key
 from bench.plan.identity import Planned, describe
-from bench.plan.keys import Key, versions
+from bench.plan.keys import Key, versions, write_key
 from bench.plan.units import unit_name
 from bench.store.artefacts import Busy, locked
 from bench.store.record import Record, Records

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BadInput
+from bench.plan.place import Place
 from bench.plan.schema import build
 from bench.plan.spec import parsed_toml
-from bench.plan.where import Where
 
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::[0-5]\d)?")
 
@@ -71,4 +71,4 @@ def load_profile(file: Path | None) -> Profile:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"--profile {file}: cannot be read: {error}") from error
-    return build(Profile, parsed_toml(str(file), text), Where(str(file), text))
+    return build(Profile, parsed_toml(str(file), text), Place(str(file), text))

@@ -23,7 +23,7 @@ from bench.store.record import Record, Records
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
 MADE = ("tables", "figures", "report.html")
-PLACES = ("records", "sidecars", "fingerprints", "models", "taggers", *MADE, JOBS, "matrix.json")
+PLACES = ("records", "sidecars", "models", "taggers", *MADE, JOBS, "matrix.json")
 HIDDEN = (RUNNING, CLAIMS, force.LOCK, ".matrix.json.lock", force.FOLDER)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
@@ -172,7 +172,6 @@ class _Search:
             "records",
             "sidecars",
             "sidecars/*",
-            "fingerprints",
             "models/*",
             "taggers",
             "tables",

@@ -13,8 +13,8 @@ from bench.core.files import write_json
 from bench.plan.identity import Planned, describe
 from bench.plan.keys import key_of
 from bench.plan.matrix import Cell
+from bench.plan.place import Place
 from bench.plan.schema import build, to_plain
-from bench.plan.where import Where
 from bench.run.journal import FOLDER, attempts_of
 
 _TASKS = "tasks"
@@ -72,10 +72,10 @@ def read_task(out: Path, key: str) -> Task:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         cells = value["cells"]
-        planned = tuple(Planned(build(Cell, one["cell"], Where(str(path))), one["key"]) for one in cells)
+        planned = tuple(Planned(build(Cell, one["cell"], Place(str(path))), one["key"]) for one in cells)
         attempts = {one["key"]: one["attempts"] for one in cells if "attempts" in one}
         described = {one["key"]: one["describe"] for one in cells}
-        options = build(Options, value["options"], Where(str(path)))
+        options = build(Options, value["options"], Place(str(path)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: not a task: {error}") from error
     return Task(key, value["kind"], planned, attempts, described, options)

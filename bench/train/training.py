@@ -21,7 +21,7 @@ from bench.data.encoders import EncoderSource
 from bench.data.guard import Guard, Overlap, sentences_of
 from bench.measure.score import Surface, surfaces
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
@@ -303,8 +303,7 @@ class CellTrainer:
             "fit",
             data=data.digest(),
             dev=digest(self.data.dev()),
-            loss={"own": own, "params": params, "code": code_running(type(worker).__module__) if own else ""},
-            code=code_running("bench.train.fit", "bench.train.tagger", "bench.api.objectives"),
+            loss={"own": own, "params": params, "code": code_of(type(worker)) if own else ""},
             train={k: v for k, v in to_plain(self.cell.train).items() if k != "rules"},
             recipe=to_plain(self.cell.recipe) | {"revision": "", "align_layer": None},
             encoder=self.encoder.key,

@@ -87,9 +87,9 @@ def ready(place: Place, cells: dict[str, Any], run: dict[str, Any]) -> Any:
 
 
 def planned_cells(matrix: Path) -> dict[str, Any]:
+    from bench.data.identity import keyed
     from bench.plan.matrix import cells
     from bench.plan.spec import load_matrix
-    from bench.plan.units import keyed
 
     return {one.cell.label: one for one in keyed(cells(load_matrix(str(matrix))))}
 
@@ -97,7 +97,8 @@ def planned_cells(matrix: Path) -> dict[str, Any]:
 def trainer_of(planned: Any, models: Path, cache: Path, progress: Any = None) -> tuple[Method, Any]:
     import torch
 
-    from bench.plan.identity import encoder_of, method_of
+    from bench.data.identity import encoder_of
+    from bench.plan.identity import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Places
 

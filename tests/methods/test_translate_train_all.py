@@ -108,7 +108,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Callabl
 
 
 def keys(found: list[Cell]) -> dict[str, str]:
-    from bench.plan.identity import cell_key
+    from bench.data.identity import cell_key
 
     return {cell.target: cell_key(cell) for cell in found}
 
@@ -133,7 +133,8 @@ def test_every_target_begins_with_the_cells_own(plan: Any) -> None:
 
 
 def test_all_targets_share_one_unit_unless_they_distil(plan: Any) -> None:
-    from bench.plan.units import keyed, units
+    from bench.data.identity import keyed
+    from bench.plan.units import units
 
     found = keyed(plan(("de", "zh"), (METHOD, f"{METHOD}+kd", "en_trans")))
     sizes = [(unit[0].cell.label, len(unit)) for unit in units(found)]
@@ -169,7 +170,8 @@ def test_what_stands_in_any_test_is_dropped(plan: Any, tmp_path: Path) -> None:
     """So that the training set, and with it the training, is the same for every target."""
     import torch
 
-    from bench.plan.identity import encoder_of, method_of
+    from bench.data.identity import encoder_of
+    from bench.plan.identity import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Leakage, Places
 

@@ -85,7 +85,7 @@ def test_whatever_changes_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert second != first
     Lines.file.with_name("absent").write_text("here now")
     assert found() == (second, 1)
-    monkeypatch.setattr(digests, "code_running", lambda *modules: "other code")
+    monkeypatch.setattr(digests, "code_of", lambda plugin: "other code")
     assert found() == (second, 1)
 
 

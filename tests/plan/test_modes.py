@@ -13,9 +13,10 @@ from unittest import mock
 
 import pytest
 
+from bench.data.identity import keyed
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import keyed, units
+from bench.plan.units import units
 from bench.run.perform import claimed
 from bench.store.artefacts import locked
 from bench.store.presence import gate, others, present

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BadInput
+from bench.plan.place import Place
 from bench.plan.registry import Registry
-from bench.plan.where import Where
 from tests.support.plan_fakes import METHOD, METHODS, fake_registry, kinds, write
 
 
@@ -44,7 +44,7 @@ def test_load_and_make(registry: Registry, package: str) -> None:
     assert registry.make("method", "concner", {"temperature": 1}).params.temperature == 1.0
     assert registry.make("corpus", "demo").languages()[0] == "en"
     with pytest.raises(BadInput, match=r"m\.toml: temprature: unknown key 'temprature'; did you mean 'temperature'"):
-        registry.make("method", "concner", {"temprature": 1}, Where("m.toml"))
+        registry.make("method", "concner", {"temprature": 1}, Place("m.toml"))
 
 
 def test_unknown_name(registry: Registry) -> None:

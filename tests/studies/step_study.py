@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.data.identity import keyed
 from bench.plan.identity import Planned
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import keyed
 from bench.run.cell import Where, run_unit
 from bench.run.shared import make_shared
 

@@ -41,7 +41,7 @@ class Some(Method):
 
 CORPUS = """
 from dataclasses import dataclass
-from bench.core.sentences import Corpus, Facts
+from bench.api.recipes import Corpus, Facts
 
 @dataclass(frozen=True)
 class Params:
@@ -60,7 +60,7 @@ class Some(Corpus):
 
 PART = """
 from dataclasses import dataclass
-from bench.core.sentences import {base}
+from bench.api.recipes import {base}
 
 @dataclass(frozen=True)
 class Params:
@@ -83,13 +83,14 @@ def write(path: Path, text: str) -> None:
 
 
 def kinds(package: str) -> tuple[Kind, ...]:
-    """The kinds, looked for in packages that begin with `package` and have no entry points."""
+    """The kinds, looked for in packages that begin with `package` and have no entry points; matchers … are the real."""
     folders = {"method": "methods", "corpus": "corpora", "translator": "translators", "aligner": "aligners"}
-    base = {"method": f"{package}_base.Method"}
+    bases = {"method": f"{package}_base.Method"}
     return tuple(
-        Kind(k.name, f"{package}_{folders[k.name]}", k.module, base.get(k.name, k.base), f"xner.{package}")
-        for k in KINDS
+        Kind(k.name, f"{package}_{folders[k.name]}", f"xner.{package}", bases.get(k.name, k.base))
         if k.name in folders
+        else k
+        for k in KINDS
     )
 
 
