@@ -5,8 +5,8 @@ cells: four methods, one target, 24 sentences, 8 steps. Where any of these outpu
 whose code changed must be raised, so that no result made by the old code is taken for one of the new.
 
 The outputs are those that machines agree on: sentences, translations, links, labels, counts, predicted tags, losses and
-dev F1 to 3 decimals, means of vectors to 3 decimals; no weights, no times. The last digit of a float may still differ on
-a machine of another type: there renew the lock of a clean checkout first, which is always allowed.
+dev F1 to 3 decimals, means of vectors to 3 decimals; no weights, no times. The last digit of a float may still differ
+on a machine of another type: there renew the lock of a clean checkout first, which is always allowed.
 """
 
 from __future__ import annotations
