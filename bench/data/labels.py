@@ -132,7 +132,9 @@ class LinkStage:
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)
-            (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
+            (folder / LINKS).write_text(
+                "\n".join(canonical_json(pairs_links) for pairs_links in links) + "\n", encoding="utf-8"
+            )
             return {"pairs": len(pairs), **details}
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))

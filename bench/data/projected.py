@@ -83,7 +83,7 @@ def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -
     """
     rules = load_rules(matcher, filters)
     done = [rules.apply(pair) for pair in pairs]
-    return [one.pair for one in done if not one.refused_by], counts_of(done)
+    return [projected.pair for projected in done if not projected.refused_by], counts_of(done)
 
 
 def carried(pairs: Sequence[Pair], matcher: str) -> tuple[list[tuple[Span | None, ...]], Counter[str]]:
@@ -133,7 +133,7 @@ def transferred(
             done.append(rules.apply(pair))
     counts = counts_of(done)
     counts[f"fallback_{labels.fallback}"] = fallen
-    return [one.pair for one in done if not one.refused_by], counts
+    return [projected.pair for projected in done if not projected.refused_by], counts
 
 
 def counts_of(done: Sequence[Projected]) -> Counter[str]:
@@ -144,8 +144,8 @@ def counts_of(done: Sequence[Projected]) -> Counter[str]:
     pairs given are `pairs` + `pairs_filtered`.
     """
     counts = Counter(NO_COUNTS)
-    for one in done:
-        counts.update(one.outcomes)
-        counts["entities"] += len(one.outcomes)
-        counts["pairs_filtered" if one.refused_by else "pairs"] += 1
+    for projected in done:
+        counts.update(projected.outcomes)
+        counts["entities"] += len(projected.outcomes)
+        counts["pairs_filtered" if projected.refused_by else "pairs"] += 1
     return counts

@@ -42,8 +42,8 @@ class Time:
 def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
     """The shared artefacts that these cells read, by stage."""
     found: dict[str, dict[str, bool]] = {stage: {} for stage in STAGES}
-    for one in planned:
-        for key in keys_below(one.key):
+    for cell in planned:
+        for key in keys_below(cell.key):
             made = key.stage in found and (key.stage != "encoder" or "name" in key.components)  # others are not ours
             if made and key not in found[key.stage]:
                 found[key.stage][key] = (cache.folder(key.stage, key) / META).is_file()
@@ -52,7 +52,7 @@ def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
 
 def trainings(planned: Iterable[Planned]) -> int:
     """Trainings that the cells need, each counted once; at most so many, for equal training sets are trained once."""
-    return len({name for one in planned for name in _trainings(one.cell)})
+    return len({name for plan in planned for name in _trainings(plan.cell)})
 
 
 def _trainings(cell: Cell) -> Iterator[str]:
@@ -79,7 +79,7 @@ def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache:
     for record in records:
         if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
             known.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
-    kept = _Kept(cache)
+    kept = _MakingTimes(cache)
     seconds, unknown, used = 0.0, 0, dict[str, Record]()
     for unit in work:
         cell = unit[0].cell
@@ -87,17 +87,19 @@ def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache:
             continue  # fails at once
         steps = len(all_rounds(method_of(cell))) * cell.train.steps
         found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
-        found = [one for one in found if one.cell["label"] == cell.label] or found
+        found = [record for record in found if record.cell["label"] == cell.label] or found
         if not found:
             unknown += 1
             continue
-        seconds += statistics.median(max(0.0, (one.cost.seconds or 0.0) - kept.seconds(one.parents)) for one in found)
-        used |= {one.key: one for one in found}
-    devices = sorted({str(one.ran.get("device")) for one in used.values() if one.ran.get("device")})
+        seconds += statistics.median(
+            max(0.0, (record.cost.seconds or 0.0) - kept.seconds(record.parents)) for record in found
+        )
+        used |= {record.key: record for record in found}
+    devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
     return Time(round(seconds, 1), unknown, len(used), tuple(devices))
 
 
-class _Kept:
+class _MakingTimes:
     """What the artefacts that lie in the cache took when they were made."""
 
     def __init__(self, cache: Artefacts) -> None:

@@ -33,7 +33,7 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
         raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
     try:
         rounds = method.rounds()
-        if not isinstance(rounds, tuple) or not all(isinstance(one, Round) for one in rounds):
+        if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
             raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
         needs_of_method(method, registry)
     except BrokenPlugin:

@@ -54,7 +54,6 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bench.data.labels": ("links",),
         "bench.data.project_stream": (),
         "bench.data.projected": ("project",),
-        "bench.data.transfer": ("transfer",),
         "bench.data.transferred": ("transfer",),
         "bench.data.translated": ("translate",),
         "bench.data.translating": (),

@@ -11,7 +11,7 @@ from bench.api.projection import Marked
 from bench.api.recipes import Translated, Translator
 from bench.core.sentences import Sentence, Span
 from bench.core.tokenise import detokenise, tokenise
-from bench.data.transfer import MarkedTranslations
+from bench.data.transferred import MarkedTranslations
 from bench.data.translating import NoCorpus
 from bench.plan import registry
 

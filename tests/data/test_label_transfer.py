@@ -19,7 +19,7 @@ from bench.api.projection import OUTCOMES, Marked
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.sentences import Pair, Sentence, Span, spans_of, tags_of
 from bench.data.projected import transferred
-from bench.data.transfer import CAUSES, MarkedTranslations
+from bench.data.transferred import CAUSES, MarkedTranslations
 from bench.data.translating import NoCorpus
 from bench.plan import registry
 from bench.plan.matrix import cells
@@ -382,7 +382,7 @@ def test_a_transfer_that_does_not_exist(tmp_path: Path) -> None:
     small(place, ("label_projection",), "", 'transfer = "marks"')
     ran = place.xner("run", "small.toml", "--out", place.out)
     assert ran.code == 2
-    assert "small.toml" in ran.err and "labels.transfer: 'marks'" in ran.err
+    assert "small.toml" in ran.err and "labels.transfer: unknown transfer 'marks'; did you mean 'marker'?" in ran.err
 
 
 def test_a_matrix_with_all_three(tmp_path: Path, tiny_folder: Path) -> None:
