@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +16,6 @@ from bench.plan.keys import Key
 from bench.plan.stages import VERSIONS, stages_of
 
 OURS = ("bench", "methods", "data_recipes")
-FOLLOWED = frozenset(OURS[1:])  # the core is no plug-in's own code: its stages have versions
 _UNSAID = ("ctx", "kind", "type_comment")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -42,7 +39,7 @@ def code_of(plugin: Any) -> str:
 def fingerprint(module: str) -> Key:
     """32 hex digits over a plug-in's module and all of its own that it imports, in functions too, however far away.
 
-    Its own: modules of its distribution, of methods and of data_recipes, never of the core. What the modules are
+    Its own: modules of its top-level package, of methods and of data_recipes, never of the core. What the modules are
     called does not matter; the key remembers it.
     """
     files = {name: digest_of(file) for name, file in sources(module).items()}
@@ -62,7 +59,7 @@ def stage_fingerprints(home: Path) -> dict[str, str]:
 
 def sources(module: str) -> dict[str, Path]:
     """By dotted name the source files that `fingerprint` covers; nothing is imported."""
-    tops = FOLLOWED | _distribution(module.partition(".")[0], tuple(sys.path))
+    tops = {module.partition(".")[0], *OURS[1:]}  # not the core: its stages have versions
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -75,15 +72,6 @@ def sources(module: str) -> dict[str, Path]:
     if module not in found:
         raise BadInput(f"fingerprint: there is no module {module}")
     return found
-
-
-@lru_cache(maxsize=8)
-def _distribution(top: str, _path: tuple[str, ...]) -> frozenset[str]:
-    """The top-level packages that were installed together with one of them."""
-    if top in OURS:
-        return frozenset()
-    owners = packages_distributions()  # slow, so only for a plug-in from elsewhere
-    return frozenset({top} | {other for other, them in owners.items() if set(owners.get(top, ())) & set(them)})
 
 
 def _file(module: str) -> Path | None:

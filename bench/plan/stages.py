@@ -46,7 +46,6 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bench.data": ("corpus",),
         "bench.data.align_stream": (),
         "bench.data.aligning": (),
-        "bench.data.digests": (),
         "bench.data.embed": ("embed",),
         "bench.data.encoders": ("encoder",),
         "bench.data.guard": ("cell",),

@@ -95,8 +95,9 @@ def test_no_change_of_the_core_changes_a_key(tree: Path) -> None:
     edit(tree, "bench/data/cell_data.py", r"\n\n\n", "\n\n\n# a comment\n")
     edit(tree, "bench/data/cell_data.py", r"for i in order\]", "for position in order]")
     edit(tree, "bench/data/cell_data.py", r"sentences\[i\]", "sentences[position]")
-    (tree / "bench/data/digests.py").rename(tree / "bench/data/remembered.py")
-    edit(tree, "bench/data/cell_data.py", "bench.data.digests", "bench.data.remembered")
+    (tree / "bench/data/guard.py").rename(tree / "bench/data/leakage.py")
+    for file in (tree / "bench").rglob("*.py"):
+        file.write_text(file.read_text("utf-8").replace("bench.data.guard", "bench.data.leakage"), "utf-8")
     assert keys() == before
     edit(tree, "methods/zero_shot/method.py", r"\nclass ", "\nVALUE = 1\n\n\nclass ")
     changed = [old != new for old, new in zip(before, keys(), strict=True)]
