@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core.errors import BadInput
+from bench.store.packed import is_packed
 from bench.store.planned import matrix_cells
 
 __all__ = ["matrix_cells", "resolve"]
@@ -19,7 +20,7 @@ def resolve(out: str | Path) -> Path:
     path = Path(out)
     shipped = Path("results") / path
     for candidate in (path, shipped):
-        if (candidate / "records").is_dir() or (candidate / "matrix.json").is_file():
+        if (candidate / "records").is_dir() or is_packed(candidate) or (candidate / "matrix.json").is_file():
             return candidate
     what = "no records here" if path.is_dir() else "no such folder"
     raise BadInput(f"{path}: {what} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")

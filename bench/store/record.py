@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import sys
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import BadInput
 from bench.core.files import write_bytes, write_json
-from bench.store.sidecars import read_arrays
+from bench.store.packed import opened
+from bench.store.sidecars import compressed, read_arrays
 
 if TYPE_CHECKING:  # status and why read thousands of records and no array
     import numpy as np
@@ -152,16 +152,17 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
 
 
 class Records:
-    """The records of one results folder: `records/<key>.json`, sidecars in `sidecars/<key>/`."""
+    """The records of one results folder, packed or not: `records/<key>.json`, sidecars in `sidecars/<key>/`."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
+        self.home = opened(out)  # where they lie
 
     def path(self, key: str) -> Path:
-        return self.out.joinpath("records", f"{key}.json")
+        return self.home.joinpath("records", f"{key}.json")
 
     def sidecar(self, key: str, name: str) -> Path:
-        return self.out.joinpath("sidecars", key, name)
+        return self.home.joinpath("sidecars", key, name)
 
     def get(self, key: str) -> Record | None:
         """The record, or None where there is none or it is damaged (half-written counts as absent).
@@ -185,7 +186,7 @@ class Records:
             BadInput: a record's schema is unknown: to leave out what a newer version made would be a wrong table.
         """
         found = []
-        for key in sorted(path.stem for path in (self.out / "records").glob("*.json")):
+        for key in sorted(path.stem for path in (self.home / "records").glob("*.json")):
             try:
                 record = self.get(key)
             except Foreign as error:
@@ -201,10 +202,7 @@ class Records:
 
     def put_text(self, key: str, name: str, text: str) -> None:
         """Publish a gzipped text sidecar; the same text gives the same bytes."""
-        buffer = io.BytesIO()
-        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as file:
-            file.write(text.encode())
-        write_bytes(self.sidecar(key, name), buffer.getvalue())
+        write_bytes(self.sidecar(key, name), compressed(text))
 
     def put_counts(self, key: str, counts: Mapping[str, np.ndarray], types: Sequence[str]) -> None:
         """Publish counts.npz: by rule an int32 array (sentences, types, 3) of tp, fp, fn, and `types`."""

@@ -90,6 +90,14 @@ class Sidecar:
         return [spans_of(tags) for tags in self.tags]
 
 
+def compressed(text: str) -> bytes:
+    """The text gzipped; the same text gives the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as file:
+        file.write(text.encode())
+    return buffer.getvalue()
+
+
 def predictions_name(rule: str) -> str:
     """The sidecar that holds the predictions of a selection rule."""
     return f"predictions-{rule}.conll.gz"

@@ -1,4 +1,4 @@
-"""`xner align` and `xner speed align` on anybody's files, and a matrix whose aligner embeds."""
+"""`xner align` and the study `speed align` on any files, and a matrix whose aligner embeds."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_both_sides_and_the_ratio_are_printed(place: Place) -> None:
     (place.root / "en.txt").write_text(ENGLISH * 3 + long + "\n", encoding="utf-8")
     (place.root / "de.txt").write_text(GERMAN * 3 + long + "\n", encoding="utf-8")
     files = ("--source", "en.txt", "--target", "de.txt", "--encoder", place.encoder, "--threads", "1")
-    ran = place.xner("speed", "align", *files, "--json")
+    ran = place.study("speed", "align", *files, "--json")
     assert ran.code == 0, ran.err
     report = ran.json()
     facts = {"pairs": 9, "left_out": 1, "threads": 1, "device": "cpu", "layer": 1, "layers": 2, "rounds": 2}
@@ -143,7 +143,7 @@ def test_both_sides_and_the_ratio_are_printed(place: Place) -> None:
         assert row["theirs"] > 0 and row["ratio"] == pytest.approx(row["ours"] / row["theirs"])
         assert row["same"] and row["differing"] == 0 and row["differences"] == [] and row["links"] > 20
     assert str(place.root) not in json.dumps(report), "an encoder is named, never its path"
-    table = place.xner("speed", "align", *files, "--pairs", "4", "--set", "matching=itermax", "--set", "layer=2")
+    table = place.study("speed", "align", *files, "--pairs", "4", "--set", "matching=itermax", "--set", "layer=2")
     assert table.code == 0
     head, _, row = table.out.splitlines()
     assert head.startswith("4 pairs, subword level; tiny-for-tests, layer 2 of 2; cpu, 1 threads; median of 2 rounds")
@@ -154,7 +154,7 @@ def test_several_languages_share_their_english_side(place: Place, monkeypatch: p
     lines = [pair for pair in zip(ENGLISH.split("\n"), GERMAN.split("\n"), strict=True) if pair[0]]
     monkeypatch.setattr("data_recipes.parallel_text.lines_of", lambda text, source, target: lines)
     options = ("--encoder", place.encoder, "--threads", "1", "--set", "matching=itermax", "--json")
-    ran = place.xner("speed", "align", "--to", "de,fi", "--pairs", "2", *options)
+    ran = place.study("speed", "align", "--to", "de,fi", "--pairs", "2", *options)
     assert ran.code == 0, ran.err
     assert ran.json()["pairs"] == 4, "two of each language"
 
@@ -166,7 +166,7 @@ def test_links_that_differ_are_listed(place: Place, monkeypatch: pytest.MonkeyPa
     whole = simalign.links_of
     monkeypatch.setattr(simalign, "links_of", lambda *given: whole(*given)[1:])
     files = ("--source", "en.txt", "--target", "de.txt", "--encoder", place.encoder, "--set", "matching=intersection")
-    ran = place.xner("speed", "align", *files, "--threads", "1")
+    ran = place.study("speed", "align", *files, "--threads", "1")
     assert ran.code == 1
     lines = ran.out.splitlines()
     assert lines[2].split()[-1] == "3"
@@ -185,7 +185,7 @@ def test_links_that_differ_are_listed(place: Place, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_speed_refuses(place: Place, arguments: tuple[str, ...], message: str) -> None:
-    ran = place.xner("speed", "align", "--encoder", place.encoder, *arguments)
+    ran = place.study("speed", "align", "--encoder", place.encoder, *arguments)
     assert ran.code == 2 and message in ran.err
     if not arguments:
         assert "XNER_DATA" in ran.err, "and the other way: bring NTREX here"

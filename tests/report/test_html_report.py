@@ -183,7 +183,9 @@ def test_hostile_content_is_text(tmp_path: Path) -> None:
         Sentence("id " + HOSTILE, "ar", ("<script>", "مرحبا", "&amp;", "\u202e", "😀"), (Span(0, 2, "PER"),)),
         Sentence("b", "ar", ("x",), ()),
     ]
-    with mock.patch("scored_for_tests.gold_of", lambda target, *_: gold if target == "ar" else gold_of(target)):
+    with mock.patch(
+        "tests.support.scored_for_tests.gold_of", lambda target, *_: gold if target == "ar" else gold_of(target)
+    ):
         make_scored(tmp_path, {"zero_shot": 0.0, "a<b>\"'": 0.0}, targets=("ar", "de"))
     store = Records(tmp_path)
     for one in store.all():

@@ -1,4 +1,4 @@
-"""Some mutated inputs of every reader; `python -m tests.studies.fuzz` has many more."""
+"""Some mutated inputs of every reader; `python -m tests.studies fuzz` has many more."""
 
 from __future__ import annotations
 

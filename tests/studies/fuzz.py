@@ -1,4 +1,4 @@
-"""Readers of files on mutated input: `python -m tests.studies.fuzz --inputs 200000 [--reader conll]`.
+"""Readers of files on mutated input: `python -m tests.studies fuzz --inputs 200000 [--reader conll]`.
 
 Each input is read, or refused with one clear error; never another exception, never more than a second, and of what is
 read nothing is lost: words are the lines (or fields) that hold them, spans lie inside, ids and rows are all there.
@@ -290,7 +290,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for data, what in found.faults[:5]:
                 print(f"  {what}\n    {data[:300]!r}")
     return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

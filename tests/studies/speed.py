@@ -1,10 +1,11 @@
-"""`xner speed`: our speed against the tool that does the same, measured side by side; here `speed align`."""
+"""Our speed beside the tool that does the same, side by side: training, prediction, alignment, scores."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from tests.studies.speed_align import Speed
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `speed` with its verb."""
-    parser = commands.add_parser("speed", help="measure our speed against other tools, in the same run")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a comparison; 1 where both sides should agree and do not."""
+    parser = argparse.ArgumentParser(prog="speed", description=__doc__)
     verbs = parser.add_subparsers(metavar="align|train|predict|score|report|startup", required=True)
     speed_table.register(verbs)
     speed_small.register(verbs)
@@ -46,6 +47,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     align.add_argument("--json", action="store_true", help="print JSON")
     add_settings(align, "aligner, such as layer=8, level=word or matching=itermax (default: all three matchings)")
     align.set_defaults(run=run_align)
+    args = parser.parse_args(arguments)
+    code: int = args.run(args)
+    return code
 
 
 def run_align(args: argparse.Namespace) -> int:

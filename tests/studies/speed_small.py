@@ -1,4 +1,4 @@
-"""`xner speed score`, `report` and `startup`: what is neither training nor prediction."""
+"""`speed score`, `report` and `startup`: what is neither training nor prediction."""
 
 from __future__ import annotations
 

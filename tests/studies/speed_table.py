@@ -1,4 +1,4 @@
-"""`xner speed train` and `xner speed predict`: the verbs, and what they print."""
+"""`speed train` and `speed predict`: the verbs, and what they print."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +66,18 @@ class Place:
 
     def xner(self, *arguments: str | Path, figures: bool = False) -> Ran:
         """The CLI in this process, from `root`, `run` without workers; figures, which cost seconds, only on demand."""
-        import torch
-
         from bench.cli.main import main
+
+        return self._called(main, *arguments, figures=figures)
+
+    def study(self, *arguments: str | Path) -> Ran:
+        """`python -m tests.studies` in this process, from `root`."""
+        from tests.studies.__main__ import main
+
+        return self._called(main, *arguments)
+
+    def _called(self, main: Callable[[list[str]], int], *arguments: str | Path, figures: bool = False) -> Ran:
+        import torch
 
         if arguments[:1] == ("run",) and not {"--jobs", "slurm"} & set(arguments):
             arguments = (*arguments, "--jobs", "1")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data_recipes.encoders.mini import prepare
-from data_recipes.encoders.mini.prepare import Prepared
-from data_recipes.encoders.mini.recipe import Extra
-from data_recipes.encoders.mini.teacher import Teacher
 from data_recipes.encoders.mini.text import Line, Text
-from data_recipes.encoders.mini.vocabulary import LENGTH, Mix
+from tests.studies.mini import prepare
+from tests.studies.mini.prepare import Prepared
+from tests.studies.mini.recipe import Extra
+from tests.studies.mini.teacher import Teacher
+from tests.studies.mini.vocabulary import LENGTH, Mix
 
 TEXT = Text(
     ("Anna lives in Rom", "The house is old", "Bob sees the old house", "Rom is old"),

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from bench.core.files import canonical_json
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, TypeCounts
 
 TYPES = ("LOC", "PER")
@@ -93,7 +94,7 @@ def put(out: Path, plan: Plan, label: str, target: str, seed: int) -> Record:
     }
     store.put_counts(key, by_rule, TYPES)
     if plan.curves:
-        text = json.dumps(
+        text = canonical_json(
             {
                 "loss": {"ce": [2.0, 1.0, 0.5], "lcl": [1.0, 0.8, 0.7]},
                 "step": [10, 50, 100],

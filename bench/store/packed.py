@@ -1,0 +1,322 @@
+"""A finished suite in a few files: records as JSON lines; counts, curves and predictions as Parquet.
+
+A packed folder is read through a copy, unpacked once by content into the user's cache, so that every reading verb takes
+it like any other. `unpack` gives back all that `pack` took.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import BadInput
+from bench.core.files import (
+    cache_root,
+    canonical_json,
+    published,
+    published_folder,
+    sha256_of,
+    sha256_of_unchanged,
+    write_bytes,
+    write_json,
+)
+from bench.store.sidecars import GOLD, compressed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if it is there
+COUNTS, CURVES, PREDICTIONS, OTHERS = "counts.parquet", "curves.parquet", "predictions.parquet", "others.parquet"
+FILES = (RECORDS, COUNTS, CURVES, PREDICTIONS, OTHERS)
+UNPACKED = ("records", "sidecars")
+CONLL = ".conll.gz"
+Sidecars = dict[tuple[str, str], bytes]  # by key and name
+
+
+def is_packed(out: Path) -> bool:
+    """Whether the folder is a packed suite."""
+    return (out / RECORDS).is_file()
+
+
+def refuse_packed(out: Path) -> None:
+    """For what writes records into a folder.
+
+    Raises:
+        BadInput: it is packed.
+    """
+    if is_packed(out):
+        raise BadInput(f"{out} is packed: `xner unpack {out}` first, or choose another folder with --out")
+
+
+def pack(out: Path) -> None:
+    """Put the records and sidecars of a folder into a few files, and remove them once the files read back the same.
+
+    Raises:
+        BadInput: there are no records, or a file is damaged, or is none that a run writes.
+    """
+    if is_packed(out):
+        _remove_unpacked(out)  # an earlier call was interrupted here
+        return
+    records = {path.stem: path.read_bytes() for path in sorted((out / "records").glob("[!.]*.json"))}
+    if not records:
+        raise BadInput(f"{out}: no records to pack")
+    folders = sorted((out / "sidecars").glob("[!.]*"))
+    sidecars = {(path.parent.name, path.name): path.read_bytes() for f in folders for path in sorted(f.glob("[!.]*"))}
+    if strays := sorted({key for key, _ in sidecars} - records.keys()):
+        raise BadInput(f"{out}: sidecars/{strays[0]} has no record; `xner prune {out}` removes what nothing needs")
+    lines = [canonical_json(json.loads(text)) for text in records.values()]
+    with tempfile.TemporaryDirectory() as temporary:
+        new = Path(temporary)
+        _write(new, sidecars)
+        read_back = dict(_read(new))
+        for place, data in sidecars.items():
+            if _content(place[1], read_back.get(place, b"")) != _content(place[1], data):
+                raise BadInput(f"{out}/sidecars/{place[0]}/{place[1]}: not what a run writes, so it cannot be packed")
+        for path in sorted(new.iterdir()):
+            write_bytes(out / path.name, path.read_bytes())
+    write_bytes(out / RECORDS, ("\n".join(lines) + "\n").encode())
+    _remove_unpacked(out)
+
+
+def unpack(out: Path) -> None:
+    """Put a packed folder's records and sidecars back as files of their own.
+
+    Raises:
+        BadInput: the folder is not packed, or one of its files is damaged.
+    """
+    if not is_packed(out):
+        raise BadInput(f"{out}: not a packed suite: {RECORDS} is not there")
+    _remove_unpacked(out)
+    _unpack(out, out)
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
+
+
+def opened(out: Path) -> Path:
+    """The folder whose `records` and `sidecars` hold those of `out`: itself, or a packed one's unpacked copy.
+
+    Raises:
+        BadInput: a packed file is damaged.
+    """
+    if not is_packed(out):
+        return out
+    hashes = [sha256_of_unchanged(out / name) for name in FILES if (out / name).is_file()]
+    return _copy(out, sha256_of(canonical_json(hashes))[:32])
+
+
+@lru_cache(maxsize=32)
+def _copy(out: Path, content: str) -> Path:
+    place = cache_root() / "unpacked" / content
+    if not place.is_dir():
+        with published_folder(place) as temporary:
+            _unpack(out, temporary)
+    return place
+
+
+def _unpack(out: Path, to: Path) -> None:
+    try:
+        for line in (out / RECORDS).read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            write_json(to / "records" / f"{record['key']}.json", record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{out / RECORDS}: a line is no record: {error}") from error
+    for (key, name), data in _read(out):
+        write_bytes(to / "sidecars" / key / name, data)
+
+
+def _remove_unpacked(out: Path) -> None:
+    for name in UNPACKED:
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+
+
+def _content(name: str, data: bytes) -> object:
+    """What must be the same before and after: compressed bytes may differ with the compressing library."""
+    if name.endswith(".gz"):
+        return gzip.decompress(data) if data else b""
+    if name == "counts.npz":
+        return {key: (array.dtype.str, array.tolist()) for key, array in _arrays(data).items()} if data else {}
+    return data
+
+
+# --- the Parquet files -----------------------------------------------------------------------------------------------
+
+
+def _write(folder: Path, sidecars: Sidecars) -> None:
+    rest = {place: data for place, data in sidecars.items() if not _has_columns(place[1], data)}
+    of_tags = {place: gzip.decompress(data).decode() for place, data in sidecars.items() if place[1].endswith(CONLL)}
+    counts = {key: _arrays(data) for (key, name), data in sidecars.items() if name == "counts.npz"}
+    curves = {key: data for (key, name), data in sidecars.items() if name == "curves.json" and (key, name) not in rest}
+    if counts:
+        rows = [
+            {
+                "key": key,
+                "rule": rule,
+                "types": list(map(str, arrays["types"])),
+                "sentences": len(array),
+                "counts": array.ravel(),
+            }
+            for key, arrays in counts.items()
+            for rule, array in arrays.items()
+            if rule != "types"
+        ]
+        _put(folder / COUNTS, rows)
+    if curves:
+        _put(folder / CURVES, [row for key, data in curves.items() for row in _curve_rows(key, json.loads(data))])
+    if of_tags:
+        _put(folder / PREDICTIONS, *_tag_rows(of_tags))
+    if rest:
+        _put(folder / OTHERS, [{"key": key, "name": name, "data": data} for (key, name), data in rest.items()])
+
+
+def _read(folder: Path) -> Iterator[tuple[tuple[str, str], bytes]]:
+    """Every sidecar by key and name.
+
+    Raises:
+        BadInput: a file is damaged.
+    """
+    import pyarrow as pa
+
+    for name, restore in ((COUNTS, _counts), (CURVES, _curves), (PREDICTIONS, _conll), (OTHERS, _others)):
+        if (folder / name).is_file():
+            try:
+                yield from restore(_table(folder / name))
+            except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
+                raise BadInput(f"{folder / name}: truncated or damaged: {error}") from error
+
+
+def _has_columns(name: str, data: bytes) -> bool:
+    if name == "curves.json":  # only what the columns give back to the byte
+        return b"".join(value for _, value in _curves_of(_curve_rows("", json.loads(data)))) == data
+    return name == "counts.npz" or name.endswith(CONLL)
+
+
+def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | None = None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist(rows)
+    if metadata:
+        table = table.replace_schema_metadata(dict(metadata))
+    with published(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", compression_level=19)
+
+
+def _table(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    import numpy as np
+
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _counts(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+    import numpy as np
+
+    arrays: dict[str, dict[str, Any]] = {}
+    for row in table.to_pylist():
+        by_rule = arrays.setdefault(row["key"], {"types": np.array(row["types"])})
+        by_rule[row["rule"]] = np.array(row["counts"], np.int32).reshape(row["sentences"], len(row["types"]), 3)
+    for key, by_rule in arrays.items():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **by_rule)
+        yield (key, "counts.npz"), buffer.getvalue()
+
+
+def _curve_rows(key: str, curves: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row a curve; `whole` numbers are written as such again."""
+    named = {f"loss/{name}": values for name, values in curves.get("loss", {}).items()}
+    named |= {name: values for name, values in curves.items() if name != "loss"}
+    return [
+        {
+            "key": key,
+            "curve": name,
+            "values": [float(value) for value in values],
+            "whole": all(isinstance(value, int) for value in values),
+        }
+        for name, values in named.items()
+    ]
+
+
+def _curves(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+    return _curves_of(table.to_pylist())
+
+
+def _curves_of(rows: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], bytes]]:
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        curves = found.setdefault(row["key"], {"loss": {}})
+        kind, _, term = row["curve"].partition("/")
+        values = [int(value) for value in row["values"]] if row["whole"] else row["values"]
+        if term:
+            curves["loss"][term] = values
+        else:
+            curves[kind] = values
+    for key, curves in found.items():
+        yield (key, "curves.json"), canonical_json(curves).encode()
+
+
+def _tag_rows(texts: Mapping[tuple[str, str], str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Gold with its words once a test; of all others the tags alone, as small integers, and which test it is."""
+    import numpy as np
+
+    vocabulary: dict[str, int] = {}
+    tests: dict[str, int] = {}
+    rows: list[dict[str, Any]] = []
+    for (key, name), text in sorted(texts.items(), key=lambda item: (item[0][1] != GOLD, item[0])):
+        head, words, tags = _taken_apart(text)
+        test = canonical_json([head, words])
+        row: dict[str, Any] = {"key": key, "name": name, "text": None if test in tests else test}
+        row["test"] = tests.setdefault(test, len(tests))
+        row["tags"] = np.array([vocabulary.setdefault(tag, len(vocabulary)) for tag in tags], np.uint16).tobytes()
+        rows.append(row)
+    return rows, {"tags": json.dumps(list(vocabulary), ensure_ascii=False)}
+
+
+def _taken_apart(text: str) -> tuple[list[list[str]], list[list[str]], list[str]]:
+    """Comment lines and words by sentence, and all tags in a row."""
+    head: list[list[str]] = []
+    words: list[list[str]] = []
+    tags: list[str] = []
+    for block in text.split("\n\n")[:-1]:
+        lines = block.split("\n")
+        count = 1 + (len(lines) > 1 and lines[1].startswith("# ") and "\t" not in lines[1])
+        pairs = [line.split("\t") for line in lines[count:]]
+        head.append(lines[:count])
+        words.append([pair[0] for pair in pairs])
+        tags += [pair[-1] for pair in pairs]
+    return head, words, tags
+
+
+def _conll(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+    import numpy as np
+
+    vocabulary = json.loads(table.schema.metadata[b"tags"])
+    rows = table.to_pylist()
+    tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}
+    for row in rows:
+        head, words = tests[row["test"]]
+        tags = iter(np.frombuffer(row["tags"], np.uint16).tolist())
+        blocks = [
+            "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)])
+            for comments, sentence in zip(head, words, strict=True)
+        ]
+        text = "".join(f"{block}\n\n" for block in blocks)
+        yield (row["key"], row["name"]), compressed(text)
+
+
+def _others(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+    for row in table.to_pylist():
+        yield (row["key"], row["name"]), row["data"]
