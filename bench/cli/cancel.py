@@ -17,14 +17,14 @@ def cancel_verb(args: argparse.Namespace) -> int:
     """Cancel the queued and running elements; records are kept, and the same `xner run` submits the rest again."""
     from bench.core.errors import BadInput
     from bench.report.folder import resolve
-    from bench.run.journal import Journal, slurm
+    from bench.run.slurm import queue_state, slurm
 
     out: Path = resolve(args.out)
-    standing = Journal(out).standing()
-    if standing.unknown:
-        raise BadInput(standing.unknown)
-    jobs = sorted({job.job.partition("_")[0] for job in standing.jobs}, key=int)
+    state = queue_state(out)
+    if state.unknown:
+        raise BadInput(state.unknown)
+    jobs = sorted({element.job.partition("_")[0] for element in state.elements}, key=int)
     if jobs:
         slurm("scancel", *jobs)
-    print(f"{out}: {len(standing.jobs)} elements cancelled" + (f" (jobs {', '.join(jobs)})" if jobs else ""))
+    print(f"{out}: {len(state.elements)} elements cancelled" + (f" (jobs {', '.join(jobs)})" if jobs else ""))
     return 0

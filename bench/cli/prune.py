@@ -16,13 +16,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
-    parser.add_argument("--stale", action="store_true", help="also records that a newer one of their cell replaces")
-    parser.add_argument("--taggers", action="store_true", help="also the taggers that --keep-models exported")
-    parser.add_argument(
-        "--cache",
-        action="store_true",
-        help="also the translations and links of finished cells; a folder that shares them makes them again",
-    )
+    also = {
+        "stale": ("stale records", "records that a newer one of their cell replaces"),
+        "taggers": ("exported taggers", "the taggers that --keep-models exported"),
+        "cache": ("cache", "the translations and links of finished cells; a folder that shares them makes them again"),
+    }
+    for flag, (kind, what) in also.items():
+        parser.add_argument(
+            f"--{flag}", dest="also", action="append_const", const=kind, default=[], help=f"also {what}"
+        )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -34,25 +36,31 @@ def run(args: argparse.Namespace) -> int:
         BadInput: no such folder, or a run is at work in it.
     """
     from bench.report.folder import resolve
-    from bench.run.prune import Wanted, prune
+    from bench.run.prune import prune
     from bench.store.artefacts import Artefacts, cache_root
 
     out = resolve(args.out)
-    found = prune(out, Wanted(args.stale, args.taggers, args.cache), Artefacts(cache_root()), args.dry_run)
-    total = sum(item.size for item in found.items)
+    findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)
+    total = sum(item.size for item in findings.items)
     if args.json:
-        rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in found.items]
-        whole = {"out": out.as_posix(), "freed": rows, "bytes": total, "kept": found.kept, "foreign": found.foreign}
+        rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]
+        whole = {
+            "out": out.as_posix(),
+            "freed": rows,
+            "bytes": total,
+            "kept": findings.kept,
+            "foreign": findings.foreign,
+        }
         print(json.dumps(whole | {"dry_run": args.dry_run}, indent=1, sort_keys=True, ensure_ascii=False))
         return 0
-    for kind in dict.fromkeys(item.kind for item in found.items):
-        items = [item for item in found.items if item.kind == kind]
+    for kind in dict.fromkeys(item.kind for item in findings.items):
+        items = [item for item in findings.items if item.kind == kind]
         print(f"{kind}: {sum(len(item.paths) for item in items)} paths, {sum(item.size for item in items):,} bytes")
         for item in items if args.dry_run or kind == "stale records" else ():
             print(f"  {_plain(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
-    for reason in found.kept:
+    for reason in findings.kept:
         print(f"kept: {reason}")
-    for name in found.foreign:
+    for name in findings.foreign:
         print(f"not ours, left alone: {_plain(name)}")
     print(f"{out}: {total:,} bytes {'would be freed' if args.dry_run else 'freed'}")
     return 0

@@ -84,16 +84,16 @@ def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
     from bench.report.folder import resolve
     from bench.report.status import as_json, status_of, text
-    from bench.run import journal
+    from bench.run.slurm import queue_state
 
     out = resolve(args.out)
     found = status_of(out)
-    standing = journal.Journal(out).standing()
+    queue = queue_state(out)
     if args.json:
-        _print_json(as_json(found) | {"slurm": journal.as_json(standing)})
+        _print_json(as_json(found) | {"slurm": queue.as_json()})
     else:
         print(text(found), end="")
-        print(journal.text(standing, out), end="")
+        print(queue.text(out), end="")
     return 0
 
 

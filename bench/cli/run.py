@@ -1,11 +1,11 @@
-"""`xner run`."""
+"""`xner run`: run what is missing of a matrix, then tabulate what is there."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,41 +72,48 @@ def run_verb(args: argparse.Namespace) -> int:
     """Run what is missing, then write tables and plots of all that is there."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
-    if args.mode == "force" and args.engine != "local":
-        raise BadInput(f"--mode force: not with --engine {args.engine}; cells made again aside need one process")
+    slurm, force = args.engine == "slurm", args.mode == "force"
+    if slurm and (args.jobs is not None or force):
+        what = "--mode force" if force else "--jobs"
+        raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.plan.units import unfinished, write_matrix
-    from bench.store.record import Records
 
     out, planned, written = planned_cells(args)
-    todo = planned if args.mode == "force" else unfinished(planned, out, args.mode == "retry")
+    todo = planned if force else unfinished(planned, out, args.mode == "retry")
     if args.mode == "read-only":
         return _read_only(out, planned)
-    slurm = args.engine == "slurm"
-    # refuses what this machine cannot do before anything is written
-    start = (_queued if slurm else _prepared)(args, out, todo)
-    _writable(out)
+    start = (_queued if slurm else _prepared)(args, out, todo)  # refuses before anything is written
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
     write_matrix(planned, out, written)
-    done = len(planned) - len(todo)
-    print(f"{planned[0].cell.matrix}: {len(planned)} cells, {done} done, {len(todo)} to run", file=sys.stderr)
-    made = start() if start is not None else []
-    records = {one.key: record for one in planned if (record := Records(out).get(one.key)) is not None}
+    print(
+        f"{planned[0].cell.matrix}: {len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run",
+        file=sys.stderr,
+    )
+    made = start() if todo else []
+    records = _records(out, planned)
     if records:
-        _report(out, slurm or bool(todo))
+        _report(out, changed=bool(todo) or slurm)
     # failures that are no records: the disk refused them, or a good one stands there
-    unwritten = {
-        one.key: one for one in made if one.status == "failed" and (args.mode == "force" or one.key not in records)
-    }
+    unwritten = {r.key: r for r in made if r.status == "failed" and (force or r.key not in records)}
     missing = 0 if slurm else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
     return _closing(out, list((records | unwritten).values()), missing)
 
 
-def _read_only(out: Path, planned: list[Planned]) -> int:
-    """Print what is there, and write nothing."""
+def _records(out: Path, planned: Sequence[Planned]) -> dict[str, Record]:
     from bench.store.record import Records
 
-    records = [record for one in planned if (record := Records(out).get(one.key)) is not None]
+    known = ((cell.key, Records(out).get(cell.key)) for cell in planned)
+    return {key: record for key, record in known if record is not None}
+
+
+def _read_only(out: Path, planned: list[Planned]) -> int:
+    """Print what is there, and write nothing."""
+    records = list(_records(out, planned).values())
     if records:
         from bench.report.frame import groups, read
         from bench.report.tables import main_tables, shown_text
@@ -116,58 +123,45 @@ def _read_only(out: Path, planned: list[Planned]) -> int:
     return _closing(out, records, len(planned) - len(records))
 
 
-def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]] | None:
-    """The run of these cells, ready to start; None if there are none (and torch is not imported)."""
+def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
+    """The run of these cells on this machine, ready to start; torch is not imported for none."""
     if not todo:
-        return None
+        return list
     from bench.run import force, local
     from bench.run.cell import Where
     from bench.train.device import default_jobs, resolve_device
 
-    device = resolve_device(args.device, {one.cell.train.precision for one in todo})
-    jobs = args.jobs or default_jobs(device, max(one.cell.train.threads for one in todo))
+    device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
+    jobs = args.jobs or default_jobs(device, max(planned.cell.train.threads for planned in todo))
     where = Where(out, device, args.keep_models)
     if args.mode == "force":
         return lambda: force.run_again(todo, where, jobs)
     return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")
 
 
-def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]] | None:
-    """The submission of these cells, ready to be made; None if there are none."""
-    from bench.run.profile import load_profile
-
-    profile = load_profile(args.profile)
-    if args.jobs is not None or args.mode == "force":
-        what = "--jobs" if args.jobs is not None else "--mode force"
-        raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
-    if not todo:
-        return None
+def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
+    """The submission of these cells, ready to be made; no record is made here."""
     from bench.run import slurm
 
-    slurm.checked(todo, profile)
-    return lambda: slurm.submit_verb(todo, out, profile, args.device, args.keep_models)
-
-
-def _writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
+    profile = slurm.load_profile(args.profile)
+    if todo:
+        profile = slurm.checked(todo, profile)
+    device = args.device if args.device != "auto" else "cuda" if profile.gpus else "cpu"
+    return lambda: slurm.submit(todo, out, profile, device, args.keep_models)
 
 
 def _report(out: Path, changed: bool) -> None:
     """Tables and plots; where nothing was run, what is there is shown and not made again."""
-    main = out / "tables" / "main.md"
     shown = out / "tables" / "main.txt"
-    if changed or not main.exists() or not shown.exists():
+    if changed or not (shown.exists() and shown.with_suffix(".md").exists()):
         from bench.report.frame import groups, read
         from bench.report.plots import write_plots
         from bench.report.tables import main_tables, write_shown, write_tables
 
-        found = groups(read([out]))
-        write_tables(out, found=found)
-        write_shown(out, main_tables(found))
-        write_plots(out, found=found)
+        tables = groups(read([out]))
+        write_tables(out, found=tables)
+        write_shown(out, main_tables(tables))
+        write_plots(out, found=tables)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 

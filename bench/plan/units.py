@@ -1,22 +1,15 @@
-"""From cells to units of work, and which weights an unfinished unit may still need."""
+"""From cells to units of work: the cells that share a training."""
 
 from __future__ import annotations
 
-import json
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.core.files import canonical_json, write_json
+from bench.core.files import canonical_json
 from bench.plan.identity import Planned, describe, shares_training
 from bench.plan.matrix import Cell
-from bench.store.artefacts import Artefacts
 from bench.store.planned import Written, add_cells
-from bench.store.presence import FOLDER, gate, others
-from bench.store.record import Record, Records
-
-FIT = "fit"
-LEFT = "left-"
+from bench.store.record import Records
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:
@@ -31,35 +24,30 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
     def rank(kind: str, value: str) -> int:
         return ranks[kind].setdefault(value, len(ranks[kind]))
 
-    for one in planned:
-        shared = shares_training(one.cell)
-        name = unit_name(one)
-        groups.setdefault(name, []).append(one)
-        target = 0 if shared else 1 + rank("target", one.cell.target)
-        order.setdefault(name, (rank("base", _base(one.cell)), target, rank("label", one.cell.label)))
+    for each in planned:
+        cell, name = each.cell, unit_name(each)
+        groups.setdefault(name, []).append(each)
+        target = 0 if shares_training(cell) else 1 + rank("target", cell.target)
+        order.setdefault(name, (rank("base", _base(cell)), target, rank("label", cell.label)))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 
 
-def unit_name(one: Planned) -> str:
+def unit_name(planned: Planned) -> str:
     """The same text for the cells that share a training."""
-    return canonical_json([one.cell.label, _base(one.cell), "" if shares_training(one.cell) else one.cell.target])
+    cell = planned.cell
+    return canonical_json([cell.label, _base(cell), "" if shares_training(cell) else cell.target])
 
 
 def unfinished(planned: Sequence[Planned], out: Path, retry: bool = False) -> list[Planned]:
     """The cells without a record; with `retry` also those whose record is a failure."""
-    records = Records(out)
-    missing = []
-    for one in planned:
-        record = records.get(one.key)
-        if record is None or (retry and record.status == "failed"):
-            missing.append(one)
-    return missing
+    records = [(each, Records(out).get(each.key)) for each in planned]
+    return [each for each, record in records if record is None or (retry and record.status == "failed")]
 
 
 def failures(planned: Sequence[Planned], out: Path) -> dict[str, int]:
     """By key the attempts of the cells whose record is a failure."""
-    found = {one.key: Records(out).get(one.key) for one in planned}
-    return {key: record.attempts for key, record in found.items() if record is not None and record.status == "failed"}
+    records = [Records(out).get(each.key) for each in planned]
+    return {record.key: record.attempts for record in records if record is not None and record.status == "failed"}
 
 
 def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None = None) -> None:
@@ -74,60 +62,3 @@ def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None 
 
 def _base(cell: Cell) -> str:
     return canonical_json([cell.encoder, cell.seed, cell.trial, cell.axes])
-
-
-class Ledger:
-    """Which unfinished units may still need which weights: those of the same encoder, seed, trial and axes, and target.
-
-    Weights that served several targets are kept until the last unit of their encoder and seed is done.
-    """
-
-    def __init__(self, out: Path, todo: Iterable[Sequence[Planned]]) -> None:
-        self.out, self.models = out, Artefacts(out / "models")
-        self.open = [(_base(unit[0].cell), {one.cell.target for one in unit}) for unit in todo]
-        self.fits: dict[str, tuple[str, set[str]]] = {}
-
-    def done(self, unit: Sequence[Planned], records: Sequence[Record]) -> None:
-        """Note a finished unit and free what nothing needs any more; while other runs are here, nothing."""
-        self.note(unit, records)
-        if self._unneeded() and not others(self.out):
-            self.free()
-
-    def note(self, unit: Sequence[Planned], records: Sequence[Record]) -> None:
-        """Note a finished unit."""
-        self.open.remove((_base(unit[0].cell), {one.cell.target for one in unit}))
-        for record in records:
-            for name, key in record.parents.items():
-                if name.startswith("fit:"):
-                    self.fits.setdefault(key, (_base(unit[0].cell), set()))[1].add(record.cell["target"])
-
-    def free(self) -> None:
-        """Free what nothing needs any more."""
-        for key in self._unneeded():
-            self.models.remove(FIT, key)
-            del self.fits[key]
-
-    def leave(self) -> None:
-        """Note for the last run that leaves the folder what this one could not free."""
-        if unneeded := self._unneeded():
-            write_json(self.out / FOLDER / f"{LEFT}{uuid.uuid4().hex}.json", unneeded)
-
-    def _unneeded(self) -> list[str]:
-        return [
-            key
-            for key, (base, targets) in self.fits.items()
-            if not any(base == other and (len(targets) > 1 or targets & more) for other, more in self.open)
-        ]
-
-
-def free_left_behind(out: Path) -> None:
-    """Free the weights that runs beside each other could not free, if no run is in the folder any more."""
-    if not any((out / FOLDER).glob(f"{LEFT}*.json")):
-        return
-    with gate(out):
-        if others(out):
-            return
-        for path in (out / FOLDER).glob(f"{LEFT}*.json"):
-            for key in json.loads(path.read_text(encoding="utf-8")):
-                Artefacts(out / "models").remove(FIT, key)
-            path.unlink()

@@ -24,12 +24,10 @@ from bench.data.cell_data import CellData
 from bench.data.identity import code_that_ran, encoder_of
 from bench.measure.quality import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
-from bench.plan import registry
 from bench.plan.commit import commit
 from bench.plan.identity import Planned, describe, method_of
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
-from bench.run.fence import fenced
 from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
@@ -80,8 +78,7 @@ def run_unit(
     if "target-dev" in cell.train.rules:
         watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
     for planned in unit:
-        with fenced(registry.module_of("method", planned.cell.method), (where.out, places.cache.root)):
-            record = run_cell(planned, where, places, watched)
+        record = run_cell(planned, where, places, watched)
         published(planned, record, where)
         places = replace(places, wait=True)
         yield record

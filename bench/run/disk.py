@@ -20,8 +20,8 @@ def peak_bytes(missing: Sequence[Planned]) -> int | None:
     """
     groups: Counter[tuple[str, int, str]] = Counter()
     sizes: dict[str, int] = {}
-    for one in missing:
-        cell = one.cell
+    for planned in missing:
+        cell = planned.cell
         if cell.encoder not in sizes:
             size = _size(encoder_of(cell).where, encoder_of(cell).key)
             if size is None:
@@ -42,4 +42,4 @@ def _as_float32(file: Path) -> int:
     """Bytes that a safetensors file's weights take as float32, as we keep them; from its header alone."""
     with file.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(4 * math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
+    return sum(4 * math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

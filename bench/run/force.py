@@ -1,4 +1,4 @@
-"""`xner run --mode force`: every cell again, aside; a record takes the old one's place when it is whole."""
+"""`xner run --mode force`: every cell again, aside; then the new records take the old ones' places."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.core.errors import BadInput
 from bench.plan.identity import Planned
-from bench.run.local import run
-from bench.store.presence import present
+from bench.run import local
+from bench.run.weights import keep_weights
+from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
 
-FOLDER = "forced"  # below the results folder, until the run ends
-LOCK = f".{FOLDER}.lock"
+ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim
 
 
 def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record]:
@@ -29,25 +27,25 @@ def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record
         BadInput: another forced run is at work in the folder.
         KeyboardInterrupt: Ctrl-C; what was finished is there, the rest is as it was.
     """
-    out, aside = where.out, where.out / FOLDER
-    lock = FileLock(out / LOCK)
+    out, aside = where.out, where.out / ASIDE
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BadInput(f"--mode force: another forced run is at work in {out}") from error
-    try:
-        with present(out):
+        with claimed(out, ASIDE, wait=False):
             shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
-            found = run(todo, replace(where, out=aside), jobs, on_record=lambda record: _adopt(record, aside, out))
-            for weights in (aside / "models").glob("fit/[!.]*") if where.keep_models else ():
-                _move(weights, out / "models" / "fit" / weights.name)
-            return found
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        lock.release()
+            try:
+                return local.run(todo, replace(where, out=aside), jobs)
+            finally:
+                for record in Records(aside).all():
+                    _swap(record, aside, out)
+                if where.keep_models:
+                    keep_weights(out)
+                    for weights in (aside / "models" / "fit").glob("[!.]*"):
+                        _move(weights, out / "models" / "fit" / weights.name)
+                shutil.rmtree(aside, ignore_errors=True)
+    except Busy as error:
+        raise BadInput(f"--mode force: another forced run is at work in {out}") from error
 
 
-def _adopt(record: Record, aside: Path, out: Path) -> None:
+def _swap(record: Record, aside: Path, out: Path) -> None:
     """Move a record and all that belongs to it; the record itself last."""
     old = Records(out).get(record.key)
     if record.status == "failed" and old is not None and old.status == "ok":
@@ -66,7 +64,4 @@ def _move(new: Path, place: Path) -> None:
     if place.exists():
         place.rename(old)
     new.rename(place)
-    if old.is_dir():
-        shutil.rmtree(old)
-    else:
-        old.unlink(missing_ok=True)
+    shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)

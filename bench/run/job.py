@@ -1,11 +1,16 @@
-"""What runs in an element of a Slurm array: a module-level function, called with a results folder and a key."""
+"""What an element of a Slurm array does: a module-level function, called with a results folder and the key of a task.
+
+The tasks of an array are a file in that folder: units of cells, or shared artefacts, each with a cell that needs it.
+"""
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,18 +18,69 @@ from typing import Any
 from bench.core.errors import BadInput
 from bench.data.identity import cell_key
 from bench.plan.identity import Planned
-from bench.plan.units import Ledger
-from bench.run.journal import FOLDER, attempts_of
-from bench.run.perform import failed, perform
+from bench.plan.matrix import Cell
+from bench.plan.place import Place
+from bench.plan.schema import build
 from bench.run.shared import pieces, said
-from bench.run.tasks import Options, Task, read_task, unit_tasks
+from bench.run.unit import failed, perform
+from bench.run.weights import Weights, keep_weights, users_of
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.planned import matrix_cells
-from bench.store.presence import mine, others, present
-from bench.store.record import Records
 
+JOBS = "jobs"  # the folder of all that concerns Slurm, below the results folder
 CHANGED = "Changed"  # the error's type in the record of a cell that is no longer what was submitted
-_MARKS = "elements"
+
+
+@dataclass(frozen=True)
+class JobCell:
+    """A cell as it was resolved at submission."""
+
+    key: str
+    cell: Cell
+    described: dict[str, Any]  # its name in a record
+    attempts: int  # how often it was recorded before
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one element does: run a unit of cells, or make a shared artefact that one cell needs."""
+
+    cells: tuple[JobCell, ...]
+    unit: str = ""  # the unit's name
+    artefact: str = ""  # the shared artefact's key
+    device: str = "cpu"
+    keep_models: bool = False
+
+
+def array_file(out: Path, name: str) -> Path:
+    """Where the array of that name is described."""
+    return out / JOBS / "arrays" / f"{name}.json"
+
+
+def read_task(out: Path, key: str) -> Task:
+    """The task of a key, `<name of the array>:<index>`.
+
+    Raises:
+        BadInput: the file is missing, or not what this version writes.
+    """
+    name, _, index = key.partition(":")
+    path = array_file(out, name)
+    try:
+        return build(Task, json.loads(path.read_text(encoding="utf-8"))["tasks"][int(index)], Place(str(path)))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"{path}: no task {index}: {error}") from error
+
+
+def attempts_of(out: Path, key: str) -> int:
+    """How often a cell was recorded; 0 where there is no (readable) record."""
+    try:
+        value = json.loads((out / "records" / f"{key}.json").read_text(encoding="utf-8"))
+        return int(value["attempts"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0
+
+
+# --- in an element ----------------------------------------------------------------------------------------------------
 
 
 def run_job(out: str, key: str) -> None:
@@ -36,19 +92,13 @@ def run_job(out: str, key: str) -> None:
     folder = Path(out)
     task = read_task(folder, key)
     with _leaving_when_requeued():
-        if task.kind == "shared":
+        print(f"task {key}", flush=True)
+        if task.artefact:
             _share(task)
-        else:
-            _work(folder, task)
-
-
-def _work(folder: Path, task: Task) -> None:
-    with _present(folder):
-        left = _current(folder, task, [one for one in task.cells if not _recorded(folder, task, one)])
-        if left:
-            _run(folder, left, task)
-        if not task.options.keep_models:
-            _free_models(folder)
+            return
+        _run(folder, task)
+        if not task.keep_models:
+            _free_weights(folder)
 
 
 def _again(out: str, key: str) -> Any:
@@ -87,79 +137,64 @@ def _leaving_when_requeued() -> Iterator[None]:
         signal.signal(signal.SIGUSR2, theirs)
 
 
-def _recorded(out: Path, task: Task, one: Planned) -> bool:
-    return attempts_of(out, one.key) > task.attempts[one.key]
-
-
 def _share(task: Task) -> None:
-    artefacts, planned = Artefacts(cache_root()), task.cells[0]
+    planned = Planned(task.cells[0].cell, task.cells[0].key)
     with said(planned):
         for piece in pieces(planned):
-            if piece.key == task.key:
-                piece.make(artefacts, _say, _device(task.cells, task.options))
+            if piece.key == task.artefact:
+                piece.make(Artefacts(cache_root()), _say, _device(task))
                 return
-        print(f"xner: {task.key}: no longer needed: code or data changed since it was submitted", file=sys.stderr)
+        print(f"xner: {task.artefact}: no longer needed: code or data changed since submission", file=sys.stderr)
 
 
-def _current(out: Path, task: Task, cells: Sequence[Planned]) -> list[Planned]:
-    """The cells whose key is still theirs; the others get a record that says what happened."""
-    same = []
-    for one in cells:
+def _run(out: Path, task: Task) -> None:
+    from bench.run.cell import Where as Machine
+
+    unit = list(_current(out, task))
+    if unit:
+        if task.keep_models:
+            keep_weights(out)
+        again = {cell.key: cell.attempts for cell in task.cells}
+        for record in perform(unit, Machine(out, _device(task), task.keep_models), again, wait=True, progress=_say):
+            print(f"{record.key} {record.status}", flush=True)
+
+
+def _current(out: Path, task: Task) -> Iterator[Planned]:
+    """The cells without a new record whose key is still theirs; the others get a record that says what happened."""
+    for cell in task.cells:
+        if attempts_of(out, cell.key) > cell.attempts:
+            continue
         why = ""
         try:
-            now = Planned(one.cell, cell_key(one.cell))
+            planned = Planned(cell.cell, cell_key(cell.cell))
         except BadInput as error:
-            why = f": {error}"
-        if not why and now.key == one.key:
-            same.append(now)
+            planned, why = Planned(cell.cell, ""), f": {error}"
+        if planned.key == cell.key:
+            yield planned
         else:
             message = f"code, data or libraries changed between submission and run, so it is another cell now{why}"
-            failed(one, out, {"type": CHANGED, "message": f"{message}; run the matrix again"}, task.described[one.key])
-    return same
+            cause = {"type": CHANGED, "message": f"{message}; run the matrix again"}
+            failed(Planned(cell.cell, cell.key), out, cause, cell.described)
 
 
-def _run(out: Path, cells: Sequence[Planned], task: Task) -> None:
-    from bench.run.cell import Where
+def _free_weights(out: Path) -> None:
+    """Free the weights that no unfinished cell of the folder needs; those of submitted units are unfinished."""
+    wanted = {str(cell["key"]) for cell in matrix_cells(out)}
+    todo = {}
+    for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):
+        for task in json.loads(path.read_text(encoding="utf-8"))["tasks"]:
+            unrecorded = [cell for cell in task["cells"] if attempts_of(out, cell["key"]) <= cell["attempts"]]
+            if task["unit"] and unrecorded and wanted.issuperset(cell["key"] for cell in task["cells"]):
+                todo[task["unit"]] = users_of(cell["described"] for cell in unrecorded)
+    Weights(out, todo).leave()
 
-    where = Where(out, _device(cells, task.options), task.options.keep_models)
-    for record in perform(cells, where, task.attempts, wait=True, progress=_say):
-        print(f"{record.key} {record.status}", flush=True)
 
-
-def _device(cells: Sequence[Planned], options: Options) -> str:
+def _device(task: Task) -> str:
     from bench.train.device import resolve_device
 
-    return resolve_device(options.device, {one.cell.train.precision for one in cells})
+    return resolve_device(task.device, {cell.cell.train.precision for cell in task.cells})
 
 
 def _say(done: int, total: int, what: str) -> None:
     if done == total:
         print(f"{what}: {done} of {total}", flush=True)
-
-
-@contextmanager
-def _present(out: Path) -> Iterator[None]:
-    """At work in the folder, and known to be an element: elements know of each other's units, other runs do not."""
-    mark = out / FOLDER / _MARKS / mine()
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    try:
-        with present(out):
-            yield
-    finally:
-        mark.unlink(missing_ok=True)
-
-
-def _free_models(out: Path) -> None:
-    """Free the weights that no unfinished unit of the folder needs any more, unless a run of another engine is here."""
-    elements = {path.name for path in (out / FOLDER / _MARKS).iterdir()}
-    if set(others(out)) - elements:
-        return
-    wanted = {str(cell["key"]) for cell in matrix_cells(out)}
-    tasks = [task for task in unit_tasks(out) if wanted.issuperset(task.attempts)]
-    ledger = Ledger(out, [task.cells for task in tasks])
-    for task in tasks:
-        if all(_recorded(out, task, one) for one in task.cells):
-            found = [Records(out).get(one.key) for one in task.cells]
-            ledger.note(task.cells, [record for record in found if record is not None])
-    ledger.free()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
-from bench.plan.identity import Planned
-from bench.plan.units import Ledger, failures, free_left_behind, units
-from bench.run.perform import Queue, perform
+from bench.plan.identity import Planned, describe
+from bench.plan.units import failures, unit_name, units
 from bench.run.pool import pooled
 from bench.run.shared import make_shared
+from bench.run.unit import Queue, perform
+from bench.run.weights import Weights, keep_weights, users_of
 from bench.store.artefacts import Busy
-from bench.store.presence import present
 from bench.store.record import Record
 
 
@@ -58,49 +60,54 @@ class Progress:
             self.bar.close()
 
 
-def run(
-    todo: Sequence[Planned],
-    where: Any,
-    jobs: int = 1,
-    on_record: Callable[[Record], None] | None = None,
-    retry: bool = False,
-) -> list[Record]:
+def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
-    Several processes may run on one results folder: each unit is one's at a time, and what one has finished the others
-    take as it is. With `retry` the cells whose record is a failure now are run again.
+    Several processes may run on one results folder: a unit is run by one of them at a time, and what one has finished
+    the others take as it is. With `retry` the cells whose record is a failure now are run again.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run goes on from them.
+        KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run resumes from there.
     """
     work = units(todo)
     again = failures(todo, where.out) if retry else {}
     progress = Progress(len(todo))
+    weights = Weights(where.out, {unit_name(unit[0]): users_of(describe(p.cell) for p in unit) for unit in work})
     results: list[Record] = []
-    with present(where.out):
-        ledger = Ledger(where.out, work)
-        try:
-            make_shared(todo, where.cache, progress.tick, where.device)
-            here = jobs == 1
-            for unit, records in _here(work, where, again, progress) if here else pooled(work, where, jobs, again):
-                for record in records:
-                    if not here:
-                        progress.cell(record)
-                    if on_record is not None:
-                        on_record(record)
+    if where.keep_models:
+        keep_weights(where.out)
+    try:
+        make_shared(todo, where.cache, progress.tick, where.device)
+        _free_device(where.device)
+        here = jobs == 1
+        stream = _here(work, where, again, progress) if here else pooled(work, where, jobs, again)
+        with closing(stream):  # whatever happens, the workers end
+            for unit, records in stream:
+                for record in () if here else records:
+                    progress.cell(record)
                 results += records
                 if not where.keep_models:
-                    ledger.done(unit, records)
-        finally:
-            progress.close()
-            ledger.leave()
-    free_left_behind(where.out)
+                    weights.done(unit, records)
+    finally:
+        progress.close()
+    if not where.keep_models:
+        weights.leave()
     return results
+
+
+def _free_device(device: str) -> None:
+    """Give back what translating and aligning took: the trainings' processes need it."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 def _here(
     work: Sequence[list[Planned]], where: Any, again: Mapping[str, int], progress: Progress
-) -> Iterator[tuple[list[Planned], list[Record]]]:
+) -> Generator[tuple[list[Planned], list[Record]], None, None]:
+    """Run the units in this process, one after the other."""
     queue = Queue(work)
     while queue:
         unit, patient = queue.take()

@@ -44,13 +44,13 @@ def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress,
 
 def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:
     """By key of each shared artefact that is not there yet, the first cell that needs it."""
-    found: dict[str, Planned] = {}
+    cells: dict[str, Planned] = {}
     for planned in todo:
         with said(planned):
             for piece in pieces(planned):
-                if piece.key not in found and artefacts.get(piece.stage, piece.key) is None:
-                    found[piece.key] = planned
-    return found
+                if piece.key not in cells and artefacts.get(piece.stage, piece.key) is None:
+                    cells[piece.key] = planned
+    return cells
 
 
 def pieces(planned: Planned) -> Iterator[Piece]:
@@ -63,30 +63,24 @@ def pieces(planned: Planned) -> Iterator[Piece]:
         return
     encoder = encoder_of(planned.cell)
     if encoder.recipe is not None:
-        yield Piece("encoder", encoder.key, lambda artefacts, progress, device: encoder.ensure(artefacts, progress))
+        yield Piece("encoder", encoder.key, lambda cache, progress, device: encoder.ensure(cache, progress))
     method = method_of(planned.cell)
     needs = needs_of_method(method)
     # own target first: where another has no translation, the pieces of those after it are left to the cells
     for cell in every_target(planned.cell) if Need.ALL_TARGETS in needs else [planned.cell]:
-        yield from _of_translations(cell, method, needs)
+        if needs & LINKED:
+            yield from _of_translations(cell, method, needs)
 
 
 def _of_translations(cell: Cell, method: Method, needs: frozenset[Need]) -> Iterator[Piece]:
     """Marked and linked translations into the cell's target."""
-    labels = cell.labels
-    if needs & LINKED:
-        stage = source_links(cell, CellData(cell))
-        if Need.LABELLED_TRANSLATION in needs and labels.transfer != "align":
-            marked = TransferStage(cell, stage.translations)
-            yield Piece(
-                "transfer", marked.key(), lambda artefacts, progress, device: marked.artefact(artefacts, device)
-            )
-        if reads_links(method, labels):
-            yield Piece(
-                "links",
-                stage.links_key(),
-                lambda artefacts, progress, device: stage.links(artefacts, device, progress),
-            )
+    stage = source_links(cell, CellData(cell))
+    if Need.LABELLED_TRANSLATION in needs and cell.labels.transfer != "align":
+        marked = TransferStage(cell, stage.translations)
+        yield Piece("transfer", marked.key(), lambda cache, progress, device: marked.artefact(cache, device))
+    if reads_links(method, cell.labels):
+        key = stage.links_key()
+        yield Piece("links", key, lambda cache, progress, device: stage.links(cache, device, progress))
 
 
 @contextmanager

@@ -2,120 +2,203 @@
 
 submitit pickles the call of each element beside its logs: a reference to `bench.run.job.run_job`, the results
 folder and a key, two strings. What they stand for is JSON in the same folder; nothing else of ours is ever pickled.
+What was submitted is a file an array, what is queued Slurm says; records stay the truth.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from filelock import FileLock
-
+import bench
 from bench.core.errors import BadInput
-from bench.plan.identity import Planned
-from bench.plan.units import units
-from bench.run.code import snapshot
-from bench.run.job import run_job
-from bench.run.journal import FOLDER, Journal, Submission
-from bench.run.profile import Profile
+from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
+from bench.plan.commit import COMMIT_FILE, commit
+from bench.plan.identity import Planned, describe
+from bench.plan.place import Place
+from bench.plan.schema import build, to_plain
+from bench.plan.spec import parsed_toml
+from bench.plan.units import unit_name, units
+from bench.run.job import JOBS, JobCell, Task, array_file, attempts_of, run_job
 from bench.run.shared import absent
-from bench.run.tasks import Options, Task, shared_task, unit_task, write_task
-from bench.store.artefacts import Artefacts, cache_root
+from bench.store.artefacts import Artefacts, cache_root, claimed
+from bench.store.planned import matrix_cells
 from bench.store.record import Record
+
+COPIED = ("bench", "methods", "data_recipes")
+_LEAVING = "COMPLETING"  # has ended or is being killed: what it has not recorded by then, it never will
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::[0-5]\d)?")
+
+
+# --- what a job asks for ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """What a submission did."""
+class Profile:
+    """What each element of an array gets; "" and 0 are the cluster's own defaults unless said otherwise.
 
-    submissions: tuple[Submission, ...]
-    cells: int  # that are in these submissions
-    queued: int  # that were in the queue already
+    Machine facts, so none of it is part of a key.
+    """
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    time: int | str = 60  # of one unit: minutes, or "HH:MM", "HH:MM:SS", "D-HH:MM:SS"
+    gpus: int = 0  # of one unit; more than one is never used
+    cpus: int = 0  # of one unit; 0: as many as the matrix's threads
+    memory: float = 0.0  # of one unit, in GB
+    parallel: int = 16  # elements of an array that run at once
+    timeouts: int = 3  # how often a unit that ran out of time starts again
+    warning: int = 90  # seconds before the end at which a unit is told to requeue
+    array: int = 1000  # elements of one array at most; Slurm's MaxArraySize is 1001 unless it was changed
+    setup: tuple[str, ...] = ()  # shell lines before the program: module load …, export …
+
+    def __post_init__(self) -> None:
+        for name in ("parallel", "array"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        for name in ("gpus", "cpus", "memory", "timeouts", "warning"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        if self.gpus > 1:
+            raise ValueError("gpus must be 0 or 1: a training uses one device, and a second would be idle")
+        for name in ("partition", "account", "qos", "constraint"):
+            if not getattr(self, name).isprintable():  # it becomes a line of the script
+                raise ValueError(f"{name} must be one line")
+        if self.minutes < 1:
+            raise ValueError("time must be at least 1 minute")
+
+    @property
+    def minutes(self) -> int:
+        """The time limit; seconds are rounded up to a minute. ValueError where it is none of the forms."""
+        if isinstance(self.time, int):
+            return self.time
+        parts = _TIME.fullmatch(self.time)
+        if not parts:
+            raise ValueError(f'time must be minutes, "HH:MM", "HH:MM:SS" or "D-HH:MM:SS", not \'{self.time}\'')
+        seconds = self.time.count(":") == 2 and not self.time.endswith(":00")
+        return (int(parts["days"] or 0) * 24 + int(parts["hours"])) * 60 + int(parts["minutes"]) + seconds
 
 
-def submit(todo: Sequence[Planned], out: Path, profile: Profile, options: Options) -> Submitted:
-    """Submit the cells that are not in the queue: first what they share, then, after that went well, their units.
+def load_profile(file: Path | None) -> Profile:
+    """The profile of a TOML file; the defaults without one.
 
     Raises:
-        BadInput: submitit or Slurm's commands are not here, the profile gives too few CPUs, or sbatch refuses.
+        BadInput: the file cannot be read; an unknown key (with the nearest right one), a wrong type or value.
     """
-    profile = checked(todo, profile)
+    if file is None:
+        return Profile()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--profile {file}: cannot be read: {error}") from error
+    return build(Profile, parsed_toml(str(file), text), Place(str(file), text))
+
+
+# --- submitting -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array. It is published before it is submitted, and found in the queue by its name, which is never reused."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    after: tuple[str, ...] = ()  # arrays that it waits for
+    job: str = ""  # Slurm's number, for people
+
+    def publish(self, out: Path) -> None:
+        write_json(array_file(out, self.name), to_plain(self))
+
+
+def submit(
+    todo: Sequence[Planned], out: Path, profile: Profile, device: str = "cpu", keep_models: bool = False
+) -> list[Record]:
+    """Submit the cells that are not in the queue: first what they share, then, after that went well, their units.
+
+    No record is made here, so none is returned. `profile`: as `checked` gives it.
+
+    Raises:
+        BadInput: what is queued cannot be known, or sbatch refuses.
+    """
     out = out.resolve()
-    journal = Journal(out)
-    (out / FOLDER).mkdir(parents=True, exist_ok=True)
-    with FileLock(out / FOLDER / ".submit.lock"):  # of two at once the second sees what the first has queued
-        standing = journal.standing()
-        if standing.unknown:
-            raise BadInput(f"what is queued cannot be known: {standing.unknown}")
-        live = standing.live
-        missing = [one for one in todo if one.key not in live]
-        shared = [shared_task(key, one, options) for key, one in absent(missing, Artefacts(cache_root())).items()]
-        arrays = _arrays(out, missing, shared, profile, options)
-        code = snapshot(out / FOLDER / "code") if arrays else out
-        done: list[Submission] = []
+    with claimed(out, JOBS):  # of two at once the second sees what the first has queued
+        state = queue_state(out)
+        if state.unknown:
+            raise BadInput(f"what is queued cannot be known: {state.unknown}")
+        missing = [planned for planned in todo if planned.key not in state.running | state.waiting]
+        arrays = _arrays(out, missing, profile.array, partial(Task, device=device, keep_models=keep_models))
+        for array in arrays:  # all before the first is submitted: what Slurm has accepted is never unknown here
+            array.publish(out)
+        code = snapshot(out / JOBS / "code") if arrays else out
+        jobs: dict[str, str] = {}
         for array in arrays:
-            needed = [one.job for one in done if one.name in array.after]
+            asked = parameters(profile, array.name, code, [jobs[name] for name in array.after])
             try:
-                job = _submit(out, array, parameters(profile, array.name, code, needed), profile.timeouts)
+                jobs[array.name] = _submit(out, array, asked, profile.timeouts)
             except BadInput:
-                for rest in arrays[len(done) :]:
-                    journal.remove(rest.name)
+                for rest in arrays[len(jobs) :]:
+                    array_file(out, rest.name).unlink()
                 raise
-            done.append(replace(array, job=job))
-            journal.put(done[-1])
-    return Submitted(tuple(done), len(missing), len(todo) - len(missing))
+            replace(array, job=jobs[array.name]).publish(out)
+            what = "units of work" if array.tasks[0].unit else "shared artefacts"
+            after = ", after the shared ones" if array.after else ""
+            print(f"Slurm job {jobs[array.name]}: {len(array.tasks)} {what}{after}", file=sys.stderr)
+    queued = f", {len(todo) - len(missing)} are in the queue already" if len(missing) < len(todo) else ""
+    print(f"{len(missing)} cells submitted{queued}; xner status {out} shows their progress", file=sys.stderr)
+    return []
 
 
 def checked(todo: Sequence[Planned], profile: Profile) -> Profile:
-    """The profile, its CPUs as the matrix needs them. BadInput as `submit`, before anything is written."""
+    """The profile, its CPUs as the matrix needs them.
+
+    Raises:
+        BadInput: submitit or Slurm's commands are not here, or the profile gives too few CPUs.
+    """
     if importlib.util.find_spec("submitit") is None:
         raise BadInput("--engine slurm needs submitit: pip install 'xner-bench[slurm]'")
     for command in ("sbatch", "srun", "squeue"):
         if shutil.which(command) is None:
             raise BadInput(f"--engine slurm: no {command} here: run this where Slurm's commands are")
-    threads = max((one.cell.train.threads for one in todo), default=1)
+    threads = max((planned.cell.train.threads for planned in todo), default=1)
     if profile.cpus and profile.cpus < threads:
         raise BadInput(f"the profile gives a unit {profile.cpus} CPUs, but the matrix has train.threads = {threads}")
     return replace(profile, cpus=profile.cpus or threads)
 
 
-def _arrays(
-    out: Path, missing: Sequence[Planned], shared: Sequence[Task], profile: Profile, options: Options
-) -> list[Submission]:
-    """Publish tasks and submissions, still without a number: what Slurm accepts is never unknown to the folder."""
-    found: list[Submission] = []
+def _arrays(out: Path, missing: Sequence[Planned], most: int, task: Callable[..., Task]) -> list[Array]:
+    """What is shared, then the units, at most so many in an array; still without a number."""
 
-    def add(kind: Literal["shared", "units"], tasks: Sequence[Task], after: tuple[str, ...]) -> None:
-        for first in range(0, len(tasks), profile.array):
-            part = tasks[first : first + profile.array]
-            for task in part:
-                write_task(out, task)
-            name = f"xner-{missing[0].cell.matrix}-{uuid.uuid4().hex[:12]}"
-            cells = {task.key: dict(task.attempts) for task in part}
-            found.append(Submission(name, kind, tuple(task.key for task in part), cells, after))
-            Journal(out).put(found[-1])
+    def resolved(planned: Planned) -> JobCell:
+        return JobCell(str(planned.key), planned.cell, describe(planned.cell), attempts_of(out, planned.key))
 
-    add("shared", shared, ())
-    add("units", [unit_task(out, unit, options) for unit in units(missing)], tuple(one.name for one in found))
-    return found
+    def split(tasks: Sequence[Task], after: tuple[str, ...] = ()) -> list[Array]:
+        parts = [tuple(tasks[first : first + most]) for first in range(0, len(tasks), most)]
+        return [Array(f"xner-{missing[0].cell.matrix}-{uuid.uuid4().hex[:12]}", part, after) for part in parts]
+
+    to_make = absent(missing, Artefacts(cache_root())).items()
+    shared = split([task((resolved(planned),), artefact=str(key)) for key, planned in to_make])
+    work = [task(tuple(map(resolved, unit)), unit=unit_name(unit[0])) for unit in units(missing)]
+    return shared + split(work, tuple(array.name for array in shared))
 
 
 def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = ()) -> dict[str, Any]:
     """What submitit writes into the script of an array."""
     own = {key: getattr(profile, key) for key in ("partition", "account", "qos", "constraint")}
-    if profile.gpus:
-        own["gpus_per_node"] = profile.gpus
-    if profile.memory:
-        own["mem"] = f"{round(profile.memory * 1024)}MB"
-    if after:
-        own["dependency"] = ":".join(("afterok", *after))
+    own |= {"gpus_per_node": profile.gpus, "mem": f"{round(profile.memory * 1024)}MB" if profile.memory else ""}
+    own |= {"dependency": ":".join(("afterok", *after)) if after else ""}
     paths = f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"
     return {key: value for key, value in own.items() if value} | {
         "job_name": name,
@@ -130,31 +213,164 @@ def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = (
     }
 
 
-def _submit(out: Path, array: Submission, asked: dict[str, Any], timeouts: int) -> str:
+def _submit(out: Path, array: Array, asked: dict[str, Any], timeouts: int) -> str:
     """Give one array to sbatch; its number."""
     import submitit
 
     # -P: the folder that a job starts in must not come before the snapshot of the code
     python = f"{shlex.quote(sys.executable)} -P"
-    folder = out / FOLDER / "logs" / array.name
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=timeouts, python=python)
+    executor = submitit.SlurmExecutor(out / JOBS / "logs" / array.name, max_num_timeout=timeouts, python=python)
     executor.update_parameters(**asked)
     try:
-        jobs = executor.map_array(run_job, [str(out)] * len(array.elements), array.elements)
+        keys = [f"{array.name}:{index}" for index in range(len(array.tasks))]
+        jobs = executor.map_array(run_job, [str(out)] * len(keys), keys)
     except (RuntimeError, OSError) as error:
         said = " ".join(str(error).split())
-        raise BadInput(f"sbatch refused {len(array.elements)} elements: {said[-400:]}") from error
+        raise BadInput(f"sbatch refused {len(array.tasks)} elements: {said[-400:]}") from error
     return str(jobs[0].job_id).partition("_")[0]
 
 
-def submit_verb(todo: Sequence[Planned], out: Path, profile: Profile, device: str, keep_models: bool) -> list[Record]:
-    """Submit and say what was done; no record is made here."""
-    options = Options(device if device != "auto" else "cuda" if profile.gpus else "cpu", keep_models)
-    done = submit(todo, out, profile, options)
-    for one in done.submissions:
-        what = "shared artefacts" if one.kind == "shared" else "units of work"
-        after = ", after the shared ones" if one.after else ""
-        print(f"Slurm job {one.job}: {len(one.elements)} {what}{after}", file=sys.stderr)
-    queued = f", {done.queued} are in the queue already" if done.queued else ""
-    print(f"{done.cells} cells submitted{queued}; xner status {out} tells how far they are", file=sys.stderr)
-    return []
+def snapshot(root: Path) -> Path:
+    """A folder below `root` with the harness, the methods and the recipes as they are now, made if it is not there.
+
+    What is queued runs what was submitted, whatever is edited meanwhile. The folder is named by its files' content.
+    Plug-ins of other distributions are not in it: where they change, so do their cells' keys, and an element refuses.
+    """
+    home = Path(bench.__file__).resolve().parent.parent
+    files = {
+        path.relative_to(home).as_posix(): sha256_of_file(path)
+        for package in COPIED
+        for path in sorted((home / package).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    folder = root / sha256_of(canonical_json(files))[:16]
+    if not folder.exists():
+        with published_folder(folder) as temporary:
+            for name in files:
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(home / name, temporary / name)
+            (temporary / COMMIT_FILE).write_text(commit() + "\n", encoding="utf-8")
+    return folder
+
+
+# --- what was submitted, and where it is ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element in the queue."""
+
+    job: str  # as Slurm writes it: 15_3
+    name: str
+    index: int
+    running: bool
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Where the submitted cells without a (new) record are."""
+
+    unknown: str = ""  # why the queue could not be asked; then what has no record counts as lost
+    running: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()  # neither in the queue nor recorded: cancelled, killed, out of time
+    elements: tuple[Element, ...] = ()  # of the folder that are in the queue, shared artefacts too
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        keys = {name: sorted(getattr(self, name)) for name in ("running", "waiting", "lost")}
+        return {"unknown": self.unknown, "elements": [element.job for element in self.elements]} | keys
+
+    def text(self, out: Path) -> str:
+        """A line for people; "" where nothing of the folder is with Slurm."""
+        lost = f"Slurm: {len(self.lost)} submitted cells have no record"
+        if self.unknown:
+            return f"{lost}; where they are is unknown: {self.unknown}\n" if self.lost else ""
+        line = f"Slurm: {len(self.running)} cells running, {len(self.waiting)} waiting, "
+        line += f"{len(self.elements)} elements in the queue\n"
+        if self.lost:
+            line += f"{lost} and are not in the queue (cancelled, killed or out of time): "
+            line += f"the same `xner run` submits them again; logs: {out / JOBS / 'logs'}\n"
+        return line if self.elements or self.lost else ""
+
+
+def queue_state(out: Path) -> QueueState:
+    """What of the submitted is running, waiting or lost.
+
+    Raises:
+        BadInput: the description of an array is not what `submit` writes.
+    """
+    cells: dict[str, list[dict[str, int]]] = {}  # by array: of each element the cells without a new record
+    names: list[str] = []
+    for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):
+        try:
+            array = json.loads(path.read_text(encoding="utf-8"))
+            tasks = [
+                {cell["key"]: cell["attempts"] for cell in task["cells"]} for task in array["tasks"] if task["unit"]
+            ]
+            if tasks and any(unrecorded := [_unrecorded(out, attempts) for attempts in tasks]):
+                cells[array["name"]] = unrecorded
+                names += [*array["after"], array["name"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"{path}: not a submission: {error}") from error
+    unknown, queue = "", []
+    try:
+        queue = squeue(dict.fromkeys(names))
+    except BadInput as error:
+        unknown = str(error)
+    running: set[str] = set()
+    waiting: set[str] = set()
+    for element in queue:
+        (running if element.running else waiting).update(*cells.get(element.name, [])[element.index :][:1])
+    before: dict[str, int] = {}
+    for attempts in (attempts for elements in cells.values() for attempts in elements):
+        before |= {key: max(known, before.get(key, 0)) for key, known in attempts.items()}
+    # records once more: an element may have ended between the first look and the question
+    gone = _unrecorded(out, {key: before[key] for key in before.keys() - running - waiting}).keys()
+    wanted = {str(cell["key"]) for cell in matrix_cells(out)} if gone else set()
+    lost = gone & wanted if wanted else gone  # nobody misses a cell of older code
+    return QueueState(unknown, frozenset(running), frozenset(waiting - running), frozenset(lost), tuple(queue))
+
+
+def _unrecorded(out: Path, cells: Mapping[str, int]) -> dict[str, int]:
+    """Those without a new record; where there was none, one that exists is enough: status asks of thousands."""
+
+    def recorded(key: str, before: int) -> bool:
+        return attempts_of(out, key) > before if before else (out / "records" / f"{key}.json").exists()
+
+    return {key: before for key, before in cells.items() if not recorded(key, before)}
+
+
+def squeue(names: Iterable[str]) -> list[Element]:
+    """What is in the queue under these names.
+
+    Raises:
+        BadInput: squeue is not here or fails.
+    """
+    listed = ",".join(names)
+    if not listed:
+        return []
+    queue = []
+    for line in slurm("squeue", "--noheader", "--array", "--format=%i|%T|%j", f"--name={listed}").splitlines():
+        job, state, name = line.strip().split("|", 2)
+        index = job.partition("_")[2]
+        if state != _LEAVING:
+            queue.append(Element(job, name, int(index) if index.isdigit() else 0, state != "PENDING"))
+    return queue
+
+
+def slurm(*command: str) -> str:
+    """Run one of Slurm's commands; its standard output.
+
+    Raises:
+        BadInput: it is not here, fails, or does not answer within two minutes.
+    """
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    except FileNotFoundError as error:
+        raise BadInput(f"no {command[0]} here: run this where Slurm's commands are") from error
+    except subprocess.TimeoutExpired as error:
+        raise BadInput(f"{command[0]} gave no answer in two minutes") from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join((error.stderr or error.stdout or "").split())
+        raise BadInput(f"{command[0]} failed: {said or f'exit code {error.returncode}'}") from error

@@ -1,4 +1,8 @@
-"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all."""
+"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all.
+
+And the two kinds of lock: an artefact's, while it is made, and the claim of a unit of work in a results folder. Both
+belong to a process and end with it, however it ends. They only save work: what is published is whole anyway.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +22,7 @@ from bench.core.files import cache_root as cache_root  # artefacts that several 
 from bench.core.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
 
 META = "artefact.json"
-
-
-class Busy(Exception):
-    """Another process is at it, and the caller did not want to wait."""
+CLAIMS = ".claims"  # in a results folder: a file for each piece of work, locked while a process does it
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Artefact:
 
 
 class Artefacts:
-    """The artefacts below one root. A file lock saves work; correctness comes from atomic publication."""
+    """The artefacts below one root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,7 +58,7 @@ class Artefacts:
             digest = meta.pop("sha256")
             if digest != sha256_of(canonical_json(meta)):
                 return None
-            if any(sha256_of_unchanged(folder / name) != known for name, known in meta["files"].items()):
+            if any(sha256_of_unchanged(folder / name) != sha256 for name, sha256 in meta["files"].items()):
                 return None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
@@ -80,15 +81,15 @@ class Artefacts:
         Raises:
             Busy: another process is making it, and `wait` is false.
         """
-        found = self.get(stage, key)
-        if found is not None:
-            return found
+        known = self.get(stage, key)
+        if known is not None:
+            return known
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final.parent / f".{key}.lock", wait):
-            found = self.get(stage, key)
-            if found is not None:
-                return found
+            known = self.get(stage, key)
+            if known is not None:
+                return known
             temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
             try:
                 begin = time.perf_counter()
@@ -115,25 +116,35 @@ class Artefacts:
         """Free an artefact."""
         shutil.rmtree(self.folder(stage, key), ignore_errors=True)
 
-    def ancestors(self, artefact: Artefact) -> Iterator[Artefact]:
-        """The artefact and, each once, all that it was made from and that still exists here."""
+    def ancestors(self, addresses: Iterable[str]) -> Iterator[Artefact]:
+        """These artefacts and, each once, all that they were made from, as far as they are here."""
         seen: set[str] = set()
-        waiting = [artefact.address]
+        waiting = list(addresses)
         while waiting:
             address = waiting.pop()
             if address in seen:
                 continue
             seen.add(address)
-            stage, _, key = address.partition("/")
-            found = self.get(stage, key)
-            if found is not None:
-                yield found
-                waiting += found.parents
+            artefact = self.get(*address.split("/", 1))
+            if artefact is not None:
+                yield artefact
+                waiting += artefact.parents
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+class Busy(Exception):
+    """Another process is working on it, and the caller did not want to wait."""
 
 
 @contextmanager
-def locked(path: Path, wait: bool) -> Iterator[None]:
-    """This process's until the block ends or the process dies; Busy, unless `wait`, where it is another's."""
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock until the block ends or the process dies; Busy, unless `wait`, where another process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=-1 if wait else 0)
@@ -145,5 +156,26 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
         lock.release()
 
 
-def _files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+def claim_file(out: Path, work: str) -> Path:
+    """The file that is locked while a process does this piece of work in the folder."""
+    return out / CLAIMS / f"{sha256_of(work)[:32]}.lock"
+
+
+def claimed(out: Path, work: str, wait: bool = True) -> AbstractContextManager[None]:
+    """Hold the claim of a piece of work, as `locked`."""
+    file = claim_file(out, work)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return locked(file, wait)
+
+
+def held_claims(out: Path, known: Collection[Path] = ()) -> list[Path]:
+    """The claims that some process holds now, except for the known ones."""
+    return [file for file in sorted((out / CLAIMS).glob("*.lock")) if file not in known and _is_held(file)]
+
+
+def _is_held(file: Path) -> bool:
+    try:
+        with locked(file, wait=False):
+            return False
+    except Busy:
+        return True

@@ -1,4 +1,4 @@
-"""Output that grows block by block: interrupted, it goes on where it stopped; finished, it is renamed into place."""
+"""Output that grows block by block: an interrupted run is resumed, a finished one is renamed into place."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_json
+from bench.store.artefacts import Busy, locked
 
 OVER = "--restart starts over"
 
@@ -64,7 +63,7 @@ class Growing:
         write_json(self.state, known | {"of": self.made_of})
 
     def resume(self) -> None:
-        """Take up what an interrupted run left; what it wrote after its last block is cut off.
+        """Continue what an interrupted run left; what it wrote after its last block is cut off.
 
         Raises:
             BadInput: that was made of something else, or its files were changed.
@@ -94,27 +93,25 @@ class Growing:
 
 @contextmanager
 def growing(files: Sequence[Path], made_of: Mapping[str, object], restart: bool = False) -> Iterator[Growing]:
-    """Files to append to, those of an interrupted run of the same `made_of` taken up.
+    """Files to append to; an interrupted run of the same `made_of` is resumed.
 
     Raises:
         BadInput: a file cannot be written; another process writes it; or what is there was made of something else.
     """
     for path in files:
         _check(path)
-    found = Growing(files, made_of)
-    lock = FileLock(files[0].with_name(f".{files[0].name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BadInput(f"{files[0]}: another process is writing it") from error
-    try:
+    output = Growing(files, made_of)
+    lock = files[0].with_name(f".{files[0].name}.lock")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, wait=False))
+        except Busy as error:
+            raise BadInput(f"{files[0]}: another process is writing it") from error
+        stack.callback(lock.unlink, missing_ok=True)
         if restart:
-            found.state.unlink(missing_ok=True)
-        found.resume()
-        yield found
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+            output.state.unlink(missing_ok=True)
+        output.resume()
+        yield output
 
 
 def _check(path: Path) -> None:

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_json
+from bench.store.artefacts import claimed
 
 FILE = "matrix.json"
 
@@ -55,9 +54,11 @@ class Written:
 
 def matrices(out: Path) -> list[Written]:
     """The matrices that were run into the folder, the last one last; [] where matrix.json does not know them."""
-    found = _read(out).get("written", [])
     try:
-        return [Written(one["file"], one["text"], tuple(one["overrides"]), tuple(one["only"])) for one in found]
+        return [
+            Written(text["file"], text["text"], tuple(text["overrides"]), tuple(text["only"]))
+            for text in _read(out).get("written", [])
+        ]
     except (TypeError, KeyError) as error:
         raise BadInput(f"{out / FILE}: `written` is not what `xner run` writes") from error
 
@@ -70,20 +71,23 @@ def add_cells(
     `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
     kept after those that are there. A damaged file is written anew.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / f".{FILE}.lock"):  # two that add at once must not lose each other's cells
+    with claimed(out, FILE):  # two that add at once must not lose each other's cells
         try:
             before, texts = matrix_cells(out), matrices(out)
+            name = name or str(_read(out).get("name") or "")
         except BadInput:
             before, texts = [], []
-        cells: dict[str, Mapping[str, Any]] = {cell_name(cell): cell for cell in before}
-        cells.update({cell_name(cell): cell for cell in new})
-        known = _read(out).get("name") if before and not name else name
-        texts = [one for one in texts if one not in (written or ())] + list(written or ())
-        whole = {"cells": list(cells.values()), "name": known or out.resolve().name}
-        write_json(out / FILE, whole | ({"written": [asdict(one) for one in texts]} if texts else {}))
+        cells = {cell_name(cell): cell for cell in (*before, *new)}
+        texts = [text for text in texts if text not in (written or ())] + list(written or ())
+        whole = {"cells": list(cells.values()), "name": name or out.resolve().name}
+        write_json(out / FILE, whole | ({"written": [asdict(text) for text in texts]} if texts else {}))
 
 
 def cell_name(cell: Mapping[str, Any]) -> str:
     """What must be one cell, whatever code and data gave its key."""
     return canonical_json([cell.get(k) for k in ("label", "corpus", "target", "encoder", "seed", "trial", "axes")])
+
+
+def training_base(cell: Mapping[str, Any]) -> str:
+    """The same text for the cells that may share weights over targets and methods."""
+    return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ import pytest
 from bench.data.identity import keyed
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import units
-from bench.run.perform import claimed
-from bench.store.artefacts import locked
-from bench.store.presence import gate, others, present
+from bench.plan.units import unit_name, units
+from bench.store.artefacts import Busy, claimed, held_claims, locked
 from bench.train import fit, training
 from tests.support.e2e_tools import REPO, Place, by_name, matrix_text, records, sidecars, snapshot
 
@@ -147,7 +144,7 @@ def test_a_unit_that_another_run_holds_comes_last(tmp_path: Path, tiny_folder: P
     held, free = threading.Event(), threading.Event()
 
     def other() -> None:
-        with claimed(work[0], place.out, wait=True):
+        with claimed(place.out, unit_name(work[0][0])):
             held.set()
             free.wait(60)
 
@@ -229,47 +226,43 @@ def test_what_another_run_finished_is_not_trained_again(tmp_path: Path, tiny_fol
     assert snapshot(place.out / "records") == before
 
 
-@pytest.fixture
-def neighbour(tmp_path: Path) -> Iterator[Path]:
-    """A results folder in which another process seems to be at work."""
-    out = tmp_path / "out"
-    names = iter(["elsewhere-1"])  # the first to ask
-    with mock.patch("bench.store.presence.mine", side_effect=lambda: next(names, "here-2")), present(out):
-        yield out
+def test_claims_end_with_their_process(tmp_path: Path) -> None:
+    """They are seen while they are held, by others and by oneself; a killed process leaves a file that nobody holds."""
+    assert held_claims(tmp_path) == []
+    with claimed(tmp_path, "a unit"):
+        (file,) = held_claims(tmp_path)
+        assert held_claims(tmp_path, {file}) == []
+        with pytest.raises(Busy), claimed(tmp_path, "a unit", wait=False):
+            pass
+        with claimed(tmp_path, "another", wait=False):
+            assert len(held_claims(tmp_path)) == 2
+    assert file.exists() and held_claims(tmp_path) == []
 
 
-def test_runs_see_each_other(neighbour: Path) -> None:
-    assert others(neighbour) == ["elsewhere-1"]
-    with present(neighbour):
-        assert others(neighbour) == ["elsewhere-1"]
-    dead = neighbour / ".running" / "elsewhere-2-abcdef01.lock"
-    dead.touch()
-    assert others(neighbour) == ["elsewhere-1"] and not dead.exists()
-    with gate(neighbour):
-        pass
-
-
-def test_weights_that_another_run_may_read_stay_until_the_last_one_leaves(
-    neighbour: Path, tmp_path: Path, tiny_folder: Path
-) -> None:
+def test_weights_that_another_run_may_read_stay_until_the_last_one_ends(tmp_path: Path, tiny_folder: Path) -> None:
     place = Place(tmp_path, tiny_folder)
     matrix = place.matrix(matrix_text(tiny_folder))
-    ran = place.xner("run", matrix, "--out", place.out)
-    assert ran.code == 0, ran.err
-    assert len(list(place.out.glob("models/fit/*/*.safetensors"))) > 0
-    assert len(list((place.out / ".running").glob("left-*.json"))) == 1
-    with mock.patch("bench.plan.units.others", return_value=[]):  # it has left; another run of other cells ends
-        ran = place.xner("run", matrix, "--out", place.out, "--set", "axes.seeds=[2]")
+    with claimed(place.out, "a unit of another run"):
+        ran = place.xner("run", matrix, "--out", place.out)
+        assert ran.code == 0, ran.err
+        assert len(list(place.out.glob("models/fit/*/*.safetensors"))) > 0
+    ran = place.xner("run", matrix, "--out", place.out, "--set", "axes.seeds=[2]")  # which ends last
     assert ran.code == 0, ran.err
     assert not list(place.out.rglob("*.safetensors"))
-    assert not list((place.out / ".running").glob("left-*.json"))
+
+
+def test_weights_that_a_run_was_asked_to_keep_stay(done: Done) -> None:
+    assert done.run("--set", "axes.seeds=[2]", "--keep-models").code == 0
+    kept = set(done.place.out.rglob("*.safetensors"))
+    assert done.run("--set", "axes.seeds=[3]").code == 0
+    assert set(done.place.out.rglob("*.safetensors")) == kept
 
 
 def test_killed_at_random_nothing_is_lost_torn_or_duplicated() -> None:
-    """A short run of what `python -m tests.studies kills --kills 100` does by hand."""
+    """A short run of what `python -m tests.studies.kill_many --kills 100` does by hand."""
     asked = ("--kills", "2", "--processes", "2", "--seeds", "1", "--pause", "1")
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.studies", "kills", *asked], cwd=REPO, capture_output=True, text=True, timeout=500
+        [sys.executable, "-m", "tests.studies.kill_many", *asked], cwd=REPO, capture_output=True, text=True, timeout=500
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.startswith("2 kills (")

@@ -15,14 +15,11 @@ import pytest
 
 from bench.core.errors import BadInput
 from bench.data.cell_data import _corpus
-from bench.plan.identity import Planned
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.run.code import snapshot as code_snapshot
-from bench.run.journal import Journal
-from bench.run.profile import Profile, load_profile
-from bench.run.slurm import parameters
-from bench.run.tasks import Options, read_task, unit_task, write_task
+from bench.run.job import JobCell, Task, array_file, read_task
+from bench.run.slurm import Array, Profile, load_profile, parameters, queue_state
+from bench.run.slurm import snapshot as code_snapshot
 from tests.support.e2e_tools import Place, Ran, by_name, matrix_text, records, sidecars, small_corpus, snapshot
 from tests.support.fake_slurm import Scheduler
 
@@ -119,11 +116,12 @@ def test_what_a_script_asks_for(tmp_path: Path) -> None:
 def test_the_cells_of_a_task_are_read_as_they_were_written(place: Place) -> None:
     with mock.patch.dict(os.environ, place.environment()):
         for name in (str(place.root / "small.toml"), "demo"):
-            found = [Planned(cell, f"{number:032x}") for number, cell in enumerate(cells(load_matrix(name)))]
-            with mock.patch("bench.run.tasks.describe", return_value={"label": "any"}):
-                task = unit_task(place.out, found, Options("cuda", True))
-                write_task(place.out, task)
-            assert read_task(place.out, task.key) == task
+            unit = [JobCell(f"{n:032x}", cell, {"label": "any"}, n) for n, cell in enumerate(cells(load_matrix(name)))]
+            tasks = (Task(tuple(unit), "a unit", device="cuda", keep_models=True), Task((unit[0],), artefact="a key"))
+            Array("xner-a", tasks).publish(place.out)
+            assert (read_task(place.out, "xner-a:0"), read_task(place.out, "xner-a:1")) == tasks
+    with pytest.raises(BadInput, match="no task 2"):
+        read_task(place.out, "xner-a:2")
 
 
 def test_two_arrays_are_submitted_once(place: Place, scheduler: Scheduler) -> None:
@@ -150,7 +148,7 @@ def test_a_job_carries_a_function_and_a_key(place: Place, scheduler: Scheduler) 
     assert submit(place).code == 0
     pickles = list((place.out / "jobs").rglob("*.pkl"))
     assert len(pickles) == 5
-    keys = {path.stem for path in (place.out / "jobs" / "tasks").iterdir()}
+    keys = {f"{path.stem}:{n}" for path in (place.out / "jobs" / "arrays").iterdir() for n in range(3)}
     for path in pickles:
         names, strings, before = set(), set(), ["", ""]
         for code, value, _ in pickletools.genops(path.read_bytes()):
@@ -215,7 +213,7 @@ def test_a_refused_submission_leaves_no_trace_in_the_journal(place: Place, sched
     with mock.patch("submitit.SlurmExecutor._get_job_id_from_submission_command", side_effect=RuntimeError("no quota")):
         ran = submit(place)
     assert (ran.code, "no quota" in ran.err) == (2, True), ran.err
-    assert not list(Journal(place.out).all())
+    assert not list((place.out / "jobs" / "arrays").iterdir())
     assert "4 cells submitted" in submit(place).err
 
 
@@ -358,9 +356,9 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     assert last.split() == [*([commit()] if commit() else []), stage_fingerprints(repo)["fit"]]
 
 
-def test_the_journal_refuses_what_it_did_not_write(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.folder.mkdir(parents=True)
-    (journal.folder / "xner-a-1.json").write_text(json.dumps({"name": "xner-a-1"}))
+def test_a_description_of_an_array_that_is_none_is_refused(tmp_path: Path) -> None:
+    file = array_file(tmp_path, "xner-a-1")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"name": "xner-a-1"}))
     with pytest.raises(BadInput, match=r"xner-a-1\.json: not a submission"):
-        journal.standing()
+        queue_state(tmp_path)

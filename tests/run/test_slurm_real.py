@@ -112,8 +112,7 @@ def test_cancelled_killed_and_requeued_units_come_back(cluster: Cluster) -> None
     cluster.slurm("scancel", first)
     os.kill(cluster.processes()[second], signal.SIGKILL)
     log = next((cluster.place.out / "jobs" / "logs").rglob(f"{third}_0_log.out"))
-    mark = f"*-{cluster.processes()[third]}"
-    until(lambda: list((cluster.place.out / "jobs" / "elements").glob(mark)), "the unit does not start")
+    until(lambda: "task xner-" in log.read_text(), "the unit does not start")
     cluster.slurm("scancel", "--signal=USR2", third)  # what a job gets at the end of its time
     until(lambda: "Requeued" in log.read_text(), "it is not requeued")
     until(lambda: cluster.queue() in ({third: "PENDING"}, {third: "RUNNING"}), f"{cluster.queue()}")

@@ -175,7 +175,7 @@ def test_ancestors_come_once_and_missing_ones_are_left_out(store: Artefacts) -> 
     make("b" * 8, "stage/" + "a" * 8)
     make("c" * 8, "stage/" + "a" * 8, "stage/gone")
     last = make("d" * 8, "stage/" + "b" * 8, "stage/" + "c" * 8)
-    assert sorted(one.key[0] for one in store.ancestors(last)) == ["a", "b", "c", "d"]
+    assert sorted(one.key[0] for one in store.ancestors([last.address])) == ["a", "b", "c", "d"]
 
 
 def test_the_cache_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from bench.core.sentences import Pair, Sentence
 from bench.data.align_stream import gold_links
 from bench.data.project_stream import links_of
 from bench.plan.spec import parsed_matrix
-from bench.run.profile import load_profile
+from bench.run.slurm import load_profile
 from bench.store.record import Record, from_json, to_json
 from bench.store.sidecars import Damaged, read_sidecar
 from data_recipes.corpora.wikiann.text import read_text

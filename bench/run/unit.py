@@ -1,26 +1,22 @@
-"""A unit of work as an engine runs it: claimed by one process, what is there left alone, failures recorded."""
+"""A unit of work as an engine runs it: claimed by one process, finished cells left alone, failures recorded."""
 
 from __future__ import annotations
 
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench.core.files import sha256_of
 from bench.plan.identity import Planned, describe
 from bench.plan.keys import Key, versions, write_key
 from bench.plan.units import unit_name
-from bench.store.artefacts import Busy, locked
+from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
-
-CLAIMS = ".claims"
 
 
 class Queue:
-    """Units in their order; one that another process is at comes again when something is finished, or all else is."""
+    """Units in order; one that another process is running comes again when something, or everything else, is done."""
 
     def __init__(self, work: Sequence[list[Planned]]) -> None:
         self._next, self._busy = list(reversed(work)), list[list[Planned]]()
@@ -29,27 +25,18 @@ class Queue:
         return bool(self._next or self._busy)
 
     def take(self) -> tuple[list[Planned], bool]:
-        """The next unit, and whether to wait for those who are at it."""
+        """The next unit, and whether to wait for the process that is running it."""
         patient = not self._next
         return (self._busy if patient else self._next).pop(), patient
 
     def busy(self, unit: list[Planned]) -> None:
-        """Another process is at this unit."""
+        """Another process is running this unit."""
         self._busy.insert(0, unit)
 
     def finished(self) -> None:
         """What was busy may be free now."""
         self._next += self._busy
         self._busy.clear()
-
-
-def claimed(unit: Sequence[Planned], out: Path, wait: bool) -> AbstractContextManager[None]:
-    """The unit is this process's until the block ends or the process dies; Busy, unless `wait`, where it is another's.
-
-    Named by the training that its cells share, so that runs of other targets of the same method meet here too.
-    """
-    (out / CLAIMS).mkdir(parents=True, exist_ok=True)
-    return locked(out / CLAIMS / f"{sha256_of(unit_name(unit[0]))[:32]}.lock", wait)
 
 
 def perform(
@@ -64,16 +51,17 @@ def perform(
         again: by key the attempts of the failures that are to be run again.
 
     Raises:
-        Busy: another process is at the unit or at its training, nothing was yielded, and `wait` is false.
+        Busy: another process is running the unit or its training, nothing was yielded, and `wait` is false.
     """
     from bench.run.cell import run_unit
 
-    with claimed(unit, where.out, wait):
+    # named by the training that its cells share, so that runs of other targets of the same method meet here, too
+    with claimed(where.out, unit_name(unit[0]), wait):
         rest = []
-        for one in unit:
-            record = Records(where.out).get(one.key)
-            if record is None or (record.status == "failed" and again.get(one.key) == record.attempts):
-                rest.append(one)
+        for planned in unit:
+            record = finished(planned, where.out, again)
+            if record is None:
+                rest.append(planned)
             else:
                 yield record  # another process was here since this run was planned
         while rest:
@@ -88,36 +76,44 @@ def perform(
                 yield failed(rest.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})
 
 
-def _publish(one: Planned, record: Record, where: Any) -> None:
+def finished(planned: Planned, out: Path, again: Mapping[str, int]) -> Record | None:
+    """The cell's record, unless it is a failure that is to be run again."""
+    record = Records(out).get(planned.key)
+    if record is not None and record.status == "failed" and again.get(planned.key) == record.attempts:
+        return None
+    return record
+
+
+def _publish(planned: Planned, record: Record, where: Any) -> None:
     """What the key was made of, then the record."""
-    if isinstance(one.key, Key):
-        write_key(where.out, one.key)
+    if isinstance(planned.key, Key):
+        write_key(where.out, planned.key)
     Records(where.out).put(record)
 
 
-def failed(one: Planned, out: Path, cause: dict[str, str], described: Mapping[str, Any] | None = None) -> Record:
+def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mapping[str, Any] | None = None) -> Record:
     """Publish a failure outside of the cell's own path; said on standard error where the disk refuses.
 
     What another process has finished meanwhile stays, and is the record. `described`: the cell as `describe` named it
     when all that it needs was there.
     """
-    before = Records(out).get(one.key)
+    before = Records(out).get(planned.key)
     if before is not None and before.status == "ok":
         return before
     record = Record(
-        key=str(one.key),
-        matrix=one.cell.matrix,
-        cell=dict(described or describe(one.cell)),
+        key=str(planned.key),
+        matrix=planned.cell.matrix,
+        cell=dict(described or describe(planned.cell)),
         status="failed",
-        rules=tuple(one.cell.train.rules),
+        rules=tuple(planned.cell.train.rules),
         error={"traceback": "", **cause},
         versions=versions(),
         attempts=(before.attempts if before else 0) + 1,
     )
     try:
-        if isinstance(one.key, Key):
-            write_key(out, one.key)
+        if isinstance(planned.key, Key):
+            write_key(out, planned.key)
         Records(out).put(record)
     except OSError as error:
-        print(f"xner: {Records(out).path(one.key)}: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"xner: {Records(out).path(planned.key)}: cannot be written: {error.strerror}", file=sys.stderr)
     return record

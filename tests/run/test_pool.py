@@ -1,0 +1,104 @@
+"""Device slots, the order of units, and which weights stay: what the engines decide without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.run.pool import _end, _slots
+from bench.run.unit import Queue
+from bench.run.weights import Weights, users_of
+from bench.store.artefacts import Artefacts
+from bench.store.planned import add_cells
+from bench.store.record import Record, Records
+from tests.support.records_for_tests import Plan, cell_of
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "slots"),
+    [
+        (None, 2, ["0", "1", "0"]),
+        ("", 1, ["0", "0", "0"]),
+        ("3,5", 2, ["3", "5", "3"]),
+        ("MIG-a", 1, ["MIG-a", "MIG-a", "MIG-a"]),  # of a card's parts torch sees one
+        ("2,7,-1,4", 2, ["2", "7", "2"]),  # what stands behind an invalid one is invisible
+    ],
+)
+def test_each_worker_sees_one_device(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, count: int, slots: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with mock.patch("torch.cuda.device_count", return_value=count):
+        assert _slots("cuda", 3) == slots
+        assert _slots("cpu", 3) == ["", "", ""]
+
+
+def test_how_a_process_ended_is_said() -> None:
+    assert _end(-9) == "was killed by signal 9 (SIGKILL); out of memory?"
+    assert _end(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert _end(None) == "died"
+    assert _end(3) == "ended with exit code 3"
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_every_unit_is_taken_and_one_that_is_busy_comes_again(answers: list[bool]) -> None:
+    work = [[number] for number in range(5)]
+    queue, order, busy = Queue(work), [], iter(answers)  # type: ignore[arg-type]
+    while queue:
+        unit, patient = queue.take()
+        if not patient and next(busy, False):
+            queue.busy(unit)
+        else:
+            order.append(unit)
+            queue.finished()
+    assert sorted(order) == work  # type: ignore[type-var]
+    if not any(answers):
+        assert order == work
+
+
+def record_of(out: Path, label: str, target: str, seed: int, fits: Mapping[str, str]) -> Record:
+    cell = cell_of(Plan({}), label, target, seed)
+    record = Record(f"{label}-{target}-{seed}", "m", cell, "ok", parents={f"fit:{n}": key for n, key in fits.items()})
+    Records(out).put(record)
+    return record
+
+
+def left(out: Path) -> set[str]:
+    return {path.name for path in (out / "models" / "fit").iterdir() if path.is_dir()}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Weights of a training that served two targets (a), of one each (b, c), of another seed (d), of no record (e)."""
+    for key in "abcde":
+        Artefacts(tmp_path / "models").get_or_make("fit", key, lambda to: (to / "w").write_bytes(b"x") and {})
+    record_of(tmp_path, "zero", "de", 1, {"main": "a", "distil": "b"})
+    record_of(tmp_path, "zero", "zh", 1, {"main": "a", "distil": "c"})
+    record_of(tmp_path, "zero", "de", 2, {"main": "d"})
+    return tmp_path
+
+
+def planned(out: Path, label: str, target: str, seed: int) -> None:
+    add_cells(out, [{"key": f"{label}-{target}-{seed}", **cell_of(Plan({}), label, target, seed)}], "m")
+
+
+def test_what_no_unfinished_cell_may_need_is_freed(out: Path) -> None:
+    planned(out, "student", "zh", 1)
+    Weights(out).leave()
+    assert left(out) == {"a", "c", "e"}, "shared weights, its own target's, and what nothing is known of"
+    record_of(out, "student", "zh", 1, {"main": "c"})
+    Weights(out).leave()
+    assert left(out) == set()
+
+
+def test_a_unit_that_is_to_run_again_counts_as_unfinished(out: Path) -> None:
+    todo = {"a unit": users_of([cell_of(Plan({}), "zero", "de", 2)])}
+    Weights(out, todo).leave()
+    assert left(out) == {"d", "e"}
