@@ -124,19 +124,22 @@ def tokenizer(tiny_folder: Path) -> Any:
 def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
     """`new_tagger(seed=0, dropout=0.1, decoding="greedy", kind=LinearTagger)`: a fresh tagger over the tiny encoder.
 
-    Dropout 0 turns the encoder's own off, too.
+    All rows of its word embeddings learn. Dropout 0 turns the encoder's own off, too.
     """
     import copy
 
+    import numpy as np
     import torch
 
     from bench.data.loading import load_encoder
     from bench.train.encoder import Encoder
-    from bench.train.rows import use_rows
+    from bench.train.rows import row_tables, use_rows
     from bench.train.tagger import LinearTagger
 
     encoder = load_encoder(str(tiny_folder)).model
     use_rows(encoder)
+    for _, table in row_tables(encoder):
+        table.learn(np.arange(len(table.held)))
 
     def make(
         seed: int = 0, dropout: float = 0.1, decoding: str = "greedy", kind: type[LinearTagger] = LinearTagger

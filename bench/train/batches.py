@@ -44,7 +44,9 @@ class Collator:
         new = [words for words, pieces in known.items() if pieces is None]
         for words, pieces in zip(new, pieces_of(self.tokenizer, [sentences[w] for w in new]), strict=True):
             known[words] = pieces
-            size = 8 * (len(pieces.ids) + len(pieces.starts)) + 64 * len(words) + 512  # arrays, words, and what holds them
+            size = (
+                8 * (len(pieces.ids) + len(pieces.starts)) + 64 * len(words) + 512
+            )  # arrays, words, and what holds them
             self.memo.put(("sub-words", self.key, words), pieces, size)
         return [known[example.sentence.words] for example in examples]
 

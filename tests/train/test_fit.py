@@ -37,7 +37,7 @@ from bench.train.batches import Stream
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.predict import predict
-from bench.train.rows import load_weights, row_tables, whole_state
+from bench.train.rows import load_weights, whole_state
 
 TRAIN = TrainSpec(steps=24, batch=8, evals=3)
 RECIPE = EncoderSpec(lr=3e-3, max_length=64)
@@ -191,8 +191,6 @@ def test_the_loop_is_adamw_on_the_weighed_sum_of_the_terms(
     collator, ours, plain = new_collator(), new_tagger(1, 0.0), new_tagger(1, 0.0).train()
     fit(FitPlan(Rich(), spec, recipe, 3, ()), rich_data, ours, collator, tmp_path)
     streams = {name: Stream(groups, 8, collator, rng(3, "order", name)) for name, groups in rich_data.streams().items()}
-    for _, table in row_tables(plain):
-        table.learn(np.arange(len(table.held)))
     optimiser = torch.optim.AdamW(plain.parameters(), weight_decay=0.0)
     for rate in (5e-4, 1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3):
         labelled, soft = plain.read(streams["labelled"].take()), plain.read(streams["unlabelled"].take())
