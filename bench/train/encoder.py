@@ -91,9 +91,7 @@ class Encoder(nn.Module):
             return []
         (stack,) = self._stack
         if stack is None or self.freeze >= len(stack):
-            have = (
-                "no single stack of layers" if stack is None else f"{len(stack)} layers, the last of which must learn"
-            )
+            have = "no single stack of layers" if stack is None else f"{len(stack)} layers; the last must learn"
             raise BadInput(f"freeze = {self.freeze}, but the encoder has {have}")
         name = next(name for name, module in self.model.named_modules() if module is stack)
         holders = {"", *(name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)), name}

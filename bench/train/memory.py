@@ -118,18 +118,18 @@ class Peak:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._own = True
+        self.resets = True
         try:
             Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM begins anew at what is resident now
         except OSError:  # another system, or a sandbox that forbids it
-            self._own = False
+            self.resets = False
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
     def read(self) -> dict[str, int]:
         """`peak_rss_mb`, and `peak_gpu_mb` where there is a GPU."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if self._own:
+        if self.resets:
             lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
             peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
         found = {"peak_rss_mb": peak // 1024}

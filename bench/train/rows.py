@@ -88,11 +88,10 @@ class WordRows(nn.Module):
         place, learnt = self.place[ids], len(self.weight)
         if not len(self.others):
             return F.embedding(place, self.weight, self._padding_place)
-        others = F.embedding((place - learnt).clamp_min(0), self.others)
         if not learnt:
-            return others
-        own = F.embedding(place.clamp_max(learnt - 1), self.weight, self._padding_place)
-        return torch.where((place < learnt)[..., None], own, others)
+            return F.embedding(place, self.others)
+        own = F.embedding(place.clamp_max(learnt - 1), self.weight, self._padding_place)  # -1, no row, is an error
+        return torch.where((place < learnt)[..., None], own, F.embedding((place - learnt).clamp_min(0), self.others))
 
     def whole(self) -> Tensor:
         """All rows (V, H), on the CPU."""
