@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.core.memo import process_memo
 from bench.plan.identity import Planned
 from bench.plan.units import Ledger, failures, free_left_behind, units
 from bench.run.perform import Queue, perform
@@ -94,6 +95,7 @@ def run(
         finally:
             progress.close()
             ledger.leave()
+            process_memo().clear()
     free_left_behind(where.out)
     return results
 

@@ -35,6 +35,7 @@ from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.hooks import given
+from bench.train.memory import Peak
 from bench.train.predict import Meter, predict
 from bench.train.pseudo import pseudo_f1
 from bench.train.rows import load_weights, row_tables
@@ -100,14 +101,20 @@ class CellTrainer:
     overlap: Overlap = field(default_factory=Overlap)
     asks: list[CellAsk] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
+    memory: Peak | None = None  # since the cell was begun
     _reads: tuple[Any, int] | None = None  # the encoder's tokenizer and longest input, once it is loaded
 
     def __post_init__(self) -> None:
         self.data = CellData(self.cell)
+        self.memory = self.memory or Peak(self.places.device)
         self.guard = Guard(self.data.test())
         known = self.guard.overlap_of_texts(self.encoder.texts())
         if known.total:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
+
+    def peak(self) -> dict[str, int]:
+        """Peak memory of the cell so far (`Peak.read`)."""
+        return self.memory.read() if self.memory else {}
 
     def all(self) -> dict[str, Trained]:
         """Train every round, in order."""
@@ -161,7 +168,9 @@ class CellTrainer:
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
-            other = CellTrainer(self.cell, self._worker(round_), self.encoder, self.places, self.watched)
+            other = CellTrainer(
+                self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
+            )
             trained = list(other.all().values())[-1]
             self._absorb(other)
             return trained
