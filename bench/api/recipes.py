@@ -198,6 +198,7 @@ class EncoderRecipe(ABC):
     Params: ClassVar[type] = NoParams
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
     shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
+    defaults: ClassVar[Mapping[str, Any]] = {}  # of its training: keys of [encoder."x"], each of which a matrix may set
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params

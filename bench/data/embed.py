@@ -14,11 +14,10 @@ from bench.api.recipes import Embedded, Progress
 from bench.core.files import canonical_json, sha256_of
 from bench.core.subwords import Ints, Pieces, Specials, layout, windows_of
 from bench.data.encoders import EncoderSource
+from bench.data.loading import layer_stack, load_encoder
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
-from bench.train.frozen import layer_stack
-from bench.train.tagger import load_encoder
 
 EMBED = "embed"
 VECTORS = "vectors.safetensors"

@@ -64,8 +64,15 @@ class Resolver:
         return build(cls, *self.table((name,), point))
 
     def recipe(self, encoder: str, point: Point) -> EncoderSpec:
-        """The recipe of an encoder as given, the defaults where the matrix has no table for it; BadInput as `build`."""
-        return build(EncoderSpec, *self.table(("encoder", encoder), point))
+        """The recipe of an encoder: as the matrix gives it, else as our own encoder asks, else the defaults.
+
+        Raises:
+            BadInput: as `build`.
+        """
+        raw, where = self.table(("encoder", encoder), point)
+        own = encoder in self.registry.names("encoder")
+        asked = self.registry.load("encoder", encoder).defaults if own else {}
+        return build(EncoderSpec, {**asked, **raw}, where)
 
     def training(self, encoder: str, point: Point) -> tuple[TrainSpec, EncoderSpec]:
         """[train] with the encoder's overrides, and the recipe without them: the same training has one description.

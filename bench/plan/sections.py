@@ -88,10 +88,12 @@ class EncoderSpec:
 
     revision: str = ""  # of a Hub model; a commit, to be pinned
     lr: float = 2e-5
+    head_lr: float | None = None  # of all that is not the encoder; None: the same as its
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
     clip: float = 1.0  # norm of the gradient
     dropout: float = 0.1  # before the classifier
+    layers: int | None = None  # only so many of the lowest layers are read and trained; None: all
     freeze: int = 0  # lowest layers that keep their pre-trained weights, and with them the embeddings
     max_length: int = 128  # sub-words with specials; longer sentences are windowed
     align_layer: int | None = None  # layer whose states align words; None: the aligner's default
@@ -100,7 +102,7 @@ class EncoderSpec:
     precision: Precision | None = None
 
     def __post_init__(self) -> None:
-        _above_zero(self, "lr", "clip", "steps", "batch")
+        _above_zero(self, "lr", "head_lr", "clip", "layers", "steps", "batch")
         _within(self, "warmup", 0, 1)
         _within(self, "dropout", 0, 1)
         if self.weight_decay < 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 import traceback
@@ -181,8 +180,8 @@ def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) 
         ran=final.history.ran
         | {
             "device": device_name(trainer.places.device),
-            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        },
+        }
+        | trainer.peak(),
     )
 
 

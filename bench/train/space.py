@@ -15,6 +15,7 @@ from bench.api.method import Example, pairs
 from bench.core.sentences import Pair, tags_of
 from bench.train.batches import Collator
 from bench.train.predict import autocast
+from bench.train.rows import cover
 
 PAIRS = 100  # training pairs that are looked at
 POINTS = 40  # words of a class and language that a plot shows
@@ -73,6 +74,7 @@ def space_of(tagger: Any, collator: Collator, found: Sequence[Pair], precision: 
     """The tagger's last-layer space over labelled pairs."""
     examples = [example for pair in pairs(found) for example in pair]
     pieces = collator.pieces(examples)
+    cover(tagger, collator.ids(pieces))
     order = sorted(range(len(examples)), key=lambda i: len(pieces[i].ids))
     vectors: list[Any] = [None] * len(examples)
     words: list[Any] = [None] * len(examples)
