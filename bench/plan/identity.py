@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from bench.api.method import LINKED, Method, Need, Round
-from bench.api.rounds import all_rounds
 from bench.core.errors import Unavailable
+from bench.core.files import sha256_of_file
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.labels import LinkStage, links_of_test, source_links
@@ -50,16 +53,13 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 
 def encoder_of(cell: Cell) -> EncoderSource:
     """The cell's encoder, NO_ENCODER where nothing is trained."""
-    trains = cell.broken or all_rounds(method_of(cell))
+    trains = cell.broken or method_of(cell).rounds()
     return find_encoder(cell.encoder, cell.recipe) if trains else NO_ENCODER
 
 
 def code_of(method: Method) -> str:
     """Fingerprint of the runner, of the method, and of every method whose training it names."""
-    modules = {RUNNER, type(method).__module__}
-    for round_ in all_rounds(method):
-        if isinstance(round_.method, str):
-            modules.add(registry.module_of("method", round_.method))
+    modules = {RUNNER, *(type(worker).__module__ for worker in workers_of(method))}
     return code_running(*sorted(modules))
 
 
@@ -97,11 +97,13 @@ def cell_key(cell: Cell) -> str:
     if Need.TEST_TRANSLATION in needs:
         parts["test-labels"] = _links_key(links_of_test(cell, data))
         parts["test-projection"] = rules_key(replace(cell.labels, filters=()))
+    if files := file_hashes(workers_of(method)):
+        parts["files"] = sorted(files.values())
     return key_of(
         "cell",
         label=cell.label,
         method=cell.method,
-        params=cell.params,
+        params=hashed(cell.params, files),
         types=list(data.types),
         overlap=cell.data.overlap,
         train=to_plain(cell.train),
@@ -114,6 +116,32 @@ def cell_key(cell: Cell) -> str:
         versions=versions(),
         data=parts,
     )
+
+
+def workers_of(method: Method) -> list[Method]:
+    """The method, and those whose training its rounds are."""
+    named = [registry.make("method", r.method) if isinstance(r.method, str) else r.method for r in method.rounds()]
+    return [method, *(worker for worker in named if worker is not None)]
+
+
+def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
+    """By name sha256 of the data files of methods.
+
+    Raises:
+        BadInput: a file is not there.
+    """
+    files = {name: path for method in methods for name, path in method.files().items()}
+    return {name: _hash(path, path.stat().st_mtime_ns) for name, path in files.items()}
+
+
+def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters with the hashes of files in place of their names: no path is part of a key."""
+    return {name: hashes.get(value, value) if isinstance(value, str) else value for name, value in params.items()}
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, _changed: int) -> str:
+    return sha256_of_file(path)
 
 
 def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
@@ -151,7 +179,7 @@ def shares_training(cell: Cell) -> bool:
     if cell.broken:
         return False
     method = method_of(cell)
-    return not any(reads_target(method, round_) for round_ in all_rounds(method))
+    return not any(reads_target(method, round_) for round_ in method.rounds())
 
 
 def reads_target(method: Method, round_: Round) -> bool:

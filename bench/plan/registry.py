@@ -106,6 +106,10 @@ class Registry:
         """
         cls = self.load(kind, name, where)
         params = _params(cls, kind, name, raw or {}, where)
+        if _is_method(cls):
+            from bench.api.distilled import method_with
+
+            return method_with(cls, params)
         return cls() if cls.Params is NoParams else cls(params)
 
     def _kind(self, name: str) -> Kind:
@@ -120,7 +124,18 @@ module_of = REGISTRY.module_of
 
 
 def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], where: Where | None) -> Any:
-    return build(cls.Params, raw, where or Where(f"{kind} '{name}'"))
+    known = cls.Params
+    if _is_method(cls):
+        from bench.api.distilled import params_type
+
+        known = params_type(cls)
+    return build(known, raw, where or Where(f"{kind} '{name}'"))
+
+
+def _is_method(cls: type[Any]) -> bool:
+    from bench.api.method import Method  # imports numpy, which names and help do without
+
+    return issubclass(cls, Method)
 
 
 def _folder_names(kind: Kind) -> set[str]:

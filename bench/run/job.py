@@ -118,9 +118,9 @@ def _current(out: Path, task: Task, cells: Sequence[Planned]) -> list[Planned]:
 
 
 def _run(out: Path, cells: Sequence[Planned], task: Task) -> None:
-    from bench.run.cell import Where
+    from bench.run.cell import RunSettings
 
-    where = Where(out, _device(cells, task.options), task.options.keep_models)
+    where = RunSettings(out, _device(cells, task.options), task.options.keep_models)
     for record in perform(cells, where, task.attempts, wait=True, progress=_say):
         print(f"{record.key} {record.status}", flush=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.plan.registry import KINDS, Kind, Registry
 
 BASE = """
-from bench.api.method import Need, Round
+from bench.api.method import Diagnostics, Need, Round
 
 class Method:
     needs = frozenset({Need.LABELLED_TRANSLATION})
@@ -17,6 +17,9 @@ class Method:
 
     def rounds(self):
         return (Round("main"),)
+
+    def diagnostics(self):
+        return Diagnostics()
 """
 
 METHOD = """
@@ -41,7 +44,7 @@ class Some(Method):
 
 CORPUS = """
 from dataclasses import dataclass
-from bench.core.sentences import Corpus, Facts
+from bench.api.recipes import Corpus, Facts
 
 @dataclass(frozen=True)
 class Params:
@@ -60,7 +63,7 @@ class Some(Corpus):
 
 PART = """
 from dataclasses import dataclass
-from bench.core.sentences import {base}
+from bench.api.recipes import {base}
 
 @dataclass(frozen=True)
 class Params:
