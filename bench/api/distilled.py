@@ -46,21 +46,17 @@ class Distillation(MethodParams):
 
 
 class Student(Method):
-    """Training on an earlier round's probabilities on unlabelled target text."""
+    """Training on the probabilities of a round's one teacher on unlabelled target text."""
 
     name = ROUND
     paper = "Wu et al. 2020 (TSL), section 3.2; ConCNER's use of it is described in its abstract"
     needs = frozenset({Need.TARGET_UNLABELLED})
     params: Distillation
 
-    def __init__(self, params: Distillation, teacher: str) -> None:
-        super().__init__(params)
-        self.teacher = teacher
-
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """Unlabelled text with the teacher's probabilities as soft labels."""
         sentences = ask.unlabelled()
-        soft = ask.model(self.teacher).predict(sentences).probabilities
+        soft = ask.model(round.teachers[0]).predict(sentences).probabilities
         return TrainingSet(unlabelled=tuple((Example(s, soft=p),) for s, p in zip(sentences, soft, strict=True)))
 
     def loss(self, tagger: Tagger, step: Step) -> Losses:
@@ -80,7 +76,7 @@ class Distilled(Method):
 
     def __init__(self, method: Method, params: Distillation) -> None:
         super().__init__(params)
-        self.method = method
+        self.method, self.student = method, Student(params)
         self.needs = method.needs | Student.needs
 
     def applies(self, cell: CellLike) -> Skip | None:
@@ -92,8 +88,7 @@ class Distilled(Method):
         own = tuple(_belonging(round_, self.method) for round_ in self.method.rounds())
         last = own[-1].name
         start = last if self.params.distil_start == "teacher" else "fresh"
-        student = Student(self.params, last)
-        return (*own, Round(ROUND, student, start, teachers=(last,), needs=Student.needs))
+        return (*own, Round(ROUND, self.student, start, teachers=(last,), needs=Student.needs))
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """As the method does, with the student for its last model."""

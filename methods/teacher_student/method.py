@@ -27,11 +27,16 @@ class TeacherStudent(Method):
     declared = Factors(loss_terms="distillation (mse)", unlabelled_text="yes", teacher="zero_shot")
     params: TeacherStudentParams
 
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        p = self.params
+        # as zero_shot would distil from scratch: the same training where both are in a matrix
+        how = Distillation(distil=True, distil_start="fresh", distil_loss=p.loss, distil_outside=p.outside)
+        self.student = Student(how)
+
     def rounds(self) -> tuple[Round, ...]:
         """zero_shot's training (shared with it), then distillation as any method may add it, but from scratch."""
-        p = self.params
-        how = Distillation(distil=True, distil_start="fresh", distil_loss=p.loss, distil_outside=p.outside)
-        student = Round("student", Student(how, "teacher"), teachers=("teacher",), needs=Student.needs)
+        student = Round("student", self.student, teachers=("teacher",), needs=Student.needs)
         return (Round("teacher", method="zero_shot"), student)
 
     def factors(self) -> Factors:
