@@ -98,8 +98,12 @@ class Registry:
         """
         return _params(self.load(kind, name, where), kind, name, raw, where)
 
-    def make(self, kind: str, name: str, raw: Mapping[str, Any] | None = None, where: Where | None = None) -> Any:
+    def make(
+        self, kind: str, name: str, raw: Mapping[str, Any] | None = None, where: Where | None = None, **more: Any
+    ) -> Any:
         """A plug-in with parameters from a table (plain values, as a cell holds them, will do).
+
+        `more`: what else its constructor takes (a translator's device, an aligner's embedder).
 
         Raises:
             BadInput: as `params`.
@@ -110,7 +114,7 @@ class Registry:
             from bench.api.distilled import method_with
 
             return method_with(cls, params)
-        return cls() if cls.Params is NoParams else cls(params)
+        return cls(**more) if cls.Params is NoParams else cls(params, **more)
 
     def _kind(self, name: str) -> Kind:
         return next(kind for kind in self.kinds if kind.name == name)
@@ -124,12 +128,12 @@ module_of = REGISTRY.module_of
 
 
 def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], where: Where | None) -> Any:
-    known = cls.Params
+    kind_of: Any = cls  # a class is hashable, whatever mypy says of type[Any]
     if _is_method(cls):
         from bench.api.distilled import params_type
 
-        known = params_type(cls)
-    return build(known, raw, where or Where(f"{kind} '{name}'"))
+        return build(params_type(kind_of), raw, where or Where(f"{kind} '{name}'"))
+    return build(kind_of.Params, raw, where or Where(f"{kind} '{name}'"))
 
 
 def _is_method(cls: type[Any]) -> bool:
