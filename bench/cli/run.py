@@ -128,12 +128,12 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     if not todo:
         return list
     from bench.run import force, local
-    from bench.run.cell import Where
+    from bench.run.cell import RunSettings
     from bench.train.device import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
     jobs = args.jobs or default_jobs(device, max(planned.cell.train.threads for planned in todo))
-    where = Where(out, device, args.keep_models)
+    where = RunSettings(out, device, args.keep_models)
     if args.mode == "force":
         return lambda: force.run_again(todo, where, jobs)
     return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.api.recipes import Aligner, Progress
+from bench.api.recipes import Aligner, Embedder, Progress
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair
 from bench.data.encoders import find_encoder
@@ -41,7 +41,7 @@ class Aligning:
     def __init__(self, choice: AlignerChoice) -> None:
         code = code_of(registry.load("aligner", choice.name))  # an unknown name is no fault of the settings
         self.choice, self.what = choice, choice.name  # what links, in words
-        self.aligner: Aligner = registry.make("aligner", choice.name, choice.settings, Place("--set"))
+        self.aligner = self._aligner()
         self.made_of: dict[str, object] = {
             "aligner": choice.name,
             "parameters": to_plain(self.aligner.params),
@@ -74,9 +74,14 @@ class Aligning:
 
         embedder, _ = embedder_of(self._source, self._spec, Artefacts(cache_root()), self.choice.device, progress)
         layer = self.aligner.layer(embedder)
-        self.aligner.embedder = embedder
+        self.aligner = self._aligner(embedder)
         self.tick = embedder.tick = counting(progress, total, "sentences")
         self.what = f"{self.choice.name}, {self._source.label}, layer {layer} of {embedder.layers}"
+
+    def _aligner(self, embedder: Embedder | None = None) -> Aligner:
+        choice = self.choice
+        made: Aligner = registry.make("aligner", choice.name, choice.settings, Place("--set"), embedder=embedder)
+        return made
 
     def links(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
         """Links of each pair; a pair of which a side has no words gets none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import Any
 
 import bench
 from bench.api.method import LINKED, Method, Need
-from bench.api.rounds import all_rounds
 from bench.core.errors import Unavailable
-from bench.core.files import canonical_json, sha256_of
+from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.labels import LinkStage, links_of_test, source_links
@@ -21,7 +20,7 @@ from bench.data.projected import PLAIN, rules_key
 from bench.data.transferred import TransferStage, marking
 from bench.plan import registry
 from bench.plan.fingerprint import code_of, stage_fingerprints
-from bench.plan.identity import Planned, describe, method_of, trains
+from bench.plan.identity import Planned, describe, method_of, trains, workers_of
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell, every_target
 from bench.plan.needs import needs_of_method, reads_links
@@ -53,7 +52,7 @@ def encoder_of(cell: Cell) -> EncoderSource:
 
 def methods_code(cell: Cell) -> dict[str, str]:
     """By name the code of the cell's method and of those whose trainings it names: declared version or fingerprint."""
-    named = {round_.method for round_ in all_rounds(method_of(cell)) if isinstance(round_.method, str)}
+    named = {round_.method for round_ in method_of(cell).rounds() if isinstance(round_.method, str)}
     return {name: code_of(registry.load("method", name)) for name in sorted({cell.method, *named})}
 
 
@@ -110,10 +109,13 @@ def cell_key(cell: Cell) -> str:
         labels["of the test"] = {"links": _links_key(links_of_test(cell, data))}
         labels["of the test"] |= rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
+    files = file_hashes(workers_of(method))
+    if files:
+        of_data["files of the method"] = sorted(files.values())
     return key_of(
         "cell",
         label=cell.label,
-        **{f"method.{cell.method}": cell.params},
+        **{f"method.{cell.method}": hashed(cell.params, files)},
         data=of_data,
         labels=labels,
         train=to_plain(cell.train),
@@ -126,6 +128,21 @@ def cell_key(cell: Cell) -> str:
         stages={stage: VERSIONS[stage] for stage in stages},
         versions=versions(),
     )
+
+
+def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
+    """By name sha256 of the data files of methods.
+
+    Raises:
+        BadInput: a file is not there.
+    """
+    files = {name: path for method in methods for name, path in method.files().items()}
+    return {name: sha256_of_unchanged(path) for name, path in files.items()}
+
+
+def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters with the hashes of files in place of their names: no path is part of a key."""
+    return {name: hashes.get(value, value) if isinstance(value, str) else value for name, value in params.items()}
 
 
 def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.api.recipes import Aligner, Progress
+from bench.api.recipes import Aligner, Embedder, Progress
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json
 from bench.core.sentences import Pair, Sentence, digest
@@ -103,9 +103,9 @@ class LinkStage:
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
 
-    def _aligner(self) -> Aligner:
+    def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         name = self.cell.labels.aligner
-        made: Aligner = registry.make("aligner", name, self.cell.aligner_params)
+        made: Aligner = registry.make("aligner", name, self.cell.aligner_params, embedder=embedder)
         return made
 
     def _encoder(self) -> EncoderSource:
@@ -127,7 +127,7 @@ class LinkStage:
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
         if aligner.embeds:
-            more, details = self._lend(aligner, cache, *where, total=2 * len(pairs))
+            aligner, more, details = self._with_embedder(aligner, cache, *where, total=2 * len(pairs))
             parents += more
 
         def build(folder: Path) -> dict[str, Any]:
@@ -139,15 +139,14 @@ class LinkStage:
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
 
-    def _lend(
+    def _with_embedder(
         self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
-    ) -> tuple[list[str], dict[str, Any]]:
-        """Give the aligner its embedder, the source's vectors embedded; the parents of that, and what ran."""
+    ) -> tuple[Aligner, list[str], dict[str, Any]]:
+        """The aligner with its embedder, the source's vectors embedded; the parents of that, and what ran."""
         from bench.data.embed import counting, embedder_of
 
         source = self._encoder()
         embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
-        aligner.embedder = embedder
         layer = aligner.layer(embedder)
         parents = [made.address] if made else []
         # the other direction, test-time translation, has a source of its own for every language: nothing to share
@@ -155,12 +154,13 @@ class LinkStage:
             kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
             parents.append(kept.artefact.address)
         embedder.tick = counting(progress, total, "aligning")
-        return parents, {
+        ran = {
             "encoder": source.label,
             "layer": layer,
             "layers": embedder.layers,
             "max_length": embedder.max_length,
         }
+        return self._aligner(embedder), parents, ran
 
 
 def source_links(cell: Cell, data: CellData) -> LinkStage:

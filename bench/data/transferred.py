@@ -84,8 +84,8 @@ class TransferStage:
             )
         return found
 
-    def _translator(self) -> Translator:
-        translator, labels = self.translations.translator(), self.cell.labels
+    def _translator(self, device: str = "auto") -> Translator:
+        translator, labels = self.translations.translator(device), self.cell.labels
         if not translator.marks:
             raise Unavailable(
                 f"transfer '{labels.transfer}' must translate each sentence again with its entities marked, which "
@@ -94,8 +94,7 @@ class TransferStage:
         return translator
 
     def _make(self, folder: Path, translated: Artefact, device: str) -> dict[str, Any]:
-        translator = self._translator()
-        translator.device = device
+        translator = self._translator(device)
         pairs = self.translations.read(translated).values()
         asked = [pair.source for pair in pairs if pair.source.spans]
         how: Transfer = registry.load("transfer", self.cell.labels.transfer)

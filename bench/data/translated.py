@@ -64,16 +64,16 @@ class TranslateStage:
                 pairs[source.id] = Pair(source, target, links)
         return pairs
 
-    def translator(self) -> Translator:
-        """The cell's translator, told how to tokenise."""
-        name = self.cell.labels.translator
-        made: Translator = registry.make("translator", name, self.cell.translator_params)
-        made.tokenisation = self.cell.labels.tokenisation
+    def translator(self, device: str = "auto") -> Translator:
+        """The cell's translator."""
+        labels, params = self.cell.labels, self.cell.translator_params
+        made: Translator = registry.make(
+            "translator", labels.translator, params, tokenisation=labels.tokenisation, device=device
+        )
         return made
 
     def _make(self, folder: Path, device: str) -> dict[str, Any]:
-        translator = self.translator()
-        translator.device = device
+        translator = self.translator(device)
         out = translator.translate(self.sentences, self.target, self.data.corpus)
         lines = [
             canonical_json(None if t is None else {"group": t.group, "id": t.id, "links": links, "words": t.words})

@@ -92,8 +92,8 @@ class Translating:
     def __init__(self, choice: TranslatorChoice, form: Form) -> None:
         code = code_of(registry.load("translator", choice.name))  # an unknown name is no fault of the settings
         self.choice, self.form, self.tally = choice, form, Tally()
-        self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"))
-        self.translator.tokenisation, self.translator.device = choice.tokenisation, choice.device
+        how = {"tokenisation": choice.tokenisation, "device": choice.device}
+        self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
         identity = _identity(self.translator, choice.source, choice.target)
         self.made_of: dict[str, object] = {
             "translator": choice.name,

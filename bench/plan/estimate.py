@@ -6,8 +6,8 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bench.api.rounds import Distil, all_rounds
 from bench.core.files import canonical_json
 from bench.plan import registry
 from bench.plan.identity import Planned, describe, method_of, reads_target
@@ -58,16 +58,16 @@ def trainings(planned: Iterable[Planned]) -> int:
 def _trainings(cell: Cell) -> Iterator[str]:
     if cell.broken:
         return
-    method = method_of(cell)
-    for round_ in all_rounds(method):
-        other = isinstance(round_.method, str)
-        worker = registry.make("method", round_.method) if isinstance(round_.method, str) else method
-        last = isinstance(round_.method, Distil)
-        params = {k: v for k, v in to_plain(worker.params).items() if last or not k.startswith("distil")}
+    method, before = method_of(cell), list[Any]()
+    own = [cell.encoder, cell.seed, cell.trial, cell.axes]
+    for round_ in method.rounds():
         target = cell.target if reads_target(method, round_) else ""
-        name = worker.rounds()[-1].name if other else round_.name
-        own = [cell.encoder, cell.seed, cell.trial, cell.axes, target]
-        yield canonical_json([worker.name, name, {} if other else params, own])
+        if isinstance(round_.method, str):
+            other = registry.make("method", round_.method)
+            yield canonical_json([other.name, other.rounds()[-1].name, [to_plain(other.params)], own, target])
+        else:
+            before.append(to_plain((round_.method or method).params))  # a later round may learn from all of them
+            yield canonical_json([cell.method, round_.name, before, own, target])
 
 
 def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache: Artefacts) -> Time:
@@ -85,7 +85,7 @@ def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache:
         cell = unit[0].cell
         if cell.broken:
             continue  # fails at once
-        steps = len(all_rounds(method_of(cell))) * cell.train.steps
+        steps = len(method_of(cell).rounds()) * cell.train.steps
         found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
         found = [record for record in found if record.cell["label"] == cell.label] or found
         if not found:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.method import LINKED, Method, Need, Round
-from bench.api.rounds import all_rounds
 from bench.plan import registry
 from bench.plan.matrix import Cell
 
@@ -36,7 +35,13 @@ def method_of(cell: Cell) -> Method:
 
 def trains(cell: Cell) -> bool:
     """Whether the cell needs its encoder; a broken method is taken for one that does."""
-    return bool(cell.broken or all_rounds(method_of(cell)))
+    return bool(cell.broken or method_of(cell).rounds())
+
+
+def workers_of(method: Method) -> list[Method]:
+    """The method, and those whose training its rounds are."""
+    named = [registry.make("method", r.method) if isinstance(r.method, str) else r.method for r in method.rounds()]
+    return [method, *(worker for worker in named if worker is not None)]
 
 
 def shares_training(cell: Cell) -> bool:
@@ -44,7 +49,7 @@ def shares_training(cell: Cell) -> bool:
     if cell.broken:
         return False
     method = method_of(cell)
-    return not any(reads_target(method, round_) for round_ in all_rounds(method))
+    return not any(reads_target(method, round_) for round_ in method.rounds())
 
 
 def reads_target(method: Method, round_: Round) -> bool:

@@ -115,15 +115,23 @@ class Registry:
         """
         return _params(self.load(kind, name, place), kind, name, raw, place)
 
-    def make(self, kind: str, name: str, raw: Mapping[str, Any] | None = None, place: Place | None = None) -> Any:
+    def make(
+        self, kind: str, name: str, raw: Mapping[str, Any] | None = None, place: Place | None = None, **more: Any
+    ) -> Any:
         """A plug-in with parameters from a table (plain values, as a cell holds them, will do).
+
+        `more`: what else its constructor takes (a translator's device, an aligner's embedder).
 
         Raises:
             BadInput: as `params`.
         """
         cls = self.load(kind, name, place)
         params = _params(cls, kind, name, raw or {}, place)
-        return cls() if cls.Params is NoParams else cls(params)
+        if _is_method(cls):
+            from bench.api.distilled import method_with
+
+            return method_with(cls, params)
+        return cls(**more) if cls.Params is NoParams else cls(params, **more)
 
     def _kind(self, name: str) -> Kind:
         return next(kind for kind in self.kinds if kind.name == name)
@@ -137,7 +145,18 @@ module_of = REGISTRY.module_of
 
 
 def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], place: Place | None) -> Any:
-    return build(cls.Params, raw, place or Place(f"{kind} '{name}'"))
+    kind_of: Any = cls  # a class is hashable, whatever mypy says of type[Any]
+    if _is_method(cls):
+        from bench.api.distilled import params_type
+
+        return build(params_type(kind_of), raw, place or Place(f"{kind} '{name}'"))
+    return build(kind_of.Params, raw, place or Place(f"{kind} '{name}'"))
+
+
+def _is_method(cls: type[Any]) -> bool:
+    from bench.api.method import Method  # imports numpy, which names and help do without
+
+    return issubclass(cls, Method)
 
 
 def _own_names(kind: Kind) -> set[str]:

@@ -56,6 +56,8 @@ def convert(hint: Any, value: Any, where: Place) -> Any:
         return value
     if hint in _SCALARS:
         return _scalar(hint, value, where)
+    if isinstance(hint, type) and issubclass(hint, str):  # DataFile
+        return hint(_scalar(str, value, where))
     if origin is Literal:
         return _choice(get_args(hint), value, where)
     if origin in (Union, types.UnionType):

@@ -148,14 +148,14 @@ def _share(task: Task) -> None:
 
 
 def _run(out: Path, task: Task) -> None:
-    from bench.run.cell import Where as Machine
+    from bench.run.cell import RunSettings
 
     unit = list(_current(out, task))
     if unit:
         if task.keep_models:
             keep_weights(out)
         again = {cell.key: cell.attempts for cell in task.cells}
-        for record in perform(unit, Machine(out, _device(task), task.keep_models), again, wait=True, progress=_say):
+        for record in perform(unit, RunSettings(out, _device(task), task.keep_models), again, wait=True, progress=_say):
             print(f"{record.key} {record.status}", flush=True)
 
 

@@ -47,7 +47,7 @@ def perform(
     Whatever goes wrong with a cell, also outside its training, is its record, and the others go on.
 
     Args:
-        where: `bench.run.cell.Where`.
+        where: `bench.run.cell.RunSettings`.
         again: by key the attempts of the failures that are to be run again.
 
     Raises:

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from bench.api.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
-from bench.api.rounds import Distil, all_rounds
 from bench.core.errors import Unavailable
 from bench.core.files import write_json
 from bench.core.memo import process_memo
@@ -20,6 +19,7 @@ from bench.core.sentences import Sentence, digest, tag_set
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource
 from bench.data.guard import Guard, Overlap, sentences_of
+from bench.data.identity import file_hashes, hashed
 from bench.measure.score import Surface, surfaces
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
@@ -27,19 +27,18 @@ from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
 from bench.store.artefacts import Artefact, Artefacts
-from bench.train.ask import CellAsk, needs_of
+from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
 from bench.train.checkpoint import Keeper
 from bench.train.device import device_name
+from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
 from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.hooks import given
 from bench.train.memory import Peak
 from bench.train.predict import Meter, predict
-from bench.train.pseudo import pseudo_f1
 from bench.train.rows import load_weights, row_tables
-from bench.train.space import PAIRS, compared, space_of
 from bench.train.tagger import LinearTagger
 
 FIT = "fit"
@@ -99,7 +98,7 @@ class CellTrainer:
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
     overlap: Overlap = field(default_factory=Overlap)
-    asks: list[CellAsk] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)  # of each round, then of predicting
     meter: Meter = field(default_factory=Meter)
     memory: Peak | None = None  # since the cell was begun
     _reads: tuple[Any, int] | None = None  # the encoder's tokenizer and longest input, once it is loaded
@@ -116,9 +115,14 @@ class CellTrainer:
         """Peak memory of the cell so far (`Peak.read`)."""
         return self.memory.read() if self.memory else {}
 
+    @property
+    def usage(self) -> Usage:
+        """What the rounds and predictions so far asked for."""
+        return Usage.together(self.usages)
+
     def all(self) -> dict[str, Trained]:
         """Train every round, in order."""
-        for round_ in all_rounds(self.method):
+        for round_ in self.method.rounds():
             self.rounds[round_.name] = self._train(round_)
         return self.rounds
 
@@ -127,21 +131,21 @@ class CellTrainer:
         weights = self.rounds[round_name].weights(rule)
         if weights is None:
             return None
-        round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
+        round_ = next(r for r in self.method.rounds() if r.name == round_name)
         worker = self._worker(round_)
+        ask = self._ask(worker, round_, needs_of(worker, round_))
         with torch.random.fork_rng(devices=[]):
-            tagger: Any = given(worker.tagger(round_, self._ask(worker, round_)), torch.nn.Module, worker, "tagger")
+            tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
         load_weights(tagger, load_file(weights))
         tagger.to(self.places.device)
         return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
 
     def space(self) -> tuple[dict[str, float], bytes]:
-        """Measures and plot of the encoder's space before and after the method's own rounds (`bench.train.space`)."""
-        own = self.method.rounds()[-1].name
+        """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
         ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
         found = ask.labelled_translations(plain=True)[:PAIRS]
-        after = self.model(own)
+        after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
         with torch.random.fork_rng(devices=[]):
             before = self._new_tagger().to(self.places.device)
@@ -150,18 +154,10 @@ class CellTrainer:
 
     def ask_for_test(self) -> CellAsk:
         """What `predict` may ask for: all of the method's needs, and test-time translation."""
-        rounds = all_rounds(self.method)
+        rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
-        ask = CellAsk(
-            self.cell,
-            last,
-            self.method.needs,
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
-        self.asks.append(ask)
+        ask = self._ask(self.method, last, self.method.needs)
+        self.usages.append(ask.usage)
         return ask
 
     # --- one round ---------------------------------------------------------------------------------------------------
@@ -175,8 +171,8 @@ class CellTrainer:
             self._absorb(other)
             return trained
         worker = self._worker(round_)
-        ask = self._ask(worker, round_)
-        self.asks.append(ask)
+        ask = self._ask(worker, round_, needs_of(worker, round_))
+        self.usages.append(ask.usage)
         data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
         data = self._guarded(data, ask.needs)
         if not data.streams():
@@ -190,16 +186,9 @@ class CellTrainer:
             return made
         return self.method if round_.method is None else round_.method
 
-    def _ask(self, worker: Method, round_: Round) -> CellAsk:
-        return CellAsk(
-            self.cell,
-            round_,
-            needs_of(worker, round_),
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
+    def _ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
+        cache, device = self.places.cache, str(self.places.device)
+        return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
 
     def _own_model(self, name: str) -> Model:
         found = self.model(name)
@@ -239,7 +228,7 @@ class CellTrainer:
 
     def _absorb(self, other: CellTrainer) -> None:
         self.seen |= other.seen
-        self.asks += other.asks
+        self.usages += other.usages
         self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
         self._reads = other._reads
 
@@ -268,12 +257,12 @@ class CellTrainer:
                 )
                 tick = self._tick(round_, plan.steps(data))
                 history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
-            history.ran |= pseudo_f1(tagger, self.data.unlabelled_gold, self.data.types)
+            history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
             write_json(folder / HISTORY, asdict(history))
             return {"round": round_.name, "seconds_before": keeper.before} if keeper.first else {"round": round_.name}
 
-        parents = tuple(sorted(ask.parents.values())) + ((start.artefact.address,) if start else ())
+        parents = tuple(sorted(ask.usage.parents.values())) + ((start.artefact.address,) if start else ())
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
@@ -291,11 +280,7 @@ class CellTrainer:
         own = [
             hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
         ]
-        params = {
-            k: v
-            for k, v in to_plain(worker.params).items()
-            if own and (isinstance(worker, Distil) or k[:6] != "distil")
-        }
+        params = hashed(to_plain(worker.params), file_hashes([worker])) if own else {}
         return key_of(
             "fit",
             data=data.digest(),

@@ -160,8 +160,8 @@ def test_what_may_be_asked_for(plan: Any, tmp_path: Path) -> None:
     found = {target: every.labelled_translations(plain=True, target=target) for target in every.targets()}
     assert [pair.target.language for pair in found["de"]] == ["de"] * 24
     assert [pair.source for pair in found["de"]] == [pair.source for pair in found["zh"]] == every.source()
-    assert every.used["translations"] == 48 and every.projection["pairs"] == 48
-    assert set(every.parents) == {"labels", "labels:de"}, "its own, and the other's"
+    assert every.usage.sentences["translations"] == 48 and every.usage.projection["pairs"] == 48
+    assert set(every.usage.parents) == {"labels", "labels:de"}, "its own, and the other's"
     with pytest.raises(UndeclaredNeed, match="'hu', which is no target of the matrix"):
         every.labelled_translations(plain=True, target="hu")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.plan.registry import KINDS, Kind, Registry
 
 BASE = """
-from bench.api.method import Need, Round
+from bench.api.method import Diagnostics, Need, Round
 
 class Method:
     needs = frozenset({Need.LABELLED_TRANSLATION})
@@ -17,6 +17,9 @@ class Method:
 
     def rounds(self):
         return (Round("main"),)
+
+    def diagnostics(self):
+        return Diagnostics()
 """
 
 METHOD = """
