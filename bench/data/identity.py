@@ -78,31 +78,12 @@ def cell_key(cell: Cell) -> str:
     if cell.broken:  # one that works again has another key, and runs
         return key_of("broken", **describe(cell) | {"encoder": encoder.key})
     method, data = method_of(cell), CellData(cell)
-    needs = needs_of_method(method)
-    corpus, target = data.data, cell.target
-    of_data: dict[str, Any] = {
-        "overlap": cell.data.overlap,
-        "n_source": cell.data.n_source,
-        "n_dev": cell.data.n_dev,
-        "source sentences": data.source_digest(),
-        "source dev": corpus.split_digest(cell.source, "dev"),
-        "test sentences": corpus.split_digest(target, "test"),
-        "entity types": list(data.types),
-    }
-    if "target-dev" in cell.train.rules:
-        of_data["target dev"] = corpus.split_digest(target, "dev")
-    if Need.TARGET_UNLABELLED in needs:
-        of_data |= {
-            "unlabelled text": corpus.split_digest(target, "unlabelled"),
-            "n_unlabelled": cell.data.n_unlabelled,
-        }
-    if Need.TARGET_GOLD in needs:
-        of_data["gold-labelled target sentences"] = corpus.split_digest(target, "train")
-        of_data["gold-labelled translations"] = corpus.pairs_digest(cell.source, target)
+    needs, of_data = needs_of_method(method), _data_key(method, data)
     if Need.ALL_TARGETS in needs:
         every = [(other.target, CellData(other)) for other in every_target(cell)]
         labels: dict[str, Any] = {name: _labels_key(method, needs, other) for name, other in every}
-        of_data["tests"] = {name: corpus.split_digest(name, "test") for name, _ in every}  # no training text in any
+        # of which no training may hold a sentence
+        of_data["tests"] = {name: data.data.split_digest(name, "test") for name, _ in every}
     else:
         labels = _labels_key(method, needs, data)
     if Need.TEST_TRANSLATION in needs:
@@ -143,6 +124,32 @@ def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
 def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Parameters with the hashes of files in place of their names: no path is part of a key."""
     return {name: hashes.get(value, value) if isinstance(value, str) else value for name, value in params.items()}
+
+
+def _data_key(method: Method, data: CellData) -> dict[str, Any]:
+    """What of the cell's own sentences is part of its key."""
+    cell, corpus, needs = data.cell, data.data, needs_of_method(method)
+    target = cell.target
+    of_data: dict[str, Any] = {
+        "overlap": cell.data.overlap,
+        "n_source": cell.data.n_source,
+        "n_dev": cell.data.n_dev,
+        "source sentences": data.source_digest(),
+        "source dev": corpus.split_digest(cell.source, "dev"),
+        "test sentences": corpus.split_digest(target, "test"),
+        "entity types": list(data.types),
+    }
+    if "target-dev" in cell.train.rules:
+        of_data["target dev"] = corpus.split_digest(target, "dev")
+    if Need.TARGET_UNLABELLED in needs:
+        of_data |= {
+            "unlabelled text": corpus.split_digest(target, "unlabelled"),
+            "n_unlabelled": cell.data.n_unlabelled,
+        }
+    if Need.TARGET_GOLD in needs:
+        of_data["gold-labelled target sentences"] = corpus.split_digest(target, "train")
+        of_data["gold-labelled translations"] = corpus.pairs_digest(cell.source, target)
+    return of_data
 
 
 def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
