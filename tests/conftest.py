@@ -115,7 +115,7 @@ def write_tiny(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tokenizer(tiny_folder: Path) -> Any:
-    from bench.train.tagger import load_encoder
+    from bench.data.loading import load_encoder
 
     return load_encoder(str(tiny_folder)).tokenizer
 
@@ -124,22 +124,29 @@ def tokenizer(tiny_folder: Path) -> Any:
 def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
     """`new_tagger(seed=0, dropout=0.1, decoding="greedy", kind=LinearTagger)`: a fresh tagger over the tiny encoder.
 
-    Dropout 0 turns the encoder's own off, too.
+    All rows of its word embeddings learn. Dropout 0 turns the encoder's own off, too.
     """
     import copy
 
+    import numpy as np
     import torch
 
-    from bench.train.tagger import LinearTagger, load_encoder
+    from bench.data.loading import load_encoder
+    from bench.train.encoder import Encoder
+    from bench.train.rows import row_tables, use_rows
+    from bench.train.tagger import LinearTagger
 
     encoder = load_encoder(str(tiny_folder)).model
+    use_rows(encoder)
+    for _, table in row_tables(encoder):
+        table.learn(np.arange(len(table.held)))
 
     def make(
         seed: int = 0, dropout: float = 0.1, decoding: str = "greedy", kind: type[LinearTagger] = LinearTagger
     ) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tagger = kind(copy.deepcopy(encoder), tags, dropout, decoding)
+            tagger = kind(Encoder(copy.deepcopy(encoder)), tags, dropout, decoding)
         for module in tagger.modules():
             if isinstance(module, torch.nn.Dropout) and not dropout:
                 module.p = 0.0

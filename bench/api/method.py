@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, fields
+from enum import Enum, EnumMeta
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from bench.api.training_set import Example as Example  # part of the interface
-from bench.api.training_set import Floats as Floats
-from bench.api.training_set import Group as Group
-from bench.api.training_set import Ints as Ints
-from bench.api.training_set import TrainingSet as TrainingSet
-from bench.api.training_set import pairs as pairs
-from bench.api.training_set import singles as singles
+from bench.api.batch import Batch as Batch  # part of the interface
+from bench.api.batch import EpochState as EpochState
+from bench.api.batch import Example as Example
+from bench.api.batch import Floats as Floats
+from bench.api.batch import Group as Group
+from bench.api.batch import Inputs as Inputs
+from bench.api.batch import Ints as Ints
+from bench.api.batch import Losses as Losses
+from bench.api.batch import Predictions as Predictions
+from bench.api.batch import Step as Step
+from bench.api.batch import Term as Term
+from bench.api.batch import TrainingSet as TrainingSet
+from bench.api.batch import pairs as pairs
+from bench.api.batch import singles as singles
+from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Link, Pair, Sentence, Span
 
-if TYPE_CHECKING:
-    from torch import Tensor
+
+class _Named(EnumMeta):
+    """An enumeration whose missing members are named, with the nearest that exists."""
+
+    def __getattr__(cls, name: str) -> Any:
+        member = cls._member_map_.get(name)
+        if member is None:
+            hint = "" if name.startswith("_") else nearest(name, cls._member_map_)
+            raise AttributeError(f"{cls.__name__} has no '{name}'{hint}")
+        return member
 
 
-class Need(Enum):
+class Need(Enum, metaclass=_Named):
     """What a method may ask for beyond the labelled source sentences. Asking for more raises UndeclaredNeed."""
 
     TRANSLATION = "translations of the source sentences"
@@ -40,7 +58,7 @@ LINKED = frozenset({Need.TRANSLATION, Need.PLAIN_TRANSLATION, Need.LABELLED_TRAN
 
 
 class UndeclaredNeed(RuntimeError):
-    """A method reached for something that its `needs` do not list."""
+    """A method reached for something that it did not declare."""
 
 
 @dataclass(frozen=True)
@@ -50,107 +68,16 @@ class Skip:
     reason: str
 
 
+class DataFile(str):
+    """The type of a parameter that names a data file of a method's own; "" is none.
+
+    Relative paths are looked up in the method's folder, then in the working directory. Keys hold the file's hash.
+    """
+
+
 @dataclass(frozen=True)
 class MethodParams:
-    """Parameters that every method has. Fixed in advance and part of the key.
-
-    `distil` adds a last round (ConCNER; TSL, Wu et al. 2020): a student learns the method's probabilities on unlabelled
-    target text. The loss on probability vectors is the mean squared error by default.
-    """
-
-    distil: bool = False
-    distil_loss: Literal["mse", "kl", "hard"] = "mse"
-    distil_start: Literal["teacher", "fresh"] = "teacher"
-    distil_outside: bool = True  # words that the teacher calls O count too
-
-
-# --- what a step sees ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
-    """A batch on the device before the encoder has read it (see bench.core.subwords.Layout for the windows).
-
-    Shapes, S sentences of at most N words, W windows of length L, C tags: `ids`, `mask`, `real` (W, L);
-    `sentence` (W,); `words`, `word_mask`, `labels` (S, N), −100 where there is no label; `soft` (S, N, C) and
-    `soft_mask` (S, N) or None; `weights`, `groups` (S,).
-    """
-
-    ids: Tensor
-    mask: Tensor
-    real: Tensor
-    sentence: Tensor
-    words: Tensor
-    word_mask: Tensor
-    labels: Tensor
-    soft: Tensor | None
-    soft_mask: Tensor | None
-    weights: Tensor
-    groups: Tensor
-    sentences: tuple[Sentence, ...]
-    tokens: int  # real sub-words
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        return tuple(sentence.language for sentence in self.sentences)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """A batch that the encoder has read: windows are stitched, so every word has its state whatever the length.
-
-    Shapes: `states` (S, N, H) last-layer state of each word's first sub-word; `vectors` (S, H) mean of the last layer
-    over real sub-words; `logits` (S, N, C).
-    """
-
-    inputs: Inputs
-    states: Tensor
-    pooled: Tensor | Callable[[], Tensor]  # the vectors, or what makes them when they are asked for
-    logits: Tensor
-
-    @property
-    def vectors(self) -> Tensor:
-        return self.pooled() if callable(self.pooled) else self.pooled
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One optimiser step: a batch of each stream that the training set has."""
-
-    labelled: Batch | None
-    paired: Batch | None
-    unlabelled: Batch | None
-    number: int  # from 0
-    total: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Term:
-    """A named scalar of the loss and its weight; the runner weighs, sums and logs each."""
-
-    name: str
-    value: Tensor
-    weight: float = 1.0
-
-
-Losses = tuple[Term, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochState:
-    """Where training stands when `on_epoch` is called: after each pass over the labelled stream."""
-
-    epoch: int
-    step: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictions:
-    """Spans of each sentence, and probabilities (words, tags) float32 of each."""
-
-    spans: tuple[tuple[Span, ...], ...]
-    probabilities: tuple[Floats, ...]
+    """The base of a method's parameters: frozen, typed, with defaults fixed in advance; part of the key."""
 
 
 class Model(Protocol):
@@ -267,6 +194,10 @@ class Ask(Protocol):
         """
         ...
 
+    def file(self, name: DataFile) -> Path:
+        """Where a data file lies that a parameter of the method names; no other file may be read."""
+        ...
+
     def model(self, round_name: str) -> Model:
         """An earlier round's model; the round must be among the teachers of this one."""
         ...
@@ -318,6 +249,17 @@ class Factors:
     target_gold: str = "no"
 
 
+Labels = Mapping[tuple[str, ...], tuple[Span, ...]]  # the spans of sentences, by their words
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What the record should hold of trained taggers beside their scores; it changes no training."""
+
+    space: str = ""  # round after which the encoder's space is compared with the pre-trained one's (translation pairs)
+    pseudo_labels: Callable[[Any], Sequence[Labels]] | None = None  # trained tagger → its pseudo-labels over time
+
+
 class Method(ABC):
     """One way of reaching the target language. A folder `methods/<name>/method.py` holds one subclass."""
 
@@ -326,8 +268,7 @@ class Method(ABC):
     Params: ClassVar[type[MethodParams]] = MethodParams
     needs: frozenset[Need] = frozenset()  # of the class; parameters may change an instance's
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
-    diagnosed: ClassVar[bool] = False  # record how the encoder's space looks before and after (translation pairs)
-    intrinsic: ClassVar[bool] = False  # scores projected labels, not a tagger: never in a table with taggers
+    intrinsic: ClassVar[bool] = False  # scores projected labels and trains nothing: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
 
     def __init__(self, params: MethodParams | None = None) -> None:
@@ -338,7 +279,7 @@ class Method(ABC):
         return None
 
     def rounds(self) -> tuple[Round, ...]:
-        """The trainings, in order; the last one's model predicts (`rounds` adds distillation); () trains none."""
+        """The trainings, in order; the last one's model predicts. () trains nothing."""
         return (Round("main"),)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
@@ -346,11 +287,12 @@ class Method(ABC):
         return TrainingSet(labelled=singles(ask.source()))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:
+        """The tagger that a round trains: a torch module, freshly initialised. Default: `ask.new_tagger()`."""
         return ask.new_tagger()
 
     def loss(self, tagger: Tagger, step: Step) -> Losses:
-        """Default: cross-entropy over the labelled words."""
-        from bench.api.objectives import cross_entropy
+        """The loss terms of a step. Default: cross-entropy over the labelled words."""
+        from bench.api.objectives import cross_entropy  # here, so that a plan does not import torch
 
         assert step.labelled is not None
         return (Term("ce", cross_entropy(step.labelled)),)
@@ -361,7 +303,7 @@ class Method(ABC):
     def carried(self, tagger: Tagger) -> dict[str, Any]:
         """What its hooks remember from step to step outside the tagger's weights and buffers, tensors or JSON.
 
-        A long training that was stopped goes on with it; conformance stops every method's.
+        A long training that was stopped resumes with it; conformance stops every method's.
         """
         return {}
 
@@ -370,18 +312,28 @@ class Method(ABC):
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """Spans and probabilities of the test sentences. Default: the last round's model."""
-        from bench.api.rounds import all_rounds
+        return models[self.rounds()[-1].name].predict(sentences)
 
-        return models[all_rounds(self)[-1].name].predict(sentences)
-
-    def own_factors(self) -> Factors:
-        """The method's factors without distillation; override where parameters change them."""
-        return self.declared
+    def diagnostics(self) -> Diagnostics:
+        """What to measure of the trained taggers beside their scores. Default: nothing."""
+        return Diagnostics()
 
     def factors(self) -> Factors:
-        """The method's factors, with those that distillation changes."""
-        own = self.own_factors()
-        if not self.params.distil:
-            return own
-        terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
-        return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)
+        """In what the method differs from others; override where parameters change it. Default: `declared`."""
+        return self.declared
+
+    def files(self) -> dict[str, Path]:
+        """By name the data files that the parameters name (see DataFile).
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        named = {field.name: getattr(self.params, field.name) for field in fields(self.params)}
+        return {v: self._file(parameter, v) for parameter, v in named.items() if isinstance(v, DataFile) and v}
+
+    def _file(self, parameter: str, name: str) -> Path:
+        own = Path(str(sys.modules[type(self).__module__].__file__)).parent
+        for path in (own / name, Path(name)):
+            if path.is_file():
+                return path
+        raise BadInput(f"{parameter}: there is no file '{name}', neither in {own.name}/ nor in the working directory")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.api.method import Batch
+from bench.api.batch import Batch
 
 
 def cross_entropy(batch: Batch) -> Tensor:

@@ -1,19 +1,23 @@
-"""Links + source spans → target spans: well-formed whatever the links are, and each source entity has one outcome."""
+"""Links + source spans → target spans, well-formed whatever the links are; what matchers, filters, transfers are."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from bench.core.sentences import Link, Pair, Span
+from bench.core.sentences import Link, Pair, Sentence, Span
+
+Words = tuple[str, ...]
 
 Outcome = Literal["projected", "unaligned", "conflicting", "filtered"]
 OUTCOMES: tuple[Outcome, ...] = ("projected", "unaligned", "conflicting", "filtered")
+PROJECTED: Outcome = "projected"
 
 
 class Matcher(Protocol):
-    """A span rule: a module of `data_recipes.projection.matchers` with this function.
+    """A span rule: a module of `data_recipes.projection.matchers`, or an entry point of `xner.matchers`.
 
     `linked` are the target words (sorted, at least one) that the words of the entity are linked to. The answer is the
     target words (start, end) that are to carry the label, or None where the rule wants none of them.
@@ -43,12 +47,52 @@ class Projection:
 
 
 class Filter(Protocol):
-    """Which sentences are fit for training: a module of `data_recipes.projection.filters` with this function.
+    """Which sentences are fit for training: a module of `data_recipes.projection.filters`, or an entry point.
 
     It sees the source sentence with its spans, the links, the target words, and what the projection gave.
     """
 
     def keep(self, pair: Pair, projection: Projection) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A translation with marks, read: its words, and for each source entity the words that carry its label."""
+
+    words: Words
+    ranges: tuple[tuple[int, int] | None, ...]
+    outcomes: tuple[Outcome, ...]
+
+    def projection(self, entities: Sequence[Span]) -> Projection:
+        """As `project` gives it."""
+        found = [Span(*one, entity.type) for entity, one in zip(entities, self.ranges, strict=True) if one is not None]
+        return Projection(tuple(sorted(found)), self.outcomes)
+
+    def links(self, entities: Sequence[Span]) -> tuple[Link, ...]:
+        """Each word of an entity with each of its translation: all that is known of this translation's words (ours)."""
+        return tuple(
+            (source, target)
+            for entity, one in zip(entities, self.ranges, strict=True)
+            if one is not None
+            for source in range(entity.start, entity.end)
+            for target in range(*one)
+        )
+
+
+class Transfer(Protocol):
+    """A way to mark entities: a module of `data_recipes.projection.transfers`, or an entry point of `xner.transfers`.
+
+    `read` is asked where `losses` found none; `names` are the translations of the entities. Ranges never overlap.
+    """
+
+    COUNTS: tuple[str, ...]  # what `losses` may count
+    IN_CONTEXT_FIRST: bool  # how an entity is translated: bracketed in its sentence, or by itself, before the other
+
+    def mark(self, sentence: Sentence) -> Sentence | None: ...
+
+    def losses(self, entities: Sequence[Span], words: Words) -> Counter[str]: ...
+
+    def read(self, entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked: ...
 
 
 def linked_words(entity: Span, links: Sequence[Link]) -> list[int]:

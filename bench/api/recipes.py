@@ -109,11 +109,11 @@ class Translator(ABC):
     Params: ClassVar[type] = NoParams
     human: ClassVar[bool] = False
     marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders put in
-    tokenisation: str = "corpus"  # [labels] tokenisation, set by the harness: "corpus" (as it says) or a scheme
-    device: str = "auto"  # auto, cpu or cuda, set by the harness: where a model runs is no parameter
 
-    def __init__(self, params: Any = None) -> None:
+    def __init__(self, params: Any = None, *, tokenisation: str = "corpus", device: str = "auto") -> None:
+        """`tokenisation`: of [labels], "corpus" (as it says) or a scheme. `device`: auto, cpu or cuda, no parameter."""
         self.params = self.Params() if params is None else params
+        self.tokenisation, self.device = tokenisation, device
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """What the output depends on beside code and parameters, by hash or commit: weights, a dictionary; for the key.
@@ -161,12 +161,12 @@ class Aligner(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
-    embeds: ClassVar[bool] = False  # whether the harness must set `embedder` before `align`
+    embeds: ClassVar[bool] = False  # whether `align` needs an embedder
     streams: ClassVar[bool] = False  # whether a pair's links are its own, so that text may come a part at a time
-    embedder: Embedder | None = None
 
-    def __init__(self, params: Any = None) -> None:
+    def __init__(self, params: Any = None, *, embedder: Embedder | None = None) -> None:
         self.params = self.Params() if params is None else params
+        self.embedder = embedder
 
     def layer(self, embedder: Embedder) -> int:
         """The layer that `align` will ask for, which lets the harness embed the source once for all languages.
@@ -203,6 +203,7 @@ class EncoderRecipe(ABC):
     version: ClassVar[int] = 1  # raised when other weights or another tokenizer come of the same `sources`
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
     shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
+    defaults: ClassVar[Mapping[str, Any]] = {}  # of its training: keys of [encoder."x"], each of which a matrix may set
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params

@@ -1,4 +1,4 @@
-"""`xner`: one module a family of verbs; help never imports torch."""
+"""`xner`: one module a verb; help never imports torch."""
 
 from __future__ import annotations
 
@@ -7,26 +7,48 @@ import errno
 import importlib
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
 
 import bench.cli
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, nearest
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says of an unknown verb which is the nearest, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.search(r"invalid choice: '(.*?)'", message)
+        for verbs in self._subparsers._group_actions if self._subparsers and unknown else ():
+            if unknown and verbs.choices and message.startswith(f"argument {verbs.metavar}:"):
+                self.exit(2, f"{self.prog}: unknown verb '{unknown[1]}'{nearest(unknown[1], verbs.choices)}\n")
+        super().error(message)
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser, made from every module of `bench.cli` that has an `add`."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="xner",
         description="With about 1,000 labelled English sentences, which way of reaching another language works best?",
         epilog="Exit codes: 0 done, 1 some cell failed, 2 bad input, 130 interrupted.",
     )
+    top.add_argument("--version", action="version", version=f"xner {_version()}")
     commands = top.add_subparsers(metavar="VERB", required=True)
     for info in sorted(pkgutil.iter_modules(bench.cli.__path__), key=lambda info: info.name != "run"):
         module = importlib.import_module(f"bench.cli.{info.name}")
         if hasattr(module, "add"):
             module.add(commands)
     return top
+
+
+def _version() -> str:
+    try:
+        return version("xner-bench")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "of a checkout"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"xner: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nxner: interrupted; finished cells are kept, the same command goes on from there", file=sys.stderr)
+        print("\nxner: interrupted; finished cells are kept, the same command resumes", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

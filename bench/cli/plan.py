@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.plan.estimate import Time
-    from bench.plan.explain import Standing
+    from bench.plan.explain import CellState
 
 STATES = ("ok", "skipped", "failed", "stale", "missing")
 TO_RUN = ("stale", "missing")
@@ -30,38 +30,38 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
     from bench.plan.estimate import shared, time_of, trainings
-    from bench.plan.explain import standings
+    from bench.plan.explain import states
     from bench.plan.units import units
     from bench.run.disk import peak_bytes
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 
     out, planned, _ = planned_cells(args)
-    found = standings(planned, out)
-    todo = [one for one, state in zip(planned, found, strict=True) if state.state in TO_RUN]
+    found = states(planned, out)
+    todo = [cell for cell, state in zip(planned, found, strict=True) if state.state in TO_RUN]
     work, cache = units(todo), Artefacts(cache_root())
     disk, time = peak_bytes(todo), time_of(work, Records(out).all(), cache)
     artefacts = shared(todo, cache)
     if args.json:
         rows = [
             {"key": str(p.key), "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
-            | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": one.state}
-            | ({"differs": [str(d) for d in one.differences[:1]]} if one.state == "stale" else {})
-            for p, one in zip(planned, found, strict=True)
+            | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": state.state}
+            | ({"differs": [str(change) for change in state.changes[:1]]} if state.state == "stale" else {})
+            for p, state in zip(planned, found, strict=True)
         ]
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
-        whole |= {"disk_bytes": disk, "artefacts": [vars(one) for one in artefacts], "time": vars(time)}
+        whole |= {"disk_bytes": disk, "artefacts": [vars(stage) for stage in artefacts], "time": vars(time)}
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
     for state in STATES:
-        print(f"  {state:8} {sum(one.state == state for one in found)}")
+        print(f"  {state:8} {sum(cell.state == state for cell in found)}")
     for reason, count in _reasons(found).most_common(5):
         print(f"  stale: {count} x {reason}")
     print(f"  units of work to run: {len(work)} (cells that share a training are one unit)")
     print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
-    for one in artefacts:
-        print(f"  shared artefacts, {one.stage}: {one.here} in the cache, {one.to_make} to make")
+    for stage in artefacts:
+        print(f"  shared artefacts, {stage.stage}: {stage.here} in the cache, {stage.to_make} to make")
     if disk is None:
         print("  disk while it runs: unknown until the encoder is made or fetched")
     else:
@@ -71,11 +71,11 @@ def plan_verb(args: argparse.Namespace) -> int:
     return 0
 
 
-def _reasons(found: Sequence[Standing]) -> Counter[str]:
+def _reasons(found: Sequence[CellState]) -> Counter[str]:
     """The first component in which each stale cell differs."""
     unknown = "what its key was made of was not stored (an older version wrote it)"
-    stale = [one for one in found if one.state == "stale"]
-    return Counter(str(one.differences[0]) if one.differences else unknown for one in stale)
+    stale = [cell for cell in found if cell.state == "stale"]
+    return Counter(str(cell.changes[0]) if cell.changes else unknown for cell in stale)
 
 
 def _said(time: Time, units: int) -> str:

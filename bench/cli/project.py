@@ -15,7 +15,8 @@ from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.core.conll import Scheme, tagged_sentences, write_conll
 from bench.core.errors import BadInput
 from bench.core.sentences import Pair
-from bench.data.rules import Rules, filter_names, load_rules, matcher_names
+from bench.data.projected import Rules, load_rules
+from bench.plan import registry
 
 if TYPE_CHECKING:
     from bench.api.recipes import Progress
@@ -44,13 +45,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2 (from 0)")
     add_aligner(parser, required=False)
-    parser.add_argument("--matcher", default="min-max", help=f"the span rule: {', '.join(matcher_names())} (min-max)")
+    parser.add_argument(
+        "--matcher", default="min-max", help=f"the span rule: {', '.join(registry.names('matcher'))} (min-max)"
+    )
     parser.add_argument(
         "--filter",
         action="append",
         default=[],
         metavar="NAME",
-        help=f"leave out sentences: {', '.join(filter_names())}; more than once: all must pass",
+        help=f"leave out sentences: {', '.join(registry.names('filter'))}; more than once: all must pass",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="O.conll", help="the labelled translations")
     parser.add_argument("--keep-filtered", action="store_true", help="write the sentences that a filter refuses, too")

@@ -56,14 +56,12 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     Raises:
         BadInput: as `load_matrix`; or no folder can be where the results would go.
     """
-    from bench.data.projected import check_rules
+    from bench.data.identity import keyed
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
-    from bench.plan.units import keyed
     from bench.store.planned import Written
 
     spec = load_matrix(args.matrix, args.set)
-    check_rules(spec)
     out = args.out or Path("results") / spec.name
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
@@ -133,12 +131,12 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     if not todo:
         return list
     from bench.run import force, local
-    from bench.run.cell import Where
+    from bench.run.cell import RunSettings
     from bench.train.device import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
     jobs = args.jobs or default_jobs(device, max(planned.cell.train.threads for planned in todo))
-    where = Where(out, device, args.keep_models)
+    where = RunSettings(out, device, args.keep_models)
     if args.mode == "force":
         return lambda: force.run_again(todo, where, jobs)
     return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")

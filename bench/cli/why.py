@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.plan.explain import Standing
+    from bench.plan.explain import CellState
 
-SHOWN = 8  # differences; --json has them all
+SHOWN = 8  # changes; --json has them all
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,51 +35,46 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print how the cells stand.
-
-    Raises:
-        BadInput: no such folder or cell.
-    """
+    """Print the state of the cells; BadInput where there is no such folder or cell."""
+    from bench.data.identity import keyed
     from bench.plan.explain import why
     from bench.report.folder import resolve
 
-    found = why(resolve(args.out), args.cell, args.matrix, args.set)
+    found = why(resolve(args.out), args.cell, lambda cell: keyed([cell])[0], args.matrix, args.set)
     if args.json:
-        print(json.dumps([_as_json(one) for one in found], indent=1, sort_keys=True, ensure_ascii=False))
-    else:
-        for one in found:
-            print("\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in _lines(one)))
+        print(json.dumps([_as_json(state) for state in found], indent=1, sort_keys=True, ensure_ascii=False))
+    for state in [] if args.json else found:
+        print("\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in _lines(state)))
     return 0
 
 
-def _lines(one: Standing) -> list[str]:
-    record = one.record
-    stored = f"record {record.key}: {record.status}, attempt {record.attempts}" if record else ""
-    if one.state == "stale":
-        shown = [str(difference) for difference in one.differences[:SHOWN]]
-        more = len(one.differences) - len(shown)
-        shown += [f"and {more} more (--json has them all)"] if more else []
-        shown = shown or ["what its key was made of was not stored: an older version of this program wrote it"]
-        return [f"{one.name}: stale", *shown, stored, f"today's key is {one.key}: the next run trains it"]
-    if one.state == "missing":
-        return [f"{one.name}: missing", f"no record of this cell under any key; the next run trains it as {one.key}"]
-    if one.state == "imported":
-        return [f"{one.name}: imported", f"{stored}; another system's predictions, which no code here can make stale"]
-    if one.state == "unknown":
-        return [f"{one.name}: unknown", f"it cannot be planned today: {one.note}", *([stored] if stored else [])]
-    lines = [f"{one.name}: hit", stored, "its key is the one that today's settings, data, versions and code give"]
-    error = (record.error if record else None) or {}
-    if one.state == "failed":
-        lines.append(f"failed: {error.get('type')}: {error.get('message')}; --mode retry runs it again")
-    if one.state == "skipped" and record:
-        lines.append(f"skipped: {record.reason}")
-    return lines
+def _lines(cell: CellState) -> list[str]:
+    record = cell.record
+    stored = [f"record {record.key}: {record.status}, attempt {record.attempts}"] if record else []
+    if cell.state == "stale":
+        more = [f"and {len(cell.changes) - SHOWN} more (--json has them all)"] if len(cell.changes) > SHOWN else []
+        unknown = ["what its key was made of was not stored: an older version of this program wrote it"]
+        lines = [*map(str, cell.changes[:SHOWN]), *more] or unknown
+        lines += [*stored, f"today's key is {cell.key}: the next run trains it"]
+    elif cell.state == "missing":
+        lines = [f"no record of this cell under any key; the next run trains it as {cell.key}"]
+    elif cell.state == "imported":
+        lines = [*stored, "another system's predictions, which no code here can make stale"]
+    elif cell.state == "unknown":
+        lines = [f"it cannot be planned today: {cell.note}", *stored]
+    else:
+        lines = [*stored, "its key is the one that today's settings, data, versions and code give"]
+        error = (record.error if record else None) or {}
+        if cell.state == "failed":
+            lines.append(f"failed: {error.get('type')}: {error.get('message')}; --mode retry runs it again")
+        elif cell.state == "skipped" and record:
+            lines.append(f"skipped: {record.reason}")
+    hit = cell.state in ("ok", "failed", "skipped")
+    return [f"{cell.name}: {'hit' if hit else cell.state}", *lines]
 
 
-def _as_json(one: Standing) -> dict[str, object]:
-    differ = [{"what": d.what, "old": d.old, "new": d.new} for d in one.differences]
-    record = {"key": one.record.key, "status": one.record.status} if one.record else None
-    return {"cell": dict(one.cell), "state": one.state, "key": one.key, "record": record} | {
-        "differences": differ,
-        "note": one.note,
-    }
+def _as_json(cell: CellState) -> dict[str, object]:
+    record = {"key": cell.record.key, "status": cell.record.status} if cell.record else None
+    differ = [asdict(change) for change in cell.changes]
+    whole = {"cell": dict(cell.cell), "state": cell.state, "key": cell.key, "record": record}
+    return whole | {"differences": differ, "note": cell.note}

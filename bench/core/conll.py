@@ -318,7 +318,7 @@ def _renamed(spans: Iterable[Span], path: Path, item: TaggedSentence, renamed: M
         if span.type not in renamed:
             raise BadInput(
                 f"{path}:{item.lines[span.start]}: unknown entity type '{span.type}'"
-                f'{nearest(span.type, renamed)} (label_map renames a type, or drops it with "O")'
+                f'{nearest(span.type, renamed)} (types = […] declares it; label_map renames it, or drops it with "O")'
             )
         if renamed[span.type] != "O":
             yield span._replace(type=renamed[span.type])

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.api.recipes import Aligner, Progress
+from bench.api.recipes import Aligner, Embedder, Progress
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair
 from bench.data.encoders import find_encoder
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
+from bench.plan.place import Place
 from bench.plan.schema import to_plain
 from bench.plan.sections import EncoderSpec
-from bench.plan.where import Where
+from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefacts, cache_root
 
 WHOLE = 10**6  # a length that no encoder has: windows are as long as it takes
@@ -38,13 +39,14 @@ class Aligning:
     """
 
     def __init__(self, choice: AlignerChoice) -> None:
-        module = registry.module_of("aligner", choice.name)  # an unknown name is no fault of the settings
+        code = code_of(registry.load("aligner", choice.name))  # an unknown name is no fault of the settings
         self.choice, self.what = choice, choice.name  # what links, in words
-        self.aligner: Aligner = registry.make("aligner", choice.name, choice.settings, Where("--set"))
+        self.aligner = self._aligner()
         self.made_of: dict[str, object] = {
             "aligner": choice.name,
             "parameters": to_plain(self.aligner.params),
-            "code": code_running(module, "bench.data.embed"),
+            "code": code,
+            "stages": {stage: VERSIONS[stage] for stage in ("embed", "links")},
         }
         if not self.aligner.embeds and choice.encoder:
             raise BadInput(f"--encoder: the aligner '{choice.name}' embeds nothing")
@@ -72,9 +74,14 @@ class Aligning:
 
         embedder, _ = embedder_of(self._source, self._spec, Artefacts(cache_root()), self.choice.device, progress)
         layer = self.aligner.layer(embedder)
-        self.aligner.embedder = embedder
+        self.aligner = self._aligner(embedder)
         self.tick = embedder.tick = counting(progress, total, "sentences")
         self.what = f"{self.choice.name}, {self._source.label}, layer {layer} of {embedder.layers}"
+
+    def _aligner(self, embedder: Embedder | None = None) -> Aligner:
+        choice = self.choice
+        made: Aligner = registry.make("aligner", choice.name, choice.settings, Place("--set"), embedder=embedder)
+        return made
 
     def links(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
         """Links of each pair; a pair of which a side has no words gets none.

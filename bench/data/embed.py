@@ -14,12 +14,10 @@ from bench.api.recipes import Embedded, Progress
 from bench.core.files import canonical_json, sha256_of
 from bench.core.subwords import Ints, Pieces, Specials, bare_marks, layout, windows_of
 from bench.data.encoders import EncoderSource
-from bench.plan.fingerprint import code_running
+from bench.data.loading import layer_stack, load_encoder
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
-from bench.train.frozen import layer_stack
-from bench.train.tagger import load_encoder
 
 EMBED = "embed"
 VECTORS = "vectors.safetensors"
@@ -94,7 +92,6 @@ class EncoderEmbedder:
         unique = sorted(set(sentences))
         address = key_of(
             EMBED,
-            code=code_running("bench.data.embed"),
             encoder=key,
             layer=layer,
             max_length=self.max_length,

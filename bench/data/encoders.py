@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from bench.api.recipes import EncoderRecipe, Progress
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.files import sha256_of_unchanged
+from bench.core.memo import process_memo
 from bench.core.sentences import letters_of
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
 from bench.plan.spec import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
+WITH_DECODER = ("t5", "mt5", "umt5")  # families of which the encoder is loaded without the decoder
 WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
@@ -56,8 +59,25 @@ class EncoderSource:
         return own if spec.align_layer is None else spec.align_layer
 
     def texts(self) -> Mapping[str, str]:
-        """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only."""
-        return _texts(type(self.recipe)) if self.recipe is not None else {}
+        """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only.
+
+        Kept by the process, as every cell of an encoder compares the same text with its test. Where the text of a
+        shipped encoder is not here there is nothing to compare: neither are the tests that its recipe checked it
+        against.
+        """
+        if self.recipe is None:
+            return {}
+        name, memo = ("texts", self.recipe.name), process_memo()
+        kept: Mapping[str, str] | None = memo.get(name)
+        if kept is None:
+            try:
+                kept = {letters_of(text): text for text in self.recipe.texts()}
+            except Unavailable:
+                if self.recipe.shipped is None:
+                    raise
+                kept = {}
+            memo.put(name, kept, sum(200 + 2 * (len(letters) + len(text)) for letters, text in kept.items()))
+        return kept
 
     def facts(self) -> dict[str, str]:
         """For a record: what the leakage guard made of its pre-training text, and whose weights they are."""
@@ -65,21 +85,6 @@ class EncoderSource:
         text = "compared with the tests" if self.texts() else "not here: compared when made" if shipped else "unknown"
         what = self.recipe.what if self.recipe is not None else ""
         return {"encoder_text": text} | ({"encoder": what} if what else {})
-
-
-@lru_cache(maxsize=8)
-def _texts(recipe: type[EncoderRecipe]) -> Mapping[str, str]:
-    """Once a process: every cell of an encoder compares the same text with its test.
-
-    Where the text of a shipped encoder is not here there is nothing to compare: neither are the tests that its recipe
-    checked it against.
-    """
-    try:
-        return {letters_of(text): text for text in recipe().texts()}
-    except Unavailable:
-        if recipe.shipped is None:
-            raise
-        return {}
 
 
 def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
@@ -93,19 +98,19 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     if name in registry.names("encoder"):
         recipe: EncoderRecipe = registry.make("encoder", name)
         if recipe.shipped is not None and recipe.shipped.is_dir():
-            _check_frozen(name, recipe.shipped, spec)
+            _check(f"encoder '{name}'", recipe.shipped, spec)
             return EncoderSource(
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
         if sources := recipe.sources():
             key = key_of("encoder", name=name, files=dict(sources), version=recipe.version)
         else:
-            key = key_of("encoder", code=code_running(type(recipe).__module__), name=name, versions=versions())
+            key = key_of("encoder", code=code_of(type(recipe)), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():
         hashes = _hashes(folder)
-        _check_frozen(name, folder, spec)
+        _check(f"encoder '{name}'", folder, spec)
         return EncoderSource(folder.resolve().name, key_of("encoder", files=hashes), where=str(folder))
     if name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise BadInput(
@@ -115,18 +120,39 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)
 
 
-def _check_frozen(name: str, folder: Path, spec: EncoderSpec) -> None:
-    """Refuse before anything is trained to freeze every layer; a config that says no number is left to the loading."""
-    if not spec.freeze:
-        return
+def _check(what: str, folder: Path, spec: EncoderSpec) -> None:
+    """Refuse before anything is planned what `refuse_unfit` refuses."""
     try:
-        layers = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("num_hidden_layers")
-    except (ValueError, AttributeError) as error:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
         raise BadInput(f"encoder folder '{folder}': config.json is not a JSON object: {error}") from error
-    if isinstance(layers, int) and spec.freeze >= layers:
-        raise BadInput(
-            f"encoder '{name}': freeze = {spec.freeze}, but it has {layers} layers, the last of which must learn"
-        )
+    if not isinstance(config, dict):
+        raise BadInput(f"encoder folder '{folder}': config.json is not a JSON object")
+    refuse_unfit(what, config, spec.layers, spec.freeze)
+
+
+def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None, freeze: int = 0) -> None:
+    """Refuse an encoder by its config.json.
+
+    Raises:
+        BadInput: it is an encoder-decoder whose encoder cannot be loaded alone, an X-MOD without a language, or has
+            fewer layers than are to be kept or frozen.
+    """
+    kind = str(config.get("model_type", ""))
+    if config.get("is_encoder_decoder") and kind not in WITH_DECODER:
+        raise BadInput(f"{what}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
+    if kind == "xmod" and not config.get("default_language"):
+        raise BadInput(f"{what}: an X-MOD needs default_language in its config.json: whose adapters read all text")
+    if kind == "albert" and freeze:
+        raise BadInput(f"{what}: freeze = {freeze}, but the layers of an ALBERT share their weights")
+    depth = next((config[name] for name in ("num_hidden_layers", "n_layers", "num_layers") if name in config), None)
+    if not isinstance(depth, int):
+        return
+    if layers is not None and layers > depth:
+        raise BadInput(f"{what}: layers = {layers}, but it has {depth}")
+    kept = depth if layers is None else layers
+    if freeze >= kept:
+        raise BadInput(f"{what}: freeze = {freeze}, but it has {kept} layers, the last of which must learn")
 
 
 def _hashes(folder: Path) -> dict[str, str]:

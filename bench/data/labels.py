@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.api.recipes import Aligner, Progress
+from bench.api.recipes import Aligner, Embedder, Progress
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json
 from bench.core.sentences import Pair, Sentence, digest
@@ -16,9 +16,10 @@ from bench.data.cell_data import CellData, CorpusData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.translated import TranslateStage
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
+from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefact, Artefacts
 
 LINKS = "links.jsonl"
@@ -61,20 +62,20 @@ class LinkStage:
             BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
         """
         cell, aligner = self.cell, self._aligner()
-        modules, encoder = [type(aligner).__module__, "bench.data.labels"], {}
+        encoder = dict[str, Any]()
         if aligner.embeds:
-            modules.append("bench.data.embed")
             source, recipe = self._encoder(), cell.aligner_recipe
             encoder = {
                 "align_layer": source.align_layer(recipe),
                 "key": source.key,
                 "max_length": recipe.max_length,
+                "stages": {"embed": VERSIONS["embed"]},
                 "versions": versions(),
             }
         identity = aligner.identity(self.sentences[0].language, self.target) if self.sentences else {}
         return key_of(
             "links",
-            code=code_running(*modules),
+            code=code_of(type(aligner)),
             translations=self.translations.key(),
             aligner=cell.labels.aligner,
             params={**cell.aligner_params, **identity},
@@ -102,9 +103,9 @@ class LinkStage:
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
 
-    def _aligner(self) -> Aligner:
+    def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         name = self.cell.labels.aligner
-        made: Aligner = registry.make("aligner", name, self.cell.aligner_params)
+        made: Aligner = registry.make("aligner", name, self.cell.aligner_params, embedder=embedder)
         return made
 
     def _encoder(self) -> EncoderSource:
@@ -126,25 +127,26 @@ class LinkStage:
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
         if aligner.embeds:
-            more, details = self._lend(aligner, cache, *where, total=2 * len(pairs))
+            aligner, more, details = self._with_embedder(aligner, cache, *where, total=2 * len(pairs))
             parents += more
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)
-            (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
+            (folder / LINKS).write_text(
+                "\n".join(canonical_json(pairs_links) for pairs_links in links) + "\n", encoding="utf-8"
+            )
             return {"pairs": len(pairs), **details}
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
 
-    def _lend(
+    def _with_embedder(
         self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
-    ) -> tuple[list[str], dict[str, Any]]:
-        """Give the aligner its embedder, the source's vectors embedded; the parents of that, and what ran."""
+    ) -> tuple[Aligner, list[str], dict[str, Any]]:
+        """The aligner with its embedder, the source's vectors embedded; the parents of that, and what ran."""
         from bench.data.embed import counting, embedder_of
 
         source = self._encoder()
         embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
-        aligner.embedder = embedder
         layer = aligner.layer(embedder)
         parents = [made.address] if made else []
         # the other direction, test-time translation, has a source of its own for every language: nothing to share
@@ -152,12 +154,13 @@ class LinkStage:
             kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
             parents.append(kept.artefact.address)
         embedder.tick = counting(progress, total, "aligning")
-        return parents, {
+        ran = {
             "encoder": source.label,
             "layer": layer,
             "layers": embedder.layers,
             "max_length": embedder.max_length,
         }
+        return self._aligner(embedder), parents, ran
 
 
 def source_links(cell: Cell, data: CellData) -> LinkStage:

@@ -14,8 +14,7 @@ from bench.core.conll import Scheme
 from bench.core.errors import BadInput
 from bench.core.lines import Lines, labelled_sentences
 from bench.core.sentences import Link, Pair, Sentence, tags_of
-from bench.data.projected import NO_COUNTS, counts_of
-from bench.data.rules import Projected
+from bench.data.projected import NO_COUNTS, Projected, counts_of
 from bench.measure.score import Summary, score_tags, summary, summed
 from bench.store.record import TypeCounts
 

@@ -1,25 +1,78 @@
-"""Labels of linked translations by matcher and filters, and what became of every source entity and sentence."""
+"""Matchers and filters by name, the labels that they give to linked translations, and what became of every entity."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.api.projection import OUTCOMES
-from bench.core.errors import BadInput
+from bench.api.projection import OUTCOMES, Filter, JointMatcher, Marked, Matcher, Outcome, Projection, project
 from bench.core.sentences import Pair, Span
-from bench.data.rules import FILTERED, Projected, load_filter, load_matcher, load_rules
-from bench.data.transfer import Marked
-from bench.plan.fingerprint import code_running
-from bench.plan.keys import Key
-from bench.plan.sections import LabelsSpec, MatrixSpec
-from bench.plan.where import Where
+from bench.plan import registry
+from bench.plan.fingerprint import code_of
+from bench.plan.sections import LabelsSpec
 
+FILTERED: Outcome = "filtered"
 PLAIN = LabelsSpec(matcher="min-max", filters=())  # of en_trans and concner: every sentence kept
 NO_COUNTS: Mapping[str, int] = dict.fromkeys(("entities", *OUTCOMES, "pairs", "pairs_filtered"), 0)
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A pair whose target has labels, what became of the source entities (in order), and the filter that refused it."""
+
+    pair: Pair
+    outcomes: tuple[Outcome, ...]
+    refused_by: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A matcher and any number of filters, loaded."""
+
+    matcher: Matcher | JointMatcher
+    filters: tuple[tuple[str, Filter], ...] = ()
+
+    def apply(self, pair: Pair) -> Projected:
+        """Label the target of a pair; where a filter refuses the sentence, all of its entities are filtered.
+
+        Raises:
+            ValueError: a link points outside the target sentence.
+            BadInput: a joint matcher's solver failed.
+        """
+        words = pair.target.words
+        return self.judged(pair, project(pair.source.spans or (), pair.links or (), len(words), self.matcher, words))
+
+    def judged(self, pair: Pair, done: Projection) -> Projected:
+        """The same with the target's labels known, whatever gave them."""
+        labelled = replace(pair, target=replace(pair.target, spans=done.spans))
+        for name, kept_by in self.filters:
+            if not kept_by.keep(pair, done):
+                return Projected(labelled, (FILTERED,) * len(done.outcomes), name)
+        return Projected(labelled, done.outcomes)
+
+
+def load_rules(matcher: str, filters: Sequence[str] = ()) -> Rules:
+    """The matcher and the filters of these names; a sentence must pass every filter.
+
+    Raises:
+        BadInput: one of them does not exist.
+    """
+    return Rules(registry.load("matcher", matcher), tuple((name, registry.load("filter", name)) for name in filters))
+
+
+def rules_key(labels: LabelsSpec) -> dict[str, Any]:
+    """What projected labels depend on beside the links: the names, and the code that is found by them.
+
+    The plain rules come with all others: what has no label otherwise may fall back on them.
+
+    Raises:
+        BadInput: there is no such matcher or filter.
+    """
+    named = [("matcher", labels.matcher), ("matcher", PLAIN.matcher), *(("filter", name) for name in labels.filters)]
+    code = {f"{kind} {name}": code_of(registry.load(kind, name)) for kind, name in named}
+    return {"matcher": labels.matcher, "filters": list(labels.filters), "code": code}
 
 
 def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -> tuple[list[Pair], Counter[str]]:
@@ -30,7 +83,7 @@ def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -
     """
     rules = load_rules(matcher, filters)
     done = [rules.apply(pair) for pair in pairs]
-    return [one.pair for one in done if not one.refused_by], counts_of(done)
+    return [projected.pair for projected in done if not projected.refused_by], counts_of(done)
 
 
 def carried(pairs: Sequence[Pair], matcher: str) -> tuple[list[tuple[Span | None, ...]], Counter[str]]:
@@ -80,7 +133,7 @@ def transferred(
             done.append(rules.apply(pair))
     counts = counts_of(done)
     counts[f"fallback_{labels.fallback}"] = fallen
-    return [one.pair for one in done if not one.refused_by], counts
+    return [projected.pair for projected in done if not projected.refused_by], counts
 
 
 def counts_of(done: Sequence[Projected]) -> Counter[str]:
@@ -91,47 +144,8 @@ def counts_of(done: Sequence[Projected]) -> Counter[str]:
     pairs given are `pairs` + `pairs_filtered`.
     """
     counts = Counter(NO_COUNTS)
-    for one in done:
-        counts.update(one.outcomes)
-        counts["entities"] += len(one.outcomes)
-        counts["pairs_filtered" if one.refused_by else "pairs"] += 1
+    for projected in done:
+        counts.update(projected.outcomes)
+        counts["entities"] += len(projected.outcomes)
+        counts["pairs_filtered" if projected.refused_by else "pairs"] += 1
     return counts
-
-
-def rules_key(labels: LabelsSpec) -> list[Any]:
-    """What projected labels depend on beside the links: the names, and the code that is loaded by them.
-
-    Raises:
-        BadInput: there is no such matcher or filter.
-    """
-    return [labels.matcher, list(labels.filters), _code_of_rules(labels.matcher, tuple(labels.filters))]
-
-
-@lru_cache(maxsize=256)
-def _code_of_rules(matcher: str, filters: tuple[str, ...]) -> Key:
-    rules = (load_rules(matcher, filters), load_rules(PLAIN.matcher, PLAIN.filters))
-    return code_running(*sorted({module for one in rules for module in one.modules}))
-
-
-def check_rules(spec: MatrixSpec) -> None:
-    """Refuse a matrix that names a matcher or filter that is not there, also one that no cell would use.
-
-    Raises:
-        BadInput: with the place and the nearest right name.
-    """
-    axes, where = spec.axes.extra, spec.where
-    matchers = [(where.at("labels", "matcher"), spec.labels.matcher)]
-    if "labels.matcher" in axes:
-        place = where.at("axes", "labels.matcher")
-        matchers = [(place.at(i), value) for i, value in enumerate(axes["labels.matcher"])]
-    lists = [(where.at("labels", "filters"), spec.labels.filters)]
-    if "labels.filters" in axes:
-        place = where.at("axes", "labels.filters")
-        lists = [(place.at(i), tuple(value)) for i, value in enumerate(axes["labels.filters"])]
-    names: list[tuple[Callable[[str], object], Where, str]] = [(load_matcher, at, name) for at, name in matchers]
-    names += [(load_filter, at.at(i), name) for at, listed in lists for i, name in enumerate(listed)]
-    for load, place, name in names:
-        try:
-            load(name)
-        except BadInput as error:
-            raise place.error(str(error)) from error

@@ -6,19 +6,17 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.api.recipes import Translator
 from bench.core.files import canonical_json
 from bench.core.sentences import Pair, Sentence, digest
 from bench.data.cell_data import CorpusData
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of
+from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefact, Artefacts
-
-if TYPE_CHECKING:  # what it says of training must not be part of this code's fingerprint
-    from bench.plan.matrix import Cell
 
 TRANSLATIONS = "translations.jsonl"
 
@@ -38,7 +36,7 @@ class TranslateStage:
         identity = dict(translator.identity(self.sentences[0].language, self.target)) if self.sentences else {}
         return key_of(
             "translate",
-            code=code_running(type(translator).__module__, "bench.data.translated"),
+            code=code_of(type(translator)),
             translator=cell.labels.translator,
             params=dict(cell.translator_params) | identity,
             tokenisation=cell.labels.tokenisation,
@@ -66,16 +64,16 @@ class TranslateStage:
                 pairs[source.id] = Pair(source, target, links)
         return pairs
 
-    def translator(self) -> Translator:
-        """The cell's translator, told how to tokenise."""
-        name = self.cell.labels.translator
-        made: Translator = registry.make("translator", name, self.cell.translator_params)
-        made.tokenisation = self.cell.labels.tokenisation
+    def translator(self, device: str = "auto") -> Translator:
+        """The cell's translator."""
+        labels, params = self.cell.labels, self.cell.translator_params
+        made: Translator = registry.make(
+            "translator", labels.translator, params, tokenisation=labels.tokenisation, device=device
+        )
         return made
 
     def _make(self, folder: Path, device: str) -> dict[str, Any]:
-        translator = self.translator()
-        translator.device = device
+        translator = self.translator(device)
         out = translator.translate(self.sentences, self.target, self.data.corpus)
         lines = [
             canonical_json(None if t is None else {"group": t.group, "id": t.id, "links": links, "words": t.words})

@@ -14,9 +14,10 @@ from bench.core.languages import table
 from bench.core.sentences import Link, Sentence, Split
 from bench.data.aligning import pharaoh
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
+from bench.plan.place import Place
 from bench.plan.schema import to_plain
-from bench.plan.where import Where
+from bench.plan.stages import VERSIONS
 
 HEAD = "# provenance: {}\nid\ttext\n"
 
@@ -89,17 +90,18 @@ class Translating:
     """
 
     def __init__(self, choice: TranslatorChoice, form: Form) -> None:
-        module = registry.module_of("translator", choice.name)  # an unknown name is no fault of the settings
+        code = code_of(registry.load("translator", choice.name))  # an unknown name is no fault of the settings
         self.choice, self.form, self.tally = choice, form, Tally()
-        self.translator: Translator = registry.make("translator", choice.name, choice.settings, Where("--set"))
-        self.translator.tokenisation, self.translator.device = choice.tokenisation, choice.device
+        how = {"tokenisation": choice.tokenisation, "device": choice.device}
+        self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
         identity = _identity(self.translator, choice.source, choice.target)
         self.made_of: dict[str, object] = {
             "translator": choice.name,
             "languages": [choice.source, choice.target],
             "tokenisation": choice.tokenisation,
             "parameters": {**to_plain(self.translator.params), **identity},
-            "code": code_running(module, __name__),
+            "code": code,
+            "stages": {"translate": VERSIONS["translate"]},
         }
 
     def run(

@@ -125,7 +125,7 @@ def write_random(where: str, revision: str | None, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from bench.train.tagger import load_encoder
+    from bench.data.loading import load_encoder
 
     loaded = load_encoder(where, revision)
     config = AutoConfig.from_pretrained(where, **({"revision": revision} if revision else {}))

@@ -12,14 +12,15 @@ from typing import Any, Literal
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.embed import EncoderEmbedder
+from bench.data.identity import keyed
 from bench.encoder_check.check import Facts, Gap, Subject
 from bench.encoder_check.linear import linear_f1
 from bench.plan.identity import Planned
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import keyed, unfinished, write_matrix
+from bench.plan.units import unfinished, write_matrix
 from bench.run import local
-from bench.run.cell import Where
+from bench.run.cell import RunSettings
 from bench.store.record import Record, Records
 from bench.train.device import default_jobs
 
@@ -189,7 +190,7 @@ def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, R
         out.mkdir(parents=True, exist_ok=True)
         write_matrix(planned, out)
         jobs = machine.jobs or default_jobs(machine.device, max(one.cell.train.threads for one in todo))
-        local.run(todo, Where(out, machine.device), jobs, retry=True)
+        local.run(todo, RunSettings(out, machine.device), jobs, retry=True)
     records = Records(out)
     return {one.key: record for one in planned if (record := records.get(one.key)) is not None}
 

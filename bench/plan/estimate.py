@@ -6,12 +6,12 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bench.api.rounds import Distil, all_rounds
 from bench.core.files import canonical_json
 from bench.plan import registry
-from bench.plan.components import keys_below
 from bench.plan.identity import Planned, describe, method_of, reads_target
+from bench.plan.keys import keys_below
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
 from bench.store.artefacts import META, Artefacts
@@ -42,8 +42,8 @@ class Time:
 def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
     """The shared artefacts that these cells read, by stage."""
     found: dict[str, dict[str, bool]] = {stage: {} for stage in STAGES}
-    for one in planned:
-        for key in keys_below(one.key):
+    for cell in planned:
+        for key in keys_below(cell.key):
             made = key.stage in found and (key.stage != "encoder" or "name" in key.components)  # others are not ours
             if made and key not in found[key.stage]:
                 found[key.stage][key] = (cache.folder(key.stage, key) / META).is_file()
@@ -52,22 +52,22 @@ def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
 
 def trainings(planned: Iterable[Planned]) -> int:
     """Trainings that the cells need, each counted once; at most so many, for equal training sets are trained once."""
-    return len({name for one in planned for name in _trainings(one.cell)})
+    return len({name for plan in planned for name in _trainings(plan.cell)})
 
 
 def _trainings(cell: Cell) -> Iterator[str]:
     if cell.broken:
         return
-    method = method_of(cell)
-    for round_ in all_rounds(method):
-        other = isinstance(round_.method, str)
-        worker = registry.make("method", round_.method) if isinstance(round_.method, str) else method
-        last = isinstance(round_.method, Distil)
-        params = {k: v for k, v in to_plain(worker.params).items() if last or not k.startswith("distil")}
+    method, before = method_of(cell), list[Any]()
+    own = [cell.encoder, cell.seed, cell.trial, cell.axes]
+    for round_ in method.rounds():
         target = cell.target if reads_target(method, round_) else ""
-        name = worker.rounds()[-1].name if other else round_.name
-        own = [cell.encoder, cell.seed, cell.trial, cell.axes, target]
-        yield canonical_json([worker.name, name, {} if other else params, own])
+        if isinstance(round_.method, str):
+            other = registry.make("method", round_.method)
+            yield canonical_json([other.name, other.rounds()[-1].name, [to_plain(other.params)], own, target])
+        else:
+            before.append(to_plain((round_.method or method).params))  # a later round may learn from all of them
+            yield canonical_json([cell.method, round_.name, before, own, target])
 
 
 def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache: Artefacts) -> Time:
@@ -79,25 +79,27 @@ def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache:
     for record in records:
         if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
             known.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
-    kept = _Kept(cache)
+    kept = _MakingTimes(cache)
     seconds, unknown, used = 0.0, 0, dict[str, Record]()
     for unit in work:
         cell = unit[0].cell
         if cell.broken:
             continue  # fails at once
-        steps = len(all_rounds(method_of(cell))) * cell.train.steps
+        steps = len(method_of(cell).rounds()) * cell.train.steps
         found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
-        found = [one for one in found if one.cell["label"] == cell.label] or found
+        found = [record for record in found if record.cell["label"] == cell.label] or found
         if not found:
             unknown += 1
             continue
-        seconds += statistics.median(max(0.0, (one.cost.seconds or 0.0) - kept.seconds(one.parents)) for one in found)
-        used |= {one.key: one for one in found}
-    devices = sorted({str(one.ran.get("device")) for one in used.values() if one.ran.get("device")})
+        seconds += statistics.median(
+            max(0.0, (record.cost.seconds or 0.0) - kept.seconds(record.parents)) for record in found
+        )
+        used |= {record.key: record for record in found}
+    devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
     return Time(round(seconds, 1), unknown, len(used), tuple(devices))
 
 
-class _Kept:
+class _MakingTimes:
     """What the artefacts that lie in the cache took when they were made."""
 
     def __init__(self, cache: Artefacts) -> None:

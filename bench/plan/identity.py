@@ -1,24 +1,16 @@
-"""Who a cell is: its content key, from everything that its numbers depend on. No torch, so plans are fast."""
+"""Who a cell is: its method, what of the target that reads, and the cell in the words of records."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.api.method import LINKED, Method, Need, Round
-from bench.api.rounds import all_rounds
-from bench.core.errors import Unavailable
-from bench.data.cell_data import CellData
-from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import LinkStage, links_of_test, source_links
-from bench.data.projected import PLAIN, rules_key
-from bench.data.transferred import TransferStage, marking
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
-from bench.plan.keys import key_of, versions
-from bench.plan.matrix import Cell, every_target
-from bench.plan.needs import needs_of_method, reads_links
-from bench.plan.schema import to_plain
+from bench.plan.matrix import Cell
+
+TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
 
 
 @dataclass(frozen=True)
@@ -27,10 +19,6 @@ class Planned:
 
     cell: Cell
     key: str
-
-
-RUNNER = "bench.run.cell"
-TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
 
 
 def method_of(cell: Cell) -> Method:
@@ -45,105 +33,15 @@ def method_of(cell: Cell) -> Method:
     return made
 
 
-NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
+def trains(cell: Cell) -> bool:
+    """Whether the cell needs its encoder; a broken method is taken for one that does."""
+    return bool(cell.broken or method_of(cell).rounds())
 
 
-def encoder_of(cell: Cell) -> EncoderSource:
-    """The cell's encoder, NO_ENCODER where nothing is trained."""
-    trains = cell.broken or all_rounds(method_of(cell))
-    return find_encoder(cell.encoder, cell.recipe) if trains else NO_ENCODER
-
-
-def code_of(method: Method) -> str:
-    """Fingerprint of the runner, of the method, and of every method whose training it names."""
-    modules = {RUNNER, type(method).__module__}
-    for round_ in all_rounds(method):
-        if isinstance(round_.method, str):
-            modules.add(registry.module_of("method", round_.method))
-    return code_running(*sorted(modules))
-
-
-def cell_key(cell: Cell) -> str:
-    """Key of a cell's record: the parameters that it uses, hashes of its data, its parents' keys, versions, code.
-
-    Raises:
-        BadInput: data or the encoder is missing: the matrix cannot be planned.
-    """
-    if cell.broken:  # one that works again has another key, and runs
-        return key_of(
-            "broken", encoder=encoder_of(cell).key, **{k: v for k, v in describe(cell).items() if k != "encoder"}
-        )
-    method, data = method_of(cell), CellData(cell)
-    needs = needs_of_method(method)
-    corpus, target = data.data, cell.target
-    parts: dict[str, Any] = {
-        "source": [data.source_digest(), cell.data.n_source],
-        "dev": [corpus.split_digest(cell.source, "dev"), cell.data.n_dev],
-        "test": corpus.split_digest(target, "test"),
-    }
-    if "target-dev" in cell.train.rules:
-        parts["target-dev"] = corpus.split_digest(target, "dev")
-    if Need.TARGET_UNLABELLED in needs:
-        parts["unlabelled"] = corpus.split_digest(target, "unlabelled")
-        parts["n_unlabelled"] = cell.data.n_unlabelled
-    if Need.TARGET_GOLD in needs:
-        parts["target-gold"] = [corpus.split_digest(target, "train"), corpus.pairs_digest(cell.source, target)]
-    if Need.ALL_TARGETS in needs:
-        every = [(other.target, CellData(other)) for other in every_target(cell)]
-        parts["labels-of"] = {name: _labels_key(method, needs, other) for name, other in every}
-        parts["tests"] = {name: corpus.split_digest(name, "test") for name, _ in every}  # no training text in any
-    else:
-        parts |= _labels_key(method, needs, data)
-    if Need.TEST_TRANSLATION in needs:
-        parts["test-labels"] = _links_key(links_of_test(cell, data))
-        parts["test-projection"] = rules_key(replace(cell.labels, filters=()))
-    return key_of(
-        "cell",
-        label=cell.label,
-        method=cell.method,
-        params=cell.params,
-        types=list(data.types),
-        overlap=cell.data.overlap,
-        train=to_plain(cell.train),
-        recipe=to_plain(cell.recipe) | {"revision": ""},  # the encoder's key holds the commit
-        encoder=encoder_of(cell).key,
-        seed=cell.seed,
-        trial=cell.trial,
-        axes=cell.axes,
-        code=code_of(method),
-        versions=versions(),
-        data=parts,
-    )
-
-
-def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
-    """What of the labelled translations into one target is part of a cell's key."""
-    cell, parts = data.cell, dict[str, Any]()
-    if needs & LINKED:
-        parts["labels"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
-    if Need.SECOND_TRANSLATION in needs:
-        parts["second"] = _transfer_key(marking(cell), data)
-    if Need.LABELLED_TRANSLATION in needs:
-        parts["projection"] = rules_key(cell.labels)
-        if cell.labels.transfer != "align":
-            parts["transfer"] = [_transfer_key(cell, data), cell.labels.fallback]
-    elif Need.PLAIN_TRANSLATION in needs:
-        parts["projection"] = rules_key(PLAIN)
-    return parts
-
-
-def _links_key(stage: LinkStage, wanted: bool = True) -> str:
-    try:
-        return stage.links_key() if wanted else stage.translations.key()
-    except Unavailable:  # the cell will be a skip; when translations appear the key changes
-        return "unavailable"  # not the reason, which may name folders of this machine
-
-
-def _transfer_key(cell: Cell, data: CellData) -> str:
-    try:
-        return TransferStage(cell, source_links(cell, data).translations).key()
-    except Unavailable:
-        return "unavailable"
+def workers_of(method: Method) -> list[Method]:
+    """The method, and those whose training its rounds are."""
+    named = [registry.make("method", r.method) if isinstance(r.method, str) else r.method for r in method.rounds()]
+    return [method, *(worker for worker in named if worker is not None)]
 
 
 def shares_training(cell: Cell) -> bool:
@@ -151,7 +49,7 @@ def shares_training(cell: Cell) -> bool:
     if cell.broken:
         return False
     method = method_of(cell)
-    return not any(reads_target(method, round_) for round_ in all_rounds(method))
+    return not any(reads_target(method, round_) for round_ in method.rounds())
 
 
 def reads_target(method: Method, round_: Round) -> bool:
@@ -161,15 +59,21 @@ def reads_target(method: Method, round_: Round) -> bool:
     return bool(needs & (TARGET_NEEDS - LINKED if Need.ALL_TARGETS in needs else TARGET_NEEDS))
 
 
+def encoder_label(name: str) -> str:
+    """An encoder as tables print it: a folder by its name, never its path."""
+    folder = Path(name).expanduser()
+    return folder.resolve().name if name not in registry.names("encoder") and folder.is_dir() else name
+
+
 def describe(cell: Cell) -> dict[str, Any]:
-    """The cell as its record and tables name it; an encoder folder by its name, never its path."""
+    """The cell as its record and tables name it."""
     return {
         "label": cell.label,
         "method": cell.method,
         "params": cell.params,
         "source": cell.source,
         "target": cell.target,
-        "encoder": encoder_of(cell).label,
+        "encoder": encoder_label(cell.encoder) if trains(cell) else "none",
         "seed": cell.seed,
         "trial": cell.trial,
         "corpus": cell.data.corpus,

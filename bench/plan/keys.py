@@ -1,23 +1,29 @@
-"""Content keys and named seed streams (DESIGN.md §3)."""
+"""Content keys that remember what they are of, how two of them differ, and named seed streams (DESIGN.md §3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.files import canonical_json, sha256_of
+from bench.core.files import canonical_json, sha256_of, write_bytes
+from bench.plan.stages import VERSIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
+NAME = "key.json"  # among the sidecars of a record
+ABSENT = "(absent)"
+_LAST = ("versions", "stages", "version", "code")  # of what differs
+
 
 class Key(str):
-    """A key, equal to its text, that remembers what it is of; keys among the components remember theirs.
-
-    `stage` "code" is a fingerprint: its component `modules` names what it covers.
-    """
+    """A key, equal to its text, that remembers what it is of; keys among the components remember theirs."""
 
     __slots__ = ("components", "stage")
 
@@ -35,13 +41,14 @@ class Key(str):
 def key_of(stage: str, **components: Any) -> Key:
     """The key of what a stage makes from its components: 32 hex digits, the same for the same content.
 
-    Components are JSON values: resolved parameters, parents' keys, hashes of data and weights, seeds, versions, the
-    code fingerprint. No paths, no host, no device: another machine must find the same key.
+    The stage's declared version is put in. Components are JSON values: resolved parameters, parents' keys, hashes of
+    data and weights, seeds, versions. No paths, no host, no device: another machine must find the same key.
 
     Raises:
         TypeError: a component is not a plain JSON value (a Path, a set, a tensor, a dict with other keys than strings).
         ValueError: a number is not finite.
     """
+    components |= {"version": VERSIONS[stage]} if stage in VERSIONS else {}
     for name, value in components.items():
         _refuse_others(value, name)
     return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
@@ -84,3 +91,89 @@ def _refuse_others(value: Any, place: str) -> None:
             _refuse_others(item, f"{place}.{key}")
     else:
         raise TypeError(f"{place}: {type(value).__name__} cannot be part of a key: {value!r}")
+
+
+# --- what a key was made of, kept beside its record -------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A component as JSON: a key is `key`, `stage`, `components`, and so on for every key among those."""
+    if isinstance(value, Key):
+        return {"key": str(value), "stage": value.stage, "components": plain(value.components)}
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def keys_below(value: Any) -> Iterator[Key]:
+    """Every key among the components of a key, however deep: what the thing is made from."""
+    inner = value.components if isinstance(value, Key) else value
+    items = inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, list | tuple) else ()
+    for item in items:
+        if isinstance(item, Key):
+            yield item
+        yield from keys_below(item)
+
+
+def write_key(out: Path, key: Key) -> None:
+    """Publish a key's components among its record's sidecars."""
+    write_bytes(out / "sidecars" / key / NAME, (canonical_json(plain(key)) + "\n").encode())
+
+
+def read_key(out: Path, key: str) -> dict[str, Any] | None:
+    """A key's components as `plain` has them; None where they were not stored or cannot be read."""
+    try:
+        value = json.loads((out / "sidecars" / key / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and value.get("key") == key and "components" in value else None
+
+
+@dataclass(frozen=True)
+class KeyChange:
+    """One component in which two keys differ, by its dotted place, with its old and its new value."""
+
+    what: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.old} → {self.new}"
+
+
+def key_changes(old: Mapping[str, Any], new: Key) -> list[KeyChange]:
+    """In what a stored key (as `plain`) and a present one differ: settings first, then data, versions and code."""
+
+    def rank(change: tuple[str, str, str]) -> tuple[bool, bool, str]:
+        place, *values = change
+        hashes = all(re.fullmatch("[0-9a-f]{8}", value) or value == ABSENT for value in values)
+        return bool(set(place.split(".")) & set(_LAST)), hashes, place
+
+    return [KeyChange(*change) for change in sorted(_changes(old, plain(new), ""), key=rank)]
+
+
+def _changes(old: Any, new: Any, place: str) -> Iterator[tuple[str, str, str]]:
+    if old == new or (_is_key(old) and _is_key(new) and old["key"] == new["key"]):
+        return
+    if _is_key(old) and _is_key(new) and old["stage"] == new["stage"]:
+        old, new = old["components"], new["components"]
+    if isinstance(old, dict) and isinstance(new, dict) and not _is_key(old) and not _is_key(new):
+        for name in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(name, ABSENT), new.get(name, ABSENT), f"{place}.{name}" if place else name)
+    else:
+        yield place, _shown(old), _shown(new)
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"key", "stage", "components"}
+
+
+def _shown(value: Any) -> str:
+    """A value as people know it: hashes cut to 8 digits."""
+    if _is_key(value):
+        return f"{value['stage']} {value['key'][:8]}"
+    if isinstance(value, str):
+        return value[:8] if re.fullmatch("[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", value) else value
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

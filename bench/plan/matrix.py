@@ -197,14 +197,14 @@ class _Maker:
         axes = {}
         for key, value in common.point.items():
             head, *rest = axis_path(key, self.spec.where)
-            mine = len(rest) == 1 or (head, rest[0]) in uses
+            concerned = len(rest) == 1 or (head, rest[0]) in uses
             if head in ("labels", "translator", "aligner") and not self._reads(label, key, common):
-                mine = False  # a method that reads no translation is there once
+                concerned = False  # a method that reads no translation is there once
             if head == "method" and variant and rest[-1] in variant.params:
-                mine = False
+                concerned = False
             if head == "encoder" and rest[0] == common.labels.aligner_encoder and rest[-1] in ALIGNING:
-                mine = True
-            if mine:
+                concerned = True
+            if concerned:
                 axes[key] = to_plain(value)
         return axes
 

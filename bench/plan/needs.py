@@ -33,9 +33,10 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
         raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
     try:
         rounds = method.rounds()
-        if not isinstance(rounds, tuple) or not all(isinstance(one, Round) for one in rounds):
+        if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
             raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
         needs_of_method(method, registry)
+        method.diagnostics()
     except BrokenPlugin:
         raise
     except (Exception, SystemExit) as error:
@@ -44,9 +45,7 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
 
 def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:
     """All that the method's rounds may ask for, named methods included."""
-    from bench.api.rounds import all_needs
-
-    needs = all_needs(method)
+    needs = method.needs
     for round_ in method.rounds():
         if isinstance(round_.method, str):
             needs |= registry.load("method", round_.method).needs
@@ -58,7 +57,7 @@ def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTR
     from bench.api.method import LINKED, Need
 
     needs = needs_of_method(method, registry)
-    if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnosed:
+    if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
         return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
     return bool(needs & LINKED)
 

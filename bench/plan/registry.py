@@ -1,4 +1,4 @@
-"""Plug-ins, discovered: folders and entry points; names are read without importing anything."""
+"""Plug-ins, discovered: folders, modules and entry points; names are read without importing anything."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.api.recipes import NoParams
 from bench.core.errors import BadInput, nearest
+from bench.plan.place import Place
 from bench.plan.schema import build
-from bench.plan.where import Where
 
 
 class BrokenPlugin(BadInput):
@@ -26,29 +26,33 @@ class BrokenPlugin(BadInput):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of plug-in and where it is looked for."""
+    """A kind of plug-in: a class or functions, in a module `x.py` or a folder `x/` with a file of the kind's name."""
 
     name: str
-    package: str  # whose folders (or modules) are the plug-ins
-    module: str  # the module inside a plug-in's folder; "" where the plug-in is a module itself
-    base: str  # dotted name of the base class, imported only when a plug-in is loaded
+    package: str  # whose folders and modules are the plug-ins
     group: str  # of entry points
-    dashed: bool = False  # a dash of a name is an underscore of its folder's, and no name has an underscore
+    base: str = ""  # dotted name of the base class, imported only when a plug-in is loaded
+    functions: tuple[tuple[str, ...], ...] = ()  # without a base class: what a module must have, or instead have
 
-    def folder(self, name: str) -> str:
-        """The folder or module of a plug-in of this name; "" where none can be."""
-        if not self.dashed:
-            return name
-        return "" if "_" in name else name.replace("-", "_")
+    @property
+    def dashed(self) -> bool:
+        """Whether a matrix says `min-max` for min_max.py, `e5-small` for e5_small."""
+        return not self.base or self.name == "encoder"
 
 
 KINDS = (
-    Kind("method", "methods", "method", "bench.api.method.Method", "xner.methods"),
-    Kind("corpus", "data_recipes.corpora", "corpus", "bench.api.recipes.Corpus", "xner.corpora"),
-    Kind("translator", "data_recipes.translators", "", "bench.api.recipes.Translator", "xner.translators"),
-    Kind("aligner", "data_recipes.aligners", "", "bench.api.recipes.Aligner", "xner.aligners"),
+    Kind("method", "methods", "xner.methods", "bench.api.method.Method"),
+    Kind("corpus", "data_recipes.corpora", "xner.corpora", "bench.api.recipes.Corpus"),
+    Kind("translator", "data_recipes.translators", "xner.translators", "bench.api.recipes.Translator"),
+    Kind("aligner", "data_recipes.aligners", "xner.aligners", "bench.api.recipes.Aligner"),
+    Kind("encoder", "data_recipes.encoders", "xner.encoders", "bench.api.recipes.EncoderRecipe"),
+    Kind("matcher", "data_recipes.projection.matchers", "xner.matchers", functions=(("match",), ("assign",))),
+    Kind("filter", "data_recipes.projection.filters", "xner.filters", functions=(("keep",),)),
     Kind(
-        "encoder", "data_recipes.encoders", "encoder", "bench.api.recipes.EncoderRecipe", "xner.encoders", dashed=True
+        "transfer",
+        "data_recipes.projection.transfers",
+        "xner.transfers",
+        functions=(("COUNTS", "IN_CONTEXT_FIRST", "mark", "losses", "read"),),
     ),
 )
 
@@ -61,61 +65,73 @@ class Registry:
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Sorted names of the plug-ins of a kind (method, corpus, …); nothing is imported."""
-        found = self._kind(kind)
-        return tuple(sorted({*_folder_names(found), *(point.name for point in _entry_points(found.group))}))
+        of = self._kind(kind)
+        return tuple(sorted({*_own_names(of), *(point.name for point in _entry_points(of.group))}))
 
-    def module_of(self, kind: str, name: str, where: Where | None = None) -> str:
-        """Dotted name of the module that holds a plug-in, for its fingerprint; nothing is imported.
+    def module_of(self, kind: str, name: str, place: Place | None = None) -> str:
+        """Dotted name of the module that holds a plug-in; nothing is imported.
 
         Raises:
-            BadInput: there is no such plug-in, or a folder and an entry point share its name.
+            BadInput: there is no such plug-in, or it is defined more than once.
         """
-        found = self._kind(kind)
-        points = [point for point in _entry_points(found.group) if point.name == name]
-        own = _has_folder(found, name)
+        of = self._kind(kind)
+        own, points = _own_modules(of, name), [point for point in _entry_points(of.group) if point.name == name]
         if not own and not points:
-            raise _error(where, f"unknown {kind} '{name}'{nearest(name, self.names(kind))}")
-        if len(points) + own > 1:
-            others = ", ".join(point.value for point in points)
-            raise _error(where, f"the {kind} '{name}' is defined more than once: also by the entry point {others}")
-        if own:
-            return ".".join(part for part in (found.package, found.folder(name), found.module) if part)
-        return points[0].module
+            raise _error(place, f"unknown {kind} '{name}'{nearest(name, self.names(kind))}")
+        if len(points) + len(own) > 1:
+            where = [*own, *(f"the entry point {point.value}" for point in points)]
+            raise _error(place, f"the {kind} '{name}' is defined more than once: {', '.join(where)}")
+        return own[0] if own else points[0].module
 
-    def load(self, kind: str, name: str, where: Where | None = None) -> type[Any]:
-        """The class of a plug-in.
+    def load(self, kind: str, name: str, place: Place | None = None) -> Any:
+        """The class of a plug-in; of a kind without a base class the module with its functions.
 
         Raises:
             BadInput: no such plug-in.
             BrokenPlugin: its module cannot be imported, or does not hold exactly one concrete subclass of the kind's
-                base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass.
+                base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass; or not the kind's
+                functions.
         """
-        module_name = self.module_of(kind, name, where)
+        module_name, of = self.module_of(kind, name, place), self._kind(kind)
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
-            raise _broken(where, f"{kind} '{name}' ({_file_of(module_name)}) fails: {in_one_line(error)}") from error
-        found = self._kind(kind)
-        attribute = next((p.attr for p in _entry_points(found.group) if p.name == name and p.module == module_name), "")
-        return _checked_class(module, found, name, attribute, where)
+            raise _broken(place, f"{kind} '{name}' ({_file_of(module_name)}) fails: {in_one_line(error)}") from error
+        points = (p.attr for p in _entry_points(of.group) if p.name == name and p.module == module_name)
+        attribute = next(points, "")
+        if of.base:
+            return _checked_class(module, of, name, attribute, place)
+        plugin = getattr(module, attribute, None) if attribute else module
+        if not any(all(hasattr(plugin, each) for each in names) for names in of.functions):
+            wanted = " or ".join(", ".join(names) for names in of.functions)
+            raise _broken(place, f"{module.__file__}: a {kind} needs {wanted}")
+        return plugin
 
-    def params(self, kind: str, name: str, raw: Mapping[str, Any], where: Where | None = None) -> Any:
+    def params(self, kind: str, name: str, raw: Mapping[str, Any], place: Place | None = None) -> Any:
         """The `Params` of a plug-in from a table.
 
         Raises:
             BadInput: as `load`; or a key or value of the table is not one of `Params`.
         """
-        return _params(self.load(kind, name, where), kind, name, raw, where)
+        return _params(self.load(kind, name, place), kind, name, raw, place)
 
-    def make(self, kind: str, name: str, raw: Mapping[str, Any] | None = None, where: Where | None = None) -> Any:
+    def make(
+        self, kind: str, name: str, raw: Mapping[str, Any] | None = None, place: Place | None = None, **more: Any
+    ) -> Any:
         """A plug-in with parameters from a table (plain values, as a cell holds them, will do).
+
+        `more`: what else its constructor takes (a translator's device, an aligner's embedder).
 
         Raises:
             BadInput: as `params`.
         """
-        cls = self.load(kind, name, where)
-        params = _params(cls, kind, name, raw or {}, where)
-        return cls() if cls.Params is NoParams else cls(params)
+        cls = self.load(kind, name, place)
+        params = _params(cls, kind, name, raw or {}, place)
+        if _is_method(cls):
+            from bench.api.distilled import method_with
+
+            return method_with(cls, params)
+        return cls(**more) if cls.Params is NoParams else cls(params, **more)
 
     def _kind(self, name: str) -> Kind:
         return next(kind for kind in self.kinds if kind.name == name)
@@ -128,28 +144,41 @@ make = REGISTRY.make
 module_of = REGISTRY.module_of
 
 
-def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], where: Where | None) -> Any:
-    return build(cls.Params, raw, where or Where(f"{kind} '{name}'"))
+def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], place: Place | None) -> Any:
+    kind_of: Any = cls  # a class is hashable, whatever mypy says of type[Any]
+    if _is_method(cls):
+        from bench.api.distilled import params_type
+
+        return build(params_type(kind_of), raw, place or Place(f"{kind} '{name}'"))
+    return build(kind_of.Params, raw, place or Place(f"{kind} '{name}'"))
 
 
-def _folder_names(kind: Kind) -> set[str]:
-    pattern = f"*/{kind.module}.py" if kind.module else "*.py"
-    paths = [path for folder in _folders(kind) for path in Path(folder).glob(pattern)]
-    found = {path.parent.name if kind.module else path.stem for path in paths}
-    names = {name for name in found if not name.startswith(("_", "."))}
-    return {name.replace("_", "-") for name in names} if kind.dashed else names
+def _is_method(cls: type[Any]) -> bool:
+    from bench.api.method import Method  # imports numpy, which names and help do without
+
+    return issubclass(cls, Method)
 
 
-def _has_folder(kind: Kind, name: str) -> bool:
-    """Whether `name` is one of `_folder_names`, by one look: cells ask for their plug-ins again and again."""
-    folder = kind.folder(name)
-    if not folder or name.startswith(("_", ".")) or Path(name).name != name or "\0" in name:
-        return False
-    file = f"{folder}/{kind.module}.py" if kind.module else f"{folder}.py"
+def _own_names(kind: Kind) -> set[str]:
+    paths = [path for folder in _folders(kind) for path in Path(folder).glob("*.py")]
+    paths += [path.parent for folder in _folders(kind) for path in Path(folder).glob(f"*/{kind.name}.py")]
+    stems = {path.stem for path in paths if not path.name.startswith(("_", "."))}
+    return {stem.replace("_", "-") if kind.dashed else stem for stem in stems}
+
+
+def _own_modules(kind: Kind, name: str) -> list[str]:
+    """The modules of a name of `_own_names`, by one look: cells ask for their plug-ins again and again."""
+    if not name or name.startswith(("_", ".", "-")) or Path(name).name != name or "\0" in name:
+        return []
+    if kind.dashed and "_" in name:
+        return []
+    stem = name.replace("-", "_") if kind.dashed else name
+    files = {f"{stem}/{kind.name}.py": f"{stem}.{kind.name}", f"{stem}.py": stem}
     try:
-        return any(Path(folder, file).exists() for folder in _folders(kind))
+        found = [module for file, module in files.items() if any(Path(f, file).exists() for f in _folders(kind))]
     except OSError:  # longer than a file's name may be
-        return False
+        return []
+    return [f"{kind.package}.{module}" for module in found]
 
 
 def _folders(kind: Kind) -> list[str]:
@@ -181,23 +210,23 @@ def _file_of(module: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # every cell asks for its plug-ins several times; an error is never kept
-def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, where: Where | None) -> type[Any]:
-    cls = _class_in(module, kind, attribute, where)
+def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, place: Place | None) -> type[Any]:
+    cls = _class_in(module, kind, attribute, place)
     if getattr(cls, "name", None) != name:
-        raise _broken(where, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'")
+        raise _broken(place, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'")
     params: Any = getattr(cls, "Params", None)
     if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
-        raise _broken(where, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
+        raise _broken(place, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
     return cls
 
 
-def _class_in(module: ModuleType, kind: Kind, attribute: str, where: Where | None) -> type[Any]:
+def _class_in(module: ModuleType, kind: Kind, attribute: str, place: Place | None) -> type[Any]:
     base_module, _, base_name = kind.base.rpartition(".")
     base = getattr(importlib.import_module(base_module), base_name)
     if attribute:
         cls = getattr(module, attribute, None)
         if not (inspect.isclass(cls) and issubclass(cls, base)):
-            raise _broken(where, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
+            raise _broken(place, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
         return cls
     classes = [
         cls
@@ -211,7 +240,7 @@ def _class_in(module: ModuleType, kind: Kind, attribute: str, where: Where | Non
     classes = [cls for cls in classes if isinstance(getattr(cls, "name", None), str)] or classes
     if len(classes) != 1:
         listed = ", ".join(cls.__name__ for cls in classes) or "none"
-        raise _broken(where, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
+        raise _broken(place, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
     return classes[0]
 
 
@@ -220,9 +249,9 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
 
 
-def _broken(where: Where | None, message: str) -> BrokenPlugin:
-    return BrokenPlugin(str(_error(where, message)))
+def _broken(place: Place | None, message: str) -> BrokenPlugin:
+    return BrokenPlugin(str(_error(place, message)))
 
 
-def _error(where: Where | None, message: str) -> BadInput:
-    return where.error(message) if where else BadInput(message)
+def _error(place: Place | None, message: str) -> BadInput:
+    return place.error(message) if place else BadInput(message)

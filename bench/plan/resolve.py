@@ -8,21 +8,22 @@ from typing import Any, TypeVar
 
 from bench.api.recipes import Corpus
 from bench.core.errors import nearest
+from bench.plan.place import Path, Place
 from bench.plan.registry import REGISTRY, Registry
 from bench.plan.schema import build, field_names
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec
-from bench.plan.where import Path, Where
 
 T = TypeVar("T")
 Point = Mapping[str, Any]  # one value of each extra axis, by its dotted key
 
 SECTIONS: Mapping[str, type] = {"data": DataSpec, "labels": LabelsSpec, "train": TrainSpec}
 PLUGINS = ("method", "corpus", "translator", "aligner", "encoder")  # tables [kind.name]; `encoder` holds recipes
+_OF_PLUGINS = tuple(f"{kind}.NAME.KEY" for kind in PLUGINS)
 ALIGNING = ("revision", "max_length", "align_layer")  # of a recipe, all that an aligner's encoder depends on
 
 
-def axis_path(key: str, where: Where) -> Path:
-    """Where in the tables the values of an extra axis belong: ("data", "n_source"), ("encoder", "a/b-v1.0", "lr").
+def axis_path(key: str, where: Place) -> Path:
+    """Place in the tables the values of an extra axis belong: ("data", "n_source"), ("encoder", "a/b-v1.0", "lr").
 
     Raises:
         BadInput: no table has such a key.
@@ -34,17 +35,17 @@ def axis_path(key: str, where: Where) -> Path:
     known = [f"{section}.{field}" for section, cls in SECTIONS.items() for field in field_names(cls)]
     if key not in known:
         own = ["methods", "targets", "encoders", "seeds"]
-        raise where.at(key).error(f"'{key}' cannot be an axis{nearest(key, [*own, *known])}")
+        raise where.at(key).error(f"'{key}' cannot be an axis{nearest(key, [*own, *known, *_OF_PLUGINS])}")
     return (head, rest)
 
 
 class Resolver:
     """Builds typed values from the raw tables, the values of extra axes put in; errors name where each was written."""
 
-    def __init__(self, raw: Mapping[str, Any], where: Where, registry: Registry = REGISTRY) -> None:
+    def __init__(self, raw: Mapping[str, Any], where: Place, registry: Registry = REGISTRY) -> None:
         self.raw, self.where, self.registry = raw, where, registry
 
-    def table(self, path: tuple[str, ...], point: Point) -> tuple[dict[str, Any], Where]:
+    def table(self, path: tuple[str, ...], point: Point) -> tuple[dict[str, Any], Place]:
         """The raw table at `path` with the point's values put in, and its place."""
         raw: Any = self.raw
         for part in path:
@@ -63,8 +64,15 @@ class Resolver:
         return build(cls, *self.table((name,), point))
 
     def recipe(self, encoder: str, point: Point) -> EncoderSpec:
-        """The recipe of an encoder as given, the defaults where the matrix has no table for it; BadInput as `build`."""
-        return build(EncoderSpec, *self.table(("encoder", encoder), point))
+        """The recipe of an encoder: as the matrix gives it, else as our own encoder asks, else the defaults.
+
+        Raises:
+            BadInput: as `build`.
+        """
+        raw, where = self.table(("encoder", encoder), point)
+        own = encoder in self.registry.names("encoder")
+        asked = self.registry.load("encoder", encoder).defaults if own else {}
+        return build(EncoderSpec, {**asked, **raw}, where)
 
     def training(self, encoder: str, point: Point) -> tuple[TrainSpec, EncoderSpec]:
         """[train] with the encoder's overrides, and the recipe without them: the same training has one description.
@@ -112,7 +120,7 @@ class Resolver:
         made: Corpus = self.registry.load("corpus", corpus)(params)
         return made.languages()
 
-    def _choice(self, kind: str, name: str, point: Point) -> Where:
+    def _choice(self, kind: str, name: str, point: Point) -> Place:
         if name in self.raw.get(kind, {}):
             return self.where.at(kind, name)
         section = {"corpus": "data", "translator": "labels", "aligner": "labels"}.get(kind)

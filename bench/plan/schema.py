@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.core.errors import BadInput, nearest
-from bench.plan.where import Where
+from bench.plan.place import Place
 
 T = TypeVar("T")
 _SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
-def build(cls: type[T], raw: Mapping[str, Any], where: Where) -> T:
+def build(cls: type[T], raw: Mapping[str, Any], where: Place) -> T:
     """An instance of the dataclass `cls` from a table.
 
     Fields may be bool, int, float (a whole number will do), str, Literal, tuple, dict[str, X], X | None or another
@@ -44,7 +44,7 @@ def build(cls: type[T], raw: Mapping[str, Any], where: Where) -> T:
         raise _blamed(error, names, where) from error
 
 
-def convert(hint: Any, value: Any, where: Where) -> Any:
+def convert(hint: Any, value: Any, where: Place) -> Any:
     """One value as the type `hint` asks for.
 
     Raises:
@@ -56,6 +56,8 @@ def convert(hint: Any, value: Any, where: Where) -> Any:
         return value
     if hint in _SCALARS:
         return _scalar(hint, value, where)
+    if isinstance(hint, type) and issubclass(hint, str):  # DataFile
+        return hint(_scalar(str, value, where))
     if origin is Literal:
         return _choice(get_args(hint), value, where)
     if origin in (Union, types.UnionType):
@@ -104,7 +106,7 @@ def _required(cls: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING)
 
 
-def _scalar(hint: type, value: Any, where: Where) -> Any:
+def _scalar(hint: type, value: Any, where: Place) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
@@ -114,13 +116,13 @@ def _scalar(hint: type, value: Any, where: Where) -> Any:
     return value
 
 
-def _choice(choices: tuple[Any, ...], value: Any, where: Where) -> Any:
+def _choice(choices: tuple[Any, ...], value: Any, where: Place) -> Any:
     if any(value == choice and type(value) is type(choice) for choice in choices):
         return value
     raise where.error(f"{_shown(value)} is not one of the values{nearest(str(value), map(str, choices))}")
 
 
-def _one_of(hints: tuple[Any, ...], value: Any, where: Where) -> Any:
+def _one_of(hints: tuple[Any, ...], value: Any, where: Place) -> Any:
     if value is None and type(None) in hints:
         return None
     problem = where.error(f"{_shown(value)} has none of the types {hints}")
@@ -132,7 +134,7 @@ def _one_of(hints: tuple[Any, ...], value: Any, where: Where) -> Any:
     raise problem
 
 
-def _tuple(hints: tuple[Any, ...], value: Any, where: Where) -> tuple[Any, ...]:
+def _tuple(hints: tuple[Any, ...], value: Any, where: Place) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise where.error(f"expected a list, not {_shown(value)}")
     if len(hints) == 2 and hints[1] is Ellipsis:
@@ -152,7 +154,7 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _blamed(error: ValueError, names: tuple[str, ...], where: Where) -> BadInput:
+def _blamed(error: ValueError, names: tuple[str, ...], where: Place) -> BadInput:
     """A validator's message, placed at the field that it begins with."""
     first = re.match(r"\w+", str(error))
     if first and first[0] in names:

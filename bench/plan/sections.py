@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.plan.where import Where
+from bench.plan.place import Place
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -47,7 +47,7 @@ class LabelsSpec:
 
     translator: str = "files"
     tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
-    transfer: Literal["align", "placeholder", "marker"] = "align"  # how labels get to the translations
+    transfer: str = "align"  # how labels get to the translations: over links, or by a plug-in that marks entities
     fallback: Literal["align", "drop"] = "align"  # of a sentence whose placeholders or markers are damaged
     aligner: str = "gold"
     aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
@@ -88,10 +88,12 @@ class EncoderSpec:
 
     revision: str = ""  # of a Hub model; a commit, to be pinned
     lr: float = 2e-5
+    head_lr: float | None = None  # of all that is not the encoder; None: the same as its
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
     clip: float = 1.0  # norm of the gradient
     dropout: float = 0.1  # before the classifier
+    layers: int | None = None  # only so many of the lowest layers are read and trained; None: all
     freeze: int = 0  # lowest layers that keep their pre-trained weights, and with them the embeddings
     max_length: int = 128  # sub-words with specials; longer sentences are windowed
     align_layer: int | None = None  # layer whose states align words; None: the aligner's default
@@ -100,7 +102,7 @@ class EncoderSpec:
     precision: Precision | None = None
 
     def __post_init__(self) -> None:
-        _above_zero(self, "lr", "clip", "steps", "batch")
+        _above_zero(self, "lr", "head_lr", "clip", "layers", "steps", "batch")
         _within(self, "warmup", 0, 1)
         _within(self, "dropout", 0, 1)
         if self.weight_decay < 0:
@@ -165,7 +167,7 @@ class MatrixSpec:
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
-    where: Where = field(default_factory=lambda: Where("matrix"), repr=False, compare=False)
+    where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 
     def variant(self, label: str) -> VariantSpec | None:
         """The variant of that name, or None where the label is a method's own name."""

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bench.core.errors import BadInput, nearest
+from bench.plan.place import Path, Place
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import build, convert
@@ -25,7 +26,6 @@ from bench.plan.sections import (
     TrainSpec,
     VariantSpec,
 )
-from bench.plan.where import Path, Where
 
 __all__ = [
     "AxesSpec",
@@ -82,7 +82,7 @@ def parsed_toml(file: str, text: str) -> dict[str, Any]:
 def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
     """The matrix of a TOML text, `file` being what messages call it. BadInput as `load_matrix`."""
     raw = parsed_toml(file, text)
-    where = Where(file, text)
+    where = Place(file, text)
     for key in raw:
         if key not in _TOP:
             raise where.at(key).error(f"unknown key '{key}'{nearest(key, _TOP)}")
@@ -91,7 +91,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
             raise where.at(key).error("expected a table")
     raw["axes"] = _flat(raw["axes"])
     before = {key: list(values) for key, values in raw["axes"].items() if isinstance(values, list)}
-    where = Where(file, text, given=tuple(_set(raw, override) for override in overrides))
+    where = Place(file, text, given=tuple(_set(raw, override) for override in overrides))
     spec = _structure(raw, where)
     for path in where.given:
         if (axis := ".".join(map(str, path))) in spec.axes.extra:
@@ -155,7 +155,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
     return path
 
 
-def _structure(raw: dict[str, Any], where: Where) -> MatrixSpec:
+def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     """The typed matrix: everything that can be said without a plug-in."""
     head = build(_Head, {key: raw[key] for key in ("name", "source") if key in raw}, where)
     if not _NAME.fullmatch(head.name):
@@ -187,14 +187,14 @@ def _structure(raw: dict[str, Any], where: Where) -> MatrixSpec:
     )
 
 
-def _tables(raw: Mapping[str, Any], key: str, where: Where) -> list[dict[str, Any]]:
+def _tables(raw: Mapping[str, Any], key: str, where: Place) -> list[dict[str, Any]]:
     tables = raw.get(key, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise where.at(key).error(f"expected tables, each beginning with [[{key}]]")
     return tables
 
 
-def _axes(raw: Mapping[str, Any], where: Where) -> AxesSpec:
+def _axes(raw: Mapping[str, Any], where: Place) -> AxesSpec:
     extra: dict[str, tuple[Any, ...]] = {}
     for key, values in raw.items():
         if key not in _OWN_AXES:
@@ -212,7 +212,7 @@ def _axes(raw: Mapping[str, Any], where: Where) -> AxesSpec:
     return replace(axes, extra=extra)
 
 
-def _variant(raw: Any, where: Where) -> VariantSpec:
+def _variant(raw: Any, where: Place) -> VariantSpec:
     own = {key: raw[key] for key in ("name", "use") if key in raw} if isinstance(raw, dict) else raw
     variant = build(VariantSpec, own, where)
     if not _LABEL.fullmatch(variant.name):
@@ -250,6 +250,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     for key, values in spec.axes.extra.items():
         for value in values:
             _check_axis(spec, resolver, key, value)
+    _check_functions(spec, registry)
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
 
@@ -263,6 +264,21 @@ def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
             resolver.params(kind, value, {key: value})
         if key not in spec.axes.extra:
             resolver.params(kind, name, {})
+
+
+def _check_functions(spec: MatrixSpec, registry: Registry) -> None:
+    """The matchers, filters and transfers that [labels], or an axis in its place, names."""
+    for kind, name in (("matcher", "matcher"), ("filter", "filters"), ("transfer", "transfer")):
+        values = spec.axes.extra.get(f"labels.{name}")
+        axis = spec.where.at("axes", f"labels.{name}")
+        places = [(spec.where.at("labels", name), getattr(spec.labels, name))]
+        for place, value in places if values is None else [(axis.at(i), value) for i, value in enumerate(values)]:
+            for i, plugin in enumerate(value if kind == "filter" else [value]):
+                known = ("align", *registry.names(kind)) if kind == "transfer" else ()
+                if known and plugin not in known:
+                    raise place.error(f"unknown transfer '{plugin}'{nearest(plugin, known)}")
+                if (kind, plugin) != ("transfer", "align"):  # which needs no marks
+                    registry.load(kind, plugin, place.at(i) if kind == "filter" else place)
 
 
 def _check_axis(spec: MatrixSpec, resolver: Resolver, key: str, value: Any) -> None:

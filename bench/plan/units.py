@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.files import canonical_json
-from bench.plan.identity import Planned, cell_key, describe, shares_training
+from bench.plan.identity import Planned, describe, shares_training
 from bench.plan.matrix import Cell
 from bench.store.planned import Written, add_cells
 from bench.store.record import Records
-
-
-def keyed(cells: Sequence[Cell]) -> list[Planned]:
-    """Each cell with its key, in the same order.
-
-    Raises:
-        BadInput: data or an encoder is missing.
-    """
-    collects = gc.isenabled()
-    gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
-    try:
-        return [Planned(cell, cell_key(cell)) for cell in cells]
-    finally:
-        if collects:
-            gc.enable()
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:

@@ -20,7 +20,7 @@ from bench.store.record import Record, Records, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
 _AT_TOP = frozenset(
-    {"records", "sidecars", "fingerprints", "models", "taggers", "jobs", "matrix.json"}
+    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json"}
     | {"tables", "figures", "report.html"}  # made from the others
 )
 

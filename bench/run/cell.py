@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,33 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.api.method import Need, Predictions, Skip
-from bench.api.rounds import all_rounds
+from bench.api.method import Method, Need, Predictions, Skip
 from bench.core.conll import conll_text
 from bench.core.errors import Unavailable
 from bench.core.files import canonical_json, write_bytes
-from bench.core.sentences import Sentence
+from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
+from bench.data.identity import code_that_ran, encoder_of
 from bench.measure.quality import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan.commit import commit
-from bench.plan.identity import Planned, code_of, describe, encoder_of, method_of
+from bench.plan.identity import Planned, describe, method_of
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
 from bench.train.device import device_name
-from bench.train.hooks import given
+from bench.train.history import History
+from bench.train.hooks import given, raised_in
 from bench.train.predict import bare, checked
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places
 
 
 @dataclass(frozen=True)
-class Where:
-    """Machine facts of a run: never part of a key."""
+class RunSettings:
+    """What a run was told about the machine and its output: never part of a key."""
 
     out: Path
     device: str = "cpu"
@@ -47,16 +48,16 @@ class Where:
     cache: Path | None = None
 
 
-def publish(planned: Planned, record: Record, where: Where) -> None:
+def publish(planned: Planned, record: Record, settings: RunSettings) -> None:
     """Put a cell's record, whose sidecars are there."""
-    Records(where.out).put(record)
+    Records(settings.out).put(record)
 
 
 def run_unit(
     unit: Sequence[Planned],
-    where: Where,
+    settings: RunSettings,
     progress: Any = None,
-    published: Callable[[Planned, Record, Where], None] = publish,
+    published: Callable[[Planned, Record, RunSettings], None] = publish,
     wait: bool = True,
 ) -> Iterator[Record]:
     """Run the cells that may share a training, one after the other; yields each record when it is published.
@@ -67,9 +68,9 @@ def run_unit(
     cell = unit[0].cell
     torch.set_num_threads(cell.train.threads)
     places = Places(
-        Artefacts(where.cache or cache_root()),
-        Artefacts(where.out / "models"),
-        torch.device(where.device),
+        Artefacts(settings.cache or cache_root()),
+        Artefacts(settings.out / "models"),
+        torch.device(settings.device),
         progress or (lambda done, total, what: None),
         wait,
     )
@@ -77,15 +78,15 @@ def run_unit(
     if "target-dev" in cell.train.rules:
         watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
     for planned in unit:
-        record = run_cell(planned, where, places, watched)
-        published(planned, record, where)
+        record = run_cell(planned, settings, places, watched)
+        published(planned, record, settings)
         places = replace(places, wait=True)
         yield record
 
 
-def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, Sequence[Sentence]]) -> Record:
+def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: dict[str, Sequence[Sentence]]) -> Record:
     """One cell's record: ok, skipped with the reason, or failed with the traceback; Busy as `run_unit`."""
-    cell, records = planned.cell, Records(where.out)
+    cell, records = planned.cell, Records(settings.out)
     before = records.get(planned.key)
     base = Record(
         key=str(planned.key),
@@ -98,10 +99,11 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         commit=commit(),
         attempts=(before.attempts if before else 0) + 1,
     )
+    method: Method | None = None
     trainer: CellTrainer | None = None
     try:
         method = method_of(cell)
-        base = replace(base, factors=asdict(method.factors()), code=code_of(method))
+        base = replace(base, factors=asdict(method.factors()), code=code_that_ran(cell))
         skip = method.applies(cell)
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)
@@ -109,109 +111,92 @@ def run_cell(planned: Planned, where: Where, places: Places, watched: dict[str, 
         if Need.TEST_TRANSLATION in method.needs:  # where there are none, nothing need be trained
             trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
         trainer.all()
-        return (_scored if trainer.rounds else untrained)(base, trainer, records, where)
+        return scored(base, trainer, records, settings)
     except Busy:
         raise
     except Unavailable as reason:  # Leakage is one
         return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
-        trace = traceback.format_exc()
         return replace(
             base,
             parents=parents_of(trainer) if trainer else {},  # so that the weights of its rounds are freed
-            error={"type": type(error).__name__, "message": str(error)[:1000], "traceback": trace[-5000:]},
+            error={
+                "type": type(error).__name__,
+                "message": f"{str(error)[:1000]}{raised_in(error, method)}",
+                "traceback": traceback.format_exc()[-5000:],
+            },
         )
 
 
-def _scored(base: Record, trainer: CellTrainer, records: Records, where: Where) -> Record:
-    """Predict with each rule's checkpoint, score, publish the sidecars."""
+def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSettings) -> Record:
+    """Predict with each rule's checkpoint, score, publish the sidecars. Where nothing is trained: the main rule."""
     cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
-    gold = [s.spans or () for s in test]
-    begin = time.perf_counter()
+    gold, begin = [s.spans or () for s in test], time.perf_counter()
+    history = trainer.rounds[trainer.method.rounds()[-1].name].history if trainer.rounds else None
+    rules = cell.train.rules if history else cell.train.rules[:1]
     scores: dict[str, RuleScores] = {}
     counts: dict[str, np.ndarray] = {}
-    final = trainer.rounds[all_rounds(trainer.method)[-1].name]
-    known: dict[int, Predictions] = {}  # by evaluation: rules often choose the same one
-    for rule in cell.train.rules:
+    predicted: dict[int, Predictions] = {}  # by evaluation: rules often choose the same one
+    for rule in rules:
         name = rule_name(rule, cell.target)
-        number = final.history.best.get(name)
-        if number is None:
+        evaluation = history.best.get(name) if history else 0
+        if evaluation is None:
             continue  # no dev set in this language: a gap
-        if number not in known:
-            known[number] = predictions_of(trainer, name, test)
-        found = known[number]
-        counts[rule] = count(gold, found.spans, types)
-        total = summary(counts[rule], types)
-        seen = recall_by_seen(gold, found.spans, [s.words for s in test], trainer.seen)
-        dev = final.history.dev_f1.get("source-dev" if rule == "last" else name)
-        scores[rule] = replace(
-            rule_scores(total, oracle=rule == "target-dev"),
-            step=final.history.eval_steps[number],
-            dev_f1=dev[number] if dev else None,
-            recall_seen=None if seen.seen is None else round(seen.seen, 6),
-            recall_unseen=None if seen.unseen is None else round(seen.unseen, 6),
-        )
-        tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
+        if evaluation not in predicted:
+            predicted[evaluation] = predictions_of(trainer, name, test)
+        spans = predicted[evaluation].spans
+        counts[rule] = count(gold, spans, types)
+        scores[rule] = rule_scores(summary(counts[rule], types), oracle=rule == "target-dev")
+        if history:
+            scores[rule] = replace(scores[rule], **_of_checkpoint(trainer, history, rule, spans))
+        tagged = [replace(s, spans=found) for s, found in zip(test, spans, strict=True)]
         records.put_text(base.key, predictions_name(rule), conll_text(tagged))
     records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, counts, types)
-    write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(final.history)).encode())
-    diagnostics = {name: value for ask in trainer.asks for name, value in ask.notes.items()}
-    diagnostics |= quality_of(trainer)
-    if trainer.method.diagnosed:
+    usage = trainer.usage
+    diagnostics = dict(usage.notes)
+    if history:
+        write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(history)).encode())
+        diagnostics |= quality_of(trainer)
+    if trainer.method.diagnostics().space:
         space, points = trainer.space()
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
-    if where.keep_models:
-        _save(trainer, where.out / "taggers" / base.key)
+    if settings.keep_models and history:
+        _save(trainer, settings.out / "taggers" / base.key)
+    facts = {"device": device_name(trainer.places.device), **trainer.peak()}
     return replace(
         base,
         status="ok",
+        rules=tuple(rules),
         parents=parents_of(trainer),
         scores=scores,
         sentences=len(test),
         tokens_gold=sum(len(s.words) for s in test),
-        tokens_scored=min(sum(len(p) for p in found.probabilities) for found in known.values()),
-        projection=projection_of(trainer),
+        tokens_scored=min(sum(len(p) for p in found.probabilities) for found in predicted.values()),
+        projection=usage.projection | usage.test_projection,
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources_of(trainer),
         cost=cost_of(trainer, time.perf_counter() - begin),
         diagnostics=diagnostics,
-        ran=final.history.ran
-        | trainer.encoder.facts()
-        | {
-            "device": device_name(trainer.places.device),
-            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        },
+        ran=(history.ran if history else {}) | trainer.encoder.facts() | facts,
     )
 
 
-def untrained(base: Record, trainer: CellTrainer, records: Records, where: Where) -> Record:
-    """Score a method that trains nothing, under the main rule."""
-    cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
-    begin, ask = time.perf_counter(), trainer.ask_for_test()
-    found = checked(trainer.method.predict(ask, {}, [bare(sentence) for sentence in test]), test)
-    counts = count([s.spans or () for s in test], found.spans, types)
-    total, rule = summary(counts, types), cell.train.rules[0]
-    scores = rule_scores(total)
-    tagged = [replace(s, spans=spans) for s, spans in zip(test, found.spans, strict=True)]
-    records.put_text(base.key, predictions_name(rule), conll_text(tagged))
-    records.put_text(base.key, GOLD, conll_text(test))
-    records.put_counts(base.key, {rule: counts}, types)
-    tokens = sum(len(s.words) for s in test)
-    return replace(
-        base,
-        status="ok",
-        rules=(rule,),
-        parents=parents_of(trainer),
-        scores={rule: scores},
-        sentences=len(test),
-        tokens_gold=tokens,
-        tokens_scored=sum(len(p) for p in found.probabilities),
-        projection=projection_of(trainer),
-        resources=resources_of(trainer),
-        cost=replace(cost_of(trainer, time.perf_counter() - begin), batch=0, flops=None),
-    )
+def _of_checkpoint(
+    trainer: CellTrainer, history: History, rule: str, spans: Sequence[Sequence[Span]]
+) -> dict[str, Any]:
+    """What a rule's scores say of the checkpoint that it chose: its step, its dev F1, recall of entities (un)seen."""
+    name, test = rule_name(rule, trainer.cell.target), trainer.data.test()
+    evaluation = history.best[name]
+    dev = history.dev_f1.get("source-dev" if rule == "last" else name)
+    recall = recall_by_seen([s.spans or () for s in test], spans, [s.words for s in test], trainer.seen)
+    return {
+        "step": history.eval_steps[evaluation],
+        "dev_f1": dev[evaluation] if dev else None,
+        "recall_seen": None if recall.seen is None else round(recall.seen, 6),
+        "recall_unseen": None if recall.unseen is None else round(recall.unseen, 6),
+    }
 
 
 def rule_name(rule: str, target: str) -> str:
@@ -221,77 +206,71 @@ def rule_name(rule: str, target: str) -> str:
 
 def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions:
     """The method's predictions with the last round at the rule's checkpoint; earlier rounds at source-dev."""
-    rounds = all_rounds(trainer.method)
-    models = {r.name: trainer.model(r.name, rule if r is rounds[-1] else "source-dev") for r in rounds}
+    names = [round_.name for round_ in trainer.method.rounds()]
+    models = {name: trainer.model(name, rule if name == names[-1] else "source-dev") for name in names}
     present = {name: model for name, model in models.items() if model is not None}
     unlabelled = [bare(sentence) for sentence in sentences]
     return checked(trainer.method.predict(trainer.ask_for_test(), present, unlabelled), sentences)
 
 
-def projection_of(trainer: CellTrainer) -> dict[str, int]:
-    """What became of the entities: of the last training labels, and (test_…) of the main rule's test."""
-    labels = next((ask.projection for ask in reversed(trainer.asks) if ask.projection), {})
-    return labels | next((ask.test_projection for ask in trainer.asks if ask.test_projection), {})
-
-
 def quality_of(trainer: CellTrainer) -> dict[str, float]:
     """How right the last labelled translations were, where the corpus has its own: after the fact, for no training."""
-    made = next((ask.labelled for ask in reversed(trainer.asks) if ask.labelled), None)
+    labelled = trainer.usage.labelled
     try:
-        return label_quality(*made, trainer.data.gold_pairs()) if made else {}
+        return label_quality(*labelled, trainer.data.gold_pairs()) if labelled else {}
     except Unavailable:  # the corpus's own translations are not here
         return {}
 
 
 def resources_of(trainer: CellTrainer) -> Resources:
     """What was consumed, from what the rounds asked for."""
-    used = {name: max((ask.used.get(name, 0) for ask in trainer.asks), default=0) for name in USES}
-    links = [one for ask in trainer.asks for one in ask.links.values()]
-    human = any(one.human for one in links) or bool(
-        used["gold_translations"] and trainer.data.data.corpus.facts.human_translations
-    )
-    kind: Translation = "human" if human else "machine" if links else "none"
-    test = [ask.test_links for ask in trainer.asks if ask.test_links is not None]
+    usage, corpus = trainer.usage, trainer.data.data.corpus
+    used = Counter(usage.sentences)
+    translators = usage.translators
+    if used["gold_translations"] and corpus.facts.human_translations:
+        translators = translators | {"human"}
     return Resources(
         labelled=used["source"],
         dev=len(trainer.data.dev()),
         translated=max(used["translations"], used["gold_translations"]),
         unlabelled=used["unlabelled"],
         target_gold=max(used["target_gold"], used["gold_translations"]),
-        translation=kind,
+        translation=_who(translators),
         test_translated=used["test_translations"],
-        test_translation="human" if any(one.human for one in test) else "machine" if test else "none",
+        test_translation=_who(usage.test_translators),
     )
 
 
-USES = ("source", "translations", "gold_translations", "unlabelled", "target_gold", "test_translations")
+def _who(translators: Set[Translation]) -> Translation:
+    return "human" if "human" in translators else "machine" if translators else "none"
 
 
 def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
     """The cold sum over the cell's ancestors; None where a human translated."""
-    found = {a.address: a for a in ancestors(trainer)}
+    seconds = {a.address: a.seconds for a in ancestors(trainer)}
     histories = [trained.history for trained in trainer.rounds.values()]
     used = resources_of(trainer)
     human = "human" in (used.translation, used.test_translation)
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
     frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
+    flops = float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens)  # 2 forward, 4 backward
     return Cost(
-        seconds=None if human else round(sum(a.seconds for a in found.values()) + predicting, 2),
+        seconds=None if human else round(sum(seconds.values()) + predicting, 2),
         steps=sum(history.steps for history in histories),
         evals=sum(len(history.eval_steps) for history in histories),
-        batch=trainer.cell.train.batch,
+        batch=trainer.cell.train.batch if histories else 0,
         sentences=sum(history.sentences for history in histories),
         tokens=tokens,
         forward_passes=sum(history.forward_passes for history in histories),
-        flops=float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens),  # 2 forward, 4 backward
+        flops=flops if histories else None,
     )
 
 
 def ancestors(trainer: CellTrainer) -> Iterable[Any]:
     """Every artefact that the cell's trainings and predictions were made from, wherever it is kept."""
     waiting = [trained.artefact.address for trained in trainer.rounds.values()]
-    waiting += [address for ask in trainer.asks for address in ask.parents.values()]
+    waiting += [address for usage in trainer.usages for address in usage.parents.values()]
     seen = set()
     while waiting:
         address = waiting.pop()
@@ -308,9 +287,7 @@ def ancestors(trainer: CellTrainer) -> Iterable[Any]:
 def parents_of(trainer: CellTrainer) -> dict[str, str]:
     """Keys of what the result was made from."""
     parents = {f"fit:{name}": trained.artefact.key for name, trained in trainer.rounds.items()}
-    for ask in trainer.asks:
-        parents |= ask.parents
-    return parents | {"encoder": trainer.encoder.key}
+    return parents | trainer.usage.parents | {"encoder": trainer.encoder.key}
 
 
 def corpus_facts(cell: Cell) -> dict[str, Any]:
@@ -321,7 +298,7 @@ def corpus_facts(cell: Cell) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in ("", (), [])}
 
 
-def _curves(history: Any) -> dict[str, Any]:
+def _curves(history: History) -> dict[str, Any]:
     losses = {name: [round(value, 5) for value in values] for name, values in history.losses.items()}
     step = list(range(1, history.steps + 1))
     return {"loss": losses, "step": step, "eval_step": history.eval_steps, **history.dev_f1}
@@ -330,7 +307,7 @@ def _curves(history: Any) -> dict[str, Any]:
 def _save(trainer: CellTrainer, folder: Path) -> None:
     """Export the main rule's tagger as a transformers folder."""
     rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
-    model: Any = trainer.model(all_rounds(trainer.method)[-1].name, rule)
+    model: Any = trainer.model(trainer.method.rounds()[-1].name, rule)
     if model is not None and isinstance(model.tagger, LinearTagger):  # a method's own kind is not transformers'
         folder.mkdir(parents=True, exist_ok=True)
         save_tagger(model.tagger, model.collator.tokenizer, folder, model.collator.max_length)

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.plan.identity import Planned, encoder_of
+from bench.data.identity import encoder_of
+from bench.plan.identity import Planned
 from bench.store.artefacts import Artefacts, cache_root
 
 

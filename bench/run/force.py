@@ -50,8 +50,6 @@ def _swap(record: Record, aside: Path, out: Path) -> None:
     old = Records(out).get(record.key)
     if record.status == "failed" and old is not None and old.status == "ok":
         return
-    for path in (aside / "fingerprints").glob("[!.]*"):
-        _move(path, out / "fingerprints" / path.name)
     for folder in ("taggers", "sidecars"):
         _move(aside / folder / record.key, out / folder / record.key)
     Records(out).put(replace(record, attempts=record.attempts + (old.attempts if old else 0)))

@@ -16,10 +16,11 @@ from types import FrameType
 from typing import Any
 
 from bench.core.errors import BadInput
-from bench.plan.identity import Planned, cell_key
+from bench.data.identity import cell_key
+from bench.plan.identity import Planned
 from bench.plan.matrix import Cell
+from bench.plan.place import Place
 from bench.plan.schema import build
-from bench.plan.where import Where
 from bench.run.shared import pieces, said
 from bench.run.unit import failed, perform
 from bench.run.weights import Weights, keep_weights, users_of
@@ -65,7 +66,7 @@ def read_task(out: Path, key: str) -> Task:
     name, _, index = key.partition(":")
     path = array_file(out, name)
     try:
-        return build(Task, json.loads(path.read_text(encoding="utf-8"))["tasks"][int(index)], Where(str(path)))
+        return build(Task, json.loads(path.read_text(encoding="utf-8"))["tasks"][int(index)], Place(str(path)))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadInput(f"{path}: no task {index}: {error}") from error
 
@@ -147,14 +148,14 @@ def _share(task: Task) -> None:
 
 
 def _run(out: Path, task: Task) -> None:
-    from bench.run.cell import Where as Machine
+    from bench.run.cell import RunSettings
 
     unit = list(_current(out, task))
     if unit:
         if task.keep_models:
             keep_weights(out)
         again = {cell.key: cell.attempts for cell in task.cells}
-        for record in perform(unit, Machine(out, _device(task), task.keep_models), again, wait=True, progress=_say):
+        for record in perform(unit, RunSettings(out, _device(task), task.keep_models), again, wait=True, progress=_say):
             print(f"{record.key} {record.status}", flush=True)
 
 

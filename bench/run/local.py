@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from bench.core.memo import process_memo
 from bench.plan.identity import Planned, describe
 from bench.plan.units import failures, unit_name, units
 from bench.run.pool import pooled
@@ -90,6 +91,7 @@ def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False)
                     weights.done(unit, records)
     finally:
         progress.close()
+        process_memo().clear()
     if not where.keep_models:
         weights.leave()
     return results

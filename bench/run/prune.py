@@ -19,12 +19,12 @@ from bench.store.planned import cell_name, matrix_cells
 from bench.store.record import Record, Records
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
-PLACES = ("records", "sidecars", "fingerprints", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
+PLACES = ("records", "sidecars", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
     rf"\..{{1,40}}\.[a-z0-9_]{{8}}\.tmp|\.{_KEY}\.([a-z0-9_]{{8}}|lock)|\.{_KEY}(\.json\.gz)?\.old"
 )
-_WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "fingerprints", "models/*", "taggers", "tables", "figures", ".")
+_WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "models/*", "taggers", "tables", "figures", ".")
 
 
 @dataclass(frozen=True)

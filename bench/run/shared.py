@@ -12,9 +12,10 @@ from bench.api.method import LINKED, Method, Need
 from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
+from bench.data.identity import encoder_of
 from bench.data.labels import source_links
 from bench.data.transferred import TransferStage
-from bench.plan.identity import Planned, encoder_of, method_of
+from bench.plan.identity import Planned, method_of
 from bench.plan.matrix import Cell, every_target
 from bench.plan.needs import needs_of_method, reads_links
 from bench.store.artefacts import Artefacts, cache_root

@@ -26,10 +26,10 @@ from bench.core.errors import BadInput
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
 from bench.plan.commit import COMMIT_FILE, commit
 from bench.plan.identity import Planned, describe
+from bench.plan.place import Place
 from bench.plan.schema import build, to_plain
 from bench.plan.spec import parsed_toml
 from bench.plan.units import unit_name, units
-from bench.plan.where import Where
 from bench.run.job import JOBS, JobCell, Task, array_file, attempts_of, run_job
 from bench.run.shared import absent
 from bench.store.artefacts import Artefacts, cache_root, claimed
@@ -102,7 +102,7 @@ def load_profile(file: Path | None) -> Profile:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"--profile {file}: cannot be read: {error}") from error
-    return build(Profile, parsed_toml(str(file), text), Where(str(file), text))
+    return build(Profile, parsed_toml(str(file), text), Place(str(file), text))
 
 
 # --- submitting -------------------------------------------------------------------------------------------------------

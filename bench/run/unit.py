@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.plan.components import write_key
 from bench.plan.identity import Planned, describe
-from bench.plan.keys import Key, versions
+from bench.plan.keys import Key, versions, write_key
 from bench.plan.units import unit_name
 from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
@@ -48,7 +47,7 @@ def perform(
     Whatever goes wrong with a cell, also outside its training, is its record, and the others go on.
 
     Args:
-        where: `bench.run.cell.Where`.
+        where: `bench.run.cell.RunSettings`.
         again: by key the attempts of the failures that are to be run again.
 
     Raises:

@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from bench.api.method import Method, Model, Need, Round, Second, Tagger, UndeclaredNeed
+from bench.api.method import DataFile, Method, Model, Need, Round, Second, Tagger, UndeclaredNeed
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, Span, tag_set
 from bench.data.cell_data import CellData
 from bench.data.labels import Links, LinkStage, source_links
 from bench.data.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
-from bench.data.transfer import same_words
-from bench.data.transferred import TransferStage, marking
+from bench.data.transferred import TransferStage, marking, same_words
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefacts
+from bench.store.record import Translation
 
 T = TypeVar("T")
 
 
+@dataclass
+class Usage:
+    """What rounds asked for and what became of it: for the record, and for the parents of what they make."""
+
+    sentences: dict[str, int] = field(default_factory=dict)  # by what was asked for, how many
+    parents: dict[str, str] = field(default_factory=dict)  # by what it is, an artefact's address
+    translators: set[Translation] = field(default_factory=set)  # of training text
+    test_translators: set[Translation] = field(default_factory=set)
+    projection: dict[str, int] = field(default_factory=dict)  # what became of the entities of the training text
+    test_projection: dict[str, int] = field(default_factory=dict)
+    labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # into the cell's target, and what they were made of
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def together(cls, usages: Iterable[Usage]) -> Usage:
+        """Of several rounds, in order: the most sentences, the last training labels, the first test labels."""
+        total = cls()
+        for usage in usages:
+            for name, count in usage.sentences.items():
+                total.sentences[name] = max(count, total.sentences.get(name, 0))
+            total.parents |= usage.parents
+            total.translators |= usage.translators
+            total.test_translators |= usage.test_translators
+            total.projection = usage.projection or total.projection
+            total.test_projection = total.test_projection or usage.test_projection
+            total.labelled = usage.labelled or total.labelled
+            total.notes |= usage.notes
+        return total
+
+
 class CellAsk:
-    """`bench.api.method.Ask` for one round of one cell."""
+    """`bench.api.method.Ask` for one round of one cell; `usage` says what was asked for."""
 
     def __init__(
         self,
@@ -35,20 +66,15 @@ class CellAsk:
         model: Callable[[str], Model],
         new_tagger: Callable[[], Tagger],
         device: str = "cpu",
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
+        self.usage = Usage()
         self._data = CellData(cell)
-        self._model, self._new_tagger, self._device = model, new_tagger, device
-        self.links: dict[str, Links] = {}  # by target the translations in use, linked or (under False of _found) not
-        self._found: dict[tuple[str, bool], Links] = {}
+        self._model, self._new_tagger, self._device, self._files = model, new_tagger, device, files or {}
+        self._found: dict[tuple[str, bool], Links] = {}  # by target, the words linked or not
         self._labelled: dict[str, tuple[int, Mapping[str, int]]] = {}  # by target how many pairs, and their counts
-        self.labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # the cell's, and what they were made of
-        self.used: dict[str, int] = {}  # what was asked for → how many sentences
-        self.test_links: Links | None = None
-        self.projection: dict[str, int] = {}
-        self.test_projection: dict[str, int] = {}
-        self.parents: dict[str, str] = {}
-        self.notes: dict[str, float] = {}
+        self._test_counts: Mapping[str, int] = {}
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -62,7 +88,7 @@ class CellAsk:
         return self._counted("source", self._data.source())
 
     def _counted(self, name: str, found: list[T]) -> list[T]:
-        self.used[name] = len(found)
+        self.usage.sentences[name] = len(found)
         return found
 
     def targets(self) -> tuple[str, ...]:
@@ -80,8 +106,9 @@ class CellAsk:
             self.source()  # the translations of labelled sentences use them: counted
             stage = self._links_into(target)
             self._found[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
-        self.links[target] = self._found.get((target, True)) or self._found[target, wanted]
-        self.parents[self._name("labels", target)] = self.links[target].artefact.address
+        links = self._found.get((target, True)) or self._found[target, wanted]
+        self.usage.translators.add(_made_by(links))
+        self.usage.parents[self._name("labels", target)] = links.artefact.address
         return self._found[target, wanted]
 
     def _name(self, stage: str, target: str) -> str:
@@ -104,18 +131,18 @@ class CellAsk:
         else:
             stage = TransferStage(self.cell, self._links_into(target).translations)
             made = stage.artefact(self.cache, self._device)
-            self.parents[self._name("transfer", target)] = made.address
+            self.usage.parents[self._name("transfer", target)] = made.address
             links = self._linked(target, wanted=rules.fallback == "align")
             pairs, counts = transferred(links.pairs, stage.read(made), rules)
             counts.update(made.details["counts"])
             refusing = f"transfer '{rules.transfer}' and the filters ({', '.join(rules.filters)}) leave"
         self._labelled[target] = (len(pairs), {**links.counts, **counts})
-        self.projection = summed(counts for _, counts in self._labelled.values())
+        self.usage.projection = summed(counts for _, counts in self._labelled.values())
         if links.pairs and not pairs:
             raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{target}'")
-        self.used["translations"] = sum(number for number, _ in self._labelled.values())
+        self.usage.sentences["translations"] = sum(number for number, _ in self._labelled.values())
         if target == self.cell.target:
-            self.labelled = pairs, links.pairs
+            self.usage.labelled = pairs, links.pairs
         return pairs
 
     def second_translations(self) -> list[Second | None]:
@@ -123,7 +150,7 @@ class CellAsk:
         links = self._linked(self.cell.target)
         stage = TransferStage(marking(self.cell), self._links_into(self.cell.target).translations)
         made = stage.artefact(self.cache, self._device)
-        self.parents["second-translations"] = made.address
+        self.usage.parents["second-translations"] = made.address
         marked = stage.read(made)
         found: list[Second | None] = []
         for pair in links.pairs:
@@ -158,16 +185,25 @@ class CellAsk:
         if sentences and not links.pairs:
             where = f"from '{self.cell.target}' into '{self.cell.source}'"
             raise Unavailable(f"translator '{self.cell.labels.translator}' has no translation {where} of the test")
-        self.parents["test-translations"], self.test_links = links.artefact.address, links
+        self.usage.parents["test-translations"] = links.artefact.address
+        self.usage.test_translators.add(_made_by(links))
+        self._test_counts = links.counts
         found = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
         return self._counted("test_translations", found)
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
         self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
         found, counts = carried(pairs, self.cell.labels.matcher)
-        known = {**(self.test_links.counts if self.test_links else {}), **counts}
-        self.test_projection = {f"test_{name}": count for name, count in known.items()}
+        known = {**self._test_counts, **counts}
+        self.usage.test_projection = {f"test_{name}": count for name, count in known.items()}
         return found
+
+    def file(self, name: DataFile) -> Path:
+        if name not in self._files:
+            raise UndeclaredNeed(
+                f"round '{self.round.name}' asked for the file '{name}': no DataFile parameter names it"
+            )
+        return self._files[name]
 
     def model(self, round_name: str) -> Model:
         if round_name not in self.round.teachers:
@@ -175,16 +211,20 @@ class CellAsk:
         return self._model(round_name)
 
     def count_labels(self, counts: Mapping[str, int]) -> None:
-        self.projection = {**self._linked(self.cell.target).counts, **NO_COUNTS, **counts}
+        self.usage.projection = {**self._linked(self.cell.target).counts, **NO_COUNTS, **counts}
 
     def note(self, name: str, value: float) -> None:
-        self.notes[name] = value
+        self.usage.notes[name] = value
 
     def rng(self, name: str) -> np.random.Generator:
         return rng(self.cell.seed, "method", self.round.name, name)
 
     def new_tagger(self) -> Tagger:
         return self._new_tagger()
+
+
+def _made_by(links: Links) -> Translation:
+    return "human" if links.human else "machine"
 
 
 def summed(every: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,19 +10,17 @@ import numpy as np
 import torch
 
 from bench.api.method import Example, Floats, Group, Inputs, Ints
+from bench.core.memo import Memo
 from bench.core.sentences import tags_of
 from bench.core.subwords import Pieces, Specials, layout, pieces_of
 
 POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
 
 
-MOST_KNOWN = 200_000  # sentences in sub-words that a process keeps: some 100 MB
-
-
 class Collator:
     """Examples of one tokenizer and tag set into Inputs.
 
-    Each sentence is tokenised once and kept as arrays in `known`, which several collators of a tokenizer may share.
+    Each sentence is tokenised once; its sub-words are kept in `memo`, under the encoder's `key`.
     """
 
     def __init__(
@@ -31,20 +29,31 @@ class Collator:
         tags: Sequence[str],
         max_length: int,
         device: torch.device,
-        known: dict[tuple[str, ...], Pieces] | None = None,
+        memo: Memo | None = None,
+        key: str = "",
     ) -> None:
         self.tokenizer, self.max_length, self.device = tokenizer, max_length, device
-        self.known = {} if known is None else known
+        self.memo, self.key = Memo() if memo is None else memo, key
         self.specials = Specials.of(tokenizer)
         self.tag_ids = {tag: i for i, tag in enumerate(tags)}
 
     def pieces(self, examples: Sequence[Example]) -> list[Pieces]:
         """Sub-words of each example's sentence, in order."""
-        if len(self.known) > MOST_KNOWN:
-            self.known.clear()
-        new = {one.sentence.words: one.sentence for one in examples if one.sentence.words not in self.known}
-        self.known.update(zip(new, pieces_of(self.tokenizer, list(new.values())), strict=True))
-        return [self.known[example.sentence.words] for example in examples]
+        sentences = {example.sentence.words: example.sentence for example in examples}
+        known = {words: self.memo.get(("sub-words", self.key, words)) for words in sentences}
+        new = [words for words, pieces in known.items() if pieces is None]
+        for words, pieces in zip(new, pieces_of(self.tokenizer, [sentences[w] for w in new]), strict=True):
+            known[words] = pieces
+            size = (
+                8 * (len(pieces.ids) + len(pieces.starts)) + 64 * len(words) + 512
+            )  # arrays, words, and what holds them
+            self.memo.put(("sub-words", self.key, words), pieces, size)
+        return [known[example.sentence.words] for example in examples]
+
+    def ids(self, pieces: Iterable[Pieces]) -> Ints:
+        """The sub-words (n,) that batches of these sentences hold, each once: special ones and padding with them."""
+        specials = np.asarray([*self.specials.prefix, *self.specials.suffix, self.specials.pad], np.int64)
+        return np.unique(np.concatenate([specials, *(sentence.ids for sentence in pieces)]))
 
     def __call__(self, examples: Sequence[Example], pieces: Sequence[Pieces], groups: Sequence[int]) -> Inputs:
         """Inputs of the sentences; `groups` tells which belong together."""
@@ -112,12 +121,9 @@ class Stream:
         """Completed passes over the stream, by groups handed out."""
         return self.drawn // len(self.groups)
 
-    def sub_words(self) -> Iterator[Ints]:
-        """Ids of all that its batches hold, special ones and padding with them."""
-        specials = self.collator.specials
-        yield np.asarray([*specials.prefix, *specials.suffix, specials.pad], np.int64)
-        for group in self.pieces:
-            yield from (pieces.ids for pieces in group)
+    def ids(self) -> Ints:
+        """The sub-words that its batches hold, each once."""
+        return self.collator.ids(pieces for group in self.pieces for pieces in group)
 
     def _fill(self) -> None:
         """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or just fewer.

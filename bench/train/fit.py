@@ -1,4 +1,4 @@
-"""The training loop, once, for every method."""
+"""The training loop, once, for every method and device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from bench.api.method import EpochState, Inputs, Method, Step, TrainingSet
 from bench.core.sentences import Sentence
 from bench.plan.keys import rng, seed_stream
 from bench.plan.spec import EncoderSpec, TrainSpec
-from bench.train.attention import attention_of
 from bench.train.batches import Collator, Stream, prefetched
 from bench.train.checkpoint import Keeper, Reached
-from bench.train.dropout import quicken
-from bench.train.history import History, drain, evaluate, readings
+from bench.train.encoder import Encoder, encoder_of
+from bench.train.history import History, drain, evaluate
 from bench.train.hooks import terms_of
 from bench.train.memory import Backoff
 from bench.train.predict import autocast
-from bench.train.used_rows import UsedRows
+from bench.train.rows import row_tables
 
 
 @dataclass(frozen=True)
@@ -65,83 +64,86 @@ def fit(
         torch.OutOfMemoryError: even after checkpointing and splitting.
     """
     begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
-    marks = sorted({max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)})
-    streams = _streams(plan, data, collator)
-    quicken(tagger)
-    rows = UsedRows(tagger, (ids for stream in streams.values() for ids in stream.sub_words()))
-    optimiser, schedule = _optimiser(tagger, plan.recipe, total, rows)
+    marks = {max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)}
+    streams = {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+    for _, table in row_tables(tagger):
+        for stream in streams.values():
+            table.learn(stream.ids())
+    encoder, optimiser = encoder_of(tagger), optimiser_of(tagger, plan.recipe)
     backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
-    history = History(steps=total, ran=_ran(plan, tagger, device))
+    history = History(steps=total, ran=_ran(plan, encoder, device))
     size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
     tagger.train()
-    run = Reached(plan.method, tagger, optimiser, schedule, backoff, history, rows, size)
+    run = Reached(plan.method, tagger, optimiser, backoff, history, size)
     keeper.restore(run, folder)
     begin -= history.seconds
 
     def passes(drawn: dict[str, Inputs], share: float) -> list[tuple[str, torch.Tensor]]:
         """Forward and backward of one draw, or of a `share` of it; the loss terms, detached."""
-        with autocast(device, plan.train.precision), readings(tagger) as reads:
+        before = (encoder.passes, encoder.tokens) if encoder else (0, 0)
+        with autocast(device, plan.train.precision):
             read = {name: tagger.read(inputs) for name, inputs in drawn.items()}
             step = Step(read.get("labelled"), read.get("paired"), read.get("unlabelled"), number, total)
             terms = terms_of(plan.method, tagger, step)
         (torch.stack([term.weight * term.value for term in terms]).sum() * share).backward()
-        history.count(reads, len(drawn))
+        after = (encoder.passes, encoder.tokens) if encoder else (len(drawn), sum(i.tokens for i in drawn.values()))
+        history.count(after[0] - before[0], after[1] - before[1], len(drawn))
         return [(term.name, term.value.detach() * share) for term in terms]
 
     for number, drawn in enumerate(prefetched(streams, total, run.step), run.step):
+        for group in optimiser.param_groups:
+            group["lr"] = group["full"] * rate(number, total, plan.recipe.warmup)
         optimiser.zero_grad(set_to_none=True)
         parts = backoff.run(drawn, passes)
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.recipe.clip)
         optimiser.step()
-        schedule.step()
         run.log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
         if run.count(drawn):
-            with rows.whole():
-                plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
+            plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
         if number + 1 in marks:
             drain(run.log, history)
-            with rows.whole():
-                evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
-        keeper.after_step(run, folder)
+            evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+            keeper.save(run, folder)
         tick(number + 1)
-    rows.release()
+    optimiser.zero_grad(set_to_none=True)
     history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
     history.seconds = round(time.perf_counter() - begin, 3)
     return history
 
 
-def _streams(plan: FitPlan, data: TrainingSet, collator: Collator) -> dict[str, Stream]:
-    """The data's streams, each in an order of its own."""
-    return {
-        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
-        for name, groups in data.streams().items()
-    }
+def rate(step: int, total: int, warmup: float) -> float:
+    """The share of the full learning rate at a step from 0: linear warm-up, then linear decay."""
+    warm = max(1, round(total * warmup))
+    return min((step + 1) / warm, (total - step) / max(1, total - warm))
 
 
-def _ran(plan: FitPlan, tagger: Any, device: torch.device) -> dict[str, Any]:
+def optimiser_of(tagger: Any, recipe: EncoderSpec) -> torch.optim.AdamW:
+    """Fused AdamW; `full` of a group is its rate before the schedule, the head's own where the recipe gives it one.
+
+    Matrices decay, as in BERT's own recipe, but for word embeddings: a row that no sentence reads stays as it is.
+    """
+    tables = [f"{name}.weight" for name, _ in row_tables(tagger)]
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in tagger.named_parameters():
+        if parameter.requires_grad:
+            decay = recipe.weight_decay if parameter.ndim > 1 and name not in tables else 0.0
+            head = recipe.head_lr is not None and not name.startswith("encoder.")
+            groups.setdefault((recipe.head_lr if head else recipe.lr, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": own, "lr": lr, "full": lr, "weight_decay": decay} for (lr, decay), own in groups.items()],
+        fused=True,
+    )
+
+
+def _ran(plan: FitPlan, encoder: Encoder | None, device: torch.device) -> dict[str, Any]:
     """What the training runs on, for the record."""
     return {
         "precision": plan.train.precision,
         "device": device.type,
         "threads": torch.get_num_threads(),
-        "attention": attention_of(tagger),
+        "attention": str(encoder.config._attn_implementation or "") if encoder else "",
     }
-
-
-def _optimiser(tagger: Any, recipe: EncoderSpec, total: int, rows: UsedRows) -> tuple[Any, Any]:
-    """Fused AdamW, and its schedule: linear warm-up, then linear decay."""
-    optimiser = torch.optim.AdamW(_decayed(tagger, recipe), lr=recipe.lr, fused=True)
-    rows.follow(optimiser)
-    warm = max(1, round(total * recipe.warmup))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))
-    )
-    return optimiser, schedule
-
-
-def _decayed(tagger: Any, recipe: EncoderSpec) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay on matrices only, as BERT's own recipe has it."""
-    matrices = [p for p in tagger.parameters() if p.requires_grad and p.ndim > 1]
-    rest = [p for p in tagger.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]

@@ -1,10 +1,9 @@
-"""What is watched while a tagger trains: the loss terms, the dev sets, and the snapshots that a rule may choose."""
+"""What is noted while a tagger trains: the loss terms, the dev sets, and the snapshots that a rule may choose."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from bench.api.method import Batch, Inputs
 from bench.core.sentences import Sentence
 from bench.measure.score import count, f1
 from bench.train.batches import Collator
@@ -34,32 +32,12 @@ class History:
     seconds: float = 0.0
     ran: dict[str, Any] = field(default_factory=dict)
 
-    def count(self, reads: Sequence[int], drawn: int) -> None:
-        """Note a step's forward passes by the sub-words of each; those beyond the `drawn` batches are second views."""
-        self.forward_passes += len(reads)
-        self.tokens += sum(reads)
-        if len(reads) > drawn:
-            self.ran["second_views"] = self.ran.get("second_views", 0) + len(reads) - drawn
-
-
-@contextmanager
-def readings(tagger: Any) -> Iterator[list[int]]:
-    """Sub-words of each batch that the tagger reads meanwhile: a loss may read one again, for a second view."""
-    found: list[int] = []
-    plain, own = tagger.read, vars(tagger).get("read")
-
-    def read(inputs: Inputs) -> Batch:
-        found.append(inputs.tokens)
-        batch: Batch = plain(inputs)
-        return batch
-
-    tagger.read = read
-    try:
-        yield found
-    finally:
-        del tagger.read
-        if own is not None:
-            tagger.read = own
+    def count(self, passes: int, tokens: int, drawn: int) -> None:
+        """Note a part's forward passes and their sub-words; passes beyond the `drawn` batches are second views."""
+        self.forward_passes += passes
+        self.tokens += tokens
+        if passes > drawn:
+            self.ran["second_views"] = self.ran.get("second_views", 0) + passes - drawn
 
 
 def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
@@ -77,10 +55,9 @@ def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
 def evaluate(
     devs: Mapping[str, Sequence[Sentence]], tagger: Any, collator: Collator, history: History, step: int, folder: Path
 ) -> None:
-    """Score the dev sets, remember which evaluation each rule would choose, and keep the snapshots that are chosen."""
+    """Score the dev sets, note which rules would choose this evaluation, and keep the snapshots that are chosen."""
     number = len(history.eval_steps)
     history.eval_steps.append(step)
-    history.best["last"] = number
     types = [tag[2:] for tag in tagger.tags if tag.startswith("B-")]
     for rule, sentences in devs.items():
         if not sentences:
@@ -90,10 +67,12 @@ def evaluate(
         history.dev_f1.setdefault(rule, []).append(value)
         if value > max(history.dev_f1[rule][:-1], default=-1.0):
             history.best[rule] = number
-    if not devs["source-dev"]:
-        history.best["source-dev"] = number  # no dev set: the last is all there is
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tagger.state_dict().items()}
-    save_file(state, snapshot(folder, number))
+    if step == history.steps:
+        history.best["last"] = number
+        history.best.setdefault("source-dev", number)  # no dev set: the last is all there is
+    if number in history.best.values():
+        state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tagger.state_dict().items()}
+        save_file(state, snapshot(folder, number))
     for old in range(number):
         if old not in history.best.values():
             snapshot(folder, old).unlink(missing_ok=True)

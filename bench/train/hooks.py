@@ -1,10 +1,13 @@
-"""What a method's hooks give is looked at before it is used: the wrong type is named with the hook that gave it."""
+"""What a method's hooks give is checked before it is used; what they raise is traced to the method's own line."""
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.method import Losses, Method, Step, Tagger, Term
+from bench.plan.identity import workers_of
 
 T = TypeVar("T")
 
@@ -16,7 +19,7 @@ def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
         TypeError: it is of another kind.
     """
     if not isinstance(value, kind):
-        raise TypeError(f"{type(method).__name__}.{hook} gave {type(value).__name__}, not a {kind.__name__}")
+        raise TypeError(f"{_place(method, hook)} returned {type(value).__name__}, not a {kind.__name__}")
     return value
 
 
@@ -28,5 +31,27 @@ def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
     """
     terms = method.loss(tagger, step)
     if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
-        raise TypeError(f"{type(method).__name__}.loss gave {type(terms).__name__}, not a tuple of Term")
+        raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")
     return tuple(terms)
+
+
+def _place(method: Method, hook: str) -> str:
+    """The hook and where it is defined, such as "Mine.loss (mine/method.py:12)"."""
+    code = getattr(getattr(type(method), hook), "__code__", None)
+    path = Path(code.co_filename) if code else Path()
+    return f"{type(method).__name__}.{hook}" + (
+        f" ({path.parent.name}/{path.name}:{code.co_firstlineno})" if code else ""
+    )
+
+
+def raised_in(error: BaseException, method: Method | None) -> str:
+    """The last line of the method's own code that an error came through, such as " (mine/method.py:12, in loss)"."""
+    modules = {type(worker).__module__ for worker in workers_of(method)} if method else set()
+    packages = {module.rpartition(".")[0] or module for module in modules} - {"bench.api"}
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if any(module == package or module.startswith(f"{package}.") for package in packages):
+            path = Path(frame.f_code.co_filename)
+            place = f" ({path.parent.name}/{path.name}:{line}, in {frame.f_code.co_name})"
+    return place

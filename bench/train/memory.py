@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.api.method import Inputs, Method
 from bench.train.batches import Collator, split_inputs
+from bench.train.encoder import encoder_of
 
 MOST_PARTS = 16
+# how libraries below torch word it, beside torch.OutOfMemoryError; a handle or plan that cannot be made is lack, too
+LACK = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED")
 
 
 class Backoff:
@@ -24,25 +30,43 @@ class Backoff:
         self.method, self.tagger, self.collator = method, tagger, collator
         self.parts = 1
         self.checkpointing = False
+        self._collected = False
 
     def run(self, drawn: dict[str, Inputs], passes: Callable[[dict[str, Inputs], float], Any]) -> list[Any]:
-        """Call `passes(inputs by stream, weight)` on the draw or its parts; on lack of memory back off and repeat."""
+        """Call `passes(inputs by stream, weight)` on the draw or its parts; on lack of memory back off and repeat.
+
+        The first time nothing is given up: what cycles of garbage held may be all that was lacking.
+        """
         while True:
-            state = _random_state(self.collator.device)
+            state = self.random_state()
             try:
                 return [passes(part, weight) for part, weight in self._parts(drawn)]
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or not self._retreat():
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or (self._collected and not self._retreat()):
                     raise
+            self._collected = True
             self.tagger.zero_grad(set_to_none=True)
-            _restore(self.collator.device, state)  # the repeated step sees the same dropout as a first try would
-            if self.collator.device.type == "cuda":
-                torch.cuda.empty_cache()
+            free_memory()
+            self.restore_random(state)  # the repeated step sees the same dropout as a first try would
 
     def checkpoint(self) -> None:
         """Keep no activations for the backward pass: it computes them again."""
-        self.tagger.encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        encoder = encoder_of(self.tagger)
+        assert encoder is not None
+        encoder.checkpoint()
         self.checkpointing = True
+
+    def random_state(self) -> dict[str, torch.Tensor]:
+        """The states of the generators that dropout draws from, by device."""
+        device = self.collator.device
+        cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+        return {"cpu": torch.get_rng_state(), **cuda}
+
+    def restore_random(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Put them back."""
+        torch.set_rng_state(state["cpu"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.collator.device)
 
     def _parts(self, drawn: dict[str, Inputs]) -> Sequence[tuple[dict[str, Inputs], float]]:
         if self.parts == 1:
@@ -58,8 +82,8 @@ class Backoff:
 
     def _retreat(self) -> bool:
         """Take the next measure; False when none is left."""
-        encoder: Any = getattr(self.tagger, "encoder", None)
-        if not self.checkpointing and getattr(encoder, "supports_gradient_checkpointing", False):
+        encoder = encoder_of(self.tagger)
+        if not self.checkpointing and encoder is not None and encoder.model.supports_gradient_checkpointing:
             self.checkpoint()
             return True
         if self.method.additive and self.parts < MOST_PARTS:
@@ -78,14 +102,37 @@ def _counted(inputs: Inputs) -> float:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error is a device's or the CPU allocator's lack of memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    lack = any(words in str(error) for words in LACK)
+    return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and lack)
 
 
-def _random_state(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
-    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+def free_memory() -> None:
+    """Collect cycles, and give memory that nothing holds back to the device and the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def _restore(device: torch.device, state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1] is not None:
-        torch.cuda.set_rng_state(state[1], device)
+class Peak:
+    """Peak memory from when it is made; on Linux of this span alone, elsewhere of the process so far."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.resets = True
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM begins anew at what is resident now
+        except OSError:  # another system, or a sandbox that forbids it
+            self.resets = False
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self) -> dict[str, int]:
+        """`peak_rss_mb`, and `peak_gpu_mb` where there is a GPU."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if self.resets:
+            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+        found = {"peak_rss_mb": peak // 1024}
+        if self.device.type == "cuda":
+            found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(self.device) // 2**20
+        return found

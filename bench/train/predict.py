@@ -13,6 +13,7 @@ from bench.api.method import Example, Floats, Predictions
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
 from bench.train.batches import Collator
+from bench.train.rows import cover
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def predict(
     tagger.eval()
     examples = [Example(bare(sentence)) for sentence in sentences]
     pieces = collator.pieces(examples)
+    cover(tagger, collator.ids(pieces))
     order = sorted(range(len(sentences)), key=lambda i: len(pieces[i].ids))
     spans: list[tuple[Span, ...]] = [()] * len(sentences)
     probabilities: list[Floats | None] = [None] * len(sentences)
@@ -85,8 +87,8 @@ def predict(
         rows = order[batch]
         inputs = collator([examples[i] for i in rows], [pieces[i] for i in rows], rows)
         with autocast(collator.device, precision):
-            found = tagger.decode(tagger.read(inputs))
-        for i, s, p in zip(rows, found.spans, found.probabilities, strict=True):
+            predicted = tagger.decode(tagger.read(inputs))
+        for i, s, p in zip(rows, predicted.spans, predicted.probabilities, strict=True):
             spans[i], probabilities[i] = s, p
         if meter is not None:
             meter.sentences += len(rows)

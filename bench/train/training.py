@@ -12,33 +12,34 @@ import torch
 from safetensors.torch import load_file
 
 from bench.api.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
-from bench.api.rounds import Distil, all_rounds
 from bench.core.errors import Unavailable
 from bench.core.files import write_json
+from bench.core.memo import process_memo
 from bench.core.sentences import Sentence, digest, tag_set
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource
 from bench.data.guard import Guard, Overlap, sentences_of
+from bench.data.identity import file_hashes, hashed
 from bench.measure.score import Surface, surfaces
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
 from bench.store.artefacts import Artefact, Artefacts
-from bench.train.ask import CellAsk, needs_of
-from bench.train.attention import for_cpu
+from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
 from bench.train.checkpoint import Keeper
 from bench.train.device import device_name
+from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
+from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
-from bench.train.frozen import Prefix, freeze_lowest, kept_of
 from bench.train.history import History, snapshot
 from bench.train.hooks import given
+from bench.train.memory import Peak
 from bench.train.predict import Meter, predict
-from bench.train.pseudo import pseudo_f1
-from bench.train.space import PAIRS, compared, space_of
-from bench.train.tagger import LinearTagger, Loaded, fresh_encoder
+from bench.train.rows import load_weights, row_tables
+from bench.train.tagger import LinearTagger
 
 FIT = "fit"
 HISTORY = "history.json"
@@ -97,46 +98,54 @@ class CellTrainer:
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
     overlap: Overlap = field(default_factory=Overlap)
-    asks: list[CellAsk] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)  # of each round, then of predicting
     meter: Meter = field(default_factory=Meter)
-    _loaded: Loaded | None = None
-    _taggers: dict[str, Any] = field(default_factory=dict)  # by round: one module, into which a rule's weights are read
+    memory: Peak | None = None  # since the cell was begun
+    _reads: tuple[Any, int] | None = None  # the encoder's tokenizer and longest input, once it is loaded
 
     def __post_init__(self) -> None:
         self.data = CellData(self.cell)
+        self.memory = self.memory or Peak(self.places.device)
         self.guard = Guard(self.data.test())
         known = self.guard.overlap_of_texts(self.encoder.texts())
         if known.total:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
 
+    def peak(self) -> dict[str, int]:
+        """Peak memory of the cell so far (`Peak.read`)."""
+        return self.memory.read() if self.memory else {}
+
+    @property
+    def usage(self) -> Usage:
+        """What the rounds and predictions so far asked for."""
+        return Usage.together(self.usages)
+
     def all(self) -> dict[str, Trained]:
         """Train every round, in order."""
-        for round_ in all_rounds(self.method):
+        for round_ in self.method.rounds():
             self.rounds[round_.name] = self._train(round_)
         return self.rounds
 
     def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
-        """A round's model at a rule's checkpoint, None where it has none; valid until the next rule is asked for."""
+        """A round's model at a rule's checkpoint, None where it has none."""
         weights = self.rounds[round_name].weights(rule)
         if weights is None:
             return None
-        if round_name not in self._taggers:
-            round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
-            worker = self._worker(round_)
-            with torch.random.fork_rng(devices=[]):
-                made: Any = given(worker.tagger(round_, self._ask(worker, round_)), torch.nn.Module, worker, "tagger")
-            self._taggers[round_name] = made.to(self.places.device)
-        tagger = self._taggers[round_name]
-        tagger.load_state_dict(load_file(weights))
+        round_ = next(r for r in self.method.rounds() if r.name == round_name)
+        worker = self._worker(round_)
+        ask = self._ask(worker, round_, needs_of(worker, round_))
+        with torch.random.fork_rng(devices=[]):
+            tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
+        load_weights(tagger, load_file(weights))
+        tagger.to(self.places.device)
         return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
 
     def space(self) -> tuple[dict[str, float], bytes]:
-        """Measures and plot of the encoder's space before and after the method's own rounds (`bench.train.space`)."""
-        own = self.method.rounds()[-1].name
+        """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
         ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
         found = ask.labelled_translations(plain=True)[:PAIRS]
-        after = self.model(own)
+        after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
         with torch.random.fork_rng(devices=[]):
             before = self._new_tagger().to(self.places.device)
@@ -145,31 +154,25 @@ class CellTrainer:
 
     def ask_for_test(self) -> CellAsk:
         """What `predict` may ask for: all of the method's needs, and test-time translation."""
-        rounds = all_rounds(self.method)
+        rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
-        ask = CellAsk(
-            self.cell,
-            last,
-            self.method.needs,
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
-        self.asks.append(ask)
+        ask = self._ask(self.method, last, self.method.needs)
+        self.usages.append(ask.usage)
         return ask
 
     # --- one round ---------------------------------------------------------------------------------------------------
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
-            other = CellTrainer(self.cell, self._worker(round_), self.encoder, self.places, self.watched)
+            other = CellTrainer(
+                self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
+            )
             trained = list(other.all().values())[-1]
             self._absorb(other)
             return trained
         worker = self._worker(round_)
-        ask = self._ask(worker, round_)
-        self.asks.append(ask)
+        ask = self._ask(worker, round_, needs_of(worker, round_))
+        self.usages.append(ask.usage)
         data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
         data = self._guarded(data, ask.needs)
         if not data.streams():
@@ -183,16 +186,9 @@ class CellTrainer:
             return made
         return self.method if round_.method is None else round_.method
 
-    def _ask(self, worker: Method, round_: Round) -> CellAsk:
-        return CellAsk(
-            self.cell,
-            round_,
-            needs_of(worker, round_),
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
+    def _ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
+        cache, device = self.places.cache, str(self.places.device)
+        return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
 
     def _own_model(self, name: str) -> Model:
         found = self.model(name)
@@ -200,25 +196,19 @@ class CellTrainer:
         return found
 
     def _new_tagger(self) -> LinearTagger:
+        recipe, train, key = self.cell.recipe, self.cell.train, self.encoder.key
         where, _ = self.encoder.ensure(self.places.cache, self.places.progress)
-        loaded = fresh_encoder(self.encoder.key, where, self.encoder.revision)
-        self._loaded = loaded
-        tags = tag_set(self.data.types)
-        frozen = self.cell.recipe.freeze
-        freeze_lowest(loaded.model, frozen)
-        if self.cell.train.compile:
+        loaded = fresh_encoder(key, where, self.encoder.revision, recipe.layers)
+        self._reads = loaded.tokenizer, min(recipe.max_length, loaded.longest)
+        if train.compile:
             loaded.model.compile(dynamic=True)
-        elif self.places.device.type == "cpu":
-            for_cpu(loaded.model)
-        tagger = LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
-        if frozen and not self.cell.train.compile:  # what is compiled runs as a whole
-            tagger.prefix = Prefix(loaded.model, frozen, kept_of(self.encoder.key, frozen, str(self.places.device)))
-        return tagger
+        encoder = Encoder(loaded.model, recipe.freeze, key, process_memo(), whole=train.compile)
+        return LinearTagger(encoder, tag_set(self.data.types), recipe.dropout, train.decoding)
 
     def _collator(self, tagger: Tagger) -> Collator:
-        assert self._loaded is not None
-        longest = min(self.cell.recipe.max_length, self._loaded.longest)
-        return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device, self._loaded.known)
+        assert self._reads is not None
+        tokenizer, longest = self._reads
+        return Collator(tokenizer, tagger.tags, longest, self.places.device, process_memo(), self.encoder.key)
 
     def _guarded(self, data: TrainingSet, needs: frozenset[Need]) -> TrainingSet:
         guard = self.guard
@@ -238,9 +228,9 @@ class CellTrainer:
 
     def _absorb(self, other: CellTrainer) -> None:
         self.seen |= other.seen
-        self.asks += other.asks
+        self.usages += other.usages
         self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
-        self._loaded = other._loaded
+        self._reads = other._reads
 
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
@@ -266,17 +256,13 @@ class CellTrainer:
                     worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
                 )
                 tick = self._tick(round_, plan.steps(data))
-                with keeper.listening():
-                    history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
-            history.ran |= pseudo_f1(tagger, self.data.unlabelled_gold, self.data.types)
-            history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
-            history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
-            frozen = sum(p.numel() for p in tagger.parameters() if not p.requires_grad)
-            history.ran["parameters_frozen"] = max(0, frozen - _embedding_size(tagger))
+                history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
+            history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
+            history.ran |= _sizes(tagger)
             write_json(folder / HISTORY, asdict(history))
             return {"round": round_.name, "seconds_before": keeper.before} if keeper.first else {"round": round_.name}
 
-        parents = tuple(sorted(ask.parents.values())) + ((start.artefact.address,) if start else ())
+        parents = tuple(sorted(ask.usage.parents.values())) + ((start.artefact.address,) if start else ())
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
@@ -294,17 +280,12 @@ class CellTrainer:
         own = [
             hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
         ]
-        params = {
-            k: v
-            for k, v in to_plain(worker.params).items()
-            if own and (isinstance(worker, Distil) or k[:6] != "distil")
-        }
+        params = hashed(to_plain(worker.params), file_hashes([worker])) if own else {}
         return key_of(
             "fit",
             data=data.digest(),
             dev=digest(self.data.dev()),
-            loss={"own": own, "params": params, "code": code_running(type(worker).__module__) if own else ""},
-            code=code_running("bench.train.fit", "bench.train.tagger", "bench.api.objectives"),
+            loss={"own": own, "params": params, "code": code_of(type(worker)) if own else ""},
             train={k: v for k, v in to_plain(self.cell.train).items() if k != "rules"},
             recipe=to_plain(self.cell.recipe) | {"revision": "", "align_layer": None},
             encoder=self.encoder.key,
@@ -317,7 +298,7 @@ class CellTrainer:
 
 def _start_from(tagger: Any, weights: dict[str, torch.Tensor]) -> None:
     """Load an earlier round's weights; what only that round had (a projection head) is left behind."""
-    missing, _ = tagger.load_state_dict(weights, strict=False)
+    missing = load_weights(tagger, weights, strict=False)
     if missing:
         raise ValueError(f"the round to start from has no weights for {missing[0]}")
 
@@ -326,9 +307,14 @@ def _history(artefact: Artefact) -> History:
     return History(**json.loads((artefact.folder / HISTORY).read_text(encoding="utf-8")))
 
 
-def _embedding_size(tagger: Any) -> int:
-    """Parameters of the input embeddings, which cost no multiplication."""
-    encoder = getattr(tagger, "encoder", None)
-    if encoder is None:
-        return 0
-    return int(encoder.get_input_embeddings().weight.numel())
+def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
+    """Parameters of a tagger: all, those that cost multiplications (no word embeddings), and the frozen among these."""
+    tables = [table for _, table in row_tables(tagger)][:1]
+    inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
+    in_use = sum(p.numel() for p in inside)
+    embeddings = sum(table.pretrained.weight.numel() for table in tables)
+    return {
+        "parameters": in_use + embeddings,
+        "parameters_in_use": in_use,
+        "parameters_frozen": sum(p.numel() for p in inside if not p.requires_grad),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bench.core.errors import BadInput
 from data_recipes.translators._models import ModelSource
@@ -11,9 +11,20 @@ from data_recipes.translators._models import ModelSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from data_recipes.translators._seq2seq import Seq2SeqParams
-
 ROOM = {"cpu": 2048, "cuda": 16384}  # padded source sub-words a batch, beams counted; never part of a key
+
+
+class Settings(Protocol):
+    """What an engine reads of a translator's parameters (see `_seq2seq.Seq2SeqParams`)."""
+
+    @property
+    def beams(self) -> int: ...
+    @property
+    def max_length(self) -> int: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def quantisation(self) -> str: ...
 
 
 class Request(NamedTuple):
@@ -35,7 +46,7 @@ class Engine:
 
     what: str = ""  # what provenance says of the runtime
 
-    def __init__(self, found: ModelSource, params: Seq2SeqParams, device: str = "auto") -> None:
+    def __init__(self, found: ModelSource, params: Settings, device: str = "auto") -> None:
         import torch
         from transformers import AutoConfig, AutoTokenizer
         from transformers.utils import logging

@@ -138,7 +138,7 @@ class CandidateMatching(Method):
         tagger = tagger_scores(entities, probabilities, tags, candidates)
         return tagger if self.params.score == "tagger" else fused_scores((align, tagger), self.params.weights)
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Whether English is in, and whether a tagger helps."""
         p = self.params
         refined = "" if p.refine == "none" else f", {p.refine}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.method import (
     Ask,
     Batch,
+    Diagnostics,
     Factors,
     Losses,
     Method,
@@ -68,7 +69,6 @@ class Concner(Method):
     Params: ClassVar[type[MethodParams]] = ConcnerParams
     needs = frozenset({Need.PLAIN_TRANSLATION})
     additive = False  # a contrastive term compares the sentences of a batch: it cannot be split
-    diagnosed = True
     declared = Factors(data="both", labels_from="projection (plain)")
     params: ConcnerParams
 
@@ -88,14 +88,15 @@ class Concner(Method):
         return TrainingSet(labelled=pairs(ask.labelled_translations(plain=self.params.labels == "plain")))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:
-        """The default tagger with the sentence pooling of the parameters, and LCL's head if there is one."""
-        from methods.concner.contrast import add_head
-
-        tagger = ask.new_tagger()
+        """The default tagger with the sentence pooling of the parameters; LCL's projection head (H → H → `head`)."""
+        tagger: Any = ask.new_tagger()
         tagger.pooling, tagger.pooled_layer = self.params.pooling, self.params.pooled_layer
         if self.params.head:
-            add_head(tagger, self.params.head)
-        return tagger
+            from torch import nn
+
+            hidden = tagger.classifier.in_features
+            tagger.label_head = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, self.params.head))
+        return tagger  # type: ignore[no-any-return]
 
     def loss(self, tagger: Tagger, step: Step) -> Losses:
         """Cross-entropy, LCL and TCL; a term of weight 0 is left out."""
@@ -112,12 +113,40 @@ class Concner(Method):
             terms.append(Term("tcl", value, p.beta))
         return tuple(terms)
 
-    def _label_contrast(self, tagger: Tagger, batch: Batch) -> Tensor:
-        from methods.concner.contrast import label_contrast
+    def _label_contrast(self, tagger: Any, batch: Batch) -> Tensor:
+        """LCL over all labelled words of the bilingual batch, from their first sub-words' last-layer states."""
+        import torch
 
-        return label_contrast(tagger, batch, self.params)
+        from bench.api.objectives import supervised_contrastive
 
-    def own_factors(self) -> Factors:
+        p, labels = self.params, batch.inputs.labels
+        keep = labels != -100
+        classes = labels[keep]
+        if p.classes == "type":
+            classes = (classes + 1) // 2  # O = 0, B-X and I-X of the n-th type = n
+        outside = classes == 0
+        chosen = torch.ones_like(outside)
+        if p.outside == "none":
+            chosen = ~outside
+        elif p.outside_share < 1:
+            chosen = ~outside | (torch.rand(outside.shape, device=outside.device) < p.outside_share)
+        states = batch.states[keep][chosen]
+        vectors = tagger.label_head(states) if p.head else states
+        classes = classes[chosen]
+        anchors = None if p.outside == "class" else classes != 0
+        allowed = None
+        if p.positives == "cross-language":
+            names = sorted(set(batch.inputs.languages))
+            rows = torch.tensor([names.index(name) for name in batch.inputs.languages], device=labels.device)
+            language = rows[:, None].expand_as(labels)[keep][chosen]
+            allowed = language[:, None] != language[None, :]
+        return supervised_contrastive(vectors, classes, p.temperature, anchors=anchors, allowed=allowed)
+
+    def diagnostics(self) -> Diagnostics:
+        """What both contrasts are meant to change: how translations and labels lie in the encoder's space."""
+        return Diagnostics(space="main")
+
+    def factors(self) -> Factors:
         """Which terms the parameters leave, and where the labels come from."""
         p = self.params
         terms = ["cross-entropy", *(["LCL"] if p.alpha else []), *(["TCL"] if p.beta else [])]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.method import (
     Ask,
+    Diagnostics,
     EpochState,
     Example,
     Factors,
@@ -89,7 +90,7 @@ class Contproto(Method):
 
         Noted for the record: the widest span, and how many source entities are wider (they can never be found).
         """
-        from methods.contproto.words import wider
+        from methods.contproto.spans import wider
 
         source = ask.source()
         width = self._width(source)
@@ -121,11 +122,12 @@ class Contproto(Method):
             tagger.watch = self._note
             return tagger
         tagger = SpanTagger(ask.new_tagger(), width, self.params.head)
-        tagger.prototypes = Prototypes(tagger.types, width, self.params, self._soft)
+        p = self.params
+        tagger.prototypes = Prototypes(tagger.types, width, self._soft, size=p.head, momentum=p.momentum, phi=p.phi)
         return tagger
 
     def _width(self, source: Sequence[Sentence]) -> int:
-        from methods.contproto.words import covering_width
+        from methods.contproto.spans import covering_width
 
         return self.params.max_width or covering_width(source, self.params.coverage)
 
@@ -138,7 +140,7 @@ class Contproto(Method):
         """Cross-entropy on the source's spans; for a student also on the target's soft labels, and contrast."""
         from torch.nn.functional import one_hot
 
-        from methods.contproto.losses import span_loss
+        from methods.contproto.prototypes import span_loss
         from methods.contproto.spans import gold_classes
 
         model, batch, p = _any(tagger), _any(step.labelled), self.params
@@ -152,7 +154,7 @@ class Contproto(Method):
         """Soft cross-entropy and contrast; a second look at both batches, with other dropout, is the other view."""
         import torch
 
-        from methods.contproto.losses import contrast, some_outside, span_loss
+        from methods.contproto.prototypes import contrast, some_outside, span_loss
 
         source, target, p = _any(step.labelled), _any(step.unlabelled), self.params
         q = model.project(source), model.project(target)
@@ -173,6 +175,10 @@ class Contproto(Method):
         prototypes = _any(tagger).prototypes
         if prototypes is not None:
             prototypes.begin(state.step / state.total)
+
+    def diagnostics(self) -> Diagnostics:
+        """What a student learned from, as entities: the teacher's labels, then those of each epoch."""
+        return Diagnostics(pseudo_labels=lambda tagger: tagger.prototypes.labels if tagger.prototypes else ())
 
     def carried(self, tagger: Tagger) -> dict[str, Any]:
         """A student's soft labels as they are refined so far, and where its epochs stand."""

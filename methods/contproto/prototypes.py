@@ -1,23 +1,45 @@
-"""Class prototypes, class margins, and the soft labels of target spans that they refine (ContProto, section 3.3)."""
+"""ContProto's losses over spans; prototypes, margins, and the soft labels that they refine (section 3.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.api.method import Step
+from bench.api.objectives import supervised_contrastive
 from bench.core.sentences import Span
-from methods.contproto.words import most_probable
-
-if TYPE_CHECKING:
-    from methods.contproto.method import ContprotoParams
+from methods.contproto.spans import most_probable
 
 Words = tuple[str, ...]
 STANDING = ("epoch", "phi", "_first", "_last")
+
+
+def span_loss(scores: Tensor, targets: Tensor, weights: Tensor, outside: float) -> Tensor:
+    """Weighted mean of `−Σ_k target_k · log softmax(scores)_k` over M spans; scores and targets (M, K), weights (M,).
+
+    A span whose most probable target is O weighs `outside`, any other 1, each times its weight.
+    """
+    losses = -(targets * torch.log_softmax(scores, -1)).sum(-1)
+    weights = weights * torch.where(targets.argmax(-1) == 0, outside, 1.0)
+    return (losses * weights).sum() / weights.sum().clamp_min(1e-9)
+
+
+def some_outside(classes: Tensor, most: int) -> Tensor:
+    """Indices of all entity spans and of at most `most` O spans, drawn anew; all of them where `most` is 0."""
+    outside = (classes == 0).nonzero()[:, 0]
+    if not most or len(outside) <= most:
+        return torch.arange(len(classes), device=classes.device)
+    drawn = outside[torch.randperm(len(outside), device=classes.device)[:most]]
+    return torch.cat([(classes != 0).nonzero()[:, 0], drawn])
+
+
+def contrast(views: tuple[Tensor, Tensor], classes: Tensor, temperature: float) -> Tensor:
+    """Supervised contrast over both views (M, Q) of spans of the classes (M,); O is a class like any other."""
+    return supervised_contrastive(torch.cat(views), classes.repeat(2), temperature)
 
 
 def moved(vectors: Tensor, q: Tensor, classes: Tensor, momentum: float) -> Tensor:
@@ -52,18 +74,28 @@ class Prototypes(nn.Module):
     sums: Tensor
     counts: Tensor
 
-    def __init__(self, types: Sequence[str], width: int, params: ContprotoParams, soft: Mapping[Words, Tensor]) -> None:
+    def __init__(
+        self,
+        types: Sequence[str],
+        width: int,
+        soft: Mapping[Words, Tensor],
+        *,
+        size: int,
+        momentum: float,
+        phi: tuple[float, float],
+    ) -> None:
+        """`width`, of the widest span; `size`, of q; `phi` of the first and the last epoch."""
         super().__init__()
         classes = 1 + len(types)
-        self.register_buffer("vectors", torch.zeros(classes, params.head))
+        self.register_buffer("vectors", torch.zeros(classes, size))
         self.register_buffer("margins", torch.ones(classes))  # no mean yet: nothing is similar enough
         self.register_buffer("sums", torch.zeros(classes))
         self.register_buffer("counts", torch.zeros(classes))
         self.soft = {words: labels.clone() for words, labels in soft.items()}
-        self.types, self.width, self.params = types, width, params
+        self.types, self.width, self.momentum, self.phis = types, width, momentum, phi
         self.labels = [self.entities()]  # the teacher's, then as they were when each epoch began
         self.epoch = 0  # labels are refined from the first on
-        self.phi = params.phi[0]
+        self.phi = phi[0]
         self._first = 0.0  # share of the budget before that epoch
         self._last = -1  # step
 
@@ -87,7 +119,7 @@ class Prototypes(nn.Module):
         if not self.epoch:
             self._first = share
         self.epoch += 1
-        start, end = self.params.phi
+        start, end = self.phis
         self.phi = start + (end - start) * (share - self._first) / max(1 - self._first, 1e-9)
 
     def carried(self) -> dict[str, Any]:
@@ -126,8 +158,8 @@ class Prototypes(nn.Module):
         if not self.epoch and 2 * step.number >= step.total:
             self.begin(step.number / step.total)  # a budget of hardly two passes refines in its second half
         current = soft.argmax(-1)
-        self.vectors = moved(self.vectors, *source, self.params.momentum)
-        self.vectors = moved(self.vectors, target, current, self.params.momentum)
+        self.vectors = moved(self.vectors, *source, self.momentum)
+        self.vectors = moved(self.vectors, target, current, self.momentum)
         similarity = target @ self.vectors.T
         member = F.one_hot(current, len(self.vectors)).to(similarity.dtype)
         self.sums, self.counts = self.sums + (similarity * member).sum(0), self.counts + member.sum(0)

@@ -43,7 +43,7 @@ class Ensemble(Method):
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """The mean of both, decoded word by word: an I-X that continues no X opens a span."""
         carried = carried_back(ask, models["tagger"], sentences, restrict=self.params.restrict)
-        direct = models["distil" if self.params.distil else "main"].predict(sentences)
+        direct = models["main"].predict(sentences)
         every = [self._mean(one, own) for one, own in zip(carried, direct.probabilities, strict=True)]
         return Predictions(tuple(_decoded(one, ask.tags) for one in every), tuple(every))
 
@@ -53,7 +53,7 @@ class Ensemble(Method):
         found: Floats = np.where(counted, (carried.probabilities + own) / 2, own)
         return found
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Which translate-train it is."""
         if self.params.partner == "label_projection":
             return self.declared

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
+from bench.api.method import Ask, Factors, Method, Model, Need, Predictions, Round
 from bench.core.errors import Unavailable
 from bench.core.sentences import Sentence, tags_of
-
-
-@dataclass(frozen=True)
-class GoldProjectionParams(MethodParams):
-    """None of its own; there is no model to distil."""
-
-    def __post_init__(self) -> None:
-        if self.distil:
-            raise ValueError("distil must be false: nothing is trained")
 
 
 class GoldProjection(Method):
@@ -28,7 +17,6 @@ class GoldProjection(Method):
     name = "gold_projection"
     paper = "the intrinsic evaluation of Easy-Label-Projection (García-Ferrero et al. 2022) and of Politov et al. 2025"
     needs = frozenset({Need.LABELLED_TRANSLATION})
-    Params: ClassVar[type[MethodParams]] = GoldProjectionParams
     intrinsic = True
     declared = Factors(data="translations", labels_from="projection (matcher and filters)", loss_terms="none")
 

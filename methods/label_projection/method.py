@@ -30,6 +30,6 @@ class LabelProjection(Method):
         found = ask.labelled_translations()
         return TrainingSet(labelled=pairs(found) if self.params.english else singles([p.target for p in found]))
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Whether English is in."""
         return replace(self.declared, data="both") if self.params.english else self.declared

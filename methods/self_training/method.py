@@ -56,6 +56,6 @@ class SelfTraining(Method):
         sure = best.mean() if self.params.confidence == "mean" else best.min()
         return bool(sure > self.params.threshold)
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Who the last teacher is."""
         return replace(self.declared, teacher="zero_shot" if self.params.rounds == 1 else "zero_shot, own models")

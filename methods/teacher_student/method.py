@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
+from bench.api.distilled import Distillation, Student
 from bench.api.method import Factors, Method, MethodParams, Need, Round
-from bench.api.rounds import Distil
+
+
+@dataclass(frozen=True)
+class TeacherStudentParams(MethodParams):
+    """What the student learns: see `Distillation`."""
+
+    loss: Literal["mse", "kl", "hard"] = "mse"
+    outside: bool = True  # words that the teacher calls O count too
 
 
 class TeacherStudent(Method):
@@ -13,19 +22,23 @@ class TeacherStudent(Method):
 
     name = "teacher_student"
     paper = "Wu, Lin, Karlsson, Lou, Huang 2020 (TSL), ACL 2020"
+    Params: ClassVar[type[MethodParams]] = TeacherStudentParams
     needs = frozenset({Need.TARGET_UNLABELLED})
     declared = Factors(loss_terms="distillation (mse)", unlabelled_text="yes", teacher="zero_shot")
+    params: TeacherStudentParams
 
     def __init__(self, params: MethodParams | None = None) -> None:
         super().__init__(params)
+        p = self.params
         # as zero_shot would distil from scratch: the same training where both are in a matrix
-        self.student = Distil(replace(self.params, distil=True, distil_start="fresh"), "teacher")
+        how = Distillation(distil=True, distil_start="fresh", distil_loss=p.loss, distil_outside=p.outside)
+        self.student = Student(how)
 
     def rounds(self) -> tuple[Round, ...]:
         """zero_shot's training (shared with it), then distillation as any method may add it, but from scratch."""
-        student = Round("student", self.student, teachers=("teacher",), needs=Distil.needs)
+        student = Round("student", self.student, teachers=("teacher",), needs=Student.needs)
         return (Round("teacher", method="zero_shot"), student)
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Which loss the student has."""
-        return replace(self.declared, loss_terms=f"distillation ({self.params.distil_loss})")
+        return replace(self.declared, loss_terms=f"distillation ({self.params.loss})")

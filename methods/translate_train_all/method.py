@@ -55,7 +55,7 @@ class TranslateTrainAll(Method):
             return TrainingSet(labelled=pairs(found))
         return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in found)]))
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Where the labels come from."""
         labels = "plain" if self.params.labels == "plain" else "matcher and filters"
         return replace(self.declared, labels_from=f"projection ({labels}), into all targets")

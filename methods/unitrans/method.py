@@ -106,7 +106,7 @@ class UniTrans(Method):
             return (soft,)
         return (soft, Term("hard", cross_entropy(step.unlabelled), self.params.hard_weight))
 
-    def own_factors(self) -> Factors:
+    def factors(self) -> Factors:
         """Whether there are votes."""
         return self.declared if self.params.hard_weight else replace(self.declared, loss_terms="distillation (mse)")
 

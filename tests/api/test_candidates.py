@@ -27,7 +27,8 @@ from bench.api.candidates import (
 from bench.api.projection import project
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span, tag_set
-from bench.data.rules import load_matcher, load_rules
+from bench.data.projected import load_rules
+from bench.plan import registry
 
 PER, LOC = Span(0, 2, "PER"), Span(2, 3, "LOC")
 
@@ -254,14 +255,16 @@ def test_equal_scores_prefer_the_shorter() -> None:
     # PER's words 0-4 score 2 · 3 / (2 + 4) = 1, as do its 2-4 and LOC's 1-2
     links = [(0, 0), (1, 2), (1, 3), (2, 1)]
     for name in ("ngram-greedy", "ngram-ilp"):
-        done = project([PER, LOC], links, 4, load_matcher(name))
+        done = project([PER, LOC], links, 4, registry.load("matcher", name))
         assert done.spans == (Span(1, 2, "LOC"), Span(2, 4, "PER"))
 
 
 def test_greedy_takes_all_words_where_the_exact_choice_shares_them() -> None:
     # PER: 0-3 scores 2 · 4 / (2 + 3) = 1.6, 0-1 only 2/3; LOC: 1-2 scores 1
     links = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 1)]
-    quick, exact = (project([PER, LOC], links, 3, load_matcher(name)) for name in ("ngram-greedy", "ngram-ilp"))
+    quick, exact = (
+        project([PER, LOC], links, 3, registry.load("matcher", name)) for name in ("ngram-greedy", "ngram-ilp")
+    )
     assert (quick.spans, quick.outcomes) == ((Span(0, 3, "PER"),), ("projected", "conflicting"))
     assert exact.spans == (Span(0, 1, "PER"), Span(1, 2, "LOC"))
     assert exact.outcomes == ("projected", "projected")

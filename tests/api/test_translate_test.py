@@ -189,7 +189,7 @@ def test_no_round_may_ask_for_translations_of_the_test(tmp_path: Path) -> None:
         ask = CellAsk(cell, MAIN, needs_of(Curious(), MAIN), Artefacts(tmp_path), nothing, nothing)
         with pytest.raises(UndeclaredNeed, match="TEST_TRANSLATION"):
             reach(ask)
-        assert not ask.parents and not list(tmp_path.iterdir()), "nothing was translated"
+        assert not ask.usage.parents and not list(tmp_path.iterdir()), "nothing was translated"
 
 
 METHODS = ("zero_shot", "label_projection", "translate_test", "ensemble")

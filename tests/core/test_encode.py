@@ -21,9 +21,9 @@ from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.core.subwords import Layout, Pieces, Specials, layout, pieces_of, windows_of
 from bench.data.encoders import find_encoder
+from bench.data.loading import load_encoder
 from bench.plan.sections import EncoderSpec
 from bench.train.predict import predict
-from bench.train.tagger import load_encoder
 
 SPECIALS = Specials(prefix=(2,), suffix=(3,), pad=0, unknown=1)
 sizes = st.lists(st.one_of(st.integers(1, 4), st.integers(1, 40)), min_size=1, max_size=60)  # pieces of each word

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from bench.api.brackets import KINDS, bracketed, has_bracket, unbracketed
+from bench.api.projection import Marked
 from bench.api.recipes import Translated, Translator
 from bench.core.sentences import Sentence, Span
 from bench.core.tokenise import detokenise, tokenise
-from bench.data.transfer import Marked, MarkedTranslations, load_transfer
+from bench.data.transferred import MarkedTranslations
 from bench.data.translating import NoCorpus
+from bench.plan import registry
 
 BERLIN = Sentence(
     "s", "en", ("Anna", "Lee", "lives", "in", "Berlin", "."), (Span(0, 2, "PER"), Span(4, 5, "LOC")), "group-s"
@@ -38,7 +40,7 @@ class Chinese(Translator):
 
 
 def marked(kind: tuple[str, str]) -> tuple[Marked | None, dict[str, int]]:
-    job = MarkedTranslations(load_transfer("marker"), Chinese(kind), "zh", NoCorpus())
+    job = MarkedTranslations(registry.load("transfer", "marker"), Chinese(kind), "zh", NoCorpus())
     (found,) = job.of([BERLIN])
     return found, {name: count for name, count in job.counts.items() if count}
 
@@ -65,7 +67,7 @@ def test_other_signs_and_mixed_pairs_are_lost_and_counted(kind: tuple[str, str])
 def test_a_sentence_that_has_such_brackets_cannot_be_marked() -> None:
     for opening, closing in KINDS.items():
         own = replace(BERLIN, words=("Anna", "Lee", "lives", opening, "Berlin", closing))
-        assert has_bracket(own.words) and load_transfer("marker").mark(own) is None
+        assert has_bracket(own.words) and registry.load("transfer", "marker").mark(own) is None
     assert not has_bracket(("「", "Berlin", "」", "(", "“", "《"))
 
 

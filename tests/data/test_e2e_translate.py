@@ -129,8 +129,8 @@ class Counted(Translator):
 def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
     real = registry.make
 
-    def make(kind: str, name: str, *more: Any) -> Any:
-        return Counted() if (kind, name) == ("translator", "files") else real(kind, name, *more)
+    def make(kind: str, name: str, *more: Any, **how: Any) -> Any:
+        return Counted() if (kind, name) == ("translator", "files") else real(kind, name, *more, **how)
 
     monkeypatch.setattr(registry, "make", make)
     monkeypatch.setattr(Counted, "calls", [])

@@ -10,7 +10,7 @@ from bench.api.projection import project
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span
 from bench.data.projected import labelled
-from bench.data.rules import load_filter, load_matcher
+from bench.plan import registry
 from tests.support.e2e_tools import Place, matrix_text, records
 
 PER, LOC = Span(0, 2, "PER"), Span(3, 4, "LOC")
@@ -24,7 +24,9 @@ def pair(links: tuple[Link, ...], spans: tuple[Span, ...] = (PER, LOC), n_source
 
 def kept(name: str, one: Pair, matcher: str = "min-max") -> bool:
     spans, links = one.source.spans or (), one.links or ()
-    return load_filter(name).keep(one, project(spans, links, len(one.target.words), load_matcher(matcher)))
+    return registry.load("filter", name).keep(
+        one, project(spans, links, len(one.target.words), registry.load("matcher", matcher))
+    )
 
 
 @pytest.mark.parametrize("name", ["comp-src", "comp-tgt", "comp-ins", "length-ratio"])

@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api.brackets import bracketed, unbracketed
-from bench.api.projection import OUTCOMES
+from bench.api.projection import OUTCOMES, Marked
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.sentences import Pair, Sentence, Span, spans_of, tags_of
 from bench.data.projected import transferred
-from bench.data.transfer import CAUSES, Marked, MarkedTranslations, load_transfer
+from bench.data.transferred import CAUSES, MarkedTranslations
 from bench.data.translating import NoCorpus
+from bench.plan import registry
 from bench.plan.matrix import cells
 from bench.plan.sections import LabelsSpec
 from bench.plan.spec import load_matrix
@@ -59,7 +60,7 @@ def sentence(text: str, *spans: tuple[int, int, str], id_: str = "s") -> Sentenc
 
 
 def marked(name: str, translator: Translator, *sentences: Sentence) -> tuple[list[Marked | None], dict[str, int]]:
-    job = MarkedTranslations(load_transfer(name), translator, "de", NoCorpus())
+    job = MarkedTranslations(registry.load("transfer", name), translator, "de", NoCorpus())
     return job.of(sentences), dict(job.counts)
 
 
@@ -227,7 +228,7 @@ def test_an_exact_translator_loses_nothing(language: str) -> None:
     gold = {pair.source.id: pair.target for pair in corpus.pairs("en", language)}
     asked = [s for s in corpus.read("en", "train") if s.spans]
     for name in TRANSFERS:
-        job = MarkedTranslations(load_transfer(name), FramesTranslator(), language, corpus)
+        job = MarkedTranslations(registry.load("transfer", name), FramesTranslator(), language, corpus)
         for s, found in zip(asked, job.of(asked), strict=True):
             assert found is not None
             spans, exact = found.projection(s.spans or ()).spans, gold[s.id]
@@ -381,7 +382,7 @@ def test_a_transfer_that_does_not_exist(tmp_path: Path) -> None:
     small(place, ("label_projection",), "", 'transfer = "marks"')
     ran = place.xner("run", "small.toml", "--out", place.out)
     assert ran.code == 2
-    assert "small.toml" in ran.err and "labels.transfer: 'marks'" in ran.err
+    assert "small.toml" in ran.err and "labels.transfer: unknown transfer 'marks'; did you mean 'marker'?" in ran.err
 
 
 def test_a_matrix_with_all_three(tmp_path: Path, tiny_folder: Path) -> None:
@@ -437,7 +438,7 @@ def test_translations_made_elsewhere_are_a_skip(tmp_path: Path, tiny_folder: Pat
 
 
 def test_keys_know_the_transfer_where_it_matters(tmp_path: Path, tiny_folder: Path) -> None:
-    from bench.plan.identity import cell_key
+    from bench.data.identity import cell_key
 
     place = Place(tmp_path, tiny_folder)
 

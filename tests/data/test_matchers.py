@@ -13,7 +13,8 @@ from bench.api.projection import linked_words, project
 from bench.api.ranges import ranges
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span, spans_of, tags_of
-from bench.data.rules import filter_names, load_matcher, load_rules, matcher_names
+from bench.data.projected import load_rules
+from bench.plan import registry
 
 MATCHERS = ("longest", "merge-gap", "min-max", "ngram-greedy", "ngram-ilp", "ratio")
 FILTERS = ("comp-ins", "comp-src", "comp-tgt", "length-ratio")
@@ -46,11 +47,11 @@ ONE_TO_MANY: Case = (PER_LOC, [(0, 0), (0, 1), (0, 2), (0, 5), (2, 3), (2, 5)], 
 
 
 def test_all_are_found_by_name() -> None:
-    assert set(MATCHERS) <= set(matcher_names())
-    assert set(FILTERS) <= set(filter_names())
+    assert set(MATCHERS) <= set(registry.names("matcher"))
+    assert set(FILTERS) <= set(registry.names("filter"))
     for name, wanted in (("min-maks", "min-max"), ("merge_gap", "merge-gap")):
         with pytest.raises(BadInput, match=f"unknown matcher '{name}'; did you mean '{wanted}'"):
-            load_matcher(name)
+            registry.load("matcher", name)
     with pytest.raises(BadInput, match="unknown filter 'comp-scr'; did you mean 'comp-src'"):
         load_rules("min-max", ["comp-tgt", "comp-scr"])
 
@@ -94,7 +95,7 @@ def test_the_order_of_entities_and_links_decides_nothing(matcher: str, case: Cas
     if draw is not None:
         draw.shuffle(order)  # type: ignore[attr-defined]
         draw.shuffle(shuffled)  # type: ignore[attr-defined]
-    rule = load_matcher(matcher)
+    rule = registry.load("matcher", matcher)
     done = project(entities, links, n_target, rule)
     other = project([entities[i] for i in order], shuffled, n_target, rule)
     assert other.spans == done.spans
@@ -107,7 +108,7 @@ def test_an_entity_alone_becomes_a_range_that_begins_and_ends_with_linked_words(
     entities, links, _, n_target = case
     for entity in entities:
         linked = linked_words(entity, links)
-        done = project([entity], links, n_target, load_matcher(matcher))
+        done = project([entity], links, n_target, registry.load("matcher", matcher))
         assert len(done.spans) == done.outcomes.count("projected")
         for start, end, type_ in done.spans:
             assert {start, end - 1} <= set(linked)
@@ -118,7 +119,9 @@ def test_an_entity_alone_becomes_a_range_that_begins_and_ends_with_linked_words(
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 def test_two_entities_that_change_places_keep_their_labels(matcher: str) -> None:
-    done = project([Span(0, 2, "PER"), Span(3, 4, "LOC")], [(0, 2), (1, 3), (2, 1), (3, 0)], 4, load_matcher(matcher))
+    done = project(
+        [Span(0, 2, "PER"), Span(3, 4, "LOC")], [(0, 2), (1, 3), (2, 1), (3, 0)], 4, registry.load("matcher", matcher)
+    )
     assert done.spans == (Span(0, 1, "LOC"), Span(2, 4, "PER"))
     assert done.outcomes == ("projected", "projected")
 
@@ -126,7 +129,9 @@ def test_two_entities_that_change_places_keep_their_labels(matcher: str) -> None
 @pytest.mark.parametrize("matcher", MATCHERS)
 def test_links_word_by_word_copy_the_labels(matcher: str) -> None:
     entities = (Span(0, 3, "PER"), Span(3, 4, "LOC"), Span(5, 7, "ORG"))
-    assert project(entities, [(word, word) for word in range(8)], 8, load_matcher(matcher)).spans == entities
+    assert (
+        project(entities, [(word, word) for word in range(8)], 8, registry.load("matcher", matcher)).spans == entities
+    )
 
 
 # --- what each does ---------------------------------------------------------------------------------------------------
@@ -158,10 +163,12 @@ def test_which_words(
     linked: list[int], min_max: tuple[int, int], longest: tuple[int, int], merge_gap: tuple[int, int]
 ) -> None:
     entity = Span(0, 1, "PER")
-    assert load_matcher("min-max").match(entity, linked) == min_max
-    assert load_matcher("longest").match(entity, linked) == longest
-    assert load_matcher("merge-gap").match(entity, linked) == merge_gap
-    assert load_matcher("ratio").match(entity, linked) == merge_gap, "of one word, every range is long enough"
+    assert registry.load("matcher", "min-max").match(entity, linked) == min_max
+    assert registry.load("matcher", "longest").match(entity, linked) == longest
+    assert registry.load("matcher", "merge-gap").match(entity, linked) == merge_gap
+    assert registry.load("matcher", "ratio").match(entity, linked) == merge_gap, (
+        "of one word, every range is long enough"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,11 +182,11 @@ def test_which_words(
     ],
 )
 def test_ratio_wants_more_than_four_fifths(words: int, linked: list[int], wanted: tuple[int, int] | None) -> None:
-    assert load_matcher("ratio").match(Span(0, words, "PER"), linked) == wanted
+    assert registry.load("matcher", "ratio").match(Span(0, words, "PER"), linked) == wanted
 
 
 def test_an_entity_that_ratio_rejects_is_unaligned_and_claims_nothing() -> None:
     entities, links = [Span(0, 2, "PER"), Span(2, 3, "LOC")], [(0, 1), (2, 1)]
-    done = project(entities, links, 3, load_matcher("ratio"))
+    done = project(entities, links, 3, registry.load("matcher", "ratio"))
     assert (done.spans, done.outcomes) == ((Span(1, 2, "LOC"),), ("unaligned", "projected"))
-    assert project(entities, links, 3, load_matcher("min-max")).outcomes == ("projected", "conflicting")
+    assert project(entities, links, 3, registry.load("matcher", "min-max")).outcomes == ("projected", "conflicting")

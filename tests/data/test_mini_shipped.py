@@ -11,8 +11,8 @@ import torch
 from bench.core.sentences import Sentence
 from bench.core.subwords import Specials, pieces_of
 from bench.data.encoders import find_encoder
+from bench.data.loading import load_encoder
 from bench.plan.spec import EncoderSpec
-from bench.train.tagger import load_encoder
 from data_recipes.encoders.mini.encoder import WEIGHTS, Mini
 from data_recipes.encoders.mini.text import LANGUAGES
 

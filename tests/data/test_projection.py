@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bench.api.projection import linked_words, project
 from bench.core.sentences import Link, Pair, Sentence, Span, spans_of, tags_of
 from bench.data.projected import labelled
-from bench.data.rules import load_matcher
+from bench.plan import registry
 
-MIN_MAX = load_matcher("min-max")
+MIN_MAX = registry.load("matcher", "min-max")
 TYPES = ("PER", "LOC", "ORG")
 
 
@@ -51,7 +51,13 @@ def test_any_links_give_well_formed_spans_and_one_outcome_an_entity(
     case: tuple[tuple[Span, ...], list[Link], int],
 ) -> None:
     entities, links, n_target = case
-    for matcher in (MIN_MAX, Shifted(), Overlapping(), load_matcher("ngram-greedy"), load_matcher("ngram-ilp")):
+    for matcher in (
+        MIN_MAX,
+        Shifted(),
+        Overlapping(),
+        registry.load("matcher", "ngram-greedy"),
+        registry.load("matcher", "ngram-ilp"),
+    ):
         done = project(entities, links, n_target, matcher)
         assert spans_of(tags_of(done.spans, n_target)) == done.spans, "tags say the same: sorted, inside, no overlap"
         assert len(done.outcomes) == len(entities)

@@ -56,9 +56,7 @@ class Letters(Embedder):
 
 
 def aligner(embedder: Any = None, **params: Any) -> Simalign:
-    made = Simalign(SimalignParams(**params))
-    made.embedder = embedder
-    return made
+    return Simalign(SimalignParams(**params), embedder=embedder)
 
 
 # --- matchings, against the package's own functions -------------------------------------------------------------------

@@ -39,8 +39,7 @@ def pair(source: str, target: str) -> Pair:
 
 
 def aligner(embedder: Embedder | None = None, **params: Any) -> Softmax:
-    made: Softmax = registry.make("aligner", "softmax", params)
-    made.embedder = embedder
+    made: Softmax = registry.make("aligner", "softmax", params, embedder=embedder)
     return made
 
 

@@ -64,8 +64,8 @@ def test_identity_and_tokenisation_are_in_the_key_and_the_device_is_not(
 
 
 def fake(real: object) -> object:
-    def make(kind: str, name: str, *more: object) -> object:
-        return Recorder() if kind == "translator" else real(kind, name, *more)  # type: ignore[operator]
+    def make(kind: str, name: str, *more: object, **how: object) -> object:
+        return Recorder(**how) if kind == "translator" else real(kind, name, *more, **how)  # type: ignore[operator]
 
     return make
 

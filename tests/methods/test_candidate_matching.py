@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.api.method import Need, Predictions, Second
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span, spans_of, tag_set, tags_of
-from bench.data.rules import load_rules
+from bench.data.projected import load_rules
 from bench.plan import registry
 from tests.api.test_candidates import LOC, PER, Case, linked
 from tests.support.e2e_tools import Place, matrix_text, records

@@ -18,12 +18,17 @@ from bench.api.method import Batch, Step, TrainingSet, pairs
 from bench.api.objectives import pair_contrastive, supervised_contrastive
 from bench.core.sentences import Pair, Sentence
 from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.train.diagnostics import space_of
 from bench.train.fit import FitPlan, fit
-from bench.train.space import space_of
-from methods.concner.contrast import label_contrast
 from methods.concner.method import Concner, ConcnerParams
 from tests.api.test_objectives import batch_of as plain_batch
 from tests.support.e2e_tools import Place, matrix_text
+
+
+def label_contrast(batch: Batch, params: ConcnerParams) -> torch.Tensor:
+    """LCL over the states of a batch."""
+    return Concner(params)._label_contrast(None, batch)
+
 
 # --- by hand, in float64 ----------------------------------------------------------------------------------------------
 
@@ -125,7 +130,7 @@ def batch_of(states: torch.Tensor, labels: list[list[int]]) -> Batch:
 )
 def test_classes_and_outside(params: ConcnerParams, classes: list[int], anchors: list[int]) -> None:
     states = torch.randn(2, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = float(label_contrast(None, batch_of(states, LABELS), params))
+    found = float(label_contrast(batch_of(states, LABELS), params))
     kept = torch.cat([states[0], states[1, :3]])
     every = np.ones((7, 7), bool)
     assert found == pytest.approx(by_hand(kept.numpy(), classes, 0.1, np.asarray(anchors, bool), every), rel=1e-6)
@@ -136,11 +141,11 @@ def test_outside_none_and_cross_language() -> None:
     batch = batch_of(states, LABELS)
     entities = torch.stack([states[0, 0], states[0, 1], states[0, 3], states[1, 0]]).numpy()
     whole, every = np.ones(4, bool), np.ones((4, 4), bool)
-    found = float(label_contrast(None, batch, ConcnerParams(outside="none")))
+    found = float(label_contrast(batch, ConcnerParams(outside="none")))
     assert found == pytest.approx(by_hand(entities, [1, 1, 2, 1], 0.1, whole, every), rel=1e-6)
     language = np.asarray([0, 0, 0, 1])
     across = language[:, None] != language[None, :]
-    found = float(label_contrast(None, batch, ConcnerParams(outside="none", positives="cross-language")))
+    found = float(label_contrast(batch, ConcnerParams(outside="none", positives="cross-language")))
     assert found == pytest.approx(by_hand(entities, [1, 1, 2, 1], 0.1, whole, across), rel=1e-6)
 
 
@@ -148,7 +153,7 @@ def test_a_share_of_the_outside_words() -> None:
     states = torch.randn(1, 400, 6, generator=torch.Generator().manual_seed(2))
     labels = [[1, 1, *[0] * 398]]
     torch.manual_seed(0)
-    values = [float(label_contrast(None, batch_of(states, labels), ConcnerParams(outside_share=s))) for s in (1, 0.1)]
+    values = [float(label_contrast(batch_of(states, labels), ConcnerParams(outside_share=s))) for s in (1, 0.1)]
     assert values[1] < values[0] - 1  # a tenth of the negatives: about ln 10 less
 
 

@@ -19,8 +19,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from bench.api.distilled import Distilled
 from bench.api.method import LINKED, Factors, Method, MethodParams, Need, TrainingSet, UndeclaredNeed
-from bench.api.rounds import all_needs, all_rounds
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, tag_set
 from bench.plan import registry
@@ -87,9 +87,9 @@ def ready(place: Place, cells: dict[str, Any], run: dict[str, Any]) -> Any:
 
 
 def planned_cells(matrix: Path) -> dict[str, Any]:
+    from bench.data.identity import keyed
     from bench.plan.matrix import cells
     from bench.plan.spec import load_matrix
-    from bench.plan.units import keyed
 
     return {one.cell.label: one for one in keyed(cells(load_matrix(str(matrix))))}
 
@@ -97,7 +97,8 @@ def planned_cells(matrix: Path) -> dict[str, Any]:
 def trainer_of(planned: Any, models: Path, cache: Path, progress: Any = None) -> tuple[Method, Any]:
     import torch
 
-    from bench.plan.identity import encoder_of, method_of
+    from bench.data.identity import encoder_of
+    from bench.plan.identity import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Places
 
@@ -110,7 +111,7 @@ def trainer_of(planned: Any, models: Path, cache: Path, progress: Any = None) ->
 def workers(ready: Ready) -> list[tuple[Any, Method]]:
     """The rounds that the method prepares itself; one that names another method is that method's own matter."""
     found = []
-    for round_ in all_rounds(ready.method):
+    for round_ in ready.method.rounds():
         if not isinstance(round_.method, str):
             found.append((round_, ready.method if round_.method is None else round_.method))
     return found
@@ -143,12 +144,14 @@ def test_it_loads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parameters_are_frozen_and_hold_the_common_ones(name: str) -> None:
+def test_parameters_are_frozen_and_any_method_can_be_distilled(name: str) -> None:
     params = registry.load("method", name).Params
     assert is_dataclass(params) and issubclass(params, MethodParams)
     assert params.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert not params().distil, "distillation is asked for, never the default"
-    assert registry.make("method", name, {"distil": True, "distil_loss": "kl"}).params.distil_loss == "kl"
+    assert type(registry.make("method", name)) is registry.load("method", name), "distillation is never the default"
+    distilled = registry.make("method", name, {"distil": True, "distil_loss": "kl"})
+    assert isinstance(distilled, Distilled) and distilled.params.distil_loss == "kl"
+    assert distilled.method.params == params()
     with pytest.raises(BadInput, match="did you mean 'distil'"):
         registry.make("method", name, {"distill": True})
 
@@ -195,11 +198,11 @@ def test_rounds_are_in_order(cells: dict[str, Any], label: str) -> None:
     from bench.plan.identity import method_of
 
     method, done = method_of(cells[label].cell), []
-    for round_ in all_rounds(method):
+    for round_ in method.rounds():
         assert round_.name not in done
         assert round_.start == "fresh" or round_.start in done
         assert set(round_.teachers) <= set(done)
-        assert (round_.needs or frozenset()) <= all_needs(method)
+        assert (round_.needs or frozenset()) <= method.needs
         if isinstance(round_.method, str):
             assert round_.method in METHODS and round_.method != method.name
         done.append(round_.name)
@@ -370,7 +373,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
             stopped.add((finished, done))
             raise Stopped
 
-    with mock.patch.multiple(resume, WORTH=0.0, EVERY=0.0):
+    with mock.patch.object(resume, "WORTH", 0.0):
         while True:
             _, trainer = trainer_of(cells[label], tmp_path, place.cache, stop)
             try:
@@ -380,7 +383,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
                 continue
     assert len(stopped) >= 2
     for trained in trainer.rounds.values():
-        assert trained.history.ran["resumed"] == 2
+        assert trained.history.ran["resumed"] == 1, "from step 2, at which it was evaluated"
         undisturbed = place.out / "models" / "fit" / trained.artefact.key
         for file in trained.artefact.folder.glob("*.safetensors"):
             assert file.read_bytes() == (undisturbed / file.name).read_bytes()
@@ -421,7 +424,7 @@ def test_needs_are_declared_and_used(ready: Any, label: str) -> None:
     test = one.trainer.data.test()[:2]
     digests(one)
     predicted(one, test, one.method.needs)
-    for need in all_needs(one.method):
+    for need in one.method.needs:
         assert raises_without(one, need, test), f"{need.name} is declared, but never asked for"
 
 
@@ -434,7 +437,7 @@ def raises_without(one: Ready, need: Need, test: list[Sentence]) -> bool:
         except UndeclaredNeed as error:
             assert need.name in str(error)
             return True
-    named = {round_.method for round_ in all_rounds(one.method) if isinstance(round_.method, str)}
+    named = {round_.method for round_ in one.method.rounds() if isinstance(round_.method, str)}
     if any(need in registry.make("method", str(name)).needs for name in named):
         return True  # asked for by the method whose training this is; its own test sees to it
     try:
@@ -450,7 +453,7 @@ def raises_without(one: Ready, need: Need, test: list[Sentence]) -> bool:
 def predicted(one: Ready, sentences: list[Sentence], needs: frozenset[Need]) -> Any:
     from dataclasses import replace
 
-    rounds = all_rounds(one.method)
+    rounds = one.method.rounds()
     models = {round_.name: one.trainer.model(round_.name) for round_ in rounds}
     last = replace(rounds[-1], teachers=tuple(round_.name for round_ in rounds))
     return one.method.predict(one.ask(last, needs), models, sentences)

@@ -18,14 +18,22 @@ from bench.api.method import Round, Step, TrainingSet, singles
 from bench.core.sentences import Sentence, Span
 from bench.plan.spec import EncoderSpec, TrainSpec
 from bench.train.batches import Collator
+from bench.train.diagnostics import pseudo_f1
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
-from bench.train.pseudo import pseudo_f1
-from methods.contproto.losses import contrast, some_outside, span_loss
 from methods.contproto.method import Contproto, ContprotoParams
-from methods.contproto.prototypes import Prototypes, moved, refined
-from methods.contproto.spans import SpanTagger, candidates, gold_classes
-from methods.contproto.words import capital_kind, covering_width, most_probable, pieces_of_words, wider, word_logits
+from methods.contproto.prototypes import Prototypes, contrast, moved, refined, some_outside, span_loss
+from methods.contproto.spans import (
+    SpanTagger,
+    candidates,
+    capital_kind,
+    covering_width,
+    gold_classes,
+    most_probable,
+    pieces_of_words,
+    wider,
+    word_logits,
+)
 
 CLASSES = 3
 Draw = np.random.Generator
@@ -282,9 +290,10 @@ def test_teacher_and_student_learn_and_repeat(
     first, last = ask.method._soft, student.prototypes.soft
     assert first.keys() == last.keys() and any(not torch.equal(first[w], last[w]) for w in first)
     known = {s.words: s.spans for s in toy(24, 2, "de")}
-    measured = pseudo_f1(student, lambda: known, student.types)["pseudo_f1"]
-    assert len(measured) == 16 and measured[0] == f1_of(known, student.pseudo_labels[0]) and 0.5 < measured[-1] <= 1
-    assert pseudo_f1(student, dict, student.types) == pseudo_f1(ask.teacher, lambda: known, student.types) == {}
+    measured = pseudo_f1(ask.method, student, lambda: known, student.types)["pseudo_f1"]
+    assert len(measured) == 16 and measured[0] == f1_of(known, student.prototypes.labels[0]) and 0.5 < measured[-1] <= 1
+    assert pseudo_f1(ask.method, student, dict, student.types) == {}
+    assert pseudo_f1(ask.method, ask.teacher, lambda: known, student.types) == {}
     assert all(torch.allclose(labels.sum(-1), torch.ones(len(labels))) for labels in last.values())
     gold = toy(24, 2, "de")
     spans = predict(student, ask.collator, ask.unlabelled()).spans
@@ -313,7 +322,7 @@ def test_a_short_budget_refines_in_its_second_half_and_a_repeated_step_once(
 
 
 def test_the_margin_is_the_last_epochs_mean_similarity() -> None:
-    state = Prototypes(("PER", "LOC"), 2, ContprotoParams(head=4), {})
+    state = Prototypes(("PER", "LOC"), 2, {}, size=4, momentum=0.99, phi=(0.95, 0.8))
     assert state.margins.tolist() == [1.0, 1.0, 1.0]
     state.sums, state.counts = torch.tensor([3.0, 1.0, 0.0]), torch.tensor([4.0, 2.0, 0.0])
     state.begin(0.1)

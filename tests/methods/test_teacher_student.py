@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from bench.api.distilled import Student
 from bench.api.method import Batch, Example, Predictions, Step
-from bench.api.rounds import Distil, all_rounds
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span, tag_set
 from bench.plan import registry
@@ -64,7 +64,7 @@ class FakeAsk:
 def test_the_student_is_fresh_and_sees_the_target_alone() -> None:
     teacher, student = registry.make("method", "teacher_student").rounds()
     assert (teacher.method, teacher.start) == ("zero_shot", "fresh")
-    assert isinstance(student.method, Distil) and (student.start, student.teachers) == ("fresh", ("teacher",))
+    assert isinstance(student.method, Student) and (student.start, student.teachers) == ("fresh", ("teacher",))
     taught = [np.full((len(s.words), len(TAGS)), 1 / len(TAGS), np.float32) for s in TEXT]
     data = student.method.prepare(student, FakeAsk(teacher=taught))
     assert set(data.streams()) == {"unlabelled"}
@@ -87,9 +87,9 @@ def test_a_student_that_is_its_teacher_has_no_loss() -> None:
     assert float(term.value) == 0.0
     (term,) = student.loss(None, replace(same, unlabelled=batch_of(logits, logits.flip(-1).softmax(-1))))
     assert float(term.value) > 1e-3
-    other: Any = registry.make("method", "teacher_student", {"distil_loss": "kl"})
+    other: Any = registry.make("method", "teacher_student", {"loss": "kl"})
     assert other.factors().loss_terms == "distillation (kl)"
-    (term,) = other.student.loss(None, same)
+    (term,) = other.rounds()[-1].method.loss(None, same)
     assert abs(float(term.value)) < 1e-6
 
 
@@ -114,7 +114,7 @@ def test_sentences_are_kept_by_their_confidence() -> None:
 
 
 def test_each_student_teaches_the_next() -> None:
-    method = registry.make("method", "self_training", {"rounds": 3, "distil": True})
+    method = registry.make("method", "self_training", {"rounds": 3})
     found = {r.name: (r.method, r.teachers, r.start) for r in method.rounds()}
     assert found == {
         "teacher": ("zero_shot", (), "fresh"),
@@ -122,8 +122,9 @@ def test_each_student_teaches_the_next() -> None:
         "student-2": (None, ("student-1",), "fresh"),
         "student-3": (None, ("student-2",), "fresh"),
     }
-    assert all_rounds(method)[-1].teachers == ("student-3",)
-    assert method.factors().teacher != registry.make("method", "self_training").factors().teacher
+    distilled = registry.make("method", "self_training", {"rounds": 3, "distil": True})
+    assert distilled.rounds()[-1].teachers == ("student-3",)
+    assert distilled.factors().teacher != registry.make("method", "self_training").factors().teacher
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_one_matrix_trains_the_teacher_once(tmp_path: Path, tiny_folder: Path) -
     assert parents["kd"]["fit:main"] == parents["teacher_student"]["fit:teacher"] == teacher
     assert parents["self_training"]["fit:teacher"] == teacher
     assert parents["kd"]["fit:distil"] == parents["teacher_student"]["fit:student"]
-    assert sorted(fits) == sorted(["ZeroShot", "Distil", "SelfTraining", "SelfTraining"])
+    assert sorted(fits) == sorted(["ZeroShot", "Student", "SelfTraining", "SelfTraining"])
     assert found["kd"]["scores"] == found["teacher_student"]["scores"]
     assert found["kd"]["resources"]["unlabelled"] == found["teacher_student"]["resources"]["unlabelled"] == 24
     notes = found["self_training"]["diagnostics"]

@@ -108,7 +108,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Callabl
 
 
 def keys(found: list[Cell]) -> dict[str, str]:
-    from bench.plan.identity import cell_key
+    from bench.data.identity import cell_key
 
     return {cell.target: cell_key(cell) for cell in found}
 
@@ -133,7 +133,8 @@ def test_every_target_begins_with_the_cells_own(plan: Any) -> None:
 
 
 def test_all_targets_share_one_unit_unless_they_distil(plan: Any) -> None:
-    from bench.plan.units import keyed, units
+    from bench.data.identity import keyed
+    from bench.plan.units import units
 
     found = keyed(plan(("de", "zh"), (METHOD, f"{METHOD}+kd", "en_trans")))
     sizes = [(unit[0].cell.label, len(unit)) for unit in units(found)]
@@ -159,8 +160,8 @@ def test_what_may_be_asked_for(plan: Any, tmp_path: Path) -> None:
     found = {target: every.labelled_translations(plain=True, target=target) for target in every.targets()}
     assert [pair.target.language for pair in found["de"]] == ["de"] * 24
     assert [pair.source for pair in found["de"]] == [pair.source for pair in found["zh"]] == every.source()
-    assert every.used["translations"] == 48 and every.projection["pairs"] == 48
-    assert set(every.parents) == {"labels", "labels:de"}, "its own, and the other's"
+    assert every.usage.sentences["translations"] == 48 and every.usage.projection["pairs"] == 48
+    assert set(every.usage.parents) == {"labels", "labels:de"}, "its own, and the other's"
     with pytest.raises(UndeclaredNeed, match="'hu', which is no target of the matrix"):
         every.labelled_translations(plain=True, target="hu")
 
@@ -169,7 +170,8 @@ def test_what_stands_in_any_test_is_dropped(plan: Any, tmp_path: Path) -> None:
     """So that the training set, and with it the training, is the same for every target."""
     import torch
 
-    from bench.plan.identity import encoder_of, method_of
+    from bench.data.identity import encoder_of
+    from bench.plan.identity import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Leakage, Places
 

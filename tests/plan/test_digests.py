@@ -14,7 +14,7 @@ from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir
 from bench.core.errors import Unavailable
 from bench.core.sentences import Sentence, Split
-from bench.data import digests
+from bench.data import cell_data
 from bench.data.cell_data import CorpusData
 from bench.plan import registry
 
@@ -58,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Lines, "file", tmp_path / "words.txt", raising=False)
     monkeypatch.setattr(Lines, "count", 0)
     Lines.file.write_text("a b\nc\n")
-    return tmp_path / "cache" / digests.FOLDER
+    return tmp_path / "cache" / cell_data.DIGESTS
 
 
 def found(**params: Any) -> tuple[str, int]:
@@ -85,7 +85,7 @@ def test_whatever_changes_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert second != first
     Lines.file.with_name("absent").write_text("here now")
     assert found() == (second, 1)
-    monkeypatch.setattr(digests, "code_running", lambda *modules: "other code")
+    monkeypatch.setattr(cell_data, "code_of", lambda plugin: "other code")
     assert found() == (second, 1)
 
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json
-from bench.plan.components import keys_below
-from bench.plan.fingerprint import closure, fingerprint, parts
-from bench.plan.keys import key_of, rng, seed_stream, versions
+from bench.plan.fingerprint import code_of, fingerprint, sources
+from bench.plan.keys import key_of, keys_below, rng, seed_stream, versions
 from tests.support.e2e_tools import Place, demo_sentences, matrix_text, small_corpus
 from tests.support.plan_fakes import write
 
@@ -99,7 +99,7 @@ def test_a_key_remembers_what_it_is_of() -> None:
     assert key == key_of("cell", data={"labels": [str(below)]}, seed=1), "the text alone decides"
     assert (key.stage, key.components["seed"]) == ("cell", 1)
     again = pickle.loads(pickle.dumps(key))  # as it goes to a worker
-    assert again == key and again.components["data"]["labels"][0].components == {"aligner": "x"}
+    assert again == key and again.components["data"]["labels"][0].components["aligner"] == "x"
     assert list(keys_below(key)) == [below]
 
 
@@ -143,7 +143,7 @@ import json
 from typing import TYPE_CHECKING
 from . import far
 if TYPE_CHECKING:
-    from fakeprint import unseen
+    from bench.api.method import Method
 
 def near(x):
     \"\"\"Doc.\"\"\"
@@ -153,24 +153,33 @@ def near(x):
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "fakeprint"
     write(folder / "__init__.py", "")
     write(folder / "main.py", "import fakeprint.near\nimport numpy\n\ndef main():\n    return fakeprint.near.near(1)\n")
     write(folder / "near.py", NEAR)
     write(folder / "far.py", "def far(x):\n    return x + 1\n")
     write(folder / "sub/late.py", "value = [1, 2]\n")
-    write(folder / "unseen.py", "value = 1\n")
     write(folder / "other.py", "value = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    return folder
+    yield folder
+    fingerprint.cache_clear()
 
 
-def test_closure(package: Path) -> None:
+def taken(module: str) -> str:
+    """As a new process takes it."""
+    fingerprint.cache_clear()
+    return fingerprint(module)
+
+
+def test_sources(package: Path) -> None:
     names = ["fakeprint", "fakeprint.far", "fakeprint.main", "fakeprint.near", "fakeprint.sub.late"]
-    assert sorted(closure("fakeprint.main")) == names
-    assert "bench.core.files" in closure("bench.plan.keys") and "bench.plan.registry" not in closure("bench.plan.keys")
+    assert sorted(sources("fakeprint.main")) == names, "the plug-in's own, and nothing of the core"
+    own = set(sources("data_recipes.translators.marian"))
+    assert {"data_recipes.translators.marian", "data_recipes.translators._seq2seq"} <= own, "what it shares with others"
+    assert all(name.startswith("data_recipes") for name in own)
     assert "fakeprint.main" not in sys.modules
+    assert taken("fakeprint.main") and set(fingerprint("fakeprint.main").components) == set(names)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +192,14 @@ def test_closure(package: Path) -> None:
         ("near.py", "import json", "import json as j"),
         ("far.py", "x + 1", "x + 1.0"),
         ("far.py", "x + 1", "x + '1'"),
+        ("far.py", "x + 1", "1 + x"),
     ],
 )
 def test_a_change_of_code_anywhere_below_changes_it(package: Path, file: str, old: str, new: str) -> None:
-    before = fingerprint("fakeprint.main")
+    before = taken("fakeprint.main")
     path = package / file
     path.write_text(path.read_text().replace(old, new, 1) if old else new)
-    assert fingerprint("fakeprint.main") != before
+    assert taken("fakeprint.main") != before
 
 
 @pytest.mark.parametrize(
@@ -198,28 +208,27 @@ def test_a_change_of_code_anywhere_below_changes_it(package: Path, file: str, ol
         ("near.py", "# a comment", "# another, longer comment"),
         ("near.py", '"""Doc."""', '"""Another docstring."""'),
         ("near.py", '"""A docstring."""', '"""Longer.\n\nMuch longer.\n"""\n# and a comment'),
+        ("near.py", "from bench.api.method import Method", "from bench.elsewhere import Method"),
         ("far.py", "x + 1", "(\n        x + 1\n    )"),
         ("sub/late.py", "[1, 2]", "[\n    1,\n    2,\n]"),
-        ("unseen.py", "1", "2"),
         ("other.py", "1", "2"),
     ],
 )
 def test_what_does_not_run_does_not_change_it(package: Path, file: str, old: str, new: str) -> None:
-    before = fingerprint("fakeprint.main")
+    before = taken("fakeprint.main")
     path = package / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
-    assert fingerprint("fakeprint.main") == before
+    assert taken("fakeprint.main") == before
 
 
 def test_adding_a_docstring_does_not_change_it(package: Path) -> None:
-    before = fingerprint("fakeprint.main")
+    before = taken("fakeprint.main")
     write(package / "far.py", 'def far(x):\n    """Add one."""\n    return x + 1\n')
-    assert fingerprint("fakeprint.main") == before
+    assert taken("fakeprint.main") == before
 
 
-def test_it_depends_on_content_not_on_place_or_order(package: Path, tmp_path: Path) -> None:
-    assert fingerprint("fakeprint.main", "fakeprint.other") == fingerprint("fakeprint.other", "fakeprint.main")
+def test_it_depends_on_content_not_on_place(package: Path, tmp_path: Path) -> None:
     code = "from bench.plan.fingerprint import fingerprint; print(fingerprint('fakeprint.main'))"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -227,31 +236,25 @@ def test_it_depends_on_content_not_on_place_or_order(package: Path, tmp_path: Pa
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(elsewhere), str(Path.cwd())]), "PYTHONHASHSEED": "7"}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     (elsewhere / "fakeprint").rename(package)
-    assert said.strip() == fingerprint("fakeprint.main")
-
-
-def test_parts_name_what_changed(package: Path) -> None:
-    before = parts("fakeprint.main")
-    assert before["fakeprint/near.py"].keys() == {"imports", "top level", "function near"}
-    assert before["fakeprint/sub/late.py"].keys() == {"value value"}
-    near = (package / "near.py").read_text()
-    write(package / "near.py", near.replace("late.value", "late.value + 1").replace("# a comment", "# another"))
-    write(package / "far.py", "# more\n\n" + (package / "far.py").read_text())
-    after = parts("fakeprint.main")
-    assert {file for file in after if after[file] != before[file]} == {"fakeprint/near.py"}
-    changed = {n for n, digest in after["fakeprint/near.py"].items() if digest != before["fakeprint/near.py"][n]}
-    assert changed == {"function near"}
-    write(package / "far.py", "class Far:\n    size = 1\n\n    def far(self):\n        return 2\n")
-    one = parts("fakeprint.far")["fakeprint/far.py"]
-    write(package / "far.py", "class Far:\n    size = 3\n\n    def far(self):\n        return 2\n")
-    two = parts("fakeprint.far")["fakeprint/far.py"]
-    assert one.keys() == two.keys() == {"class Far", "function Far.far"}
-    assert (one["class Far"] != two["class Far"], one["function Far.far"]) == (True, two["function Far.far"])
+    assert said.strip() == taken("fakeprint.main")
 
 
 def test_missing_and_broken_modules(package: Path) -> None:
     with pytest.raises(BadInput, match=r"no module fakeprint\.mian"):
-        fingerprint("fakeprint.mian")
+        taken("fakeprint.mian")
     write(package / "far.py", "def far(:\n")
     with pytest.raises(BadInput, match=r"far\.py: not Python"):
-        fingerprint("fakeprint.main")
+        taken("fakeprint.main")
+
+
+def test_a_version_of_its_own_takes_the_place_of_the_fingerprint() -> None:
+    from bench.api.method import Method
+
+    class Inner(Method):
+        version = "3"
+
+    class Other(Inner):
+        pass
+
+    assert code_of(Inner) == "version 3" and code_of(Method) == ""
+    assert code_of(Other) == fingerprint(__name__), "an inherited version says nothing of this code"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BadInput
-from bench.plan.registry import Registry
-from bench.plan.where import Where
+from bench.plan.place import Place
+from bench.plan.registry import BrokenPlugin, Registry
 from tests.support.plan_fakes import METHOD, METHODS, fake_registry, kinds, write
 
 
@@ -44,7 +44,7 @@ def test_load_and_make(registry: Registry, package: str) -> None:
     assert registry.make("method", "concner", {"temperature": 1}).params.temperature == 1.0
     assert registry.make("corpus", "demo").languages()[0] == "en"
     with pytest.raises(BadInput, match=r"m\.toml: temprature: unknown key 'temprature'; did you mean 'temperature'"):
-        registry.make("method", "concner", {"temprature": 1}, Where("m.toml"))
+        registry.make("method", "concner", {"temprature": 1}, Place("m.toml"))
 
 
 def test_unknown_name(registry: Registry) -> None:
@@ -125,3 +125,50 @@ def test_plans_import_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- one rule for all kinds -------------------------------------------------------------------------------------------
+
+
+def test_a_module_or_a_folder(registry: Registry, tmp_path: Path, package: str) -> None:
+    source = METHOD.format(name="flat", package=package)
+    write(tmp_path / f"{package}_methods/flat.py", source)
+    write(tmp_path / f"{package}_methods/_helper.py", "")
+    assert "flat" in registry.names("method") and "_helper" not in registry.names("method")
+    assert (
+        registry.load("method", "flat").__module__ == registry.module_of("method", "flat") == f"{package}_methods.flat"
+    )
+    write(tmp_path / f"{package}_methods/flat/method.py", source)
+    with pytest.raises(BadInput, match=rf"more than once: {package}_methods\.flat\.method, {package}_methods\.flat$"):
+        registry.load("method", "flat")
+
+
+FUNCTIONS = {
+    "matcher": ("all-of-it", "def match(entity, linked):\n    return linked[0], linked[-1] + 1\n", "match or assign"),
+    "filter": ("short", "def keep(pair, projection):\n    return len(pair.target.words) < 9\n", "keep"),
+    "transfer": ("tags", "COUNTS = ()\nIN_CONTEXT_FIRST = True\nmark = losses = read = print\n", "mark, losses, read"),
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_functions_of_a_package(kind: str, tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, source, wanted = FUNCTIONS[kind]
+    points = f"[xner.{kind}s]\n{name} = {package}_plugins\nnothing = {package}_nothing\n"
+    write(tmp_path / f"{package}_plugins.py", source)
+    write(tmp_path / f"{package}_nothing.py", "x = 1\n")
+    write(tmp_path / f"{package}-1.dist-info/METADATA", f"Name: {package}\nVersion: 1\n")
+    write(tmp_path / f"{package}-1.dist-info/entry_points.txt", points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = Registry()
+    assert {name, "nothing"} < set(found.names(kind)) and len(found.names(kind)) > 2, "beside our own"
+    assert found.load(kind, name).__name__ == f"{package}_plugins"
+    with pytest.raises(BrokenPlugin, match=f"{package}_nothing.py: a {kind} needs .*{wanted}"):
+        found.load(kind, "nothing")
+    with pytest.raises(BadInput, match=rf"m\.toml: unknown {kind} '{name}s'; did you mean '{name}'\?"):
+        found.load(kind, f"{name}s", Place("m.toml"))
+
+
+def test_dashes_are_how_matchers_are_written() -> None:
+    assert {"min-max", "ngram-ilp"} <= set(Registry().names("matcher"))
+    with pytest.raises(BadInput, match="unknown matcher 'min_max'; did you mean 'min-max'"):
+        Registry().load("matcher", "min_max")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from bench.core.errors import BadInput
 from bench.plan import sections
 from bench.plan.matrix import cells
+from bench.plan.place import Place
 from bench.plan.registry import Registry
 from bench.plan.schema import build, field_names, to_plain
 from bench.plan.spec import MatrixSpec, load_matrix, shipped
-from bench.plan.where import Where
 from tests.support.plan_fakes import MATRIX, fake_registry
 
 
@@ -75,6 +75,9 @@ MISTAKES = [
     ("seeds = [1, 2]", "seeds = [1.5]", "axes.seeds[1]: expected a whole number, not 1.5"),
     ("seeds = [1, 2]", "seed = [1]", "axes.seed: 'seed' cannot be an axis; did you mean 'seeds'?"),
     ("seeds = [1, 2]", "", "axes: the key 'seeds' is missing"),
+    ("seeds = [1, 2]", "seeds = [1]\nqqq = [1]", "method.NAME.KEY"),
+    ("seeds = [1, 2]", "seeds = [1]\nqqq = [1]", "translator.NAME.KEY"),
+    ('translator = "frames"', 'transfer = "algn"', "labels.transfer: unknown transfer 'algn'; did you mean 'align'?"),
     ("seeds = [1, 2]", 'seeds = [1]\n"labels.alinger" = ["gold"]', "cannot be an axis; did you mean 'labels.aligner'?"),
     ("seeds = [1, 2]", 'seeds = [1]\n"labels.aligner" = ["glod"]', "unknown aligner 'glod'"),
     ("seeds = [1, 2]", 'seeds = [1]\n"data.n_source" = [1, -1]', "axes.data.n_source: must be above 0"),
@@ -184,9 +187,9 @@ class Outer:
 
 def test_types() -> None:
     raw = {"flag": True, "ratio": 1, "names": ["x"], "pair": [2, "y"], "maybe": 4, "mode": 3, "table": {"k": 1}}
-    made = build(Outer, {**raw, "inner": {"a": 5}}, Where("f"))
+    made = build(Outer, {**raw, "inner": {"a": 5}}, Place("f"))
     assert made == Outer(True, 1.0, ("x",), (2, "y"), 4, 3, {"k": 1}, Inner(5)) and isinstance(made.ratio, float)
-    assert build(Outer, to_plain(made), Where("f")) == made
+    assert build(Outer, to_plain(made), Place("f")) == made
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_types() -> None:
 )
 def test_wrong_types(raw: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as caught:
-        build(Outer, raw, Where("f"))
+        build(Outer, raw, Place("f"))
     assert str(caught.value) == message
 
 
@@ -217,5 +220,5 @@ def test_an_unknown_key_is_always_refused_and_the_nearest_named(section: type, d
     place = data.draw(st.integers(0, len(name)))
     wrong = name[:place] + data.draw(st.sampled_from("qjxz")) + name[place:]
     with pytest.raises(BadInput) as caught:
-        build(section, {wrong: 1}, Where("f"))
+        build(section, {wrong: 1}, Place("f"))
     assert f"f: {wrong}: unknown key '{wrong}'; did you mean '{name}'?" == str(caught.value)

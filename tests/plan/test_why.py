@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from unittest import mock
 
 import pytest
 
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import fingerprint
+from bench.plan.stages import VERSIONS
 from tests.support.e2e_tools import Place, Ran, by_name, install_methods, matrix_text, records, small_corpus
 
 PLUGIN = """
@@ -51,13 +53,13 @@ class Done:
         return found
 
     def plan(self, *arguments: str) -> Any:
-        code_running.cache_clear()
+        fingerprint.cache_clear()
         ran = self.place.xner("plan", self.matrix, "--out", self.place.out, "--json", *arguments)
         assert ran.code == 0, ran.err
         return ran.json()
 
     def why(self, *words: str) -> Ran:
-        code_running.cache_clear()
+        fingerprint.cache_clear()
         return self.place.xner("why", self.place.out, *words)
 
 
@@ -75,7 +77,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterato
         ran = place.xner("run", done.matrix, "--out", place.out)
         assert ran.code == 0, ran.err
         yield done
-    code_running.cache_clear()
+    fingerprint.cache_clear()
 
 
 @pytest.fixture
@@ -119,13 +121,36 @@ def test_a_helper_makes_only_the_cells_of_its_method_stale(done: Done) -> None:
     ran = done.why("helped", "de")
     first = ran.out.splitlines()[1]
     assert "helped de" in ran.out and ": stale" in ran.out
-    assert first.startswith("  code of xner_why_methods/helper.py: function kept: ") and " → " in first
+    assert first.startswith("  code.helped.xner_why_methods.helper: ") and " → " in first
     old, _, new = first.rpartition(": ")[2].partition(" → ")
     assert len(old) == len(new) == 8 and old != new
     assert "more" not in ran.out, "nothing else differs"
     assert "hit" in done.why("zero_shot", "de").out
-    done.helper.write_text(HELPER.replace("SHARE = 1.0", "SHARE = 0.5"))
-    assert "helper.py: value SHARE: " in done.why("helped", "zh").out
+
+
+def test_a_declared_version_stands_for_the_code(done: Done) -> None:
+    """Raising it is what makes cells stale, and an edit without that does not."""
+    plugin = done.helper.with_name("helped.py")
+    cls = importlib.import_module("xner_why_methods.helped").Plugin
+    with mock.patch.object(cls, "version", "2", create=True):
+        assert done.states() == {"helped": {"stale"}, "zero_shot": {"ok"}}
+        assert done.why("helped", "de").out.splitlines()[1].endswith(" → version 2")
+        before = [cell["key"] for cell in done.plan()["cells"]]
+        plugin.write_text(PLUGIN.replace("kept(", "list("))
+        assert [cell["key"] for cell in done.plan()["cells"]] == before
+    assert done.states() == {"helped": {"stale"}, "zero_shot": {"ok"}}, "one line, no version"
+    plugin.write_text(PLUGIN)
+    assert done.states() == FRESH
+
+
+def test_a_stage_with_another_version_makes_stale_what_it_made(done: Done) -> None:
+    raised = {**VERSIONS, "fit": VERSIONS["fit"] + 1}
+    with mock.patch("bench.data.identity.VERSIONS", raised):
+        assert done.states() == {"helped": {"stale"}, "zero_shot": {"stale"}}
+        said = f"  stages.fit: {VERSIONS['fit']} → {raised['fit']}"
+        assert done.why("zero_shot", "de").out.splitlines()[1] == said
+    with mock.patch("bench.data.identity.VERSIONS", {**VERSIONS, "project": 99}):
+        assert done.states() == FRESH, "neither projects anything"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +175,7 @@ def test_comments_and_layout_make_nothing_stale(done: Done, old: str, new: str) 
         ("data.n_source=23", "data.n_source: 24 → 23"),
         ("data.n_dev=19", "data.n_dev: 20 → 19"),
         ("train.decoding=viterbi", "train.decoding: greedy → viterbi"),
-        ("method.zero_shot.distil_loss=kl", "parameter distil_loss: mse → kl"),
+        ("method.zero_shot.distil_loss=kl", "method.zero_shot.distil_loss: mse → kl"),
     ),
 )
 def test_a_setting_is_named_with_both_values(done: Done, change: str, said: str) -> None:
@@ -169,15 +194,15 @@ def test_a_setting_is_named_with_both_values(done: Done, change: str, said: str)
 def test_versions_and_encoders_are_named(done: Done, tmp_path: Path) -> None:
     with mock.patch("bench.plan.keys._version", return_value="9.9"):
         lines = done.why("zero_shot", "de").out.splitlines()
-    assert lines[1].startswith("  version of tokenizers: ") and lines[1].endswith(" → 9.9")
-    assert any(line.startswith("  version of torch: ") for line in lines)
+    assert lines[1].startswith("  versions.tokenizers: ") and lines[1].endswith(" → 9.9")
+    assert any(line.startswith("  versions.torch: ") for line in lines)
     other = shutil.copytree(done.place.encoder, tmp_path / done.place.encoder.name)
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.2}))
     edited = tmp_path / "edited.toml"
     edited.write_text(done.matrix.read_text().replace(str(done.place.encoder), str(other)))
     ran = done.why("zero_shot", "de", "--matrix", str(edited))
-    assert ran.out.splitlines()[1].startswith("  encoder: encoder file config.json: ")
+    assert ran.out.splitlines()[1].startswith("  encoder.files.config.json: ")
 
 
 def test_data_are_named(done: Done) -> None:
@@ -186,7 +211,7 @@ def test_data_are_named(done: Done) -> None:
     path.write_text(f"{rest.rstrip()}\n\n{first}\n\n", encoding="utf-8")
     _forget_corpora()
     assert done.states() == {"helped": {"ok", "stale"}, "zero_shot": {"ok", "stale"}}, "of German only"
-    assert done.why("zero_shot", "de").out.splitlines()[1].startswith("  data: test sentences: ")
+    assert done.why("zero_shot", "de").out.splitlines()[1].startswith("  data.test sentences: ")
     assert ": hit" in done.why("zero_shot", "zh").out
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.e2e_tools import Place, Ran, matrix_text, small_corpus
+from tests.support.e2e_tools import REPO, Place, Ran, matrix_text, small_corpus
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +196,27 @@ def test_wrong_files_to_score(place: Place) -> None:
     refused(place.xner("score", place.root, "gold.conll"), "cannot be read")
 
 
-@pytest.mark.parametrize("arguments", ((), ("train",), ("run",), ("run", "demo", "--jobs", "two"), ("score", "a")))
+@pytest.mark.parametrize("arguments", ((), ("run",), ("run", "demo", "--jobs", "two"), ("score", "a")))
 def test_wrong_usage(place: Place, arguments: tuple[str, ...]) -> None:
     ran = place.xner(*arguments)
     assert ran.code == 2
     assert "usage: xner" in ran.err and "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pln", "demo"), "xner: unknown verb 'pln'; did you mean 'plan'?\n"),
+        (("data", "fetsch"), "xner data: unknown verb 'fetsch'; did you mean 'fetch'?\n"),
+    ],
+)
+def test_a_misspelt_verb_is_named_with_the_nearest(place: Place, arguments: tuple[str, ...], said: str) -> None:
+    ran = place.xner(*arguments)
+    assert (ran.code, ran.err) == (2, said)
+
+
+def test_the_version_and_python_m_bench(place: Place) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "--version"], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("xner ") and ran.stdout == place.xner("--version").out

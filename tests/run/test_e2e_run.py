@@ -243,7 +243,7 @@ def test_a_parameter_of_one_method_changes_only_its_cells(done: Finished) -> Non
     assert {cell["state"] for cell in ran.json()["cells"]} == {"ok"}
     ran = done.place.xner("plan", done.matrix, "--out", done.place.out, "--json", "--set", "translator.frames.seed=1")
     stale = {cell["label"]: cell["differs"] for cell in ran.json()["cells"] if cell["state"] == "stale"}
-    assert stale == {"en_trans": ["translations: parameter seed: 0 → 1"]}
+    assert stale == {"en_trans": ["labels.links.translations.params.seed: 0 → 1"]}
 
 
 def test_a_folder_moved_elsewhere_is_still_finished(copied: Place, tmp_path: Path) -> None:

@@ -339,11 +339,10 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     folder = code_snapshot(tmp_path / "code")
     assert not list(folder.rglob("__pycache__"))
     assert code_snapshot(tmp_path / "code") == folder, "named by content"
-    look = "import bench, methods, data_recipes, bench.plan.commit as c; from bench.plan.registry import module_of\n"
-    look += "from bench.plan.fingerprint import fingerprint, closure\n"
-    look += "m = module_of('method', 'zero_shot')\n"
-    look += "print(*{str(p) for p in closure('bench.run.cell', m).values()}, sep='\\n')\n"
-    look += "print(fingerprint('bench.run.cell', m), c.commit())"
+    look = "import bench, methods, data_recipes, pathlib, bench.plan.commit as c\n"
+    look += "from bench.plan.fingerprint import sources, stage_fingerprints\n"
+    look += "print(bench.__file__, *sources('data_recipes.translators.marian').values(), sep='\\n')\n"
+    look += "print(c.commit(), stage_fingerprints(pathlib.Path(bench.__file__).parents[1])['fit'])"
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-P", "-c", look]
     repo = Path(__file__).resolve().parents[2]
@@ -352,11 +351,9 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     assert files
     assert all(file.startswith(str(folder)) for file in files)
     from bench.plan.commit import commit
-    from bench.plan.fingerprint import fingerprint
-    from bench.plan.registry import module_of
+    from bench.plan.fingerprint import stage_fingerprints
 
-    here = fingerprint("bench.run.cell", module_of("method", "zero_shot"))
-    assert last.split() == [here, *([commit()] if commit() else [])]
+    assert last.split() == [*([commit()] if commit() else []), stage_fingerprints(repo)["fit"]]
 
 
 def test_a_description_of_an_array_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from bench.api.recipes import Progress
 from bench.cli.settings import add_settings, parsed
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_bytes, write_json
+from bench.plan.place import Place
 from bench.plan.schema import build
-from bench.plan.where import Where
 from data_recipes.encoders.mini.text import dictionary_entries, training_text
 from tests.studies.mini import guard, start, train
 from tests.studies.mini import teacher as teachers
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise BadInput(f"--threads {args.threads}: at least 1")
     if (args.out / "config.json").exists():
         raise BadInput(f"{args.out} holds a finished encoder; give another folder to --out")
-    params = build(MiniParams, parsed(args.settings), Where("--set"))
+    params = build(MiniParams, parsed(args.settings), Place("--set"))
     torch.set_num_threads(args.threads)
     make(params, args.out, _in_lines)
     print(f'mini is in {args.out}; a matrix takes it as encoders = ["{args.out}"]')

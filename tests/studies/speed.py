@@ -59,14 +59,14 @@ def run_align(args: argparse.Namespace) -> int:
         BadInput: no such encoder or setting, unreadable files, or no pair that fits the encoder.
     """
     from bench.plan import registry
-    from bench.plan.where import Where
+    from bench.plan.place import Place
 
     for name, least in (("pairs", 1), ("rounds", 2), ("threads", 1)):
         value = getattr(args, name)
         if value is not None and value < least:
             raise BadInput(f"--{name} {value}: at least {least}")
     settings = parsed(args.settings)
-    registry.make("aligner", "simalign", settings, Where("--set"))  # before anything is loaded
+    registry.make("aligner", "simalign", settings, Place("--set"))  # before anything is loaded
     sets = _pairs(args)
 
     import torch

@@ -111,8 +111,7 @@ def compare(
         BadInput: the encoder has no such layer.
     """
     params = SimalignParams(**settings)
-    ours = Simalign(params)
-    ours.embedder = embedder
+    ours = Simalign(params, embedder=embedder)
     layer = ours.layer(embedder)
     peer = Peer(where, params, layer, embedder.device.type)
     for side in (peer.align, ours.align):

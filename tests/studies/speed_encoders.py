@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from bench.core.errors import BadInput
-from bench.train.tagger import load_encoder
+from bench.data.loading import load_encoder
 
 HEAD = 64  # dimensions of an attention head, as in BERT
 

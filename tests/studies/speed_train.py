@@ -18,14 +18,16 @@ from bench.api.method import Predictions, TrainingSet, singles
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, tag_set
 from bench.core.subwords import pieces_of
+from bench.data.loading import load_encoder
 from bench.measure.score import count, summary
 from bench.plan import registry
 from bench.plan.sections import EncoderSpec, Precision, TrainSpec
-from bench.train.attention import for_cpu
 from bench.train.batches import Collator
+from bench.train.encoder import Encoder
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
-from bench.train.tagger import LinearTagger, load_encoder
+from bench.train.rows import use_rows
+from bench.train.tagger import LinearTagger
 
 OURS, PLAIN = "xner", "Trainer"
 GROUPED, BF16 = "Trainer, grouped by length", "Trainer, grouped by length, bf16"
@@ -111,7 +113,7 @@ def predict_speed(setting: Setting, rounds: int, tell: Callable[[str], None]) ->
     for number in range(rounds + 1):
         for side in sides:
             tell(f"round {number} of {rounds}: {side.name}" if number else f"warm-up: {side.name}")
-            handle = side.watch(tagger.encoder if side.name == OURS else model.base_model)
+            handle = side.watch(tagger.encoder.model if side.name == OURS else model.base_model)
             begun = time.perf_counter()
             if side.name == OURS:
                 predict(tagger, collator, setting.test, setting.precision)
@@ -126,12 +128,12 @@ def predict_speed(setting: Setting, rounds: int, tell: Callable[[str], None]) ->
     return sides
 
 
-def _tagger(setting: Setting, seed: int) -> tuple[LinearTagger, Collator]:
+def _tagger(setting: Setting, seed: int, by_row: bool = True) -> tuple[LinearTagger, Collator]:
     torch.manual_seed(seed)
     loaded = load_encoder(setting.where)
-    if setting.device.type == "cpu":
-        for_cpu(loaded.model)
-    tagger = LinearTagger(loaded.model, setting.tags, EncoderSpec().dropout).to(setting.device)
+    if by_row:
+        use_rows(loaded.model)
+    tagger = LinearTagger(Encoder(loaded.model), setting.tags, EncoderSpec().dropout).to(setting.device)
     longest = min(setting.max_length, loaded.longest)
     return tagger, Collator(loaded.tokenizer, setting.tags, longest, setting.device)
 
@@ -139,7 +141,7 @@ def _tagger(setting: Setting, seed: int) -> tuple[LinearTagger, Collator]:
 def _ours(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predictions]:
     tagger, collator = _tagger(setting, seed)
     ticks: list[float] = []
-    handle = side.watch(tagger.encoder)
+    handle = side.watch(tagger.encoder.model)
     _fit(setting, tagger, collator, seed, lambda step: ticks.append(_now(setting)))
     handle.remove()
     return ticks, predict(tagger, collator, setting.test)
@@ -182,8 +184,8 @@ def _theirs(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predi
     handle = side.watch(model.base_model)
     trainer.train()
     handle.remove()
-    tagger, collator = _tagger(setting, seed)  # their weights, read and scored as ours are
-    absent = tagger.encoder.load_state_dict(model.base_model.state_dict(), strict=False).missing_keys
+    tagger, collator = _tagger(setting, seed, by_row=False)  # their weights, read and scored as ours are
+    absent = tagger.encoder.model.load_state_dict(model.base_model.state_dict(), strict=False).missing_keys
     assert all(name.startswith("pooler.") for name in absent), absent  # which nothing here reads
     tagger.classifier.load_state_dict(model.classifier.state_dict())
     return ticks, predict(tagger, collator, setting.test)
@@ -291,8 +293,7 @@ def peak_flops(device: torch.device, precision: Precision = "fp32", seconds: flo
 def flops_of(setting: Setting) -> float:
     """Operations a sub-word and step: 6 for each parameter but the embeddings' (2 forward, 4 backward).
 
-    Those of the whole encoder, by which the share of the peak is that of useful work: neither padding counts, nor that
-    we leave out what nobody reads of the last layer.
+    Those of the whole encoder, by which the share of the peak is that of useful work: padding does not count.
     """
     model = load_encoder(setting.where).model
     embeddings = sum(p.numel() for p in model.get_input_embeddings().parameters())

@@ -14,15 +14,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.data.identity import keyed
 from bench.plan.identity import Planned
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import keyed
-from bench.run.cell import Where, run_unit
+from bench.run.cell import RunSettings, run_unit
 from bench.run.shared import make_shared
 
 
-def steps_of(planned: Planned, where: Where) -> list[float]:
+def steps_of(planned: Planned, where: RunSettings) -> list[float]:
     """Seconds of each step of the cell's training."""
     ticks: list[float] = []
     (record,) = run_unit([planned], where, lambda done, total, what: ticks.append(time.perf_counter()))
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     seconds: dict[str, list[float]] = {name: [] for name in args.methods}
     with tempfile.TemporaryDirectory(prefix="steps-") as folder:
-        where = Where(Path(folder) / "out", cache=Path(folder) / "cache")
+        where = RunSettings(Path(folder) / "out", cache=Path(folder) / "cache")
         todo = sorted(keyed(cells(spec)), key=lambda one: one.cell.seed)
         make_shared(todo, where.cache, lambda done, total, what: None)
         for one in todo:

@@ -227,7 +227,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_make_mini_writes_a_folder_that_a_matrix_takes(
     offline: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.train.tagger import load_encoder
+    from bench.data.loading import load_encoder
 
     command = ["make_mini", "--out", str(tmp_path / "made")]
     settings = ["--set", "layers=2", "--set", "tokens=12000", "--set", "pieces=6000"]

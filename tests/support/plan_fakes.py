@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.plan.registry import KINDS, Kind, Registry
 
 BASE = """
-from bench.api.method import Need, Round
+from bench.api.method import Diagnostics, Need, Round
 
 class Method:
     needs = frozenset({Need.LABELLED_TRANSLATION})
@@ -17,6 +17,9 @@ class Method:
 
     def rounds(self):
         return (Round("main"),)
+
+    def diagnostics(self):
+        return Diagnostics()
 """
 
 METHOD = """
@@ -83,13 +86,14 @@ def write(path: Path, text: str) -> None:
 
 
 def kinds(package: str) -> tuple[Kind, ...]:
-    """The kinds, looked for in packages that begin with `package` and have no entry points."""
+    """The kinds, looked for in packages that begin with `package` and have no entry points; matchers … are the real."""
     folders = {"method": "methods", "corpus": "corpora", "translator": "translators", "aligner": "aligners"}
-    base = {"method": f"{package}_base.Method"}
+    bases = {"method": f"{package}_base.Method"}
     return tuple(
-        Kind(k.name, f"{package}_{folders[k.name]}", k.module, base.get(k.name, k.base), f"xner.{package}")
-        for k in KINDS
+        Kind(k.name, f"{package}_{folders[k.name]}", f"xner.{package}", bases.get(k.name, k.base))
         if k.name in folders
+        else k
+        for k in KINDS
     )
 
 

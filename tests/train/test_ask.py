@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.api.method import Method, MethodParams, Need, Predictions, Round, UndeclaredNeed
-from bench.api.rounds import Distil, all_needs, all_rounds
+from bench.api.distilled import Distillation, Distilled, Student
+from bench.api.method import Method, Need, Predictions, Round, UndeclaredNeed
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, tag_set
 from bench.data.cell_data import CellData, digest, nested
@@ -82,7 +82,7 @@ def test_what_is_not_declared_raises(ask: MakeAsk, need: Need) -> None:
         refused = ask(ALL - {need})
         with pytest.raises(UndeclaredNeed):
             get(refused)
-        assert refused.used == refused.parents == {}, "nothing was made for it"
+        assert refused.usage.sentences == refused.usage.parents == {}, "nothing was made for it"
 
 
 @pytest.mark.parametrize("need", list(Need))
@@ -116,15 +116,17 @@ def test_the_needs_of_rounds() -> None:
         name = "some"
         needs = frozenset({Need.TRANSLATION, Need.TARGET_GOLD})
 
-    some = Some(MethodParams(distil=True))
+    some = Some()
     assert needs_of(some, Round("a")) == some.needs
     assert needs_of(some, Round("a", needs=frozenset())) == frozenset()
-    main, last = all_rounds(some)
+    distilled = Distilled(some, Distillation(distil=True))
+    main, last = distilled.rounds()
     assert (main.name, last.name, last.teachers, last.start) == ("main", "distil", ("main",), "main")
     assert needs_of(some, last) == {Need.TARGET_UNLABELLED}, "the last round needs no more than its text"
-    assert all_needs(some) == {Need.TRANSLATION, Need.TARGET_GOLD, Need.TARGET_UNLABELLED}
-    assert all_rounds(Some(MethodParams(distil=True, distil_start="fresh")))[-1].start == "fresh"
-    assert all_rounds(Some()) == (Round("main"),)
+    assert needs_of(distilled, main) == some.needs, "the first one as without distillation"
+    assert distilled.needs == {Need.TRANSLATION, Need.TARGET_GOLD, Need.TARGET_UNLABELLED}
+    assert Distilled(some, Distillation(distil=True, distil_start="fresh")).rounds()[-1].start == "fresh"
+    assert some.rounds() == (Round("main"),)
 
 
 def test_distillation_asks_for_its_teacher_and_its_text_only(ask: MakeAsk) -> None:
@@ -133,9 +135,9 @@ def test_distillation_asks_for_its_teacher_and_its_text_only(ask: MakeAsk) -> No
             assert all(s.spans is None for s in sentences)
             return Predictions(((),) * len(sentences), tuple(np.ones((len(s.words), 7), np.float32) for s in sentences))
 
-    last = all_rounds(Method(MethodParams(distil=True)))[-1]
-    assert isinstance(last.method, Distil)
-    data = last.method.prepare(last, ask(Distil.needs, round_=last, model=lambda name: Teacher()))
+    last = Distilled(Method(), Distillation(distil=True)).rounds()[-1]
+    assert isinstance(last.method, Student)
+    data = last.method.prepare(last, ask(Student.needs, round_=last, model=lambda name: Teacher()))
     assert set(data.streams()) == {"unlabelled"}
     assert len(data.unlabelled) == 20
     for (one,) in data.unlabelled:
@@ -225,8 +227,8 @@ def test_translations_have_no_labels_until_they_are_projected(ask: MakeAsk) -> N
     gold = asked.gold_translations()
     assert [p.source.id for p in labelled] == [p.source.id for p in gold] == [s.id for s in asked.source()]
     assert all(pair.target.spans is not None for pair in labelled)
-    assert asked.projection["projected"] == sum(len(pair.target.spans or ()) for pair in labelled)
-    assert asked.projection["pairs"] == 10
+    assert asked.usage.projection["projected"] == sum(len(pair.target.spans or ()) for pair in labelled)
+    assert asked.usage.projection["pairs"] == 10
     assert [p.target.spans for p in labelled] == [p.target.spans for p in gold], "links of the demo are exact"
 
 
@@ -234,15 +236,15 @@ def test_the_matrix_s_matcher_and_filters_are_for_those_who_do_not_ask_for_plain
     wrong = ("data.n_source=40", "translator.frames.error_rate=1")  # some errors lose an entity
     plain = ask(ALL, *wrong)
     every = plain.labelled_translations()
-    counts = plain.projection
+    counts = plain.usage.projection
     assert counts["projected"] + counts["unaligned"] + counts["conflicting"] == counts["entities"] > counts["projected"]
 
     filtered = ask(ALL, *wrong, 'labels.filters=["comp-ins"]')
     assert filtered.labelled_translations(plain=True) == every
-    assert filtered.projection == counts
+    assert filtered.usage.projection == counts
     kept = filtered.labelled_translations()
-    found = filtered.projection
-    assert 0 < len(kept) == found["pairs"] == filtered.used["translations"] < len(every) == 40
+    found = filtered.usage.projection
+    assert 0 < len(kept) == found["pairs"] == filtered.usage.sentences["translations"] < len(every) == 40
     assert found["pairs"] + found["pairs_filtered"] == 40
     assert [p for p in every if p in kept] == kept
     assert found["filtered"] == sum(len(p.source.spans or ()) for p in every if p not in kept) > 0
@@ -251,7 +253,7 @@ def test_the_matrix_s_matcher_and_filters_are_for_those_who_do_not_ask_for_plain
 
     ratio = ask(ALL, *wrong, "labels.matcher=ratio")
     assert len(ratio.labelled_translations()) == 40
-    assert ratio.projection["unaligned"] > counts["unaligned"] and ratio.projection["filtered"] == 0
+    assert ratio.usage.projection["unaligned"] > counts["unaligned"] and ratio.usage.projection["filtered"] == 0
     assert ratio.labelled_translations(plain=True) == every
 
 
@@ -276,12 +278,12 @@ def test_test_translations_go_into_the_source_language(ask: MakeAsk) -> None:
 def test_every_access_is_noted(ask: MakeAsk) -> None:
     asked = ask()
     asked.source()
-    assert asked.used == {"source": 10}
-    assert asked.parents == {}
+    assert asked.usage.sentences == {"source": 10}
+    assert asked.usage.parents == {}
     asked.labelled_translations()
     asked.unlabelled()
-    assert asked.used == {"source": 10, "translations": 10, "unlabelled": 20}
-    (address,) = asked.parents.values()
+    assert asked.usage.sentences == {"source": 10, "translations": 10, "unlabelled": 20}
+    (address,) = asked.usage.parents.values()
     assert address.startswith("links/")
     assert asked.cache.get(*address.split("/")) is not None
 
@@ -292,14 +294,14 @@ def test_second_translations_carry_entities_and_match_the_first(ask: MakeAsk) ->
     first, second = asked.translations(), asked.second_translations()
     assert len(first) == len(second)
     both = [(pair, one) for pair, one in zip(first, second, strict=True) if one is not None]
-    assert 0 < len(both) == asked.notes["second_translations"]
+    assert 0 < len(both) == asked.usage.notes["second_translations"]
     for pair, one in both:
         assert len(one.ranges) == len(pair.source.spans or ()) > 0
         assert one.links and all(one.words[a] == pair.target.words[b] for a, b in one.links)
         assert all(there is None or 0 <= there[0] < there[1] <= len(one.words) for there in one.ranges)
     assert any(one.words == pair.target.words for pair, one in both)
     assert all(one is None for pair, one in zip(first, second, strict=True) if not pair.source.spans)
-    assert asked.parents["second-translations"].startswith("transfer/")
+    assert asked.usage.parents["second-translations"].startswith("transfer/")
 
 
 def test_a_translator_that_looks_up_has_no_second_translations(ask: MakeAsk) -> None:

@@ -1,10 +1,8 @@
-"""A long training that is stopped goes on to the same weights; short, damaged and unsaved ones are told apart."""
+"""A long training that is stopped resumes to the same weights; short, damaged and unsaved ones are told apart."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,9 +80,7 @@ class Training:
     make: Callable[[Keeper, Callable[[int], None]], Made]
 
     def __call__(self, tell: Callable[[int], None] = lambda step: None) -> Made:
-        keeper = Keeper(self.store, of="test")
-        with keeper.listening():
-            return self.make(keeper, tell)
+        return self.make(Keeper(self.store, of="test"), tell)
 
     def undisturbed(self) -> Made:
         return self.make(Keeper(), lambda step: None)
@@ -135,27 +131,6 @@ def worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "WORTH", 0.0)
 
 
-@pytest.fixture
-def always(worth: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is saved after every step."""
-    monkeypatch.setattr(resume, "EVERY", 0.0)
-
-
-@pytest.fixture
-def obeyed() -> Iterator[list[int]]:
-    """SIGUSR2 ends the training here, as submitit's handler does; the signals that came."""
-    came: list[int] = []
-
-    def leave(number: int, frame: object) -> None:
-        came.append(number)
-        raise Stopped
-
-    before = signal.signal(signal.SIGUSR2, leave)
-    yield came
-    assert signal.getsignal(signal.SIGUSR2) is leave, "the training put back what was there"
-    signal.signal(signal.SIGUSR2, before)
-
-
 def stop_at(*steps: int) -> Callable[[int], None]:
     def tell(step: int) -> None:
         if step in steps:
@@ -164,91 +139,63 @@ def stop_at(*steps: int) -> Callable[[int], None]:
     return tell
 
 
-def signal_at(*steps: int) -> Callable[[int], None]:
-    def tell(step: int) -> None:
-        if step in steps:
-            os.kill(os.getpid(), signal.SIGUSR2)
-
-    return tell
-
-
-@pytest.mark.usefixtures("always")
-def test_it_goes_on_to_the_same_bytes_however_often_it_is_stopped(training: Training) -> None:
+@pytest.mark.usefixtures("worth")
+def test_it_resumes_to_the_same_bytes_however_often_it_is_stopped(training: Training) -> None:
+    """Evaluations, at which it is saved, are at steps 8, 16 and 24; the last two saves are kept."""
     undisturbed = training.undisturbed()
-    for step in (1, 2, 7, 8, 9, 17, 23):  # 8, 16 and 24 are evaluations
+    for step, saved in ((1, []), (8, [8]), (9, [8]), (17, [8, 16]), (23, [8, 16])):
         with pytest.raises(Stopped):
             training(stop_at(step))
-        assert training.saved() == [max(step - 1, 1), step][-min(2, step) :]
+        assert training.saved() == saved
     begun: list[int] = []
     made = training(begun.append)
-    assert begun == [24]
+    assert begun[0] == 17
     assert made.same(undisturbed)
-    assert made.history.ran["resumed"] == 7
+    assert made.history.ran["resumed"] == 2, "from step 8 and then from 16"
     assert "resumed" not in undisturbed.history.ran
 
 
-@pytest.mark.usefixtures("worth")
-def test_a_signal_waits_for_the_step_and_is_passed_on(training: Training, obeyed: list[int]) -> None:
+def test_a_short_training_is_not_saved(training: Training) -> None:
     with pytest.raises(Stopped):
-        training(signal_at(5))
-    assert obeyed == [signal.SIGUSR2]
-    assert training.saved() == [6], "told after step 5: saved after the next"
-    assert training().same(training.undisturbed())
-
-
-@pytest.mark.usefixtures("worth")
-def test_a_second_signal_does_not_wait(training: Training, obeyed: list[int]) -> None:
-    def twice(step: int) -> None:
-        signal_at(5)(step)
-        signal_at(5)(step)
-
-    with pytest.raises(Stopped):
-        training(twice)
-    assert training.saved() == []
-
-
-@pytest.mark.usefixtures("worth")
-def test_a_signal_in_the_last_step_is_not_lost(training: Training, obeyed: list[int]) -> None:
-    with pytest.raises(Stopped):
-        training(signal_at(23))
-    assert obeyed == [signal.SIGUSR2]
-
-
-def test_a_short_training_is_neither_saved_nor_kept_waiting(training: Training, obeyed: list[int]) -> None:
-    with pytest.raises(Stopped):
-        training(signal_at(5))
-    assert obeyed == [signal.SIGUSR2]
+        training(stop_at(17))
     assert training.saved() == []
     assert training().same(training.undisturbed())
 
 
-@pytest.mark.usefixtures("worth")
-def test_it_is_saved_every_few_minutes(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_is_long_by_what_its_steps_took_so_far(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 24 steps, 100 s each: known at the first evaluation, long before the time has passed."""
     now = [0.0]
     monkeypatch.setattr(resume.time, "perf_counter", lambda: now[0])
-    seen: dict[int, list[int]] = {}
 
     def tell(step: int) -> None:
-        seen[step] = training.saved()
-        now[0] += resume.EVERY / 4
+        now[0] += 26.0 if step < 8 else 0.0
 
-    training(tell)
-    assert seen[5] == [] and seen[6] == [6]
-    assert seen[24] == [16, 21], "after steps 6, 11, 16 and 21; the last two are kept"
+    with pytest.raises(Stopped):
+        training(lambda step: (tell(step), stop_at(9)(step))[1])
+    assert training.saved() == []
+    now[0] = 0.0
+
+    def slower(step: int) -> None:
+        now[0] += 30.0 if step < 8 else 0.0
+        stop_at(9)(step)
+
+    with pytest.raises(Stopped):
+        training(slower)
+    assert training.saved() == [8]
 
 
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("worth")
 def test_damage_costs_one_save_and_two_damages_the_training(training: Training) -> None:
     undisturbed = training.undisturbed()
-    for spoilt, goes_on_after in ((1, 8), (2, 0)):
+    for spoilt, resumes_after in ((1, 8), (2, 0)):
         with pytest.raises(Stopped):
-            training(stop_at(9))
-        assert training.saved() == [8, 9]
-        for step in (9, 8)[:spoilt]:
+            training(stop_at(17))
+        assert training.saved() == [8, 16]
+        for step in (16, 8)[:spoilt]:
             _spoil(training.store, step)
         steps: list[int] = []
         made = training(steps.append)
-        assert steps[0] == goes_on_after + 1
+        assert steps[0] == resumes_after + 1
         assert made.same(undisturbed)
         Keeper(training.store, of="test").remove()
         assert training.saved() == []
@@ -265,7 +212,7 @@ def _spoil(store: Artefacts, step: int) -> None:
             file.write_bytes(bytes(data))
 
 
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("worth")
 def test_a_full_disk_costs_the_save_and_not_the_training(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -277,7 +224,7 @@ def test_a_full_disk_costs_the_save_and_not_the_training(training: Training, mon
     assert made.same(training.undisturbed())
 
 
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("worth")
 def test_another_training_device_or_number_of_threads_does_not_go_on_from_it(training: Training) -> None:
     with pytest.raises(Stopped):
         training(stop_at(9))

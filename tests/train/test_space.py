@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.train.space import POINTS, Space, compared
+from bench.train.diagnostics import POINTS, Space, compared
 from tests.support.e2e_tools import Place, by_name, matrix_text
 
 

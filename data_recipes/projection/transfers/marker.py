@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from bench.api.brackets import bracketed, has_bracket, unbracketed
-from bench.api.projection import Outcome
+from bench.api.projection import PROJECTED, Marked, Outcome, Words
 from bench.core.sentences import Sentence, Span
-from bench.data.transfer import PROJECTED, Marked, Words
 
 COUNTS = ("brackets_wrong",)
 IN_CONTEXT_FIRST = False  # theirs: each entity translated by itself; in its sentence where that fails is ours

@@ -1,9 +1,9 @@
-"""What a training did to the encoder's space: retrieval of translations, closeness of labels, and a plot's points."""
+"""What `Method.diagnostics` asks for: how a training changed the encoder's space, how right pseudo-labels were."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.api.method import Example, pairs
+from bench.api.method import Example, Labels, Method, pairs
 from bench.core.sentences import Pair, tags_of
+from bench.measure.score import count, f1
 from bench.train.batches import Collator
 from bench.train.predict import autocast
+from bench.train.rows import cover
 
 PAIRS = 100  # training pairs that are looked at
 POINTS = 40  # words of a class and language that a plot shows
@@ -73,6 +75,7 @@ def space_of(tagger: Any, collator: Collator, found: Sequence[Pair], precision: 
     """The tagger's last-layer space over labelled pairs."""
     examples = [example for pair in pairs(found) for example in pair]
     pieces = collator.pieces(examples)
+    cover(tagger, collator.ids(pieces))
     order = sorted(range(len(examples)), key=lambda i: len(pieces[i].ids))
     vectors: list[Any] = [None] * len(examples)
     words: list[Any] = [None] * len(examples)
@@ -120,6 +123,22 @@ def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dic
         language=before.languages[chosen],
     )
     return measures, buffer.getvalue()
+
+
+def pseudo_f1(method: Method, tagger: Any, gold: Callable[[], Labels], types: Sequence[str]) -> dict[str, list[float]]:
+    """`pseudo_f1`: strict F1 of each of the trained tagger's pseudo-labels, against gold that no method may reach.
+
+    Only sentences count whose gold is known; {} where none is, or where the method has no pseudo-labels.
+    """
+    read = method.diagnostics().pseudo_labels
+    kept = read(tagger) if read is not None else ()
+    known = gold() if kept else {}
+    scores: list[float] = []
+    for labels in kept:
+        words = [w for w in labels if w in known]
+        if words:
+            scores.append(round(f1(count([known[w] for w in words], [labels[w] for w in words], types)), 6))
+    return {"pseudo_f1": scores} if scores else {}
 
 
 def _tags(example: Example) -> tuple[str, ...]:

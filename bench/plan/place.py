@@ -51,7 +51,7 @@ def _lines_of(text: str) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True)
-class Where:
+class Place:
     """A place in the configuration.
 
     `moves` says that a value at one path was written at another (an axis, a variant), `given` which came from --set.
@@ -63,11 +63,11 @@ class Where:
     moves: tuple[tuple[Path, Path], ...] = ()
     given: tuple[Path, ...] = ()
 
-    def at(self, *keys: str | int) -> Where:
+    def at(self, *keys: str | int) -> Place:
         """The place of a value inside this one."""
         return replace(self, path=(*self.path, *keys))
 
-    def moved(self, path: Path, to: Path) -> Where:
+    def moved(self, path: Path, to: Path) -> Place:
         """The same place, knowing that what is read at `path` (from the root) was written at `to`."""
         return replace(self, moves=(*self.moves, (path, to)))
 

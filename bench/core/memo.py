@@ -1,0 +1,49 @@
+"""What a process keeps from one training to the next: one store with a bound in bytes, emptied after a matrix."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from functools import cache
+from typing import Any
+
+MOST = 3 * 2**30  # bytes, everything together: pre-trained encoders, states of frozen layers, sub-words
+
+
+class Memo:
+    """Values by key, at most `most` bytes of them; the least recently used go first.
+
+    What is found here must equal, to the bit, what making it again would give.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.bytes = 0
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        """The value, None where it is not kept."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+    def put(self, key: Hashable, value: Any, size: int) -> None:
+        """Keep a value of `size` bytes, unless it is larger than the whole store."""
+        self.bytes -= self._kept.pop(key, (None, 0))[1]
+        if size > self.most:
+            return
+        while self.bytes + size > self.most:
+            self.bytes -= self._kept.popitem(last=False)[1][1]
+        self._kept[key] = (value, size)
+        self.bytes += size
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.bytes = 0
+
+
+@cache
+def process_memo() -> Memo:
+    """The one store of this process."""
+    return Memo()

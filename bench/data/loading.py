@@ -1,0 +1,85 @@
+"""Loading an encoder of transformers: float32 weights, a fast tokenizer, how long its inputs may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from bench.core.errors import BadInput
+from bench.data.encoders import WITH_DECODER, refuse_unfit
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An encoder as loaded: float32 weights, its tokenizer, the longest input that it takes."""
+
+    model: Any
+    tokenizer: Any
+    longest: int
+
+
+def load_encoder(where: str, revision: str | None = None, layers: int | None = None) -> Loaded:
+    """Load weights as float32, whatever type the checkpoint was stored in; safetensors only, and no code from the hub.
+
+    `layers` keeps the lowest so many; of an encoder-decoder that transformers can split (T5) only the encoder is read.
+
+    Raises:
+        BadInput: there is no such folder or hub model, it has no safetensors, no fast tokenizer, or fewer layers.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    options: dict[str, Any] = {"trust_remote_code": False} | ({"revision": revision} if revision else {})
+    try:
+        tokenizer = _fast_tokenizer(AutoTokenizer, where, options)
+        config = AutoConfig.from_pretrained(where, **options)
+        refuse_unfit(f"encoder '{where}'", config.to_dict(), layers)
+        kind = AutoModelForTextEncoding if config.model_type in WITH_DECODER else AutoModel
+        cut = {} if layers is None else {"num_hidden_layers": layers}
+        with torch.random.fork_rng(devices=[]):  # a pooler that is not stored is drawn; not from our streams
+            torch.manual_seed(0)
+            model, found = kind.from_pretrained(
+                where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options, **cut
+            )
+    except BadInput:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BadInput(f"encoder '{where}' cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # nothing here reads the pooler
+    if missing:
+        raise BadInput(f"encoder '{where}' lacks weights that would be drawn at random, such as {missing[0]}")
+    positions = getattr(model.config, "max_position_embeddings", None) or 10**6
+    return Loaded(model, tokenizer, int(min(positions - _first_position(model), tokenizer.model_max_length)))
+
+
+def _fast_tokenizer(kind: Any, where: str, options: Mapping[str, Any]) -> Any:
+    tokenizer = kind.from_pretrained(where, use_fast=True, **options)
+    if not tokenizer.is_fast:
+        raise BadInput(f"encoder '{where}' has no fast tokenizer, which word-level labels need")
+    if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
+        tokenizer = kind.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
+        raise BadInput(f"encoder '{where}' has no tokenizer files")
+    return tokenizer
+
+
+def _first_position(model: Any) -> int:
+    """RoBERTa-like encoders count positions from the padding id on, so that the last ones cannot be used."""
+    tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
+    padding = next((table.padding_idx for table in tables if isinstance(table, nn.Embedding)), None)
+    return 0 if padding is None else padding + 1
+
+
+def layer_stack(encoder: Any) -> nn.ModuleList | None:
+    """The Transformer layers of an encoder, the lowest first; None where it is not one stack of whole layers."""
+    layers = int(encoder.config.num_hidden_layers)
+    named = {n: m for n, m in encoder.named_modules() if isinstance(m, nn.ModuleList) and len(m) == layers}
+    outermost = [m for n, m in named.items() if not any(n.startswith(f"{other}.") for other in named)]
+    return outermost[0] if len(outermost) == 1 else None
