@@ -76,7 +76,7 @@ def run_unit(
     )
     watched: dict[str, Sequence[Sentence]] = {}
     if "target-dev" in cell.train.rules:
-        watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
+        watched = {planned.cell.target: CellData(planned.cell).target_dev() for planned in unit}
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
         published(planned, record, settings)
@@ -149,7 +149,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         scores[rule] = rule_scores(summary(counts[rule], types), oracle=rule == "target-dev")
         if history:
             scores[rule] = replace(scores[rule], **_of_checkpoint(trainer, history, rule, spans))
-        tagged = [replace(s, spans=found) for s, found in zip(test, spans, strict=True)]
+        tagged = [replace(sentence, spans=labels) for sentence, labels in zip(test, spans, strict=True)]
         records.put_text(base.key, predictions_name(rule), conll_text(tagged))
     records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, counts, types)
@@ -176,7 +176,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         scores=scores,
         sentences=len(test),
         tokens_gold=sum(len(s.words) for s in test),
-        tokens_scored=min(sum(len(p) for p in found.probabilities) for found in predicted.values()),
+        tokens_scored=min(sum(map(len, predictions.probabilities)) for predictions in predicted.values()),
         projection=usage.projection | usage.test_projection,
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources_of(trainer),
@@ -281,10 +281,10 @@ def ancestors(trainer: CellTrainer) -> Iterable[Any]:
             continue
         seen.add(address)
         stage, _, key = address.partition("/")
-        found = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
-        if found is not None:
-            yield found
-            waiting += found.parents
+        artefact = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
+        if artefact is not None:
+            yield artefact
+            waiting += artefact.parents
 
 
 def parents_of(trainer: CellTrainer) -> dict[str, str]:

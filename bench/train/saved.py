@@ -78,7 +78,7 @@ class Predictor:
     def tagged(self, sentences: Sequence[Sentence]) -> list[Sentence]:
         """The sentences, in order, with what the tagger finds as their spans."""
         spans = predict(self._tagger, self._collator, sentences).spans
-        return [replace(sentence, spans=found) for sentence, found in zip(sentences, spans, strict=True)]
+        return [replace(sentence, spans=labels) for sentence, labels in zip(sentences, spans, strict=True)]
 
 
 def _iob2_labels(folder: Path, labels: dict[int, str]) -> tuple[str, ...]:
