@@ -122,7 +122,7 @@ def here(path: str) -> Path:
 
 
 def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterator[tuple[SourceFile, str]]:
-    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call goes on.
+    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call resumes.
 
     Raises:
         BadInput: an address cannot be read, leaves https, or gives other bytes than published (nothing is kept).

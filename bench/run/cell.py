@@ -1,4 +1,4 @@
-"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; the others go on."""
+"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; other cells still run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run_unit(
     published: Callable[[Planned, Record, RunSettings], None] = publish,
     wait: bool = True,
 ) -> Iterator[Record]:
-    """Run the cells that may share a training, one after the other; yields each record when it is published.
+    """Run the cells that may share a training in turn; yields each record when it is published.
 
     Raises:
         Busy: another process is at a training of the first cell, and `wait` is false.

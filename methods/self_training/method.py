@@ -13,7 +13,7 @@ from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, R
 class SelfTrainingParams(MethodParams):
     """Which sentences are confident enough, and how often; the defaults are ours, fixed in advance."""
 
-    rounds: int = 1  # students one after the other, each taught by the one before
+    rounds: int = 1  # students in a row, each taught by the one before
     threshold: float = 0.9  # a sentence is kept if its confidence is above
     confidence: Literal["mean", "least"] = "mean"  # of a sentence's words: each one's probability of its best tag
 

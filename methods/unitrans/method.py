@@ -44,7 +44,7 @@ class UniTransParams(MethodParams):
 
 
 class Tuning(Method):
-    """The third teacher's training: the first one goes on with the translations."""
+    """The third teacher's training: the first one, trained further on translations."""
 
     needs = frozenset({Need.PLAIN_TRANSLATION})
 
