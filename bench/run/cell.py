@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 import time
 import traceback
@@ -17,7 +18,7 @@ import torch
 
 from bench.api.method import Method, Need, Predictions, Skip
 from bench.core.conll import conll_text
-from bench.core.errors import Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
@@ -162,9 +163,8 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         space, points = trainer.space()
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
-    if settings.keep_models and history:
-        _save(trainer, settings.out / "taggers" / base.key)
-    facts = {
+    kept = {"tagger": _kept(trainer, settings.out, base.key)} if settings.keep_models and history else {}
+    facts = kept | {
         "device": device_name(trainer.places.device),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
@@ -307,10 +307,19 @@ def _curves(history: History) -> dict[str, Any]:
     return {"loss": losses, "step": step, "eval_step": history.eval_steps, **history.dev_f1}
 
 
-def _save(trainer: CellTrainer, folder: Path) -> None:
-    """Export the main rule's tagger as a transformers folder."""
+def _kept(trainer: CellTrainer, out: Path, key: str) -> str:
+    """Where the main rule's tagger is kept as a transformers folder, relative to the results; or why it is not."""
     rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
     model: Any = trainer.model(trainer.method.rounds()[-1].name, rule)
-    if model is not None and isinstance(model.tagger, LinearTagger):  # a method's own kind is not transformers'
-        folder.mkdir(parents=True, exist_ok=True)
+    if model is None:
+        return f"not kept: rule {rule} chose no checkpoint"
+    if not isinstance(model.tagger, LinearTagger):
+        return f"not kept: a {type(model.tagger).__name__} is no token classifier of transformers"
+    folder = out / "taggers" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
         save_tagger(model.tagger, model.collator.tokenizer, folder, model.collator.max_length)
+    except BadInput as reason:
+        shutil.rmtree(folder)
+        return f"not kept: {reason}"
+    return f"taggers/{key}"

@@ -41,7 +41,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path
 
 
 def tagger_of(place: Place, record: dict[str, Any]) -> Path:
-    return place.out / "taggers" / str(record["key"])
+    return place.out / str(record["ran"]["tagger"])
 
 
 def test_a_kept_tagger_predicts_what_its_run_predicted(kept: tuple[Place, dict[str, Any]]) -> None:

@@ -288,6 +288,8 @@ def test_a_tiny_cell_runs(place: Place, run: dict[str, dict[str, Any]], cells: d
     assert record["status"] == "ok", record["error"] or record["reason"]
     assert record["key"] == cells[label].key
     assert record["tokens_scored"] == record["tokens_gold"] > 0
+    kept = record["ran"]["tagger"]
+    assert (place.out / kept / "config.json").is_file() or kept.startswith("not kept: a ")
     rounds = len([name for name in record["parents"] if name.startswith("fit:")])
     assert record["cost"]["steps"] >= 4 * rounds and record["cost"]["batch"] == 8
     for rule in ("source-dev", "last"):
