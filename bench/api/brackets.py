@@ -44,16 +44,16 @@ def unbracketed(words: Sequence[str]) -> tuple[tuple[str, ...], list[Range]] | N
     None if the brackets do not pair (each with its own kind), nest or hold nothing, or if one is glued to a word.
     """
     plain: list[str] = []
-    found: list[Range] = []
+    ranges: list[Range] = []
     start, closing = 0, ""  # of the bracket that is open
     for word in words:
         if word in KINDS and not closing:
             start, closing = len(plain), KINDS[word]
         elif word and word == closing and start < len(plain):
-            found.append((start, len(plain)))
+            ranges.append((start, len(plain)))
             closing = ""
         elif has_bracket([word]):
             return None
         else:
             plain.append(word)
-    return None if closing else (tuple(plain), found)
+    return None if closing else (tuple(plain), ranges)

@@ -53,27 +53,27 @@ def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = 
     import numpy as np
 
     first, last = window or (0, len(words))
-    found = _grid(last - first, max_length)
+    candidates = _grid(last - first, max_length)
     if not STOP.isdisjoint(words[first:last]):
         stops = np.cumsum([0, *(word in STOP for word in words[first:last])])
-        found = found[stops[found[:, 0]] == stops[found[:, 1]]]
-    return found + first
+        candidates = candidates[stops[candidates[:, 0]] == stops[candidates[:, 1]]]
+    return candidates + first
 
 
 def ranges_of(spans: Iterable[Range | Span]) -> Ints:
     """Candidates from ranges (spans, say, whose type does not matter), each once."""
     import numpy as np
 
-    found = sorted({(span[0], span[1]) for span in spans}, key=lambda one: (one[1] - one[0], one[0]))
-    return np.array(found, np.int64).reshape(-1, 2)
+    ranges = sorted({(span[0], span[1]) for span in spans}, key=lambda range_: (range_[1] - range_[0], range_[0]))
+    return np.array(ranges, np.int64).reshape(-1, 2)
 
 
 @lru_cache(maxsize=1024)
 def _grid(width: int, max_length: int) -> Ints:
     import numpy as np
 
-    found = [(start, start + n) for n in range(1, min(width, max_length) + 1) for start in range(width - n + 1)]
-    grid = np.array(found, np.int64).reshape(-1, 2)
+    ranges = [(start, start + n) for n in range(1, min(width, max_length) + 1) for start in range(width - n + 1)]
+    grid = np.array(ranges, np.int64).reshape(-1, 2)
     grid.flags.writeable = False  # it is shared
     return grid
 
@@ -94,8 +94,8 @@ def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates
     np.cumsum(total, axis=1, out=total)
     inside = total[:, candidates[:, 1]] - total[:, candidates[:, 0]]
     lengths = np.array([entity.end - entity.start for entity in entities], np.int64).reshape(-1, 1)
-    found: Scores = 2 * inside / (lengths + candidates[:, 1] - candidates[:, 0])
-    return found
+    scores: Scores = 2 * inside / (lengths + candidates[:, 1] - candidates[:, 0])
+    return scores
 
 
 def tagger_scores(
@@ -117,18 +117,18 @@ def tagger_scores(
     lengths = (candidates[:, 1] - candidates[:, 0])[:, None]
     mean = _sums(by_type, candidates) / lengths
     factor = np.where(_sums(likely, candidates) == lengths, ALPHA ** (lengths - 1.0), 1.0)
-    found = mean * factor
-    found[found < LEAST] = 0
-    chosen: Scores = found[:, [types.index(entity.type) for entity in entities]].T
-    return chosen
+    by_candidate = mean * factor
+    by_candidate[by_candidate < LEAST] = 0
+    scores: Scores = by_candidate[:, [types.index(entity.type) for entity in entities]].T
+    return scores
 
 
 def fused_scores(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     """The weighted sum; rounded, so that equal sums are equal in whatever way they came about."""
     import numpy as np
 
-    found: Scores = np.sum([weight * one for weight, one in zip(weights, scores, strict=True)], axis=0).round(12)
-    return found
+    fused: Scores = np.sum([weight * part for weight, part in zip(weights, scores, strict=True)], axis=0).round(12)
+    return fused
 
 
 def _sums(values: npt.NDArray[np.generic], candidates: Ints) -> Scores:
@@ -161,17 +161,17 @@ def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
     Raises:
         BadInput: the solver found no optimum.
     """
-    found = _greedy(candidates, scores)
-    got = [0.0 if one is None else scores[row, one] for row, one in enumerate(found)]
-    if (scores.max(1, initial=0) > got).any():
-        found = _exact(candidates, scores)
-    return _ranges(candidates, found)
+    chosen = _greedy(candidates, scores)
+    reached = [0.0 if column is None else scores[row, column] for row, column in enumerate(chosen)]
+    if (scores.max(1, initial=0) > reached).any():
+        chosen = _exact(candidates, scores)
+    return _ranges(candidates, chosen)
 
 
 def objective(candidates: Ints, scores: Scores, chosen: Sequence[Range | None]) -> float:
     """The sum of the scores of a choice."""
     place = {(int(start), int(end)): column for column, (start, end) in enumerate(candidates)}
-    return float(sum(scores[row, place[one]] for row, one in enumerate(chosen) if one is not None))
+    return float(sum(scores[row, place[range_]] for row, range_ in enumerate(chosen) if range_ is not None))
 
 
 def match_links(
@@ -188,14 +188,14 @@ def match_links(
     ordered = [entities[index] for index in order]
     candidates = ngrams(words, linked_window(ordered, links), max_length)
     chosen = solve(candidates, alignment_scores(ordered, links, candidates))
-    found: list[Range | None] = [None] * len(entities)
-    for index, one in zip(order, chosen, strict=True):
-        found[index] = one
-    return found
+    ranges: list[Range | None] = [None] * len(entities)
+    for index, range_ in zip(order, chosen, strict=True):
+        ranges[index] = range_
+    return ranges
 
 
 def _ranges(candidates: Ints, columns: Sequence[int | None]) -> list[Range | None]:
-    return [None if one is None else (int(candidates[one, 0]), int(candidates[one, 1])) for one in columns]
+    return [None if column is None else (int(candidates[column, 0]), int(candidates[column, 1])) for column in columns]
 
 
 def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:

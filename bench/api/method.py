@@ -336,4 +336,5 @@ class Method(ABC):
         for path in (own / name, Path(name)):
             if path.is_file():
                 return path
-        raise BadInput(f"{parameter}: there is no file '{name}', neither in {own.name}/ nor in the working directory")
+        place = f"neither in {own.name}/ nor in the working directory"
+        raise BadInput(f"method '{self.name}': {parameter}: there is no file '{name}', {place}")

@@ -96,10 +96,10 @@ def files_of(name: str) -> tuple[SourceFile, ...]:
     Raises:
         BadInput: nothing is listed under this name.
     """
-    found = tuple(source for source in index() if f"{source.path}/".startswith(f"{name.strip('/')}/"))
-    if not found:
+    listed = tuple(source for source in index() if f"{source.path}/".startswith(f"{name.strip('/')}/"))
+    if not listed:
         raise BadInput(f"no source files are listed for '{name}'{nearest(name, folders())}")
-    return found
+    return listed
 
 
 def local_files(names: Sequence[str]) -> tuple[Path, ...]:
@@ -122,7 +122,7 @@ def here(path: str) -> Path:
 
 
 def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterator[tuple[SourceFile, str]]:
-    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call goes on.
+    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call resumes.
 
     Raises:
         BadInput: an address cannot be read, leaves https, or gives other bytes than published (nothing is kept).
@@ -133,8 +133,8 @@ def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterat
             continue
         with published(source.local) as temporary:
             _download(source, temporary, open_url or _open_https)
-            if (found := sha256_of_file(temporary)) != source.sha256:
-                raise BadInput(f"{source.url}: sha256 is {found[:12]}…, expected {source.sha256[:12]}…; not kept")
+            if (actual := sha256_of_file(temporary)) != source.sha256:
+                raise BadInput(f"{source.url}: sha256 is {actual[:12]}…, expected {source.sha256[:12]}…; not kept")
         yield source, "fetched"
 
 

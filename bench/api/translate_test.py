@@ -45,10 +45,10 @@ def carried_back(ask: Ask, model: Model, sentences: Sequence[Sentence], *, restr
     ]
     if restrict:
         tagged = [restricted(pair) for pair in tagged]
-    found: dict[str, Carried] = {}
+    carried: dict[str, Carried] = {}
     for pair, probabilities, spans in zip(tagged, seen.probabilities, ask.project(tagged), strict=True):
-        found[pair.target.id] = _carried(pair, probabilities, spans, ask.tags)
-    return [found.get(sentence.id) or _nothing(sentence, ask.tags) for sentence in sentences]
+        carried[pair.target.id] = _carried(pair, probabilities, spans, ask.tags)
+    return [carried.get(sentence.id) or _nothing(sentence, ask.tags) for sentence in sentences]
 
 
 def restricted(pair: Pair) -> Pair:
@@ -78,11 +78,11 @@ def _carried(pair: Pair, probabilities: Floats, spans: Sequence[Span | None], ta
 def inside(probabilities: Floats, tags: Sequence[str]) -> Floats:
     """The probabilities (tags,) of an entity's first word for the words that follow it: B and I change places."""
     best = tags[int(probabilities.argmax())]
-    found = probabilities.copy()
+    following = probabilities.copy()
     if best.startswith("B-"):
         first, then = tags.index(best), tags.index(f"I-{best[2:]}")
-        found[[first, then]] = probabilities[[then, first]]
-    return found
+        following[[first, then]] = probabilities[[then, first]]
+    return following
 
 
 def _nothing(sentence: Sentence, tags: Sequence[str]) -> Carried:

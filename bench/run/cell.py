@@ -1,7 +1,8 @@
-"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; the others go on."""
+"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; other cells still run."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 import traceback
@@ -16,7 +17,7 @@ import torch
 
 from bench.api.method import Method, Need, Predictions, Skip
 from bench.core.conll import conll_text
-from bench.core.errors import Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
@@ -60,7 +61,7 @@ def run_unit(
     published: Callable[[Planned, Record, RunSettings], None] = publish,
     wait: bool = True,
 ) -> Iterator[Record]:
-    """Run the cells that may share a training, one after the other; yields each record when it is published.
+    """Run the cells that may share a training in turn; yields each record when it is published.
 
     Raises:
         Busy: another process is at a training of the first cell, and `wait` is false.
@@ -76,7 +77,7 @@ def run_unit(
     )
     watched: dict[str, Sequence[Sentence]] = {}
     if "target-dev" in cell.train.rules:
-        watched = {one.cell.target: CellData(one.cell).target_dev() for one in unit}
+        watched = {planned.cell.target: CellData(planned.cell).target_dev() for planned in unit}
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
         published(planned, record, settings)
@@ -149,7 +150,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         scores[rule] = rule_scores(summary(counts[rule], types), oracle=rule == "target-dev")
         if history:
             scores[rule] = replace(scores[rule], **_of_checkpoint(trainer, history, rule, spans))
-        tagged = [replace(s, spans=found) for s, found in zip(test, spans, strict=True)]
+        tagged = [replace(sentence, spans=labels) for sentence, labels in zip(test, spans, strict=True)]
         records.put_text(base.key, predictions_name(rule), conll_text(tagged))
     records.put_text(base.key, GOLD, conll_text(test))
     records.put_counts(base.key, counts, types)
@@ -162,9 +163,8 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         space, points = trainer.space()
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
-    if settings.keep_models and history:
-        _save(trainer, settings.out / "taggers" / base.key)
-    facts = {"device": device_name(trainer.places.device), **trainer.peak()}
+    kept = {"tagger": _kept(trainer, settings.out, base.key)} if settings.keep_models and history else {}
+    facts = kept | {"device": device_name(trainer.places.device), **trainer.peak()}
     return replace(
         base,
         status="ok",
@@ -173,7 +173,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         scores=scores,
         sentences=len(test),
         tokens_gold=sum(len(s.words) for s in test),
-        tokens_scored=min(sum(len(p) for p in found.probabilities) for found in predicted.values()),
+        tokens_scored=min(sum(map(len, predictions.probabilities)) for predictions in predicted.values()),
         projection=usage.projection | usage.test_projection,
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources_of(trainer),
@@ -278,10 +278,10 @@ def ancestors(trainer: CellTrainer) -> Iterable[Any]:
             continue
         seen.add(address)
         stage, _, key = address.partition("/")
-        found = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
-        if found is not None:
-            yield found
-            waiting += found.parents
+        artefact = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
+        if artefact is not None:
+            yield artefact
+            waiting += artefact.parents
 
 
 def parents_of(trainer: CellTrainer) -> dict[str, str]:
@@ -304,10 +304,19 @@ def _curves(history: History) -> dict[str, Any]:
     return {"loss": losses, "step": step, "eval_step": history.eval_steps, **history.dev_f1}
 
 
-def _save(trainer: CellTrainer, folder: Path) -> None:
-    """Export the main rule's tagger as a transformers folder."""
+def _kept(trainer: CellTrainer, out: Path, key: str) -> str:
+    """Where the main rule's tagger is kept as a transformers folder, relative to the results; or why it is not."""
     rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
     model: Any = trainer.model(trainer.method.rounds()[-1].name, rule)
-    if model is not None and isinstance(model.tagger, LinearTagger):  # a method's own kind is not transformers'
-        folder.mkdir(parents=True, exist_ok=True)
+    if model is None:
+        return f"not kept: rule {rule} chose no checkpoint"
+    if not isinstance(model.tagger, LinearTagger):
+        return f"not kept: a {type(model.tagger).__name__} is no token classifier of transformers"
+    folder = out / "taggers" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
         save_tagger(model.tagger, model.collator.tokenizer, folder, model.collator.max_length)
+    except BadInput as reason:
+        shutil.rmtree(folder)
+        return f"not kept: {reason}"
+    return f"taggers/{key}"

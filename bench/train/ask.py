@@ -87,9 +87,9 @@ class CellAsk:
     def source(self) -> list[Sentence]:
         return self._counted("source", self._data.source())
 
-    def _counted(self, name: str, found: list[T]) -> list[T]:
-        self.usage.sentences[name] = len(found)
-        return found
+    def _counted(self, name: str, items: list[T]) -> list[T]:
+        self.usage.sentences[name] = len(items)
+        return items
 
     def targets(self) -> tuple[str, ...]:
         self._require(Need.ALL_TARGETS, "the matrix's targets")
@@ -152,13 +152,13 @@ class CellAsk:
         made = stage.artefact(self.cache, self._device)
         self.usage.parents["second-translations"] = made.address
         marked = stage.read(made)
-        found: list[Second | None] = []
+        seconds: list[Second | None] = []
         for pair in links.pairs:
-            one = marked[pair.source.id] if pair.source.spans else None
-            matched = () if one is None else same_words(one.words, pair.target.words)
-            found.append(None if one is None else Second(one.words, one.ranges, matched))
-        self.note("second_translations", sum(one is not None for one in found))
-        return found
+            translation = marked[pair.source.id] if pair.source.spans else None
+            matched = () if translation is None else same_words(translation.words, pair.target.words)
+            seconds.append(None if translation is None else Second(translation.words, translation.ranges, matched))
+        self.note("second_translations", sum(translation is not None for translation in seconds))
+        return seconds
 
     def unlabelled(self) -> list[Sentence]:
         self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
@@ -173,10 +173,10 @@ class CellAsk:
         self._require(Need.TARGET_GOLD, "gold target labels")
         return self._counted("target_gold", self._some(self._data.target_gold(), "gold-labelled training sentences"))
 
-    def _some(self, found: list[T], what: str) -> list[T]:
-        if not found:
+    def _some(self, items: list[T], what: str) -> list[T]:
+        if not items:
             raise Unavailable(f"corpus '{self.cell.data.corpus}' has no {what} in '{self.cell.target}'")
-        return found
+        return items
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
         self._require(Need.TEST_TRANSLATION, "test-time translation")
@@ -188,15 +188,15 @@ class CellAsk:
         self.usage.parents["test-translations"] = links.artefact.address
         self.usage.test_translators.add(_made_by(links))
         self._test_counts = links.counts
-        found = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
-        return self._counted("test_translations", found)
+        turned = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
+        return self._counted("test_translations", turned)
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
         self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
-        found, counts = carried(pairs, self.cell.labels.matcher)
+        projected, counts = carried(pairs, self.cell.labels.matcher)
         known = {**self._test_counts, **counts}
         self.usage.test_projection = {f"test_{name}": count for name, count in known.items()}
-        return found
+        return projected
 
     def file(self, name: DataFile) -> Path:
         if name not in self._files:

@@ -46,7 +46,7 @@ class Space:
         """
         close = self.source @ self.target.T
         right = np.arange(len(close))
-        found = {
+        values = {
             "retrieval_forward": float((close.argmax(1) == right).mean()),
             "retrieval_backward": float((close.argmax(0) == right).mean()),
         }
@@ -58,8 +58,8 @@ class Space:
         other = [(float(sums[k] @ sums[o]), sizes[k] * sizes[o]) for k in entity for o in kinds if o == "O" or o > k]
         for name, parts in (("same_label", same), ("other_label", other)):
             if total := sum(count for _, count in parts):
-                found[name] = sum(value for value, _ in parts) / total
-        return {name: round(value, 4) for name, value in found.items()}
+                values[name] = sum(value for value, _ in parts) / total
+        return {name: round(value, 4) for name, value in values.items()}
 
     def plane(self, chosen: Sequence[int]) -> tuple[Array, float]:
         """First two principal components of the chosen words (n, 2), and the share of variance that they hold."""
@@ -71,9 +71,9 @@ class Space:
         return points.astype(np.float32), float((values[:2] ** 2).sum() / max((values**2).sum(), 1e-12))
 
 
-def space_of(tagger: Any, collator: Collator, found: Sequence[Pair], precision: str) -> Space:
+def space_of(tagger: Any, collator: Collator, translated: Sequence[Pair], precision: str) -> Space:
     """The tagger's last-layer space over labelled pairs."""
-    examples = [example for pair in pairs(found) for example in pair]
+    examples = [example for pair in pairs(translated) for example in pair]
     pieces = collator.pieces(examples)
     cover(tagger, collator.ids(pieces))
     order = sorted(range(len(examples)), key=lambda i: len(pieces[i].ids))

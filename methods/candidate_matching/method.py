@@ -86,20 +86,20 @@ class CandidateMatching(Method):
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """All translations, labelled; what became of the source entities goes into the record."""
-        found = ask.translations()
-        every: list[tuple[Floats | None, Sequence[Span]]] = [(None, ())] * len(found)
+        translated = ask.translations()
+        tagged: list[tuple[Floats | None, Sequence[Span]]] = [(None, ())] * len(translated)
         if self.taught:
-            seen = ask.model("teacher").predict([pair.target for pair in found])
-            every = list(zip(seen.probabilities, seen.spans, strict=True))
-        counts, done = Counter({"pairs": len(found)}), []
-        seconds = ask.second_translations() if self.params.refine != "none" else [None] * len(found)
-        for pair, second, (probabilities, spans) in zip(found, seconds, every, strict=True):
+            seen = ask.model("teacher").predict([pair.target for pair in translated])
+            tagged = list(zip(seen.probabilities, seen.spans, strict=True))
+        counts, labelled = Counter({"pairs": len(translated)}), []
+        seconds = ask.second_translations() if self.params.refine != "none" else [None] * len(translated)
+        for pair, second, (probabilities, spans) in zip(translated, seconds, tagged, strict=True):
             labels, outcomes = self._labelled(_refined(pair, second), ask.tags, probabilities, spans)
             counts.update(outcomes)
             counts["entities"] += len(outcomes)
-            done.append(replace(pair, target=replace(pair.target, spans=labels)))
+            labelled.append(replace(pair, target=replace(pair.target, spans=labels)))
         ask.count_labels(counts)
-        return TrainingSet(labelled=pairs(done) if self.params.english else singles([one.target for one in done]))
+        return TrainingSet(labelled=pairs(labelled) if self.params.english else singles([p.target for p in labelled]))
 
     def _labelled(
         self, pair: Pair, tags: Sequence[str], probabilities: Floats | None, spans: Sequence[Span]
@@ -110,10 +110,10 @@ class CandidateMatching(Method):
         scores = self._scores(pair, entities, candidates, tags, probabilities)
         chosen = (greedy if self.params.solver == "greedy" else ilp)(candidates, scores)
         labels, outcomes = [], []
-        for entity, one, possible in zip(entities, chosen, np.any(scores > 0, axis=1), strict=True):
-            if one is not None:
-                labels.append(Span(*one, entity.type))
-            outcomes.append("projected" if one is not None else "conflicting" if possible else "unaligned")
+        for entity, range_, possible in zip(entities, chosen, np.any(scores > 0, axis=1), strict=True):
+            if range_ is not None:
+                labels.append(Span(*range_, entity.type))
+            outcomes.append("projected" if range_ is not None else "conflicting" if possible else "unaligned")
         return tuple(sorted(labels)), outcomes
 
     def _candidates(self, pair: Pair, entities: Sequence[Span], spans: Sequence[Span]) -> Ints:
@@ -160,5 +160,5 @@ def _refined(pair: Pair, second: Second | None) -> Pair:
         for entity, there in zip(entities, second.ranges, strict=True)
     ]
     source = replace(pair.source, words=pair.source.words + second.words, spans=tuple(moved))
-    links = (pair.links or ()) + tuple((start + one, other) for one, other in second.links)
+    links = (pair.links or ()) + tuple((start + word, other) for word, other in second.links)
     return replace(pair, source=source, links=links)

@@ -103,12 +103,12 @@ class Contproto(Method):
         noted: dict[tuple[str, ...], Tensor] = {}
         self._noted = noted
         try:
-            found = ask.model("teacher").predict(sentences)
+            predicted = ask.model("teacher").predict(sentences)
         finally:
             self._noted = None
         self._soft = noted
         # the words' probabilities train nothing, but make the training's key depend on the teacher
-        soft = zip(sentences, found.probabilities, strict=True)
+        soft = zip(sentences, predicted.probabilities, strict=True)
         return TrainingSet(labelled=labelled, unlabelled=tuple((Example(s, soft=p),) for s, p in soft))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:

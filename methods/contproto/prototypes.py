@@ -101,15 +101,15 @@ class Prototypes(nn.Module):
 
     def entities(self) -> dict[Words, tuple[Span, ...]]:
         """What the soft labels say now, as entities of each sentence."""
-        found = {}
+        labels = {}
         for words, soft in self.soft.items():
             high, best = soft.cpu().max(-1)
             spans = [(a, b) for a in range(len(words)) for b in range(a + 1, min(len(words), a + self.width) + 1)]
             entities = [
                 (float(high[i]), *spans[i], self.types[int(best[i]) - 1]) for i in best.nonzero()[:, 0].tolist()
             ]
-            found[words] = most_probable((p, Span(start, end, type_)) for p, start, end, type_ in entities)
-        return found
+            labels[words] = most_probable((p, Span(start, end, type_)) for p, start, end, type_ in entities)
+        return labels
 
     def begin(self, share: float) -> None:
         """A new epoch, `share` of the budget being done: margins of the last one, and its φ."""
@@ -125,7 +125,7 @@ class Prototypes(nn.Module):
     def carried(self) -> dict[str, Any]:
         """What is in no buffer: the soft labels (all spans, K), sentence by sentence, and where the epochs stand."""
         kept = {name: getattr(self, name) for name in STANDING}
-        labels = [list(found.values()) for found in self.labels]
+        labels = [list(of_epoch.values()) for of_epoch in self.labels]
         return kept | {"labels": labels, "soft": torch.cat([soft.cpu() for soft in self.soft.values()])}
 
     def carry_on(self, carried: Mapping[str, Any]) -> None:
@@ -135,8 +135,8 @@ class Prototypes(nn.Module):
         blocks = carried["soft"].split([len(soft) for soft in self.soft.values()])
         self.soft = dict(zip(self.soft, (block.clone() for block in blocks), strict=True))
         self.labels = [
-            {words: tuple(Span(*span) for span in spans) for words, spans in zip(self.soft, found, strict=True)}
-            for found in carried["labels"]
+            {words: tuple(Span(*span) for span in spans) for words, spans in zip(self.soft, of_epoch, strict=True)}
+            for of_epoch in carried["labels"]
         ]
 
     @torch.no_grad()

@@ -53,8 +53,8 @@ def gold_classes(batch: SpanBatch, types: Sequence[str], width: int) -> Tensor:
         for start, end, type_ in sentence.spans or ():
             if end - start <= width:
                 dense[row, start, end - start - 1] = 1 + types.index(type_)
-    found = torch.from_numpy(dense).to(batch.rows.device)
-    return found[batch.rows, batch.starts, batch.ends - batch.starts - 1]
+    classes = torch.from_numpy(dense).to(batch.rows.device)
+    return classes[batch.rows, batch.starts, batch.ends - batch.starts - 1]
 
 
 class SpanTagger(nn.Module):
@@ -154,11 +154,11 @@ def wider(sentences: Iterable[Sentence], width: int) -> int:
     return sum(span.end - span.start > width for sentence in sentences for span in sentence.spans or ())
 
 
-def most_probable(found: Iterable[tuple[float, Span]]) -> tuple[Span, ...]:
+def most_probable(probable: Iterable[tuple[float, Span]]) -> tuple[Span, ...]:
     """Of (probability, span), those that overlap no more probable one; ties: the earlier, then the shorter."""
     taken: set[int] = set()
     kept = []
-    for _, span in sorted(found, key=lambda one: (-one[0], one[1])):
+    for _, span in sorted(probable, key=lambda item: (-item[0], item[1])):
         words = range(span.start, span.end)
         if taken.isdisjoint(words):
             taken.update(words)
@@ -179,11 +179,11 @@ def capital_kind(word: str) -> int:
 
 def capital_kinds(sentences: Sequence[Sentence], words: int, kinds: int) -> npt.NDArray[np.int64]:
     """(S, N, kinds): 1 at each word's kind, nothing beyond a sentence's end."""
-    found = np.zeros((len(sentences), words, kinds), np.int64)
+    table = np.zeros((len(sentences), words, kinds), np.int64)
     for row, sentence in enumerate(sentences):
         for at, word in enumerate(sentence.words):
-            found[row, at, capital_kind(word)] = 1
-    return found
+            table[row, at, capital_kind(word)] = 1
+    return table
 
 
 def pieces_of_words(inputs: Inputs) -> Tensor:

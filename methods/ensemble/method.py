@@ -44,14 +44,14 @@ class Ensemble(Method):
         """The mean of both, decoded word by word: an I-X that continues no X opens a span."""
         carried = carried_back(ask, models["tagger"], sentences, restrict=self.params.restrict)
         direct = models["main"].predict(sentences)
-        every = [self._mean(one, own) for one, own in zip(carried, direct.probabilities, strict=True)]
-        return Predictions(tuple(_decoded(one, ask.tags) for one in every), tuple(every))
+        means = [self._mean(back, own) for back, own in zip(carried, direct.probabilities, strict=True)]
+        return Predictions(tuple(_decoded(mean, ask.tags) for mean in means), tuple(means))
 
     def _mean(self, carried: Carried, own: Floats) -> Floats:
-        every = carried.translated and self.params.unreached == "outside"
-        counted = (carried.reached | every)[:, None]
-        found: Floats = np.where(counted, (carried.probabilities + own) / 2, own)
-        return found
+        whole = carried.translated and self.params.unreached == "outside"
+        counted = (carried.reached | whole)[:, None]
+        mean: Floats = np.where(counted, (carried.probabilities + own) / 2, own)
+        return mean
 
     def factors(self) -> Factors:
         """Which translate-train it is."""

@@ -36,10 +36,10 @@ class GoldProjection(Method):
         tags = {tag: number for number, tag in enumerate(ask.tags)}
         spans, probabilities = [], []
         for sentence in sentences:
-            found = projected.get(sentence.group)
-            if found is not None and found.words != sentence.words:
+            translation = projected.get(sentence.group)
+            if translation is not None and translation.words != sentence.words:
                 raise Unavailable(f"{sentence.id}: its translation has other words than the test")
-            spans.append((found.spans or ()) if found is not None else ())
+            spans.append((translation.spans or ()) if translation is not None else ())
             hard = [tags[tag] for tag in tags_of(spans[-1], len(sentence.words))]
             probabilities.append(np.eye(len(tags), dtype=np.float32)[hard])
         return Predictions(tuple(spans), tuple(probabilities))

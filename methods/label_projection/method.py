@@ -27,8 +27,8 @@ class LabelProjection(Method):
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """The translations that the filters keep; with English as pairs, as en_trans and concner draw them."""
-        found = ask.labelled_translations()
-        return TrainingSet(labelled=pairs(found) if self.params.english else singles([p.target for p in found]))
+        kept = ask.labelled_translations()
+        return TrainingSet(labelled=pairs(kept) if self.params.english else singles([p.target for p in kept]))
 
     def factors(self) -> Factors:
         """Whether English is in."""

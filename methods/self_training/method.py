@@ -13,7 +13,7 @@ from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, R
 class SelfTrainingParams(MethodParams):
     """Which sentences are confident enough, and how often; the defaults are ours, fixed in advance."""
 
-    rounds: int = 1  # students one after the other, each taught by the one before
+    rounds: int = 1  # students in a row, each taught by the one before
     threshold: float = 0.9  # a sentence is kept if its confidence is above
     confidence: Literal["mean", "least"] = "mean"  # of a sentence's words: each one's probability of its best tag
 
@@ -42,12 +42,12 @@ class SelfTraining(Method):
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """English, and the pseudo-labelled sentences that are kept; how many goes into the record."""
-        found = ask.unlabelled()
-        seen = ask.model(round.teachers[0]).predict(found)
-        every = zip(found, seen.spans, seen.probabilities, strict=True)
-        kept = [replace(one, spans=spans) for one, spans, probabilities in every if self.keeps(probabilities)]
+        sentences = ask.unlabelled()
+        predicted = ask.model(round.teachers[0]).predict(sentences)
+        labelled = zip(sentences, predicted.spans, predicted.probabilities, strict=True)
+        kept = [replace(s, spans=spans) for s, spans, probabilities in labelled if self.keeps(probabilities)]
         ask.note(f"{round.name}: sentences kept", len(kept))
-        ask.note(f"{round.name}: sentences", len(found))
+        ask.note(f"{round.name}: sentences", len(sentences))
         return TrainingSet(labelled=singles([*ask.source(), *kept]))
 
     def keeps(self, probabilities: Floats) -> bool:

@@ -33,5 +33,5 @@ class TranslateTest(Method):
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """What the tagger finds in the translations, on the words of the sentences; O where there is no translation."""
-        found = carried_back(ask, models["main"], sentences, restrict=self.params.restrict)
-        return Predictions(tuple(one.spans for one in found), tuple(one.probabilities for one in found))
+        carried = carried_back(ask, models["main"], sentences, restrict=self.params.restrict)
+        return Predictions(tuple(back.spans for back in carried), tuple(back.probabilities for back in carried))

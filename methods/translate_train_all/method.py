@@ -39,21 +39,21 @@ class TranslateTrainAll(Method):
         Raises:
             Unavailable: no target has a translation.
         """
-        found: list[Pair] = []
+        translated: list[Pair] = []
         missing = Unavailable("no target of the matrix has a translation")
         for target in ask.targets():
-            into: list[Pair] = []
+            of_target: list[Pair] = []
             try:
-                into = ask.labelled_translations(plain=self.params.labels == "plain", target=target)
+                of_target = ask.labelled_translations(plain=self.params.labels == "plain", target=target)
             except Unavailable as error:
                 missing = error
-            ask.note(f"translations into {target}", len(into))
-            found += into
-        if not found:
+            ask.note(f"translations into {target}", len(of_target))
+            translated += of_target
+        if not translated:
             raise missing
         if self.params.drawn == "pairs":
-            return TrainingSet(labelled=pairs(found))
-        return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in found)]))
+            return TrainingSet(labelled=pairs(translated))
+        return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in translated)]))
 
     def factors(self) -> Factors:
         """Where the labels come from."""

@@ -44,7 +44,7 @@ class UniTransParams(MethodParams):
 
 
 class Tuning(Method):
-    """The third teacher's training: the first one goes on with the translations."""
+    """The third teacher's training: the first one, trained further on translations."""
 
     needs = frozenset({Need.PLAIN_TRANSLATION})
 
@@ -84,14 +84,14 @@ class UniTrans(Method):
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """The student's: unlabelled text with soft labels and votes; the share of words voted on is noted."""
-        found = ask.unlabelled()
-        seen = {name: ask.model(name).predict(found).probabilities for name in TEACHERS}
+        sentences = ask.unlabelled()
+        taught = {name: ask.model(name).predict(sentences).probabilities for name in TEACHERS}
         examples, voted, words = [], 0, 0
-        for number, sentence in enumerate(found):
-            every = [seen[name][number] for name in TEACHERS]
-            hard = votes(every, self.params.vote)
+        for number, sentence in enumerate(sentences):
+            ballots = [taught[name][number] for name in TEACHERS]
+            hard = votes(ballots, self.params.vote)
             voted, words = voted + int((hard != NO_LABEL).sum()), words + len(hard)
-            chosen = every if self.params.soft == "mean" else [seen[self.params.soft][number]]
+            chosen = ballots if self.params.soft == "mean" else [taught[self.params.soft][number]]
             examples.append((Example(sentence, soft=np.mean(chosen, axis=0, dtype=np.float32), hard=hard),))
         ask.note("words with a voted label", voted / max(1, words))
         return TrainingSet(unlabelled=tuple(examples))

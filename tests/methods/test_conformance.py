@@ -25,6 +25,7 @@ from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, tag_set
 from bench.plan import registry
 from tests.support.e2e_tools import REPO, Place, by_name, matrix_text, read_predictions, snapshot, unpacked
+from tests.support.opened import Opened, opened_by
 
 METHODS = tuple(name for name in registry.names("method") if not registry.load("method", name).intrinsic)
 LABELS = tuple(label for name in METHODS for label in (name, f"{name}+kd"))
@@ -259,11 +260,27 @@ def counting(fits: list[Fit]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def run(place: Place, fits: list[Fit]) -> dict[str, dict[str, Any]]:
+def opened() -> Opened:
+    """The files that methods opened themselves in `run`, once that is there."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def run(place: Place, fits: list[Fit], opened: Opened) -> dict[str, dict[str, Any]]:
     """All labels in one tiny matrix, from an empty folder; by label the record."""
-    with counting(fits):
+    modules = [registry.module_of("method", name) for name in METHODS]
+    with counting(fits), opened_by(modules) as found:
         place.xner("run", "small.toml", "--out", place.out, "--keep-models")
+    opened |= found
     return {label: record for (label, _, _), record in by_name(place.out).items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_opens_no_file_but_its_own(run: dict[str, dict[str, Any]], opened: Opened, name: str) -> None:
+    """A data file is named by a DataFile parameter, so that it is part of the key; nothing is written."""
+    declared = {os.path.realpath(path) for path in registry.make("method", name).files().values()}
+    own = {path for module, path in opened if module == registry.module_of("method", name)}
+    assert run and own <= declared, "read it through ask.file"
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -272,6 +289,8 @@ def test_a_tiny_cell_runs(place: Place, run: dict[str, dict[str, Any]], cells: d
     assert record["status"] == "ok", record["error"] or record["reason"]
     assert record["key"] == cells[label].key
     assert record["tokens_scored"] == record["tokens_gold"] > 0
+    kept = record["ran"]["tagger"]
+    assert (place.out / kept / "config.json").is_file() or kept.startswith("not kept: a ")
     rounds = len([name for name in record["parents"] if name.startswith("fit:")])
     assert record["cost"]["steps"] >= 4 * rounds and record["cost"]["batch"] == 8
     for rule in ("source-dev", "last"):

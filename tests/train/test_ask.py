@@ -23,7 +23,7 @@ from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
 from bench.run.cell import predictions_of
 from bench.store.artefacts import Artefacts
-from bench.train.ask import CellAsk, needs_of
+from bench.train.ask import CellAsk, Usage, needs_of
 from data_recipes.corpora.demo.corpus import DemoCorpus
 
 ALL = frozenset(Need)
@@ -143,6 +143,20 @@ def test_distillation_asks_for_its_teacher_and_its_text_only(ask: MakeAsk) -> No
     for (one,) in data.unlabelled:
         assert one.soft is not None
         assert len(one.soft) == len(one.sentence.words)
+
+
+def test_usages_add_up() -> None:
+    """The most sentences of a kind, the last training labels, the first test labels, everything else together."""
+    teacher = Usage({"source": 10, "unlabelled": 5}, {"labels": "links/a"}, {"machine"}, set(), {"projected": 3}, {})
+    student = Usage({"source": 8, "unlabelled": 7}, {"labels:zh": "links/b"}, {"human"}, notes={"kept": 2.0})
+    first = Usage(test_translators={"machine"}, test_projection={"test_projected": 4})
+    again = Usage(projection={"projected": 1}, test_projection={"test_projected": 9})
+    total = Usage.together([teacher, student, first, again])
+    assert total.sentences == {"source": 10, "unlabelled": 7}
+    assert total.parents == {"labels": "links/a", "labels:zh": "links/b"} and total.notes == {"kept": 2.0}
+    assert (total.translators, total.test_translators) == ({"machine", "human"}, {"machine"})
+    assert (total.projection, total.test_projection) == ({"projected": 1}, {"test_projected": 4})
+    assert teacher.sentences["source"] == 10 and Usage.together([]) == Usage(), "and none of them changes"
 
 
 # --- what cannot be reached -------------------------------------------------------------------------------------------
