@@ -7,6 +7,7 @@ Where few sentences are there to learn from, the lowest layers are often better 
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from bench.api.method import Inputs
 from bench.core.errors import BadInput
 from bench.core.memo import Memo, process_memo
-from bench.data.loading import Loaded, layer_stack, load_encoder
+from bench.data.loading import Loaded, layer_stack, load_encoder, stored_matrix
 from bench.train.rows import use_rows
 
 # families of layers that need only states and mask, with nothing before the first but embeddings, and nothing after
@@ -31,7 +32,7 @@ def fresh_encoder(key: str, where: str, revision: str | None = None, layers: int
     if kept is None:
         kept = load_encoder(where, revision, layers)
         size = sum(p.numel() * p.element_size() for p in kept.model.parameters())
-        use_rows(kept.model)
+        use_rows(kept.model, functools.partial(stored_matrix, where, revision))
         memo.put(name, kept, size)
     return replace(kept, model=copy.deepcopy(kept.model))
 

@@ -17,7 +17,7 @@ from bench.core.memo import Memo
 from bench.core.sentences import Sentence, Span, tag_set
 from bench.data.embed import EncoderEmbedder
 from bench.data.encoders import find_encoder
-from bench.data.loading import load_encoder
+from bench.data.loading import load_encoder, stored_matrix
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
 from bench.train import checkpoint
@@ -262,6 +262,18 @@ def test_roberta_counts_positions_from_the_padding_on(roberta_folder: Path) -> N
     assert [p.shape for p in found.probabilities] == [(200, 5), (2, 5)]
     with pytest.raises((IndexError, RuntimeError), match="out of"):
         loaded.model(input_ids=torch.zeros(1, 41, dtype=torch.int64))
+
+
+def test_word_embeddings_are_read_from_the_file_as_it_stores_them(
+    tiny_folder: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    folder = write_encoder(tmp_path / "bert", "bert", len(tokenizer), tiny_folder)
+    loaded = load_encoder(str(folder)).model.get_input_embeddings().weight
+    ((name, table),) = row_tables(fresh_encoder(str(folder), str(folder)).model)
+    assert table.pretrained.weight.dtype == torch.float16, "as stored: mapped, not copied"
+    assert torch.equal(table.whole(), loaded) and table.whole().dtype == torch.float32
+    other = loaded.detach() + 1
+    assert stored_matrix(str(folder), None, f"{name}.weight", other) is other, "another file: other numbers"
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
