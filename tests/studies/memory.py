@@ -20,7 +20,7 @@ from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator
 from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
-from bench.train.memory import Peak
+from bench.train.memory import Peak, give_back
 from bench.train.predict import predict
 from bench.train.tagger import LinearTagger
 from tests.conftest import toy_sentences, write_tiny
@@ -67,6 +67,7 @@ def main() -> int:
         for number in range(args.trainings):
             peak = Peak(torch.device("cpu"))
             train(encoder, args.steps, number)
+            give_back()
             series.append((resident(), peak.read()["peak_rss_mb"]))
             print(f"training {number + 1}: {series[-1][0]} MB after it, at most {series[-1][1]} MB", flush=True)
     grown = any(after > ALLOWED * series[0][0] or high > ALLOWED * series[0][1] for after, high in series)
