@@ -78,12 +78,16 @@ def _first_position(model: Any) -> int:
     return 0 if padding is None else padding + 1
 
 
+# families whose layers need only states and mask, with embeddings alone before the first and nothing after the last
+PLAIN = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
+
+
 def stored_matrix(where: str, revision: str | None, name: str, weight: torch.Tensor) -> torch.Tensor:
     """A loaded matrix as its safetensors file maps it into memory: all processes share the pages that are read.
 
     `weight` itself where no file holds these very numbers under that name, with or without a prefix.
     """
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     config = cached_file(where, "config.json", revision=revision, local_files_only=True)
     for file in sorted(Path(str(config)).parent.glob("*.safetensors")):

@@ -17,12 +17,8 @@ from torch import Tensor, nn
 from bench.api.method import Inputs
 from bench.core.errors import BadInput
 from bench.core.memo import Memo, process_memo
-from bench.data.loading import Loaded, layer_stack, load_encoder, stored_matrix
+from bench.data.loading import PLAIN, Loaded, layer_stack, load_encoder, stored_matrix
 from bench.train.rows import use_rows
-
-# families of layers that need only states and mask, with nothing before the first but embeddings, and nothing after
-# the last; another one is run whole, its frozen layers with it
-CUT = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 
 
 def fresh_encoder(key: str, where: str, revision: str | None = None, layers: int | None = None) -> Loaded:
@@ -55,7 +51,7 @@ class Encoder(nn.Module):
         self.freeze, self.key, self.memo = freeze, key, memo
         self.passes = self.tokens = 0
         self._stack = (layer_stack(model),)  # in a tuple: its layers are the model's, not registered twice
-        self._cut = bool(freeze) and not whole and model.config.model_type in CUT
+        self._cut = bool(freeze) and not whole and model.config.model_type in PLAIN  # else it is run whole
         for module in self._frozen():
             module.requires_grad_(False)
 

@@ -130,7 +130,9 @@ class CellTrainer:
         round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
         worker = self._worker(round_)
         with torch.random.fork_rng(devices=[]):
-            tagger: Any = given(worker.tagger(round_, self._ask(worker, round_)), torch.nn.Module, worker, "tagger")
+            tagger: Any = given(
+                worker.tagger(round_, self._ask(round_, needs_of(worker, round_))), torch.nn.Module, worker, "tagger"
+            )
         load_weights(tagger, load_file(weights))
         tagger.to(self.places.device)
         return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
@@ -138,8 +140,7 @@ class CellTrainer:
     def space(self) -> tuple[dict[str, float], bytes]:
         """Measures and plot of the encoder's space before and after the method's own rounds (`bench.train.space`)."""
         own = self.method.rounds()[-1].name
-        needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
-        ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
+        ask = self._ask(Round("space"), frozenset({Need.PLAIN_TRANSLATION}))
         found = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(own)
         assert isinstance(after, TrainedModel)
@@ -152,17 +153,8 @@ class CellTrainer:
         """What `predict` may ask for: all of the method's needs, and test-time translation."""
         rounds = all_rounds(self.method)
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
-        ask = CellAsk(
-            self.cell,
-            last,
-            self.method.needs,
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
-        self.asks.append(ask)
-        return ask
+        self.asks.append(self._ask(last, self.method.needs))
+        return self.asks[-1]
 
     # --- one round ---------------------------------------------------------------------------------------------------
 
@@ -175,7 +167,7 @@ class CellTrainer:
             self._absorb(other)
             return trained
         worker = self._worker(round_)
-        ask = self._ask(worker, round_)
+        ask = self._ask(round_, needs_of(worker, round_))
         self.asks.append(ask)
         data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
         data = self._guarded(data, ask.needs)
@@ -190,16 +182,9 @@ class CellTrainer:
             return made
         return self.method if round_.method is None else round_.method
 
-    def _ask(self, worker: Method, round_: Round) -> CellAsk:
-        return CellAsk(
-            self.cell,
-            round_,
-            needs_of(worker, round_),
-            self.places.cache,
-            self._own_model,
-            self._new_tagger,
-            str(self.places.device),
-        )
+    def _ask(self, round_: Round, needs: frozenset[Need]) -> CellAsk:
+        device = str(self.places.device)
+        return CellAsk(self.cell, round_, needs, self.places.cache, self._own_model, self._new_tagger, device)
 
     def _own_model(self, name: str) -> Model:
         found = self.model(name)

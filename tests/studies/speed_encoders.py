@@ -1,4 +1,4 @@
-"""Encoders for `xner speed train` of a size that is wanted: what a step costs does not depend on the weights."""
+"""Encoders for `speed train` of a size that is wanted: what a step costs does not depend on the weights."""
 
 from __future__ import annotations
 
