@@ -14,7 +14,7 @@ from bench.api.recipes import Embedded, Progress
 from bench.core.files import canonical_json, sha256_of
 from bench.core.subwords import Ints, Pieces, Specials, bare_marks, layout, windows_of
 from bench.data.encoders import EncoderSource
-from bench.data.loading import layer_stack, load_encoder
+from bench.data.loading import PLAIN, layer_stack, load_encoder
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
@@ -51,6 +51,7 @@ class EncoderEmbedder:
         self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
         self._layers = int(loaded.model.config.num_hidden_layers)
         self._stack = layer_stack(loaded.model)
+        self._plain = loaded.model.config.model_type in PLAIN
         self._above: list[nn.Module] = []  # layers taken off it
         self._top: int | None = None  # the layer for which the encoder was cut last
         self._kept: dict[int, Kept] = {}
@@ -149,28 +150,20 @@ class EncoderEmbedder:
         return np.split(flat, np.cumsum([len(one.ids) for one in batch])[:-1])
 
     def _hidden(self, ids: torch.Tensor, mask: torch.Tensor, layer: int) -> torch.Tensor:
-        out = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device), output_hidden_states=True)
-        states: torch.Tensor = out.hidden_states[layer]
+        last = bool(layer) and self._plain  # the layers above are left out
+        out = self.model(
+            input_ids=ids.to(self.device), attention_mask=mask.to(self.device), output_hidden_states=not last
+        )
+        states: torch.Tensor = out.last_hidden_state if last else out.hidden_states[layer]
         return states
 
     def _shorten(self, layer: int) -> None:
-        """Take the layers above `layer` off, if that changes nothing below (a last norm would be applied too early)."""
+        """Leave the layers above `layer` out, in the families where that changes nothing below."""
         self._top = layer
-        if self._stack is None:
-            return
-        self._stack.extend(self._above)
-        ids = torch.arange(1, min(self.room, 12) + 1)[None] % int(self.model.config.vocab_size)
-        whole = self._hidden(ids, torch.ones_like(ids), layer)
-        keep = max(layer, 1)  # transformers collects states from the layers, so that one must remain
-        self._above = list(self._stack[keep:])
-        del self._stack[keep:]
-        try:
-            same = torch.allclose(self._hidden(ids, torch.ones_like(ids), layer), whole, atol=1e-6)
-        except (IndexError, TypeError, ValueError, RuntimeError):  # an encoder that counts on its depth
-            same = False
-        if not same:
+        if self._plain and self._stack is not None:
             self._stack.extend(self._above)
-            self._above = []
+            self._above = list(self._stack[max(layer, 1) :])
+            del self._stack[max(layer, 1) :]
 
 
 def counting(progress: Progress, total: int, what: str) -> Callable[[int], None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from bench.core.errors import BadInput
@@ -75,6 +76,28 @@ def _first_position(model: Any) -> int:
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
     padding = next((table.padding_idx for table in tables if isinstance(table, nn.Embedding)), None)
     return 0 if padding is None else padding + 1
+
+
+# families whose layers need only states and mask, with embeddings alone before the first and nothing after the last
+PLAIN = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
+
+
+def stored_matrix(where: str, revision: str | None, name: str, weight: torch.Tensor) -> torch.Tensor:
+    """A loaded matrix as its safetensors file maps it into memory: all processes share the pages that are read.
+
+    `weight` itself where no file holds these very numbers under that name, with or without a prefix.
+    """
+    from transformers.utils.hub import cached_file
+
+    config = cached_file(where, "config.json", revision=revision, local_files_only=True)
+    for file in sorted(Path(str(config)).parent.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for key in opened.keys():  # noqa: SIM118 - it is no dictionary
+                if f".{key}".endswith(f".{name}"):
+                    stored: torch.Tensor = opened.get_tensor(key)
+                    if stored.shape == weight.shape and torch.equal(stored.float(), weight):
+                        return stored
+    return weight
 
 
 def layer_stack(encoder: Any) -> nn.ModuleList | None:

@@ -7,6 +7,7 @@ Where few sentences are there to learn from, the lowest layers are often better 
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +17,8 @@ from torch import Tensor, nn
 from bench.api.method import Inputs
 from bench.core.errors import BadInput
 from bench.core.memo import Memo, process_memo
-from bench.data.loading import Loaded, layer_stack, load_encoder
+from bench.data.loading import PLAIN, Loaded, layer_stack, load_encoder, stored_matrix
 from bench.train.rows import use_rows
-
-# families of layers that need only states and mask, with nothing before the first but embeddings, and nothing after
-# the last; another one is run whole, its frozen layers with it
-CUT = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 
 
 def fresh_encoder(key: str, where: str, revision: str | None = None, layers: int | None = None) -> Loaded:
@@ -31,7 +28,7 @@ def fresh_encoder(key: str, where: str, revision: str | None = None, layers: int
     if kept is None:
         kept = load_encoder(where, revision, layers)
         size = sum(p.numel() * p.element_size() for p in kept.model.parameters())
-        use_rows(kept.model)
+        use_rows(kept.model, functools.partial(stored_matrix, where, revision))
         memo.put(name, kept, size)
     return replace(kept, model=copy.deepcopy(kept.model))
 
@@ -54,7 +51,7 @@ class Encoder(nn.Module):
         self.freeze, self.key, self.memo = freeze, key, memo
         self.passes = self.tokens = 0
         self._stack = (layer_stack(model),)  # in a tuple: its layers are the model's, not registered twice
-        self._cut = bool(freeze) and not whole and model.config.model_type in CUT
+        self._cut = bool(freeze) and not whole and model.config.model_type in PLAIN  # else it is run whole
         for module in self._frozen():
             module.requires_grad_(False)
 

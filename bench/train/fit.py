@@ -21,13 +21,14 @@ from bench.train.encoder import Encoder, encoder_of
 from bench.train.history import History, drain, evaluate
 from bench.train.hooks import terms_of
 from bench.train.memory import Backoff
+from bench.train.optimiser import optimiser_of, rate
 from bench.train.predict import autocast
 from bench.train.rows import row_tables
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a training is, apart from its data: method and round, recipe, budget, seed."""
+    """What a training is, apart from its data."""
 
     method: Method
     train: TrainSpec
@@ -65,13 +66,7 @@ def fit(
     """
     begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
     marks = {max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)}
-    streams = {
-        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
-        for name, groups in data.streams().items()
-    }
-    for _, table in row_tables(tagger):
-        for stream in streams.values():
-            table.learn(stream.ids())
+    streams = _streams(plan, data, tagger, collator)
     encoder, optimiser = encoder_of(tagger), optimiser_of(tagger, plan.recipe)
     backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
     history = History(steps=total, ran=_ran(plan, encoder, device))
@@ -115,28 +110,16 @@ def fit(
     return history
 
 
-def rate(step: int, total: int, warmup: float) -> float:
-    """The share of the full learning rate at a step from 0: linear warm-up, then linear decay."""
-    warm = max(1, round(total * warmup))
-    return min((step + 1) / warm, (total - step) / max(1, total - warm))
-
-
-def optimiser_of(tagger: Any, recipe: EncoderSpec) -> torch.optim.AdamW:
-    """Fused AdamW; `full` of a group is its rate before the schedule, the head's own where the recipe gives it one.
-
-    Matrices decay, as in BERT's own recipe, but for word embeddings: a row that no sentence reads stays as it is.
-    """
-    tables = [f"{name}.weight" for name, _ in row_tables(tagger)]
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in tagger.named_parameters():
-        if parameter.requires_grad:
-            decay = recipe.weight_decay if parameter.ndim > 1 and name not in tables else 0.0
-            head = recipe.head_lr is not None and not name.startswith("encoder.")
-            groups.setdefault((recipe.head_lr if head else recipe.lr, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": own, "lr": lr, "full": lr, "weight_decay": decay} for (lr, decay), own in groups.items()],
-        fused=True,
-    )
+def _streams(plan: FitPlan, data: TrainingSet, tagger: Any, collator: Collator) -> dict[str, Stream]:
+    """The data's streams, each in an order of its own; their sub-words' embeddings are loaded to be learned."""
+    streams = {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+    for _, table in row_tables(tagger):
+        for stream in streams.values():
+            table.learn(stream.ids())
+    return streams
 
 
 def _ran(plan: FitPlan, encoder: Encoder | None, device: torch.device) -> dict[str, Any]:

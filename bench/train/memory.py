@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import resource
 from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +108,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Collect cycles, and give memory that nothing holds back to the device and the system."""
+    """Collect cycles, and give back what nothing holds."""
     gc.collect()
+    give_back()
+
+
+def give_back() -> None:
+    """Give freed memory back to the device and, with glibc, which would keep and fragment it, to the system."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,8 @@ class WordRows(nn.Module):
         return self.pretrained.weight.numel() - self.weight.numel()
 
 
-def use_rows(model: Any) -> None:
-    """Let an encoder of transformers hold its word embeddings by the row.
+def use_rows(model: Any, stored: Callable[[str, Tensor], Tensor] = lambda name, weight: weight) -> None:
+    """Let an encoder of transformers hold its word embeddings by the row; `stored` tells where all rows lie.
 
     One whose word embeddings are no plain table, or are part of another module as well, keeps them whole.
     """
@@ -115,7 +115,8 @@ def use_rows(model: Any) -> None:
         return
     others = [m for m in model.modules() if m is not table and any(p is table.weight for p in m.parameters(False))]
     if not others:
-        model.set_input_embeddings(WordRows(Pretrained(table.weight.detach()), table.padding_idx))
+        name = next(name for name, parameter in model.named_parameters() if parameter is table.weight)
+        model.set_input_embeddings(WordRows(Pretrained(stored(name, table.weight.detach())), table.padding_idx))
 
 
 def row_tables(model: nn.Module) -> Iterator[tuple[str, WordRows]]:

@@ -36,7 +36,7 @@ from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.hooks import given
-from bench.train.memory import Peak
+from bench.train.memory import Peak, give_back
 from bench.train.predict import Meter, predict
 from bench.train.rows import load_weights, row_tables
 from bench.train.tagger import LinearTagger
@@ -270,6 +270,7 @@ class CellTrainer:
             FIT, key, build, parents=tuple(dict.fromkeys(parents)), wait=self.places.wait
         )
         keeper.remove()
+        give_back()
         return Trained(artefact, _history(artefact))
 
     def _tick(self, round_: Round, total: int) -> Callable[[int], None]:

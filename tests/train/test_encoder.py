@@ -17,14 +17,14 @@ from bench.core.memo import Memo
 from bench.core.sentences import Sentence, Span, tag_set
 from bench.data.embed import EncoderEmbedder
 from bench.data.encoders import find_encoder
-from bench.data.loading import load_encoder
+from bench.data.loading import PLAIN, load_encoder, stored_matrix
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
 from bench.train import checkpoint
 from bench.train import encoder as encoder_module
 from bench.train.batches import Collator
 from bench.train.checkpoint import Keeper
-from bench.train.encoder import CUT, Encoder, fresh_encoder
+from bench.train.encoder import Encoder, fresh_encoder
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
 from bench.train.rows import cover, row_tables, use_rows
@@ -264,6 +264,18 @@ def test_roberta_counts_positions_from_the_padding_on(roberta_folder: Path) -> N
         loaded.model(input_ids=torch.zeros(1, 41, dtype=torch.int64))
 
 
+def test_word_embeddings_are_read_from_the_file_as_it_stores_them(
+    tiny_folder: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    folder = write_encoder(tmp_path / "bert", "bert", len(tokenizer), tiny_folder)
+    loaded = load_encoder(str(folder)).model.get_input_embeddings().weight
+    ((name, table),) = row_tables(fresh_encoder(str(folder), str(folder)).model)
+    assert table.pretrained.weight.dtype == torch.float16, "as stored: mapped, not copied"
+    assert torch.equal(table.whole(), loaded) and table.whole().dtype == torch.float32
+    other = loaded.detach() + 1
+    assert stored_matrix(str(folder), None, f"{name}.weight", other) is other, "another file: other numbers"
+
+
 # --- layers -----------------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +349,7 @@ def test_frozen_layers_change_nothing_but_what_learns(
     assert of_ours.keys() == of_theirs.keys()
     for name, grad in of_ours.items():
         assert torch.allclose(grad, of_theirs[name], atol=1e-4, rtol=1e-3), name
-    assert bool(memo.bytes) == (kind in CUT), "equal windows are computed once"
+    assert bool(memo.bytes) == (kind in PLAIN), "equal windows are computed once"
 
 
 def test_states_of_frozen_layers_are_looked_up_and_have_the_bits_of_a_window_alone(
