@@ -82,7 +82,7 @@ def test_no_character_is_lost_and_no_word_holds_a_space(text: str, language: str
 # --- real treebanks: words again from the raw text, spans of characters compared --------------------------------------
 
 TREEBANKS = [("en", "en_pud"), ("de", "de_pud"), ("pt", "pt_pud"), ("da", "da_ddt"), ("sk", "sk_snk"), ("sr", "sr_set")]
-AT_LEAST = {"en": 99.0, "de": 98.0, "pt": 99.0, "da": 99.0, "sk": 99.0, "sr": 99.0}
+AT_LEAST = {"en": 99.0, "de": 98.0, "pt": 98.5, "da": 99.0, "sk": 99.0, "sr": 99.0}
 
 
 def read(path: Path) -> Iterator[tuple[str, list[str]]]:
