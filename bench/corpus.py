@@ -243,6 +243,7 @@ class Translator(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
+    licence: ClassVar[str] = ""  # of what translates, as users must know it
     human: ClassVar[bool] = False
     marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders put in
     tokenisation: str = "corpus"  # [labels] tokenisation, set by the harness: "corpus" (as it says) or a scheme
@@ -250,6 +251,11 @@ class Translator(ABC):
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
+
+    @classmethod
+    def missing(cls) -> str:
+        """What to install before it can run at all, such as a command; "" where it can."""
+        return ""
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """What the output depends on beside code and parameters, by hash or commit: weights, a dictionary; for the key.

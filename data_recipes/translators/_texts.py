@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator
 from data_recipes.tokenise import detokenise, tokenise
@@ -44,8 +44,6 @@ class Draft(NamedTuple):
 
 class TextTranslator(Translator):
     """A translator of untokenised text; each different text is translated once, without a look at the others."""
-
-    licence: ClassVar[str] = ""  # of what translates, as users must know it
 
     @abstractmethod
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:

@@ -99,7 +99,7 @@ class PivotTranslator(Translator):
             translator.tokenisation = self.tokenisation if into == target else "ud"
             out = translator.translate([one for one in targets if one is not None], into, corpus)
             made_by.append(out.provenance)
-            counts |= {f"{key}_{name}": count for name, count in out.counts.items()}
+            counts |= {f"{key}_{name}": count for name, count in out.counts.items() if name != "different_texts"}
             steps = iter(zip(out.targets, out.links, strict=True))
             rows = [(None, None) if one is None else next(steps) for one in targets]
             targets = [row[0] for row in rows]
