@@ -21,7 +21,7 @@ _CLITIC = re.compile(r"(?i)(?<=\w)(['’](?:s|m|d|re|ve|ll))\b")
 _ENGLISH = (r"\bn['’]t\b", r"(?<!\w)['’](?:s|m|d|re|ve|ll)\b")  # what the two cut off, kept whole
 _INSIDE = r"[^\W\d_]+(?:['’][^\W\d_]+)+"  # an apostrophe inside a word, as in пам'ять; Moses splits it
 _COLON = r"\w+:[a-zåäö]+"  # Finnish and Swedish case endings: EU:n
-_APOSTROPHE_SPLITS = frozenset({"en", "fr", "it"})  # where UD, as Moses, splits at an apostrophe
+_APOSTROPHE_SPLITS = frozenset({"en", "fr", "it", "ca"})  # where UD, as Moses, splits at an apostrophe
 _DOT_SPLITS = frozenset({"cs", "sk"})  # where UD cuts the full stop off abbreviations and ordinals, too
 
 
@@ -128,11 +128,14 @@ def _joined_english(words: Sequence[str]) -> list[str]:
 def _moses(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
-    return MosesTokenizer(lang=language)
+    moses = MosesTokenizer(lang=language)
+    if language == "ca":  # it knows the abbreviations, but not that apostrophes are as in French: l', d'
+        moses.lang = "fr"
+    return moses
 
 
 @lru_cache(maxsize=64)
 def _detokenizer(language: str) -> Any:
     from sacremoses import MosesDetokenizer
 
-    return MosesDetokenizer(lang=language)
+    return MosesDetokenizer(lang="fr" if language == "ca" else language)

@@ -28,6 +28,9 @@ CASES = [
         "O\u0323\u0300ro\u0323\u0300 na\u0301a\u0300, “bí”.",
         "O\u0323\u0300ro\u0323\u0300 na\u0301a\u0300 , “ bí ” .",
     ),
+    ("pt", "ud", "Do rei à casa, num dia da DA.", "De o rei a a casa , em um dia de a DA ."),
+    ("pt", "moses", "Do rei.", "Do rei ."),
+    ("ca", "ud", "L'òrbita d'Aragó. El Sr. Pla.", "L' òrbita d' Aragó. El Sr. Pla ."),
     ("de", "characters", "ab é", "ab é"),
     ("th", "moses", "ที่นี่", "ที่ นี่"),
 ]
@@ -52,6 +55,8 @@ def test_combining_marks_stay_on_their_letters(words: list[str]) -> None:
         ("en", "mother - in - law", "mother-in-law"),
         ("en", "- - and a -", "- - and a -"),
         ("fr", "L' homme ( ici ) .", "L'homme (ici)."),
+        ("ca", "L' òrbita d' Aragó .", "L'òrbita d'Aragó."),
+        ("pt", "De o rei a a casa , em um dia .", "Do rei à casa, em um dia."),
         ("de", "„ Ja “ , sagte er .", "„Ja“, sagte er."),
         ("zh", "他 在 New York ， 有 3.5 元 。", "他在New York，有3.5元。"),
         ("ja", "エー と", "エーと"),
