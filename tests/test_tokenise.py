@@ -30,7 +30,7 @@ CASES = [
     ),
     ("pt", "ud", "Do rei à casa, num dia da DA.", "De o rei a a casa , em um dia de a DA ."),
     ("pt", "moses", "Do rei.", "Do rei ."),
-    ("ca", "ud", "L'òrbita d'Aragó. El Sr. Pla.", "L' òrbita d' Aragó. El Sr. Pla ."),
+    ("ca", "ud", "L'òrbita d'Aragó. El Sr. Pla.", "L' òrbita d' Aragó . El Sr. Pla ."),
     ("de", "characters", "ab é", "ab é"),
     ("th", "moses", "ที่นี่", "ที่ นี่"),
 ]
