@@ -109,6 +109,7 @@ class Seq2SeqTranslator(TextTranslator):
         engine = self.engine(found)
         provenance = self.credit(f"{found.label}@{found.version}", [engine.what] * bool(engine.what))
         drafts = engine.translate([one.text for one in asked], self.request(engine.tokenizer, source, target))
-        if target == "sr" and self.params.serbian == "latin":
-            drafts = [draft._replace(text=to_latin(draft.text)) for draft in drafts]
-        return drafts, provenance
+        return [draft._replace(text=self._spelled(draft.text, target)) for draft in drafts], provenance
+
+    def _spelled(self, text: str, target: str) -> str:
+        return to_latin(text) if target == "sr" and self.params.serbian == "latin" else text
