@@ -21,6 +21,7 @@ from e2e_tools import Place, by_name, matrix_text, small_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.cli.doctor import _plugins
 from bench.corpus import BadInput, Sentence, Span, Unavailable
 from bench.runner.translating import NoCorpus
 from data_recipes.aligners.translator import TranslatorAligner
@@ -377,6 +378,17 @@ def test_xner_translate_keeps_a_line_for_each_line(stand_in: ApertiumTranslator,
     assert ran.code == 0 and ran.out == "EL THE EL DOG\n\n\n\nEL SAW EL ANNA EL EL\n", ran.err
     ran = place.xner("translate", "src.txt", "--translator", "apertium", "--target", "fr")
     assert ran.code == 2 and "no mode eng-fra" in ran.err and len(ran.err.strip().splitlines()) == 1
+
+
+def test_doctor_says_what_to_install_and_data_list_the_licences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    notes = {item.name: item.note for item in _plugins()}
+    assert notes["translator apertium"].startswith("apt install apertium apertium-eng-spa")
+    listed = Place(tmp_path, tmp_path).xner("data", "list").out
+    for name in ("apertium: GPL", "bergamot: Bergamot/Firefox weights", "nllb: CC BY-NC 4.0"):
+        assert f"  {name}" in listed
 
 
 def test_a_matrix_projects_over_the_translators_links(
