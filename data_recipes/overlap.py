@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from bench.corpus import Corpus, Sentence
+from bench.api.recipes import Corpus
+from bench.core.sentences import Sentence
 
 
 def normalised(text: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import IllFormedError, decode, has_control, read_lines
-from bench.corpus import BadInput, Pair, Sentence, Span, nearest
+from bench.core.conll import IllFormedError, decode, has_control, read_lines
+from bench.core.errors import BadInput, nearest
+from bench.core.sentences import Pair, Sentence, Span
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"

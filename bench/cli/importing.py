@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files hold different sentences, or as `import_predictions`.
     """
     from bench.cli import score
-    from bench.conll import read_tagged
+    from bench.core.conll import read_tagged
     from bench.measure.imported import System, import_predictions
     from bench.measure.same_test import TaggedFile
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _folder(out: Path) -> Path:
     """The folder that is meant: one that is there, a matrix's results, or a new one."""
-    from bench.corpus import BadInput
+    from bench.core.errors import BadInput
     from bench.report.folder import resolve
 
     try:

@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, get_args
 
+from bench.api.projection import OUTCOMES
 from bench.cli.align import add_aligner, choice_of, progress_bar
-from bench.conll import Scheme, tagged_sentences, write_conll
-from bench.corpus import BadInput, Pair
-from data_recipes.projection.project import OUTCOMES
-from data_recipes.projection.rules import Rules, filter_names, load_rules, matcher_names
+from bench.core.conll import Scheme, tagged_sentences, write_conll
+from bench.core.errors import BadInput
+from bench.core.sentences import Pair
+from bench.data.rules import Rules, filter_names, load_rules, matcher_names
 
 if TYPE_CHECKING:
-    from bench.conll import TaggedSentence
-    from bench.encode import Progress
-    from bench.runner.aligning import Aligning
-    from bench.runner.project_stream import Beside, Tally
+    from bench.api.recipes import Progress
+    from bench.core.conll import TaggedSentence
+    from bench.data.aligning import Aligning
+    from bench.data.project_stream import Beside, Tally
 
 Tags = Sequence[tuple[str, ...]]
 Part = tuple[list[Pair], Tags | None]  # pairs, and the gold tags of their targets
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.runner.project_stream import PART, Tally
+    from bench.data.project_stream import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
@@ -102,7 +103,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         return None
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    from bench.runner.aligning import Aligning
+    from bench.data.aligning import Aligning
 
     return Aligning(choice_of(args))
 
@@ -112,7 +113,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 def _ready(args: argparse.Namespace, job: Aligning, progress: Progress) -> Iterator[Part]:
     """The parts as the aligner takes them, all files read once before: a bad line is found now, not in hours."""
-    from bench.runner.project_stream import PART
+    from bench.data.project_stream import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     held: list[Part] | None = None
@@ -133,7 +134,7 @@ def _whole(held: Sequence[Part]) -> Part:
 
 def _parts(args: argparse.Namespace, size: int) -> Iterator[Part]:
     """Pairs without links, `size` at a time, with their gold tags; BadInput as `run`."""
-    from bench.runner.project_stream import Beside, Texts, parts
+    from bench.data.project_stream import Beside, Texts, parts
 
     rest = parts(Texts(args.source, args.target, args.scheme), size)
     gold: Beside[TaggedSentence] | None = None
@@ -157,8 +158,8 @@ def _linked(job: Aligning, rest: Iterator[Part]) -> Iterator[Part]:
 
 def _linked_by_file(args: argparse.Namespace, rest: Iterator[Part]) -> Iterator[Part]:
     """The parts with the links of --links; BadInput as `run`."""
-    from bench.lines import text_lines
-    from bench.runner.project_stream import Beside, links_of
+    from bench.core.lines import text_lines
+    from bench.data.project_stream import Beside, links_of
 
     lines = Beside(
         text_lines(args.links),
@@ -199,7 +200,7 @@ def _gold(args: argparse.Namespace, items: Sequence[TaggedSentence], part: Seque
 @contextmanager
 def _output(path: Path) -> Iterator[TextIO]:
     """A file that gets its name when all went well."""
-    from bench.store.files import published
+    from bench.core.files import published
 
     try:
         with published(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:

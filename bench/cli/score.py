@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
-    from bench.conll import TaggedSentence
+    from bench.core.conll import TaggedSentence
     from bench.measure.score import Mode, Summary
 
 MODES = ("strict", "seqeval-default", "conlleval")
@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_file(path: Path) -> TaggedFile:
-    """The sentences of a CoNLL file, tags as written; BadInput as `bench.conll.read_tagged`."""
-    from bench.conll import read_tagged
+    """The sentences of a CoNLL file, tags as written; BadInput as `bench.core.conll.read_tagged`."""
+    from bench.core.conll import read_tagged
 
     return tagged_file(path, read_tagged(path))
 
@@ -96,7 +96,7 @@ def tagged_file(path: Path, sentences: Sequence[TaggedSentence]) -> TaggedFile:
 
 def check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
     """Raise BadInput at the first difference in sentences, lengths or words."""
-    from bench.corpus import BadInput
+    from bench.core.errors import BadInput
 
     for index, (wanted, found) in enumerate(zip(gold.words, predicted.words, strict=False)):
         for position, (word, other) in enumerate(zip(wanted, found, strict=False)):
@@ -117,7 +117,7 @@ def check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
 
 def check_tags(file: TaggedFile, gold: TaggedFile) -> None:
     """Raise BadInput at the first tag that is not O, B-X or I-X."""
-    from bench.corpus import BadInput, nearest
+    from bench.core.errors import BadInput, nearest
 
     for index, tags in enumerate(file.tags):
         for position, tag in enumerate(tags):

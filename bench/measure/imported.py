@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.conll import Scheme, conll_text, refuse_placeholders
-from bench.corpus import BadInput, Sentence, Span
+from bench.api.method import Factors
+from bench.core.conll import Scheme, conll_text, refuse_placeholders
+from bench.core.errors import BadInput
+from bench.core.files import sha256_of
+from bench.core.sentences import Sentence, Span
 from bench.measure.same_test import TaggedFile, test_of
 from bench.measure.score import Mode, count, rule_scores, summary
-from bench.method import Factors
 from bench.plan.keys import key_of
-from bench.store.files import sha256_of
 from bench.store.planned import add_cells, cell_name, matrix_cells
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, predictions_name

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.corpus import Link
+from bench.core.sentences import Link
 
 
 class GoldLinks(NamedTuple):

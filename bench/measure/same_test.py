@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.conll import Scheme, TaggedSentence, conll_text
-from bench.corpus import BadInput, Sentence, Span
+from bench.core.conll import Scheme, TaggedSentence, conll_text
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence, Span
 from bench.measure.score import Mode
 from bench.measure.tagged import NoTag, entities
 from bench.store.record import Record, Records

@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.corpus import Span
+from bench.core.sentences import Span
 from bench.store.record import RuleScores, TypeCounts
 
 Mode = Literal["strict", "seqeval-default", "conlleval"]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
-from bench.conll import Scheme
-from bench.corpus import Span
+from bench.core.conll import Scheme
+from bench.core.sentences import Span
 from bench.measure.score import Mode
 
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)

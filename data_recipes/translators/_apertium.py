@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from data_recipes.translators._texts import Asked, Characters, Chunk, Draft
 
 PATIENCE = 600  # seconds that one program may take; one that hangs is an error, not a wait without end

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
-from bench.corpus import Unavailable
+from bench.core.errors import Unavailable
 from data_recipes.serbian import to_latin
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
 from data_recipes.translators._engine import Engine, Request

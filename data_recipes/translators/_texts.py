@@ -11,8 +11,10 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import NamedTuple
 
-from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator
-from data_recipes.tokenise import detokenise, tokenise
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Sentence
+from bench.core.tokenise import detokenise, tokenise
 
 REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
 OUTCOMES = ("translated", "too_long", "degenerate", "failed")

