@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.identity import encoder_of
-from bench.plan.identity import Planned
+from bench.plan.identity import Planned, method_of
 from bench.store.artefacts import Artefacts, cache_root
 
 
@@ -27,8 +27,9 @@ def peak_bytes(missing: Sequence[Planned]) -> int | None:
             if size is None:
                 return None
             sizes[cell.encoder] = size
-        rounds = 2 if cell.params.get("distil") else 1
-        groups[cell.encoder, cell.seed, cell.target] += rounds * len(cell.train.rules) * sizes[cell.encoder]
+        rounds = () if cell.broken else method_of(cell).rounds()
+        own = max(1, sum(not isinstance(round_.method, str) for round_ in rounds))  # others' are counted with theirs
+        groups[cell.encoder, cell.seed, cell.target] += own * len(cell.train.rules) * sizes[cell.encoder]
     return max(groups.values(), default=0)
 
 

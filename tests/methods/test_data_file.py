@@ -11,28 +11,13 @@ import pytest
 
 from bench.api.method import DataFile, Round, UndeclaredNeed
 from bench.plan import registry
-from tests.support.e2e_tools import Place, by_name, install_methods, matrix_text, records
+from tests.support.e2e_tools import REPO, Place, by_name, install_methods, matrix_text, records
 from tests.support.opened import opened_by
 
 PACKAGE = "xner_methods_with_files"
-READS = """
-from dataclasses import dataclass
-from bench.api.method import DataFile, Method, MethodParams, TrainingSet, singles
-
-@dataclass(frozen=True)
-class Params(MethodParams):
-    lexicon: DataFile = DataFile("words.txt")
-
-class Plugin(Method):
-    name = "reads"
-    Params = Params
-
-    def prepare(self, round, ask):
-        known = set(ask.file(self.params.lexicon).read_text(encoding="utf-8").split())
-        kept = [s for s in ask.source() if not known & set(s.words)]
-        ask.note("kept", len(kept))
-        return TrainingSet(labelled=singles(kept))
-"""
+GUIDE = REPO / "docs" / "adding-a-method.md"
+READS = GUIDE.read_text(encoding="utf-8").partition("## A data file of its own")[2].partition("```python\n")[2]
+READS = READS.partition("```")[0] + "\n\nPlugin = Reads\n"
 PRIES = """
 from pathlib import Path
 from bench.api.method import Method
