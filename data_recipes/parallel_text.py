@@ -68,13 +68,12 @@ def splitter(language: str, words: Iterable[str]) -> Callable[[str], Sequence[st
     """A rough tokenizer of raw text (*ours*) that brings it near the given words of the same language.
 
     Chinese, Japanese and Thai are cut into the longest of these words, else into characters. Portuguese contractions
-    are taken apart where no contraction is among the words. Others as `tokenise` does for Universal Dependencies.
+    stay whole where one is among the words. Others as `tokenise` does for Universal Dependencies.
     """
     if language in UNSPACED:
         return Segmenter(words).split
-    if language == "pt" and not any(len(expanded([word])) > 1 for word in words):
-        return lambda line: expanded(tokenise(line, language, "ud"))
-    return lambda line: tokenise(line, language, "ud")
+    whole = language == "pt" and any(len(expanded([word])) > 1 for word in words)
+    return lambda line: tokenise(line, language, "moses" if whole else "ud")
 
 
 def _ntrex(language: str) -> list[list[str]]:

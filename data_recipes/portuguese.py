@@ -1,4 +1,4 @@
-"""Portuguese contractions taken apart, as Universal Dependencies' Portuguese has them: `do` becomes `de o`."""
+"""Portuguese contractions taken apart, as Universal Dependencies' Portuguese has them, and put together again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def _contractions() -> dict[str, tuple[str, str]]:
 
 
 _PARTS: Mapping[str, tuple[str, str]] = _contractions()
+# em um is as good as num, and commoner in Brazil
+_WHOLES = {parts: word for word, parts in _PARTS.items() if not parts[1].startswith("u")}
 
 
 def expanded(words: Iterable[str]) -> list[str]:
@@ -32,4 +34,16 @@ def expanded(words: Iterable[str]) -> list[str]:
             out.append(word)
         else:
             out.extend((parts[0].capitalize() if word[0].isupper() else parts[0], parts[1]))
+    return out
+
+
+def contracted(words: Iterable[str]) -> list[str]:
+    """`de o` becomes `do` again, as Portuguese is written; `em um` stays. A capital of the first part is kept."""
+    out: list[str] = []
+    for word in words:
+        whole = _WHOLES.get((out[-1].lower(), word)) if out else None
+        if whole is None:
+            out.append(word)
+        else:
+            out[-1] = whole.capitalize() if out[-1][0].isupper() else whole
     return out

@@ -107,6 +107,7 @@ class Translator(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type] = NoParams
+    licence: ClassVar[str] = ""  # of what translates, as users must know it
     human: ClassVar[bool] = False
     marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders put in
 
@@ -114,6 +115,11 @@ class Translator(ABC):
         """`tokenisation`: of [labels], "corpus" (as it says) or a scheme. `device`: auto, cpu or cuda, no parameter."""
         self.params = self.Params() if params is None else params
         self.tokenisation, self.device = tokenisation, device
+
+    @classmethod
+    def missing(cls) -> str:
+        """What to install before it can run at all, such as a command; "" where it can."""
+        return ""
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """What the output depends on beside code and parameters, by hash or commit: weights, a dictionary; for the key.

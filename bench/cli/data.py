@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("data", help="list, fetch and check corpora and their source files")
     verbs = parser.add_subparsers(metavar="list|fetch|check", required=True)
 
-    listing = verbs.add_parser("list", help="corpora and source files, and what is on this machine")
+    listing = verbs.add_parser("list", help="corpora, source files, translators: licences, and what is here")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=run_list)
 
@@ -54,15 +54,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print the corpora (languages, licence, state) and the folders of source files (files here of files listed)."""
+    """Print corpora (languages, licence, state), folders of source files (files here of files listed), translators."""
     from bench.api.source_files import data_dir, files_of, folders
     from bench.plan import registry
 
     corpora = [_described(name) for name in registry.names("corpus")]
+    translators = {name: _licence(name) for name in registry.names("translator")}
     sources = {folder: _presence(files_of(folder)) for folder in folders()}
     if args.json:
         print(
-            json.dumps({"corpora": corpora, "data_dir": str(data_dir()), "sources": sources}, indent=1, sort_keys=True)
+            json.dumps(
+                {"corpora": corpora, "data_dir": str(data_dir()), "sources": sources, "translators": translators},
+                indent=1,
+                sort_keys=True,
+            )
         )
         return 0
     for corpus in corpora:
@@ -80,6 +85,9 @@ def run_list(args: argparse.Namespace) -> int:
     print(f"source files in {data_dir()}:")
     for folder, counts in sources.items():
         print(f"  {folder}: {counts['here']} of {counts['files']} files here; {counts['licence']}")
+    print("translators under a licence of their own:")
+    for name, licence in translators.items():
+        print(f"  {name}: {licence}\n" * bool(licence), end="")
     return 0
 
 
@@ -95,6 +103,16 @@ def _described(name: str) -> dict[str, Any]:
     except BadInput as error:  # one broken corpus must not hide the others
         return {"name": name, "error": str(error)}
     return {"name": name, "languages": languages, "sources": sources, **asdict(corpus.facts)}
+
+
+def _licence(translator: str) -> str:
+    from bench.core.errors import BadInput
+    from bench.plan import registry
+
+    try:
+        return str(registry.load("translator", translator).licence)
+    except BadInput as error:  # as for a broken corpus
+        return str(error)
 
 
 def _sources(corpus: Corpus) -> tuple[str, ...]:

@@ -165,11 +165,13 @@ def _plugins() -> Iterator[Item]:
         loaded = []
         for name in registry.names(kind.name):
             try:
-                registry.load(kind.name, name)
+                plugin = registry.load(kind.name, name)
             except BadInput as error:
                 yield Item(f"{kind.name} {name}", "fails", _first_line(error), broken=True)
-            else:
-                loaded.append(name)
+                continue
+            loaded.append(name)
+            if kind.name == "translator" and (missing := plugin.missing()):
+                yield Item(f"translator {name}", "not installed", missing)
         yield Item(f"plug-ins: {kind.name}", ", ".join(loaded) or "none")
 
 

@@ -16,6 +16,7 @@ af   afr_Latn af
 ar   arb_Arab ar
 bg   bul_Cyrl bg
 bn   ben_Beng -
+ca   cat_Latn ca
 ceb  ceb_Latn ceb
 cs   ces_Latn cs
 da   dan_Latn da
@@ -27,11 +28,13 @@ eu   eus_Latn eu
 fa   pes_Arab -
 fi   fin_Latn fi
 fr   fra_Latn fr
+gl   glg_Latn gl
 he   heb_Hebr he
 hi   hin_Deva hi
 hr   hrv_Latn -
 hu   hun_Latn hu
 id   ind_Latn id
+is   isl_Latn is
 it   ita_Latn it
 ja   jpn_Jpan -
 jv   jav_Latn -
@@ -39,6 +42,7 @@ ka   kat_Geor -
 kk   kaz_Cyrl -
 ko   kor_Hang -
 lt   lit_Latn -
+mk   mkd_Cyrl mk
 ml   mal_Mlym ml
 mr   mar_Deva mr
 ms   zsm_Latn -

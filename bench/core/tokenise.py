@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.core.errors import BadInput
+from data_recipes.portuguese import contracted, expanded
 
 SCHEMES = ("ud", "moses", "characters")
 UNSPACED = frozenset({"zh", "ja", "th"})  # written without spaces: without a segmenter, words are characters
@@ -20,7 +21,7 @@ _CLITIC = re.compile(r"(?i)(?<=\w)(['’](?:s|m|d|re|ve|ll))\b")
 _ENGLISH = (r"\bn['’]t\b", r"(?<!\w)['’](?:s|m|d|re|ve|ll)\b")  # what the two cut off, kept whole
 _INSIDE = r"[^\W\d_]+(?:['’][^\W\d_]+)+"  # an apostrophe inside a word, as in пам'ять; Moses splits it
 _COLON = r"\w+:[a-zåäö]+"  # Finnish and Swedish case endings: EU:n
-_APOSTROPHE_SPLITS = frozenset({"en", "fr", "it"})  # where UD, as Moses, splits at an apostrophe
+_APOSTROPHE_SPLITS = frozenset({"en", "fr", "it", "ca"})  # where UD, as Moses, splits at an apostrophe
 _DOT_SPLITS = frozenset({"cs", "sk"})  # where UD cuts the full stop off abbreviations and ordinals, too
 
 
@@ -28,7 +29,8 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
     """The words of a text; () of white space.
 
     `moses`: as the Moses tokenizer, nothing escaped. `ud`: Moses, brought nearer to Universal Dependencies (*ours*):
-    English n't and hyphens as in EWT; combining marks, apostrophes inside words, Finnish and Swedish colons kept.
+    English n't and hyphens as in EWT; Portuguese `do` as `de o`; combining marks, apostrophes inside words, Finnish and
+    Swedish colons kept.
     `characters`, and Chinese, Japanese and Thai in any scheme (no segmenter here): one word a character, runs of Latin
     letters whole.
 
@@ -54,6 +56,8 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
         words = _with_marks(words, text)
     if scheme == "ud" and language == "en":
         words = [part for word in words for part in _without_hyphens(word)]
+    if scheme == "ud" and language == "pt":
+        words = expanded(words)
     if scheme == "ud" and language in _DOT_SPLITS:
         words = [part for word in words for part in re.findall(r"\.$|(?:(?!(?<=\w)\.$).)+", word)]
     return tuple(words)
@@ -75,11 +79,16 @@ def _with_marks(words: Sequence[str], text: str) -> list[str]:
 
 
 def detokenise(words: Sequence[str], language: str) -> str:
-    """The text of words, spaces as Moses's detokenizer sets them (*ours*: English n't and hyphens joined)."""
+    """The text of words, spaces as Moses's detokenizer sets them.
+
+    *Ours*: English n't and hyphens joined, Portuguese contracted: translation models know `do`, not `de o`.
+    """
     if language in UNSPACED:
         return _joined(words)
     if language == "en":
         words = _joined_english(words)
+    elif language == "pt":
+        words = contracted(words)
     text: str = _detokenizer(language).detokenize(list(words), unescape=False)
     return text
 
@@ -119,11 +128,14 @@ def _joined_english(words: Sequence[str]) -> list[str]:
 def _moses(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
-    return MosesTokenizer(lang=language)
+    moses = MosesTokenizer(lang=language)
+    if language == "ca":  # it knows the abbreviations, but not that apostrophes are as in French: l', d'
+        moses.lang = "fr"
+    return moses
 
 
 @lru_cache(maxsize=64)
 def _detokenizer(language: str) -> Any:
     from sacremoses import MosesDetokenizer
 
-    return MosesDetokenizer(lang=language)
+    return MosesDetokenizer(lang="fr" if language == "ca" else language)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bench.core.errors import BadInput
 from data_recipes.translators._models import ModelSource
+from data_recipes.translators._texts import Draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +33,6 @@ class Request(NamedTuple):
 
     prefix: str = ""
     forced: int | None = None
-
-
-class Draft(NamedTuple):
-    """One text's translation, or why there is none."""
-
-    text: str
-    outcome: str  # of OUTCOMES
 
 
 class Engine:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
-from bench.api.recipes import Corpus, Translated, Translator
-from bench.core.errors import BadInput, Unavailable
-from bench.core.sentences import Sentence
-from bench.core.tokenise import detokenise, tokenise
+from bench.core.errors import Unavailable
 from data_recipes.serbian import to_latin
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
 from data_recipes.translators._engine import Engine, Request
 from data_recipes.translators._models import ModelSource, find_model
+from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
-REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
-OUTCOMES = ("translated", "too_long", "degenerate", "failed")
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,10 @@ class Seq2SeqParams:
             raise ValueError(f"precision {self.precision} needs engine transformers (ctranslate2 has quantisation)")
 
 
-class Seq2SeqTranslator(Translator):
-    """Beam search without sampling; each different sentence once, in batches of one length class."""
+class Seq2SeqTranslator(TextTranslator):
+    """Beam search without sampling, in batches of one length class."""
 
     Params: ClassVar[type] = Seq2SeqParams
-    licence: ClassVar[str] = ""  # where it restricts use
     params: Seq2SeqParams
     _loaded: tuple[tuple[ModelSource, str], Engine] | None = None
 
@@ -106,62 +98,18 @@ class Seq2SeqTranslator(Translator):
             self._loaded = ((found, self.device), made(found, self.params, self.device))
         return self._loaded[1]
 
-    def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
-        """Translations with the ids and groups of the sentences, without tags or links; None where one failed.
-
-        Counts: translated, too_long (of the source), degenerate (a loop, or no end), failed (nothing written), which
-        add up to the sentences; and the different texts.
+    def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
+        """Translations without chunks: attention is no alignment.
 
         Raises:
             Unavailable: the model does not cover the languages, or is not to be had.
-            BadInput: the sentences are of several languages, or the model cannot be loaded.
+            BadInput: the model cannot be loaded.
         """
-        languages = sorted({sentence.language for sentence in sentences})
-        if len(languages) > 1:
-            raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
-        if not sentences:
-            return Translated((), (), "", dict.fromkeys(OUTCOMES, 0))
-        found = self.find(languages[0], target)
-        if self.licence:
-            _say(f"{found.label}: {self.licence}")
-        texts = [detokenise(sentence.words, languages[0]) for sentence in sentences]
-        unique = list(dict.fromkeys(texts))
+        found = self.find(source, target)
         engine = self.engine(found)
-        request = self.request(engine.tokenizer, languages[0], target)
-        drafts = dict(zip(unique, engine.translate(unique, request), strict=True))
-        scheme = corpus.tokenisation(target) if self.tokenisation == "corpus" else self.tokenisation
-        counts = Counter(dict.fromkeys(OUTCOMES, 0))
-        targets: list[Sentence | None] = []
-        for sentence, text in zip(sentences, texts, strict=True):
-            draft = drafts[text]
-            words = tokenise(self._spelled(draft.text, target), target, scheme)
-            outcome = draft.outcome if words or draft.outcome != "translated" else "failed"
-            if outcome == "translated" and loops(sentence.words, words):
-                outcome = "degenerate"
-            counts[outcome] += 1
-            made = replace(sentence, language=target, words=words, spans=None)
-            targets.append(made if outcome == "translated" else None)
-        said = [self.licence] * bool(self.licence) + [engine.what] * bool(engine.what)
-        provenance = f"{found.label}@{found.version}" + (f" ({'; '.join(said)})" if said else "")
-        return Translated(
-            tuple(targets), (None,) * len(targets), provenance, {**counts, "different_texts": len(unique)}
-        )
+        provenance = self.credit(f"{found.label}@{found.version}", [engine.what] * bool(engine.what))
+        drafts = engine.translate([one.text for one in asked], self.request(engine.tokenizer, source, target))
+        return [draft._replace(text=self._spelled(draft.text, target)) for draft in drafts], provenance
 
     def _spelled(self, text: str, target: str) -> str:
         return to_latin(text) if target == "sr" and self.params.serbian == "latin" else text
-
-
-def loops(source: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether a translation repeats four words in a row REPEATS times, oftener than its source does (ours)."""
-    most = _most_repeated(tuple(words))
-    return most >= REPEATS and most > _most_repeated(tuple(source))
-
-
-def _most_repeated(words: tuple[str, ...]) -> int:
-    return max(Counter(words[i : i + 4] for i in range(len(words) - 3)).values(), default=0)
-
-
-@lru_cache(maxsize=64)
-def _say(line: str) -> None:
-    """Once a process."""
-    print(line, file=sys.stderr, flush=True)

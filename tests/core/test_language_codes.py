@@ -11,7 +11,7 @@ from bench.core.languages import from_english, nllb_code, opus_code, opus_tokens
 PANX = """af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur
 vi yo zh"""
 MASAKHANER = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
-OTHERS = "da sk sr hr sv ro uk pl cs lt ceb"
+OTHERS = "ca gl is mk da sk sr hr sv ro uk pl cs lt ceb"
 COVERED = sorted(code for code, names in table().items() if names.nllb)
 NOT_COVERED = {"bbj", "pcm"}
 OTHER_SCRIPT = {"ko": "Hang"}  # langcodes: Kore, Hangul and Han together

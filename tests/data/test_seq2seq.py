@@ -13,7 +13,8 @@ import torch
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Sentence
 from data_recipes.translators._engine import Engine, Request, batches, limit_of
-from data_recipes.translators._seq2seq import Seq2SeqTranslator, loops
+from data_recipes.translators._seq2seq import Seq2SeqTranslator
+from data_recipes.translators._texts import loops
 from data_recipes.translators.marian import MarianParams, MarianTranslator
 from data_recipes.translators.nllb import NllbParams, NllbTranslator
 from tests.support.tiny_translators import FRENCH, GERMAN, LOOPING, Texts, known, word_by_word, write_marian, write_nllb

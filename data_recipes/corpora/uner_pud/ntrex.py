@@ -9,7 +9,6 @@ from bench.api.source_files import here
 from bench.core.conll import read_lines
 from bench.core.sentences import Sentence
 from bench.core.tokenise import tokenise
-from data_recipes.portuguese import expanded
 
 # NTREX's files by our code; Cebuano has none.
 _FILES: Mapping[str, str] = {
@@ -35,8 +34,8 @@ _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*
 def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> list[Sentence]:
     """NTREX's lines in a language, ids `ntrex/<line>` from 1; [] where it has none.
 
-    Words are the scheme's (`bench.core.tokenise`). Then (*ours*) Portuguese contractions are taken apart, as in UD;
-    Italian apostrophes are straight, as in Europarl; Chinese is cut into the longest of `chinese_words`.
+    Words are the scheme's (`bench.core.tokenise`). Then (*ours*) Italian apostrophes are straight, as in Europarl;
+    Chinese is cut into the longest of `chinese_words`.
 
     Raises:
         Unavailable: the file is not here.
@@ -52,8 +51,6 @@ def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]
 def _splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
     if language == "zh":
         return Segmenter(chinese_words()).split
-    if language == "pt":
-        return lambda line: expanded(tokenise(line, language, scheme))
     if language == "it":
         return lambda line: tokenise(line.replace("’", "'"), language, scheme)
     return lambda line: tokenise(line, language, scheme)

@@ -1,0 +1,174 @@
+"""What translators of running text share: words become text, each text is translated once, every failure is counted."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import NamedTuple
+
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Sentence
+from bench.core.tokenise import detokenise, tokenise
+
+REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
+OUTCOMES = ("translated", "too_long", "degenerate", "failed")
+LINKED = ("words", "words_linked", "target_words", "target_words_linked")
+Characters = tuple[int, int]  # of a text: the first, and the one after the last
+
+
+class Asked(NamedTuple):
+    """A text to translate, and what of it is to be copied as it is."""
+
+    text: str
+    kept: tuple[Characters, ...] = ()
+
+
+class Chunk(NamedTuple):
+    """Characters of a translation, and those of its source that they translate."""
+
+    target: Characters
+    sources: tuple[Characters, ...]
+
+
+class Draft(NamedTuple):
+    """One text's translation, or why there is none."""
+
+    text: str
+    outcome: str  # of OUTCOMES
+    chunks: tuple[Chunk, ...] | None = None  # None: the system does not say what comes from what
+
+
+class TextTranslator(Translator):
+    """A translator of untokenised text; each different text is translated once, without a look at the others."""
+
+    @abstractmethod
+    def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
+        """Each text's translation, in their order, and who or what made it.
+
+        Raises:
+            Unavailable: the languages are not covered, or what translates is not here.
+            BadInput: it cannot be loaded or run.
+        """
+
+    def kept_types(self) -> Sequence[str]:
+        """Types of entities that are copied."""
+        return ()
+
+    def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
+        """Translations with the ids and groups of the sentences, without tags; None where one failed.
+
+        Links where the system says which word it made of which. Counts: translated, too_long (of the source),
+        degenerate (a loop, or no end), failed (nothing written), which add up to the sentences; the different texts;
+        and with links the words of both sides, and how many of them are linked.
+
+        Raises:
+            Unavailable, BadInput: as `drafts`.
+            BadInput: the sentences are of several languages.
+        """
+        languages = sorted({sentence.language for sentence in sentences})
+        if len(languages) > 1:
+            raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
+        if not sentences:
+            return Translated((), (), "", dict.fromkeys(OUTCOMES, 0))
+        source, kept = languages[0], self.kept_types()
+        asked = [asked_of(sentence, kept) for sentence in sentences]
+        unique = list(dict.fromkeys(asked))
+        drafts, provenance = self.drafts(unique, source, target)
+        draft_of = dict(zip(unique, drafts, strict=True))
+        scheme = corpus.tokenisation(target) if self.tokenisation == "corpus" else self.tokenisation
+        counts = Counter({**dict.fromkeys(OUTCOMES, 0), "different_texts": len(unique)})
+        targets: list[Sentence | None] = []
+        links: list[tuple[Link, ...] | None] = []
+        for sentence, one in zip(sentences, asked, strict=True):
+            draft = draft_of[one]
+            words = tokenise(draft.text, target, scheme)
+            outcome = draft.outcome if words or draft.outcome != "translated" else "failed"
+            if outcome == "translated" and loops(sentence.words, words):
+                outcome = "degenerate"
+            counts[outcome] += 1
+            made = replace(sentence, language=target, words=words, spans=None) if outcome == "translated" else None
+            targets.append(made)
+            links.append(word_links(sentence.words, one.text, words, draft) if made else None)
+            counts.update(_coverage(sentence, made, links[-1]))
+        return Translated(tuple(targets), tuple(links), provenance, dict(counts))
+
+    def credit(self, label: str, remarks: Sequence[str] = ()) -> str:
+        """The label with licence and remarks, for provenance; a licence is also said once a process."""
+        if self.licence:
+            _say(f"{label}: {self.licence}")
+        said = [self.licence] * bool(self.licence) + list(remarks)
+        return label + (f" ({'; '.join(said)})" if said else "")
+
+
+def asked_of(sentence: Sentence, kept: Sequence[str]) -> Asked:
+    """The sentence as text; its entities of the types `kept` are to be copied."""
+    text = detokenise(sentence.words, sentence.language)
+    spans = [span for span in sentence.spans or () if span.type in kept]
+    if not spans:
+        return Asked(text)
+    owners = words_at(sentence.words, text)
+    places = [[i for i, own in enumerate(owners) if any(s.start <= w < s.end for w in own)] for s in spans]
+    return Asked(text, tuple((found[0], found[-1] + 1) for found in places if found))
+
+
+def words_at(words: Sequence[str], text: str) -> list[tuple[int, ...]]:
+    """For each character of a text the words (by number) that it belongs to; () for spaces.
+
+    Letters are the same on both sides but for contractions (`de a` written `da`), which difflib tells apart.
+    """
+    letters = [(letter, number) for number, word in enumerate(words) for letter in word if not letter.isspace()]
+    places = [place for place, letter in enumerate(text) if not letter.isspace()]
+    found: list[tuple[int, ...]] = [()] * len(text)
+    ours, theirs = [letter for letter, _ in letters], [text[place] for place in places]
+    if ours == theirs:
+        for place, (_, number) in zip(places, letters, strict=True):
+            found[place] = (number,)
+        return found
+    for kind, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        numbers = tuple(sorted({number for _, number in letters[a:b]}))
+        for offset, place in enumerate(places[c:d]):
+            found[place] = (letters[a + offset][1],) if kind == "equal" else numbers
+    return found
+
+
+def word_links(source: Sequence[str], text: str, target: Sequence[str], draft: Draft) -> tuple[Link, ...] | None:
+    """Links between words from what the system says of characters; None where it says nothing."""
+    if draft.chunks is None:
+        return None
+    ours, theirs = words_at(source, text), words_at(target, draft.text)
+    links: set[Link] = set()
+    for chunk in draft.chunks:
+        to = {word for place in range(*chunk.target) for word in theirs[place]}
+        of = {word for characters in chunk.sources for place in range(*characters) for word in ours[place]}
+        links.update((i, j) for i in of for j in to)
+    return tuple(sorted(links))
+
+
+def _coverage(source: Sentence, target: Sentence | None, links: Sequence[Link] | None) -> Counter[str]:
+    if target is None or links is None:
+        return Counter()
+    linked = [len({link[side] for link in links}) for side in (0, 1)]
+    values = (len(source.words), linked[0], len(target.words), linked[1])
+    return Counter(dict(zip(LINKED, values, strict=True)))
+
+
+def loops(source: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether a translation repeats four words in a row REPEATS times, oftener than its source does (ours)."""
+    most = _most_repeated(tuple(words))
+    return most >= REPEATS and most > _most_repeated(tuple(source))
+
+
+def _most_repeated(words: tuple[str, ...]) -> int:
+    return max(Counter(words[i : i + 4] for i in range(len(words) - 3)).values(), default=0)
+
+
+@lru_cache(maxsize=64)
+def _say(line: str) -> None:
+    """Once a process."""
+    print(line, file=sys.stderr, flush=True)
