@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,8 +44,37 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean '{close[0]}'?"
+        return f"; did you mean '{close[0]}'?{lookalike(name, close[0])}"
     return f"; known: {', '.join(known)}" if known else ""
+
+
+def lookalike(one: str, other: str) -> str:
+    """Why two different words may look the same, with the code points in which they differ, to end a message with.
+
+    "" where they differ in ASCII only, or in too much to be taken for each other.
+    """
+    if (one + other).isascii():
+        return ""
+    forms = {form: [unicodedata.normalize(form, word) for word in (one, other)] for form in ("NFC", "NFKC")}
+    seen = [
+        "".join(" " if c.isspace() else c for c in word if unicodedata.category(c) not in ("Cf", "Mn"))
+        for word in forms["NFKC"]
+    ]
+    start = len(os.path.commonprefix([one, other]))
+    end = len(os.path.commonprefix([one[start:][::-1], other[start:][::-1]]))
+    parts = [word[start : len(word) - end] for word in (one, other)]
+    if forms["NFC"][0] == forms["NFC"][1]:
+        why = "the same letters in two normal forms: --normalise NFC"
+    elif forms["NFKC"][0] == forms["NFKC"][1]:
+        why = "compatible characters, such as another kind of space or width: --normalise NFKC"
+    elif seen[0] == seen[1]:
+        why = "a mark, or a character without width"
+    elif len(parts[0]) == len(parts[1]) <= 3:
+        why = "; ".join(dict.fromkeys(unicodedata.name(c, "?") for part in parts for c in part))
+    else:
+        return ""
+    points = [" ".join(f"U+{ord(c):04X}" for c in part) or "nothing" for part in parts]
+    return f" ({points[0]} and {points[1]}: {why})"
 
 
 class Unavailable(BadInput):

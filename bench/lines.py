@@ -1,4 +1,4 @@
-"""Sentences of anybody's files: plain text, a tokenised sentence a line, and labelled CoNLL."""
+"""Plain text files: a tokenised sentence a line, and two files whose lines correspond."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import IllFormedError, Scheme, decode, has_control, lines_of, tagged_sentences
+from bench.conll import NormalForm, has_control, in_form, lines_of
 from bench.corpus import BadInput, Pair, Sentence
 
 
@@ -32,11 +32,13 @@ class Lines:
 
     path: Path
     language: str
+    normalise: NormalForm = ""
 
     def __iter__(self) -> Iterator[Sentence]:
         number = 0
         for number, line in enumerate(text_lines(self.path), 1):
-            words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # it may hold a no-break space
+            line = in_form(line, self.normalise).replace("\t", " ")
+            words = tuple(word for word in line.split(" ") if word)  # it may hold a no-break space
             bad = next((word for word in words if has_control(word)), None)
             if bad is not None:
                 raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
@@ -46,7 +48,7 @@ class Lines:
 
 
 def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> Iterator[Pair]:
-    """Pairs of the lines of two files; two empty lines are a pair without words.
+    """Pairs of the lines of two files; an empty target line is a sentence without a translation, two are no sentence.
 
     Raises:
         BadInput: as `Lines`; or the two do not correspond: file:line.
@@ -59,30 +61,6 @@ def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", 
             raise BadInput(
                 f"{longer}:{number}: no line of {other} goes with this one: {here} lines here, {number - 1} there"
             )
-        if bool(one.words) != bool(two.words):
-            empty, other = (target, source) if one.words else (source, target)
-            raise BadInput(f"{empty}:{number}: an empty line, but {other}:{number} has words")
+        if two.words and not one.words:
+            raise BadInput(f"{source}:{number}: an empty line, but {target}:{number} has words")
         yield Pair(one, two)
-
-
-def labelled_sentences(
-    path: Path, language: str, scheme: Scheme = "IOB2", *, unique: bool = False
-) -> Iterator[Sentence]:
-    """The sentences of a CoNLL file of any entity types, one at a time, with the ids that corpus conll would give them.
-
-    Raises:
-        BadInput: when its line is reached: as `tagged_sentences`; or the tags break the scheme, or two sentences have
-            one id though it is `unique`.
-    """
-    ids = set()
-    for number, item in enumerate(tagged_sentences(path), 1):
-        try:
-            spans = decode(item.tags, scheme)
-        except IllFormedError as error:
-            raise BadInput(f"{path}:{item.lines[error.position]}: {error}") from error
-        id_, group = item.comment("sent_id") or f"{path.stem}-{number}", item.comment("parallel_id", "group")
-        if unique:
-            if id_ in ids:
-                raise BadInput(f"{path}:{item.lines[0]}: two sentences have the id '{id_}'")
-            ids.add(id_)
-        yield Sentence(id_, language, item.words, spans, group)

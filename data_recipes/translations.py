@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import IllFormedError, decode, has_control, read_lines
+from bench.conll import has_control, read_lines
 from bench.corpus import BadInput, Pair, Sentence, Span, nearest
+from bench.tags import IllFormedError, decode
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"

@@ -18,6 +18,8 @@ PACKAGES = ("bench", "methods", "data_recipes")
 # cli → engines → runner → (measure, store, plan) → (method, objectives) → (encode, corpus, conll)
 LAYERS: dict[str, int] = {
     "bench.corpus": 0,
+    "bench.tags": 0,
+    "bench.columns": 0,
     "bench.conll": 0,
     "bench.lines": 0,
     "bench.encode": 0,
@@ -49,6 +51,7 @@ ALLOWED = {
         "bench.candidates",
         "bench.encode",
         "bench.conll",
+        "bench.tags",
         "bench.store.files",
         "data_recipes",
     ),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e_tools import Place, Ran
 
-from bench.conll import lines_of, read_lines, read_tagged, tagged_sentences
+from bench.conll import TaggedFile, lines_of, read_lines, read_tagged
 from bench.corpus import BadInput, Link, Pair, tags_of
 from bench.lines import text_lines
 from bench.measure.score import Summary, score_tags, summary, summed
@@ -124,7 +124,7 @@ def test_an_aligner_sees_parts_or_all_at_once(place: Place, monkeypatch: pytest.
 
 
 def test_texts_are_read_again_for_every_pass(place: Place) -> None:
-    texts = Texts(place.root / "source", place.root / "target")
+    texts = Texts(TaggedFile(place.root / "source"), place.root / "target")
     assert list(texts) == list(texts)
     assert [len(part) for part in parts(texts, 8)] == [8, 8, 4]
 
@@ -154,7 +154,7 @@ def test_lines_end_where_they_always_did(tmp_path: Path, text: str) -> None:
 def test_a_bad_byte_is_found_when_its_line_is_reached(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"# a comment\n\na\tO\n\nb\tO\n\nc\xff\tO\n")
-    sentences = tagged_sentences(path)
+    sentences = iter(TaggedFile(path))
     assert [next(sentences).words, next(sentences).words] == [("a",), ("b",)]
     with pytest.raises(BadInput, match=r"f:7: not UTF-8 \(byte 0xff\)"):
         list(sentences)

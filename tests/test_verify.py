@@ -81,7 +81,7 @@ def test_a_clean_folder(clean: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_digest_is_the_runners() -> None:
     gold = gold_of("de")
-    from bench.measure.same_test import conll_text
+    from bench.conll import conll_text
 
     assert digest_of(parsed(conll_text(gold)), "de") == digest(gold)
 

@@ -4,70 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.conll import Scheme, TaggedSentence, conll_text
-from bench.corpus import BadInput, Sentence, Span
-from bench.measure.score import Mode
-from bench.measure.tagged import NoTag, entities
+from bench.conll import conll_text
+from bench.corpus import BadInput, Sentence, lookalike
+from bench.measure.tagged import Spans, Tagged
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
-
-
-@dataclass(frozen=True)
-class TaggedFile:
-    """A CoNLL file and the sentences that it holds, tags as written."""
-
-    path: Path
-    sentences: Sequence[TaggedSentence]
-
-    def entities(self, scheme: Scheme, mode: Mode, *, ill_formed: bool = True) -> list[tuple[Span, ...]]:
-        """The entities of each sentence, as `bench.measure.tagged` reads them.
-
-        Raises:
-            BadInput: a tag is not of the scheme; or tags are ill-formed and may not be: with the line.
-        """
-        found = []
-        for item in self.sentences:
-            try:
-                spans = entities(item.tags, scheme, mode)
-                runs = spans if ill_formed else entities(item.tags, scheme, "seqeval-default")
-            except NoTag as error:
-                raise BadInput(f"{self.path}:{item.lines[error.position]}: {error}") from error
-            odd = next((span.start for span in runs if span not in spans), None)
-            if odd is not None:
-                raise BadInput(
-                    f"{self.path}:{item.lines[odd]}: the entity that '{item.tags[odd]}' begins is ill-formed in "
-                    f"{scheme}; another --scheme, or --mode seqeval-default, may read it as it is meant"
-                )
-            found.append(spans)
-        return found
-
-    def with_entities(self, spans: Sequence[tuple[Span, ...]], language: str) -> Gold:
-        """The file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
-        numbered = enumerate(zip(self.sentences, spans, strict=True), 1)
-        return Gold(
-            self,
-            [
-                Sentence(
-                    item.comment("sent_id") or f"{language}-{number}",
-                    language,
-                    item.words,
-                    found,
-                    item.comment("parallel_id", "group"),
-                )
-                for number, (item, found) in numbered
-            ],
-        )
 
 
 @dataclass(frozen=True)
 class Gold:
     """Labelled test sentences, all of one language, and the file that they were read from."""
 
-    file: TaggedFile
+    file: Tagged
     sentences: Sequence[Sentence]
+
+
+def gold_of(file: Tagged, spans: Spans, language: str) -> Gold:
+    """A file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
+    rows = enumerate(zip(file.items, spans, strict=True), 1)
+    return Gold(
+        file,
+        [
+            Sentence(
+                item.comment("sent_id") or f"{language}-{number}",
+                language,
+                item.words,
+                tuple(found),
+                item.comment("parallel_id", "group"),
+            )
+            for number, (item, found) in rows
+        ],
+    )
 
 
 def test_of(corpus: str, gold: Gold, store: Records, like: Sequence[Record]) -> tuple[list[Sentence], dict[str, Any]]:
@@ -109,10 +78,11 @@ def _by_test(records: Iterable[Record]) -> list[Record]:
 def _difference(gold: Gold, stored: Sequence[Sentence]) -> str:
     """The first difference in words or entities, with its line; "" where there is none."""
     path = gold.file.path
-    for item, ours, other in zip(gold.file.sentences, gold.sentences, stored, strict=False):
+    for item, ours, other in zip(gold.file.items, gold.sentences, stored, strict=False):
         for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
             if word != expected:
-                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'"
+                why = lookalike(word, expected)
+                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'{why}"
         if len(ours.words) != len(other.words):
             return f"{path}:{item.lines[0]}: {len(ours.words)} words, not the {len(other.words)} of '{other.id}'"
         odd = min(set(ours.spans or ()) ^ set(other.spans or ()), default=None)

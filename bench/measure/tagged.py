@@ -1,55 +1,98 @@
-"""Entities of another system's tags: any scheme, ill-formed tags read as a scorer reads them."""
+"""Tagged files to be scored: gold is refused where a scorer would drop some of it, predictions are counted."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from bench.conll import Scheme
-from bench.corpus import Span
-from bench.measure.score import Mode
+from bench.conll import Format, TaggedFile, TaggedSentence
+from bench.corpus import BadInput, Span, lookalike
+from bench.tags import NO_TYPE, Mode
 
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
-_LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIESLU"}  # L and U are BILOU's E and S
-_WHOLE = {"IOB2": re.compile("BI*"), "IOB1": re.compile("[BI]+"), "BIOES": re.compile("BI*E|S")}
+Spans = Sequence[tuple[Span, ...]]  # of each sentence
 
 
-class NoTag(ValueError):
-    """The tag at `position` (from 0) is none of the scheme's."""
+@dataclass(frozen=True)
+class Tagged:
+    """A file, or a part of it, and the sentences that it holds, tags as written."""
 
-    def __init__(self, position: int, tag: str, scheme: Scheme) -> None:
-        letters = [f"{letter}-X" for letter in _LETTERS[scheme][:4]]
-        super().__init__(f"tag '{tag}' is not O, {', '.join(letters[:-1])} or {letters[-1]} ({scheme})")
-        self.position = position
+    file: TaggedFile
+    items: Sequence[TaggedSentence]
+
+    @classmethod
+    def read(cls, path: Path, format: Format) -> Tagged:
+        """All of a file; BadInput as `TaggedFile`."""
+        file = TaggedFile(path, format)
+        return cls(file, list(file))
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    def where(self, sentence: int, token: int = 0) -> str:
+        """File and line of a word."""
+        return f"{self.path}:{self.items[sentence].lines[token]}"
+
+    def entities(self, mode: Mode) -> list[tuple[Span, ...]]:
+        """The entities of each sentence as a scorer finds them; BadInput where a tag is not of the scheme."""
+        return [self.file.spans(item, mode) for item in self.items]
+
+    def gold(self, mode: Mode = "strict", ways: str = "") -> list[tuple[Span, ...]]:
+        """The entities of gold: all of them, since a score on a part of the gold is wrong.
+
+        Args:
+            ways: options, beside --scheme, that would read it.
+
+        Raises:
+            BadInput: as `entities`; or the mode would drop some: where, and how many of how many.
+        """
+        kept, lost, total = self.entities(mode), self.dropped(mode), 0
+        for where, tag in lost[:1]:
+            total = sum(len(spans) for spans in self.entities("seqeval-default"))
+            other = "--scheme IOB1" if self.file.format.scheme == "IOB2" else "another --scheme"
+            raise BadInput(
+                f"{where}: {len(lost)} of {total} gold entities are ill-formed in {self.file.format.scheme} and would "
+                f"not be scored, the first begins with '{tag}'; {other}{ways} may read them as they are meant"
+            )
+        return kept
+
+    def dropped(self, mode: Mode) -> list[tuple[str, str]]:
+        """Place and first tag of each ill-formed entity that the mode ignores."""
+        if mode != "strict":
+            return []
+        return [
+            (f"{self.path}:{item.lines[span.start]}", item.tags[span.start])
+            for item in self.items
+            for span in sorted(set(self.file.spans(item, "seqeval-default")) - set(self.file.spans(item, "strict")))
+        ]
+
+    def notes(self, mode: Mode) -> Iterator[str]:
+        """What a user should know of how the file was read."""
+        yield from self.file.notes()
+        if mode == "conlleval":
+            odd = [(i, span) for i, spans in enumerate(self.entities(mode)) for span in spans if span.type in NO_TYPE]
+            for i, span in odd[:1]:
+                tag = self.items[i].tags[span.start]
+                said = f"conlleval.pl takes tags such as '{tag}' for entities ({len(odd)} here)"
+                yield f"{self.where(i, span.start)}: {said}; --label-map {span.type}=O reads them as O"
 
 
-def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...]:
-    """The entities that a scorer finds in tags, ill-formed or not.
-
-    `strict`: as seqeval with mode='strict', a run of tags that is not whole in its scheme is no entity. The others: as
-    seqeval without a mode, every run is one; conlleval.pl agrees for O, B-X and I-X, and knows no other tags. IOB1 has
-    no ill-formed runs: B-X and I-X open an entity wherever they do not continue one.
-
-    Raises:
-        NoTag: a tag is not of the scheme.
-    """
-    found: list[Span] = []
-    letters, open_type, start = "", "", 0
-
-    def close(end: int) -> None:
-        if letters and (mode != "strict" or _WHOLE[scheme].fullmatch(letters)):
-            found.append(Span(start, end, open_type))
-
-    for position, tag in enumerate(tags):
-        letter, _, type_ = tag.partition("-")
-        if tag != "O" and not (type_ and letter and letter in _LETTERS[scheme]):
-            raise NoTag(position, tag, scheme)
-        letter = {"L": "E", "U": "S"}.get(letter, letter)
-        if letters and letters[-1] in "BI" and letter in ("I", "E") and type_ == open_type:
-            letters += letter
-            continue
-        close(position)
-        letters, open_type, start = ("", "", 0) if tag == "O" else (letter, type_, position)
-    close(len(tags))
-    return tuple(found)
+def check_same(gold: Tagged, predicted: Tagged) -> None:
+    """Raise BadInput at the first difference in sentences, lengths or words."""
+    for index, (wanted, found) in enumerate(zip(gold.items, predicted.items, strict=False)):
+        for position, (word, other) in enumerate(zip(wanted.words, found.words, strict=False)):
+            if word != other:
+                places = f"{gold.where(index, position)} has '{word}' where {predicted.where(index, position)}"
+                why = lookalike(word, other)
+                raise BadInput(f"the files hold different words: {places} has '{other}'{why}")
+        if len(wanted.words) != len(found.words):
+            raise BadInput(
+                f"sentence {index + 1} has {len(wanted.words)} words at {gold.where(index)} "
+                f"but {len(found.words)} at {predicted.where(index)}"
+            )
+    if len(gold.items) != len(predicted.items):
+        longer = max(gold, predicted, key=lambda file: len(file.items))
+        first = longer.where(min(len(gold.items), len(predicted.items)))
+        counts = f"{gold.path} has {len(gold.items)} sentences but {predicted.path} has {len(predicted.items)}"
+        raise BadInput(f"{counts}; the first without a partner starts at {first}")

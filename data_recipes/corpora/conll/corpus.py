@@ -1,4 +1,4 @@
-"""Anybody's CoNLL-style files, with optional translations of the training sentences made elsewhere."""
+"""Any CoNLL-style files, with optional translations of the training sentences made elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.conll import Columns, Scheme, read_conll, read_lines, read_tagged
+from bench.conll import Format, Ids, in_form, read_conll, read_lines, read_tagged
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, nearest
 from data_recipes.overlap import overlap_findings
 from data_recipes.source_files import data_dir
@@ -22,12 +22,14 @@ class ConllParams:
     pattern: str = "{language}/{split}.conll"  # may hold * and **
     files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
     split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
-    token_column: int = 0
-    tag_column: int = -1
+    token_column: int | None = None  # the first; see docs/file-formats.md
+    tag_column: int | None = None  # the last
     separator: str = ""
     scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"
     types: tuple[str, ...] = ("PER", "LOC", "ORG")
     label_map: dict[str, str] = field(default_factory=dict)
+    comments: str | None = None
+    normalise: Literal["", "NFC", "NFKC"] = ""
     tokenisation: Literal["ud", "moses", "characters"] = "ud"
 
     def __post_init__(self) -> None:
@@ -72,20 +74,20 @@ class ConllCorpus(Corpus):
         """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
 
         Raises:
-            BadInput: as `bench.conll.read_conll`; or the folder or the language is not there, or an id comes twice.
+            BadInput: as `bench.conll.read_conll`; or the folder or the language is not there.
         """
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
         sentences: list[Sentence] = []
-        paths = self._files(language, split)
+        paths, ids = self._files(language, split), Ids(self._folder)
+        gold = split == "test" and len(paths) == 1  # one file of many may well have no entity
         for path in paths:
             if split == "unlabelled":
-                sentences.extend(self._unlabelled(path, language))
-            else:  # one file of many may well have no entity
-                sentences.extend(self._labelled(path, language, require_entities=split == "test" and len(paths) == 1))
+                sentences.extend(self._unlabelled(path, language, ids))
+            else:
+                sentences.extend(read_conll(path, language, self.types, self._format, require_entities=gold, ids=ids))
         if paths and split == "test" and not any(sentence.spans for sentence in sentences):
             raise BadInput(f"{self._folder}: the {language} test has no entity: placeholders, no gold")
-        _refuse_repeated(sentences, f"{self._folder}: {language} {split}")
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
@@ -153,28 +155,19 @@ class ConllCorpus(Corpus):
 
     # --- sentences ----------------------------------------------------------------------------------------------------
 
-    def _labelled(self, path: Path, language: str, require_entities: bool) -> list[Sentence]:
-        scheme: Scheme = self.params.scheme
-        return read_conll(
-            path,
-            language,
-            self.types,
-            scheme=scheme,
-            label_map=self.params.label_map,
-            columns=self._columns,
-            require_entities=require_entities,
-        )
-
-    def _unlabelled(self, path: Path, language: str) -> list[Sentence]:
+    def _unlabelled(self, path: Path, language: str, ids: Ids) -> list[Sentence]:
         if path.suffix == ".txt":
-            rows = [tuple(line.split()) for line in read_lines(path)]
+            rows = [tuple(in_form(line, self.params.normalise).split()) for line in read_lines(path)]
         else:
-            rows = [item.words for item in read_tagged(path, self._columns)]
-        return [Sentence(f"{path.stem}-{n}", language, words) for n, words in enumerate(filter(None, rows), 1)]
+            rows = [item.words for item in read_tagged(path, self._format)]
+        numbered = enumerate(filter(None, rows), 1)
+        return [Sentence(ids.unique(f"{path.stem}-{n}", path, n), language, words) for n, words in numbered]
 
     @property
-    def _columns(self) -> Columns:
-        return Columns(self.params.token_column, self.params.tag_column, self.params.separator)
+    def _format(self) -> Format:
+        names = ("separator", "scheme", "label_map", "comments", "normalise")
+        given = {name: getattr(self.params, name) for name in names}
+        return Format(self.params.token_column, self.params.tag_column, **given)
 
     def _translations(self, target: str) -> TranslationFile | None:
         path = self._folder / "translations" / f"{target}.tsv"
@@ -195,11 +188,3 @@ class ConllCorpus(Corpus):
                     f" provenance: {found.provenance or 'not given'}"
                 )
         return lines or [f"translations/{target}.tsv: no row has the id of a training sentence"]
-
-
-def _refuse_repeated(sentences: list[Sentence], where: str) -> None:
-    seen: set[str] = set()
-    for sentence in sentences:
-        if sentence.id in seen:
-            raise BadInput(f"{where}: two sentences have the id '{sentence.id}'")
-        seen.add(sentence.id)

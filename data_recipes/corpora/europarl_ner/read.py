@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.conll import read_conll
+from bench.conll import Format, read_conll
 from bench.corpus import BadInput, Sentence
 from data_recipes.source_files import here
 
@@ -22,7 +22,8 @@ def read_side(language: str, *, misc: bool = False) -> list[Sentence]:
     """
     path = here(f"europarl_ner/{language}-europarl.test.conll02")
     types = (*TYPES, "MISC") if misc else TYPES
-    sentences = read_conll(path, language, types, label_map={} if misc else {"MISC": "O"}, require_entities=True)
+    form = Format(label_map={} if misc else {"MISC": "O"})
+    sentences = read_conll(path, language, types, form, require_entities=True)
     if len(sentences) != SENTENCES:
         raise BadInput(f"{path}: {len(sentences)} sentences, expected {SENTENCES}: the four files are joined by line")
     return [
