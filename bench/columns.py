@@ -1,4 +1,4 @@
-"""Which lines of a CoNLL-style file are rows, and which columns hold words and tags: judged by the file's first lines."""
+"""Which lines of a CoNLL-style file are rows, and which columns hold words and tags, by the file's first lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Line = tuple[int, str]  # its number, from 1
 _TAG = re.compile(r"O|_|-|[BIESLUMW]-\S+")  # what a tag column holds, placeholders included
 _METADATA = re.compile(r"#\s+[^\s=]+\s+=(\s|$)")  # CoNLL-U's `# key = value`
 _FEATURE = re.compile(r"(?:^|\|)(?:NER|NE|name)=(O|[BIESLUMW]-[^|]+)(?=\||$)")  # a tag in CoNLL-U's last column
-_CHUNKS = frozenset("ADJP ADVP CONJP INTJ LST NP PP PRT SBAR UCP VP NC PC VC".split())  # phrases of CoNLL-2003
+_PHRASE = re.compile("[BI]-(ADJP|ADVP|CONJP|INTJ|LST|NP|PP|PRT|SBAR|UCP|VP|NC|PC|VC)")  # CoNLL-2003's third column
 _HEADER = frozenset({"token", "tokens", "word", "words", "form", "text"})
 _RANGE, _NODE = re.compile(r"\d+-\d+"), re.compile(r"\d+\.\d+")
 
@@ -124,15 +124,16 @@ class Columns:
             held = ", ".join(f"{i} ({self._named(i)}such as {tag!r})" for i, tag in found.items())
             if found:
                 says.append(f"tags stand in column{'s' * (len(found) > 1)} {held}")
-                says += [f"and not in the last ({self._named(last)}{rows[0][1][last]!r} here)"] * (last not in found)
+                if last not in found:
+                    says.append(f"and not in the last ({self._named(last)}{rows[0][1][last]!r} here)")
                 options.append(f"--tag-column {'N' if len(found) > 1 else next(iter(found))}")
             elif not any(_TAG.fullmatch(row[last].strip()) for _, row in rows):
                 says.append(f"no column holds tags such as B-PER; the last has {rows[0][1][last]!r} here")
                 options.append("--tag-column N")
         if says:
             raise BadInput(
-                f"{path}:{rows[0][0]}: which of {self.width} columns? {'; '.join(says)}: say {' '.join(options)}, counted"
-                " from 0 (a matrix: token_column, tag_column)"
+                f"{path}:{rows[0][0]}: which of {self.width} columns? {'; '.join(says)}: say {' '.join(options)}, "
+                "counted from 0 (a matrix: token_column, tag_column)"
             )
 
     def _holds_tags(self, column: Sequence[str], place: int) -> str:
@@ -142,7 +143,7 @@ class Columns:
             if feature:
                 return feature
         tags = [field.strip() for field in column if _TAG.fullmatch(field.strip())]
-        entity = next((tag for tag in tags if tag[1:2] == "-" and tag[2:] not in _CHUNKS), "")
+        entity = next((tag for tag in tags if tag[1:2] == "-" and not _PHRASE.fullmatch(tag)), "")
         return entity if 2 * len(tags) >= len(column) else ""
 
     def _named(self, place: int) -> str:

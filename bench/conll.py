@@ -1,4 +1,4 @@
-"""CoNLL-style files: one reader for any columns, comments and scheme, each complaint with its file and line; writing."""
+"""CoNLL-style files: one reader for any columns, comments and scheme, complaints with file and line; and writing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TaggedSentence:
 
 
 class Ids:
-    """Ids of the sentences of one or more files below `root`; one that comes again gets its document or file before it."""
+    """Ids of the sentences of files below `root`; one that comes again gets its document, or its file, before it."""
 
     def __init__(self, root: Path | None = None) -> None:
         self._root, self._taken = root, set[str]()
@@ -144,10 +144,8 @@ class TaggedFile:
         try:
             token, tag = fields[columns.token], columns.tag_of(fields[columns.tag])
         except IndexError:
-            raise BadInput(
-                f"{where}: columns {columns.token} (token) and {columns.tag} (tag) are wanted, counted from 0, but there"
-                f" are {len(fields)}: {shown!r}"
-            ) from None
+            wanted = f"columns {columns.token} (token) and {columns.tag} (tag) are wanted, counted from 0"
+            raise BadInput(f"{where}: {wanted}, but there are {len(fields)}: {shown!r}") from None
         if columns.token % len(fields) == columns.tag % len(fields):
             raise BadInput(f"{where}: token and tag are the same column of {len(fields)}: {shown!r}")
         token = in_form(token, self.format.normalise)
@@ -180,7 +178,7 @@ class TaggedFile:
         return tuple(span._replace(type=names.get(span.type, span.type)) for span in spans) if names else spans
 
     def sentence(self, item: TaggedSentence, number: int, language: str, ids: Ids | None = None) -> Sentence:
-        """A labelled sentence: id from `# sent_id`, else `<file stem>-<number>`; group from `# parallel_id` or `# group`.
+        """A labelled sentence: id from `# sent_id`, else `<stem>-<number>`; group from `# parallel_id` or `# group`.
 
         Raises:
             BadInput: as `spans`; or, where `ids` are given, as `Ids.unique`.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,21 +59,25 @@ def lookalike(one: str, other: str) -> str:
         "".join(" " if c.isspace() else c for c in word if unicodedata.category(c) not in ("Cf", "Mn"))
         for word in forms["NFKC"]
     ]
-    start = len(os.path.commonprefix([one, other]))
-    end = len(os.path.commonprefix([one[start:][::-1], other[start:][::-1]]))
-    parts = [word[start : len(word) - end] for word in (one, other)]
+    matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
+    odd = [op for op in matcher.get_opcodes() if op[0] != "equal"] or [("", 0, 0, 0, 0)]
+    parts = [one[odd[0][1] : odd[-1][2]], other[odd[0][3] : odd[-1][4]]]
     if forms["NFC"][0] == forms["NFC"][1]:
         why = "the same letters in two normal forms: --normalise NFC"
     elif forms["NFKC"][0] == forms["NFKC"][1]:
         why = "compatible characters, such as another kind of space or width: --normalise NFKC"
     elif seen[0] == seen[1]:
         why = "a mark, or a character without width"
-    elif len(parts[0]) == len(parts[1]) <= 3:
-        why = "; ".join(dict.fromkeys(unicodedata.name(c, "?") for part in parts for c in part))
+    elif len(one) == len(other) and not any(a == b for a, b in zip(*map(_scripts, parts), strict=False)):
+        why = " and ".join(dict.fromkeys(unicodedata.name(part[0], "?") for part in parts))
     else:
         return ""
     points = [" ".join(f"U+{ord(c):04X}" for c in part) or "nothing" for part in parts]
     return f" ({points[0]} and {points[1]}: {why})"
+
+
+def _scripts(text: str) -> list[str]:
+    return [unicodedata.name(character, "?").split(" ")[0] for character in text]
 
 
 class Unavailable(BadInput):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 from bench.corpus import Span, tags_of
@@ -22,7 +23,7 @@ NO_TYPE = frozenset({"O", "o", "0", "_", "-"})  # `I-O` and the like, which copi
 class IllFormedError(ValueError):
     """The tag at `position` (from 0) is not of its scheme, or breaks it; `known` if a similar tag may be meant."""
 
-    def __init__(self, position: int, message: str, *, known: bool = False) -> None:
+    def __init__(self, position: int, message: str, known: bool = False) -> None:
         super().__init__(message)
         self.position, self.known = position, known
 
@@ -70,9 +71,14 @@ def _ill_formed(tags: Sequence[str], letters: str, span: Span, scheme: Scheme) -
 def _runs(tags: Sequence[str], scheme: Scheme, mode: Mode) -> list[tuple[str, Span]]:
     """The runs of tags in which each continues the one before, with their letters (BILOU's as those of BIOES)."""
     found: list[tuple[str, Span]] = []
+    if tags.count("O") == len(tags):
+        return found
     letters, open_type, start = "", "", 0
     for position, tag in enumerate(tags):
-        letter, type_ = ("", "") if tag == "O" else _parts(tag, scheme, mode, position)
+        try:
+            letter, type_ = _parts(tag, scheme, mode == "conlleval")
+        except ValueError as error:
+            raise IllFormedError(position, *error.args) from None
         if letters and letters[-1] in "BI" and letter in ("I", "E") and type_ == open_type:
             letters += letter
             continue
@@ -84,18 +90,22 @@ def _runs(tags: Sequence[str], scheme: Scheme, mode: Mode) -> list[tuple[str, Sp
     return found
 
 
-def _parts(tag: str, scheme: Scheme, mode: Mode, position: int) -> tuple[str, str]:
+@lru_cache(4096)
+def _parts(tag: str, scheme: Scheme, typeless: bool) -> tuple[str, str]:
+    """Letter and type of a tag, "" of O; ValueError(message, whether a similar tag may be meant)."""
+    if tag == "O":
+        return "", ""
     letter, _, type_ = tag.partition("-")
     plain = _SYNONYMS.get(letter, letter)
     if not (type_ and plain and plain in _LETTERS[scheme] and (scheme == "BIOES" or plain == letter)):
         expected = [f"{one}-X" for one in _LETTERS[scheme]]
         message = f"tag '{tag}' is not O, {', '.join(expected[:-1])} or {expected[-1]} ({scheme})"
         if type_ and plain and plain in "BIES":
-            raise IllFormedError(position, f'{message}; a tag of BIOES or BILOU? --scheme BIOES (scheme = "BIOES")')
-        raise IllFormedError(position, message, known=True)
-    if type_ in NO_TYPE and mode != "conlleval":
+            raise ValueError(f'{message}; a tag of BIOES or BILOU? --scheme BIOES (scheme = "BIOES")', False)
+        raise ValueError(message, True)
+    if type_ in NO_TYPE and not typeless:
         cure = f'--label-map {type_}=O (label_map = {{ "{type_}" = "O" }}) reads it as O'
-        raise IllFormedError(position, f"tag '{tag}' names no entity type; {cure}")
+        raise ValueError(f"tag '{tag}' names no entity type; {cure}", False)
     return plain, type_
 
 

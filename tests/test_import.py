@@ -14,7 +14,6 @@ from e2e_tools import snapshot
 from scored_for_tests import found_in, gold_of, make_scored
 
 from bench.cli.main import main
-from bench.tags import encode
 from bench.corpus import Sentence
 from bench.measure.score import MODES
 from bench.report.compare import compare
@@ -23,6 +22,7 @@ from bench.report.tables import cost_table
 from bench.store.planned import add_cells, matrix_cells
 from bench.store.record import Cost, Records
 from bench.store.sidecars import GOLD, predictions_name, read_sidecar
+from bench.tags import encode
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -38,8 +38,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="carry the entity labels of a CoNLL file to its translations",
         description="Entity labels of source sentences, projected on their translations over word links. The output "
         "is always well-formed IOB2, and every source entity is counted once: projected, unaligned, conflicting (its "
-        "words went to another entity), filtered (its sentence was left out) or untranslated (the line of its translation "
-        "is empty). 8,192 sentences at a time are read, "
+        "words went to another entity), filtered (its sentence was left out) or untranslated (its translation's line is "
+        "empty). 8,192 sentences at a time are read, "
         "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
@@ -47,9 +47,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--target", type=Path, required=True, metavar="T.txt", help="their translations: words by spaces, one a line"
     )
     parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2")
-    parser.add_argument(
-        "--from", type=int, choices=(0, 1), dest="first", help="number of a first word there (default: 0)"
-    )
+    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of a first word (default: 0)")
     parser.add_argument("--possible", choices=POSSIBLE, help="what to do with its possible links, 0?1 or 0p1")
     add_aligner(parser, required=False)
     parser.add_argument("--matcher", default="min-max", help=f"the span rule: {', '.join(matcher_names())} (min-max)")

@@ -40,8 +40,8 @@ def add_mode(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=MODES,
         default="strict",
-        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2, and so "
-        "refuses gold that has any; the others open an entity there, as seqeval without a mode and conlleval.pl "
+        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2, and "
+        "so refuses gold with any; the others open an entity there, as seqeval without a mode and conlleval.pl "
         "(default: strict)",
     )
 

@@ -61,6 +61,8 @@ def _lines(one: Standing) -> list[str]:
         shown = shown or ["what its key was made of was not stored: an older version of this program wrote it"]
         return [f"{one.name}: stale", *shown, stored, f"today's key is {one.key}: the next run trains it"]
     if one.state == "missing":
+        if one.note:
+            return [f"{one.name}: missing", one.note]
         return [f"{one.name}: missing", f"no record of this cell under any key; the next run trains it as {one.key}"]
     if one.state == "imported":
         return [f"{one.name}: imported", f"{stored}; another system's predictions, which no code here can make stale"]

@@ -49,11 +49,13 @@ class Shelf:
     out: Path
     by_key: dict[str, Record] = field(default_factory=dict)
     by_cell: dict[str, list[Record]] = field(default_factory=dict)
+    damaged: dict[str, Path] = field(default_factory=dict)  # files of which nothing can be read, by key
 
     def __post_init__(self) -> None:
         for record in Records(self.out).all():
             self.by_key[record.key] = record
             self.by_cell.setdefault(cell_name(record.cell), []).append(record)
+        self.damaged = Records(self.out).damaged(self.by_key)
 
     def standing(self, planned: Planned, asked: str = "") -> Standing:
         """How a cell stands; `asked` is the key of the older record to compare with, if not the nearest one."""
@@ -64,7 +66,9 @@ class Shelf:
         older = [one for one in self.by_cell.get(cell_name(cell), ()) if one.key != planned.key and not _imported(one)]
         older = [one for one in older if one.key == asked] or older
         if not older:
-            return Standing(cell, "missing", str(planned.key))
+            bad = self.damaged.get(planned.key)
+            note = f"{bad} is damaged; the next run makes it again" if bad else ""
+            return Standing(cell, "missing", str(planned.key), note=note)
         found = [(one, self._differences(one.key, planned.key)) for one in older]
         nearest_one, differ = min(found, key=lambda pair: len(pair[1]) or 10**6)
         return Standing(cell, "stale", str(planned.key), nearest_one, differ)

@@ -27,14 +27,14 @@ def source_sets(found: Sequence[Group]) -> list[tuple[Group, ...]]:
 def sources_figure(groups: Sequence[Group]) -> Figure | None:
     """A line a method with a band, macro F1 over the languages that all have; None where no method has two points."""
     languages = common_languages(groups)
-    lines: dict[Row, list[tuple[int, float, float | None]]] = {}
+    found: dict[Row, dict[int, tuple[int, float, float | None]]] = {}
     for group in groups if languages else ():
         scores = scores_of(group, group.main_rule)
         for row in rows_of(group):
             mean, half = macro(scores, row, languages)
             if mean is not None:
-                lines.setdefault(row, []).append((_size(group), mean, half))
-    lines = {row: sorted(points) for row, points in lines.items() if len(points) > 1}
+                found.setdefault(row, {})[_size(group)] = (_size(group), mean, half)
+    lines = {row: sorted(points.values()) for row, points in found.items() if len(points) > 1}
     if not lines:
         return None
     oracles = frozenset(row for g in groups for (row, _), s in scores_of(g, g.main_rule).items() if s.oracle)
@@ -69,4 +69,6 @@ def sources_figure(groups: Sequence[Group]) -> Figure | None:
 
 
 def _size(group: Group) -> int:
-    return int(group.stored[0].record.cell["axes"][AXIS])
+    """What was used, where the axis asks for more than there is."""
+    cell = group.stored[0].record.cell
+    return min(int(cell["axes"][AXIS]), int(cell["n_source"]))

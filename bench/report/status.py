@@ -30,6 +30,7 @@ class Status:
     tallies: dict[tuple[str, str], Tally]  # by (label, target), in the matrix's order
     planned: bool  # there is a matrix.json: the tallies are of its cells, else of all records
     unplanned: int  # records of cells that matrix.json does not name (older code or settings, imports)
+    damaged: tuple[Path, ...] = ()  # records that cannot be read: their cells count as missing
 
     @property
     def total(self) -> dict[str, int]:
@@ -50,9 +51,10 @@ def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
     for key, cell in planned.items():
         tally = tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), Tally())
         _count(tally, found.get(key))
+    damaged = tuple(Records(out).damaged(found).values())
     if not cells:
-        return Status(out, dict(sorted(tallies.items())), False, 0)
-    return Status(out, tallies, True, len(found.keys() - planned.keys()))
+        return Status(out, dict(sorted(tallies.items())), False, 0, damaged)
+    return Status(out, tallies, True, len(found.keys() - planned.keys()), damaged)
 
 
 def _count(tally: Tally, record: Record | None) -> None:
@@ -78,6 +80,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "out": status.out.as_posix(),
         "matrix": status.planned,
         "unplanned": status.unplanned,
+        "damaged": [path.as_posix() for path in status.damaged],
         "total": status.total,
         "cells": rows,
     }
@@ -99,10 +102,11 @@ def text(status: Status) -> str:
         why.update(tally.why)
     lines += ["", *(f"{count} x {_plain(reason)}" for reason, count in sorted(why.items()))] if why else []
     summary = ", ".join(f"{count} {state}" for state, count in status.total.items())
-    others = status.unplanned
+    others, bad = status.unplanned, status.damaged
     known = f"; {others} records of cells that the matrix does not name" if others else ""
     known = known if status.planned else " (missing cells unknown: no matrix.json)"
-    return "\n".join([*lines, "", f"{status.out}: {summary}{known}"]) + "\n"
+    lines += ["", *(f"{path}: damaged, so its cell counts as missing; the next run makes it again" for path in bad)]
+    return "\n".join([*lines, f"{status.out}: {summary}{known}"]) + "\n"
 
 
 def _plain(value: str) -> str:

@@ -173,6 +173,6 @@ def describe(cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "trial": cell.trial,
         "corpus": cell.data.corpus,
-        "n_source": cell.data.n_source,
+        "n_source": cell.data.n_source if cell.broken else CellData(cell).n_source(),  # what is used
         "axes": cell.axes,
     } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})

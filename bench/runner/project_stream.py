@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled source sentences with their translations, without links; both have the id of the source sentence.
+    """Labelled source sentences with their translations, without links; both have the source's id.
 
     An empty line is a target without words: no translation. Read again for every pass, never held.
 
     Raises:
-        BadInput: while it is read: a file cannot be read, the tags break the scheme, or the numbers of sentences differ.
+        BadInput: while it is read: a file cannot be read, tags break the scheme, or the numbers of sentences differ.
     """
 
     source: TaggedFile
