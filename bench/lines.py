@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench.conll import NormalForm, has_control, in_form, lines_of
 from bench.corpus import BadInput, Pair, Sentence
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 def text_lines(path: Path) -> Iterator[str]:
@@ -20,6 +24,31 @@ def text_lines(path: Path) -> Iterator[str]:
         before = line
     if before:
         yield before
+
+
+def beside(
+    rows: Iterable[R],
+    items: Iterable[T],
+    says: Callable[[int, int], str],
+    takes: Callable[[R], bool] = lambda row: True,
+) -> Iterator[tuple[R, T | None]]:
+    """Rows, each with the next item; None for a row that takes none.
+
+    Raises:
+        BadInput: there are more or fewer items than rows that take one: `says`, of both numbers.
+    """
+    left, others, count = iter(items), iter(rows), 0
+    for row in others:
+        if not takes(row):
+            yield row, None
+            continue
+        found = list(itertools.islice(left, 1))
+        if not found:
+            raise BadInput(says(count, count + 1 + sum(map(takes, others))))
+        count += 1
+        yield row, found[0]
+    if more := sum(1 for _ in left):
+        raise BadInput(says(count + more, count))
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from e2e_tools import Place, Ran
 
 from bench.conll import TaggedFile, lines_of, read_lines, read_tagged
 from bench.corpus import BadInput, Link, Pair, tags_of
-from bench.lines import text_lines
+from bench.lines import beside, text_lines
 from bench.measure.score import Summary, score_tags, summary, summed
 from bench.runner import project_stream
-from bench.runner.project_stream import Beside, Texts, parts
+from bench.runner.project_stream import Texts
 from bench.store.record import TypeCounts
 from data_recipes.corpora.demo.corpus import DemoCorpus
 
@@ -126,20 +126,18 @@ def test_an_aligner_sees_parts_or_all_at_once(place: Place, monkeypatch: pytest.
 def test_texts_are_read_again_for_every_pass(place: Place) -> None:
     texts = Texts(TaggedFile(place.root / "source"), place.root / "target")
     assert list(texts) == list(texts)
-    assert [len(part) for part in parts(texts, 8)] == [8, 8, 4]
 
 
-def test_a_file_beside_the_pairs() -> None:
-    beside = Beside(iter("abcde"), lambda found, pairs: f"{found} of {pairs}")
-    assert beside.take(2, []) == ["a", "b"]
-    assert beside.take(3, []) == ["c", "d", "e"]
-    beside.finish()
-    with pytest.raises(BadInput, match="5 of 9"):
-        beside.take(2, iter([[None, None]]))  # type: ignore[list-item]
+def test_items_beside_rows() -> None:
+    def says(found: int, rows: int) -> str:
+        return f"{found} of {rows}"
+
+    assert list(beside("ab", "xy", says)) == [("a", "x"), ("b", "y")]
+    assert list(beside("a-b", "xy", says, lambda row: row != "-")) == [("a", "x"), ("-", None), ("b", "y")]
+    with pytest.raises(BadInput, match="1 of 3"):
+        list(beside("a-bc", "x", says, lambda row: row != "-"))
     with pytest.raises(BadInput, match="3 of 1"):
-        left = Beside(iter("abc"), lambda found, pairs: f"{found} of {pairs}")
-        left.take(1, [])
-        left.finish()
+        list(beside("a", "xyz", says))
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\n\n", "\ufeffa\r\n\r\nb", "a\rb\u2028c\n"])

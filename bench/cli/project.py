@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,6 +16,7 @@ from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.conll import TaggedFile, write_conll
 from bench.corpus import BadInput, Pair, lookalike
+from bench.lines import beside, text_lines
 from data_recipes.projection.project import OUTCOMES
 from data_recipes.projection.rules import Rules, filter_names, load_rules, matcher_names
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from bench.encode import Progress
     from bench.measure.tagged import Spans
     from bench.runner.aligning import Aligning
-    from bench.runner.project_stream import Beside, Tally
+    from bench.runner.project_stream import Tally
 
+    Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
 
 
@@ -38,8 +41,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="carry the entity labels of a CoNLL file to its translations",
         description="Entity labels of source sentences, projected on their translations over word links. The output "
         "is always well-formed IOB2, and every source entity is counted once: projected, unaligned, conflicting (its "
-        "words went to another entity), filtered (its sentence was left out) or untranslated (its translation's line is "
-        "empty). 8,192 sentences at a time are read, "
+        "words went to another entity), filtered (its sentence was left out) or untranslated (its translation is an "
+        "empty line). 8,192 sentences at a time are read, "
         "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
@@ -80,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--filter {repeated[0]} is given twice")
     rules, job, tally, files = load_rules(args.matcher, args.filter), _job(args), Tally(), _files(args)
     if job is None:
-        _project(args, rules, tally, _linked_by_file(args, _parts(args, files, PART)))
+        _project(args, rules, tally, _parts(_linked_by_file(args, _rows(args, files)), files, PART))
     else:
         with progress_bar() as progress:
-            _project(args, rules, tally, _linked(job, _ready(args, files, job, progress)))
+            _project(args, rules, tally, _ready(args, files, job, progress))
     _print(args, str(args.links) if job is None else job.what, tally)
     for note in [note for file in files for note in file.notes()]:
         print(f"note: {note}", file=sys.stderr)
@@ -133,98 +136,69 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
-    """The parts as the aligner takes them, all files read once before: a bad line is found now, not in hours."""
+    """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
     from bench.runner.project_stream import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
-    held: list[Part] | None = None
-    if not all(path.is_file() for path in read if path.exists()):
-        held = list(_parts(args, files, PART))  # a pipe can be read once
-    sizes = [
-        (len(part), sum(bool(pair.target.words) for pair in part)) for part, _ in held or _parts(args, files, PART)
-    ]
-    job.prepare(2 * sum(full for _, full in sizes), progress)
-    if held is not None:
-        return iter(held if job.aligner.streams else [_whole(held)])
-    return _parts(args, files, PART if job.aligner.streams else sum(pairs for pairs, _ in sizes))
-
-
-def _whole(held: Sequence[Part]) -> Part:
-    """All parts as one."""
-    spans = [one for _, gold in held for one in gold or ()]
-    return [pair for part, _ in held for pair in part], spans if held[0][1] is not None else None
-
-
-def _parts(args: argparse.Namespace, files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
-    """Pairs without links, `size` at a time, with the gold of those that have a translation; BadInput as `run`."""
-    from bench.runner.project_stream import Beside, Texts, parts
-
-    rest = parts(Texts(files[0], args.target), size)
-    gold: Beside[TaggedSentence] | None = None
-    if args.evaluate:
-        says = "{} has {} sentences but {} has {} lines that are not empty"
-        gold = Beside(files[1], lambda n, all_: says.format(args.evaluate, n, args.target, all_))
-    first = 1
-    for part in rest:
-        full = [(number, pair) for number, pair in enumerate(part, first) if pair.target.words]
-        left = ([pair for pair in more if pair.target.words] for more in rest)
-        yield part, _gold(args, files[1], gold.take(len(full), left), full) if gold else None
-        first += len(part)
-    if gold:
-        gold.finish()
-
-
-def _linked(job: Aligning, rest: Iterator[Part]) -> Iterator[Part]:
-    """The parts with the aligner's links."""
-    for part, gold in rest:
+    pipes = not all(path.is_file() for path in read if path.exists())
+    held = list(_rows(args, files)) if pipes else None  # a pipe can be read once
+    full = [bool(pair.target.words) for part, _ in _parts(held or _rows(args, files), files, PART) for pair in part]
+    job.prepare(2 * sum(full), progress)
+    for part, gold in _parts(held or _rows(args, files), files, PART if job.aligner.streams else len(full)):
         found = job.links(part)
         yield [Pair(pair.source, pair.target, links) for pair, links in zip(part, found, strict=True)], gold
 
 
-def _linked_by_file(args: argparse.Namespace, rest: Iterator[Part]) -> Iterator[Part]:
-    """The parts with the links of --links; BadInput as `run`."""
-    from bench.lines import text_lines
-    from bench.measure.links import LinkLines
-    from bench.runner.project_stream import Beside
-
-    lines = Beside(
-        text_lines(args.links),
-        lambda n, all_: f"{args.links} has {n} lines of links but there are {all_} sentence pairs",
-    )
-    reader = LinkLines(args.first or 0)
-    for part, gold in rest:
-        found = lines.take(len(part), (pairs for pairs, _ in rest))
-        linked = []
-        for number, (pair, line) in enumerate(zip(part, found, strict=True), lines.taken - len(part) + 1):
-            links = reader.read(line, pair, f"{args.links}:{number}")
-            if links.possible and not args.possible:
-                raise BadInput(f"{args.links}:{number}: a possible link: --possible link takes it for one, or drop")
-            kept = links.sure | (links.possible if args.possible == "link" else frozenset())
-            linked.append(Pair(pair.source, pair.target, tuple(sorted(kept))))
-        yield linked, gold
-    lines.finish()
-    if warning := reader.warning():
-        print(f"warning: {args.links}: {warning}", file=sys.stderr)
-
-
-def _gold(
-    args: argparse.Namespace, file: TaggedFile, items: Sequence[TaggedSentence], part: Sequence[tuple[int, Pair]]
-) -> Spans:
-    """Gold entities of each target sentence (with its line); BadInput as `Tagged.gold`, or where the words differ."""
+def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
+    """Pairs, `size` at a time, with the gold entities of those that have a translation; BadInput as `Tagged.gold`."""
     from bench.measure.tagged import Tagged
 
-    gold = Tagged(file, items)
-    for index, (item, (line, pair)) in enumerate(zip(items, part, strict=True)):
-        place = f"where {args.target}:{line} has"
-        for position, (word, other) in enumerate(zip(item.words, pair.target.words, strict=False)):
-            if word != other:
-                here = f"{gold.where(index, position)} has '{word}' {place} '{other}'"
-                raise BadInput(f"other words in gold and target: {here}{lookalike(word, other)}")
-        if len(item.words) != len(pair.target.words):
-            raise BadInput(
-                f"{gold.where(index)}: a sentence of {len(item.words)} words {place} {len(pair.target.words)}"
-            )
-    return gold.gold()
+    rest = iter(rows)
+    while part := list(itertools.islice(rest, size)):
+        items = [item for _, item in part if item is not None]
+        yield [pair for pair, _ in part], Tagged(files[1], items).gold() if files[1:] else None
+
+
+def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
+    """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
+    from bench.runner.project_stream import Texts
+
+    pairs = enumerate(Texts(files[0], args.target), 1)
+    if not args.evaluate:
+        yield from ((pair, None) for _, pair in pairs)
+        return
+
+    def says(ours: int, theirs: int) -> str:
+        return f"{args.evaluate} has {ours} sentences but {args.target} has {theirs} lines that are not empty"
+
+    for (number, pair), item in beside(pairs, files[1], says, lambda row: bool(row[1].target.words)):
+        if item is not None:
+            place = f"where {args.target}:{number} has"
+            for line, word, other in zip(item.lines, item.words, pair.target.words, strict=False):
+                if word != other:
+                    here = f"{args.evaluate}:{line} has '{word}' {place} '{other}'"
+                    raise BadInput(f"other words in gold and target: {here}{lookalike(word, other)}")
+            if (ours := len(item.words)) != (theirs := len(pair.target.words)):
+                raise BadInput(f"{args.evaluate}:{item.lines[0]}: a sentence of {ours} words {place} {theirs}")
+        yield pair, item
+
+
+def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows with the links of --links; BadInput as `run`."""
+    from bench.measure.links import LinkLines
+
+    def says(lines: int, pairs: int) -> str:
+        return f"{args.links} has {lines} lines of links but there are {pairs} sentence pairs"
+
+    reader = LinkLines(args.first or 0)
+    for number, ((pair, item), line) in enumerate(beside(rows, text_lines(args.links), says), 1):
+        links = reader.read(line or "", pair, f"{args.links}:{number}")
+        if links.possible and not args.possible:
+            raise BadInput(f"{args.links}:{number}: a possible link: --possible link takes it for one, or drop")
+        kept = links.sure | (links.possible if args.possible == "link" else frozenset())
+        yield Pair(pair.source, pair.target, tuple(sorted(kept))), item
+    if warning := reader.warning():
+        print(f"warning: {args.links}: {warning}", file=sys.stderr)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class LinkLines:
 
     def warning(self) -> str:
         """That the words seem to be counted from 1, "" where they do not."""
-        if self.first or self.links < 2 or self.of_first_words or self.alike > self.alike_shifted:
+        if self.first or self.links < 2 or self.of_first_words or (self.alike and not self.alike_shifted):
             return ""
         return f"none of {self.links} links touches the first word of a sentence: counted from 1? --from 1"
 

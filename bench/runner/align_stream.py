@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import BadInput, Pair
-from bench.lines import read_parallel, text_lines
+from bench.corpus import Pair
+from bench.lines import beside, read_parallel, text_lines
 from bench.measure.links import GoldLinks, LinkLines, LinkScore
 from bench.runner.aligning import Aligning, pharaoh
 
@@ -43,21 +43,9 @@ class Rows:
         if self.gold is None:
             yield from ((pair, None) for pair in pairs)
             return
-        lines, number = _lines(self.gold), 0
-        for number, (pair, line) in enumerate(itertools.zip_longest(pairs, lines), 1):
-            if line is None:
-                raise BadInput(f"{self.gold}: {number - 1} lines of gold links, but {self.source}:{number} goes on")
-            if pair is None:
-                raise BadInput(f"{self.gold}:{number}: gold links, but {self.source} has only {number - 1} lines")
-            yield pair, self.links.read(line, pair, f"{self.gold}:{number}")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    lines = text_lines(path)
-    first = next(lines, None)
-    if first is None:
-        raise BadInput(f"{path}: no line in this file")
-    yield from (line.strip() for line in itertools.chain([first], lines))
+        rows = beside(pairs, text_lines(self.gold), lambda n, all_: f"{self.gold} has {n} gold lines for {all_} pairs")
+        for number, (pair, line) in enumerate(rows, 1):
+            yield pair, self.links.read(line or "", pair, f"{self.gold}:{number}")
 
 
 @dataclass(frozen=True)

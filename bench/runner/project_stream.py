@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from bench.conll import TaggedFile
-from bench.corpus import BadInput, Pair, Sentence, Span
-from bench.lines import Lines
+from bench.corpus import Pair, Sentence, Span
+from bench.lines import Lines, beside
 from bench.measure.score import Summary, count, summary, summed
 from bench.runner.projected import NO_COUNTS, counts_of
 from bench.store.record import TypeCounts
@@ -19,7 +17,6 @@ from data_recipes.projection.rules import Projected
 
 PART = 8192  # pairs between two writes
 _UNTRANSLATED = {"untranslated": 0, "pairs_untranslated": 0}
-T = TypeVar("T")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -39,45 +36,13 @@ class Texts:
     target: Path
 
     def __iter__(self) -> Iterator[Pair]:
-        items, lines = iter(self.source), iter(Lines(self.target, "", self.source.format.normalise))
-        for number, (item, line) in enumerate(itertools.zip_longest(items, lines), 1):
-            if item is None or line is None:
-                longer = number + sum(1 for _ in (lines if item is None else items))
-                one, two = (number - 1, longer) if item is None else (longer, number - 1)
-                raise BadInput(f"{self.source.path} has {one} sentences but {self.target} has {two} lines")
+        def says(lines: int, sentences: int) -> str:
+            return f"{self.source.path} has {sentences} sentences but {self.target} has {lines} lines"
+
+        lines = Lines(self.target, "", self.source.format.normalise)
+        for number, (item, line) in enumerate(beside(self.source, lines, says), 1):
             sentence = self.source.sentence(item, number, "")
-            yield Pair(sentence, Sentence(sentence.id, "", line.words, None, sentence.group))
-
-
-def parts(pairs: Iterable[Pair], size: int = PART) -> Iterator[list[Pair]]:
-    """The pairs, `size` at a time."""
-    rest = iter(pairs)
-    while part := list(itertools.islice(rest, size)):
-        yield part
-
-
-class Beside(Generic[T]):
-    """A file with an item for every pair, read beside the pairs; `say` words how many items, and how many pairs."""
-
-    def __init__(self, items: Iterable[T], say: Callable[[int, int], str]) -> None:
-        self._items, self._say, self.taken = iter(items), say, 0
-
-    def take(self, pairs: int, rest: Iterable[Sequence[Pair]]) -> list[T]:
-        """The items of the next `pairs` pairs; `rest` are the pairs after them, counted where items are missing.
-
-        Raises:
-            BadInput: the items end before.
-        """
-        found = list(itertools.islice(self._items, pairs))
-        if len(found) < pairs:
-            raise BadInput(self._say(self.taken + len(found), self.taken + pairs + sum(map(len, rest))))
-        self.taken += pairs
-        return found
-
-    def finish(self) -> None:
-        """Raise BadInput where items are left."""
-        if left := sum(1 for _ in self._items):
-            raise BadInput(self._say(self.taken + left, self.taken))
+            yield Pair(sentence, Sentence(sentence.id, "", line.words if line else (), None, sentence.group))
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
