@@ -120,8 +120,8 @@ class TaggedFile:
             elif kind == "comment":
                 comments.append(line[1:].strip())
             if kind not in ("row", "blank", "document") and (rows or kind != "comment"):
-                kind += " line inside a sentence" if kind == "comment" else ""
-                self.skipped.setdefault(kind, [0, number])[0] += 1
+                what = f"{kind} line inside a sentence" if kind == "comment" else str(kind)
+                self.skipped.setdefault(what, [0, number])[0] += 1
             new = _DOCUMENT.fullmatch(comments[-1]) if kind == "comment" else None
             if new or kind == "document":
                 documents += 1

@@ -82,14 +82,12 @@ def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", 
     Raises:
         BadInput: as `Lines`; or the two do not correspond: file:line.
     """
-    sides = iter(Lines(source, languages[0])), iter(Lines(target, languages[1]))
-    for number, (one, two) in enumerate(itertools.zip_longest(*sides), 1):
-        if one is None or two is None:
-            longer, other, rest = (target, source, sides[1]) if one is None else (source, target, sides[0])
-            here = number + sum(1 for _ in rest)
-            raise BadInput(
-                f"{longer}:{number}: no line of {other} goes with this one: {here} lines here, {number - 1} there"
-            )
-        if two.words and not one.words:
+
+    def says(theirs: int, ours: int) -> str:
+        return f"{source} has {ours} lines but {target} has {theirs}: line {min(ours, theirs) + 1} has no partner"
+
+    pairs = beside(Lines(source, languages[0]), Lines(target, languages[1]), says)
+    for number, (one, two) in enumerate(pairs, 1):
+        if two is not None and two.words and not one.words:
             raise BadInput(f"{source}:{number}: an empty line, but {target}:{number} has words")
-        yield Pair(one, two)
+        yield Pair(one, two or one)

@@ -11,8 +11,8 @@ from typing import Any
 from conftest import toy_sentences
 from records_for_tests import CORPUS, Plan, cell_of, key_of
 
-from bench.corpus import Sentence, digest
 from bench.conll import conll_text
+from bench.corpus import Sentence, digest
 from bench.measure.score import count, summary
 from bench.store.planned import add_cells
 from bench.store.record import Cost, Record, Records, Resources, RuleScores

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.conll import conll_text, refuse_placeholders
 from bench.corpus import BadInput, Sentence, Span
-from bench.measure.same_test import gold_of, test_of
+from bench.measure.same_test import labelled, test_of
 from bench.measure.score import count, rule_scores, summary
 from bench.measure.tagged import Tagged
 from bench.method import Factors
@@ -94,7 +94,7 @@ def import_predictions(
         raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
     found = predicted.entities(system.mode)
     like = [one for one in records if one.cell.get("corpus") == system.corpus]
-    test, facts = test_of(system.corpus, gold_of(gold, wanted, system.target), store, like)
+    test, facts = test_of(system.corpus, gold, labelled(gold, wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
     foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
     record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bench.conll import conll_text
@@ -13,43 +12,28 @@ from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
 
 
-@dataclass(frozen=True)
-class Gold:
-    """Labelled test sentences, all of one language, and the file that they were read from."""
-
-    file: Tagged
-    sentences: Sequence[Sentence]
-
-
-def gold_of(file: Tagged, spans: Spans, language: str) -> Gold:
-    """A file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
-    rows = enumerate(zip(file.items, spans, strict=True), 1)
-    return Gold(
-        file,
-        [
-            Sentence(
-                item.comment("sent_id") or f"{language}-{number}",
-                language,
-                item.words,
-                tuple(found),
-                item.comment("parallel_id", "group"),
-            )
-            for number, (item, found) in rows
-        ],
-    )
+def labelled(file: Tagged, spans: Spans, language: str) -> list[Sentence]:
+    """The sentences with these entities: ids and groups from the file's comments, else `<language>-<n>` and none."""
+    ids = [item.comment("sent_id") or f"{language}-{number}" for number, item in enumerate(file.items, 1)]
+    groups = [item.comment("parallel_id", "group") for item in file.items]
+    rows = zip(ids, file.items, spans, groups, strict=True)
+    return [Sentence(id_, language, item.words, tuple(found), group) for id_, item, found, group in rows]
 
 
-def test_of(corpus: str, gold: Gold, store: Records, like: Sequence[Record]) -> tuple[list[Sentence], dict[str, Any]]:
+def test_of(
+    corpus: str, file: Tagged, gold: Sequence[Sentence], store: Records, like: Sequence[Record]
+) -> tuple[list[Sentence], dict[str, Any]]:
     """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
 
     Args:
         corpus: its name.
+        file, gold: the test, and its sentences, all of one language.
         like: the folder's records of that corpus.
 
     Raises:
         BadInput: the folder's records of the language were scored on another test, so that nothing could be compared.
     """
-    target = gold.sentences[0].language
+    target = gold[0].language
     differs = ""
     for one in _by_test(one for one in like if one.cell.get("target") == target and one.status == "ok"):
         path = store.sidecar(one.key, GOLD)
@@ -57,7 +41,7 @@ def test_of(corpus: str, gold: Gold, store: Records, like: Sequence[Record]) -> 
             stored = sentences_of(read_sidecar(path), target)
         except Damaged as error:
             raise BadInput(f"{path}: {error}; see `xner verify`") from error
-        difference = _difference(gold, stored)
+        difference = _difference(file, gold, stored)
         if not difference:
             return stored, dict(one.corpus)
         differs = differs or f"{difference} of {path}"
@@ -67,7 +51,7 @@ def test_of(corpus: str, gold: Gold, store: Records, like: Sequence[Record]) -> 
             "give another test another --corpus"
         )
     facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
-    return list(gold.sentences), facts | {"test": digest_of(parsed(conll_text(gold.sentences)), target)}
+    return list(gold), facts | {"test": digest_of(parsed(conll_text(gold)), target)}
 
 
 def _by_test(records: Iterable[Record]) -> list[Record]:
@@ -75,10 +59,10 @@ def _by_test(records: Iterable[Record]) -> list[Record]:
     return list({str(one.corpus.get("test")): one for one in records}.values())
 
 
-def _difference(gold: Gold, stored: Sequence[Sentence]) -> str:
+def _difference(file: Tagged, gold: Sequence[Sentence], stored: Sequence[Sentence]) -> str:
     """The first difference in words or entities, with its line; "" where there is none."""
-    path = gold.file.path
-    for item, ours, other in zip(gold.file.items, gold.sentences, stored, strict=False):
+    path = file.path
+    for item, ours, other in zip(file.items, gold, stored, strict=False):
         for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
             if word != expected:
                 why = lookalike(word, expected)
@@ -90,6 +74,6 @@ def _difference(gold: Gold, stored: Sequence[Sentence]) -> str:
             verb = "has" if odd in (ours.spans or ()) else "lacks"
             words = " ".join(ours.words[odd.start : odd.end])
             return f"{path}:{item.lines[odd.start]} {verb} the entity {words!r} {odd.type}, unlike '{other.id}'"
-    if len(gold.sentences) != len(stored):
-        return f"{path} has {len(gold.sentences)} sentences, not the {len(stored)}"
+    if len(gold) != len(stored):
+        return f"{path} has {len(gold)} sentences, not the {len(stored)}"
     return ""
