@@ -541,3 +541,22 @@ def test_a_damaged_record_is_named(tmp_path: Path, tiny_folder: Path, content: b
     assert f"records/{key}.json: damaged, so its cell counts as missing" in ran.out and "1 missing" in ran.out
     assert json.loads(place.xner("status", place.out, "--json").out)["damaged"]
     assert f"{key}.json is damaged" in place.xner("plan", matrix, "--out", place.out).out
+
+
+def test_corpus_check_counts_the_lines_that_are_no_words(place: Place) -> None:
+    write(place, c__en__train=HIPE)
+    settings = ("path=c", "pattern={language}/{split}", "tag_column=1", 'types=["loc"]')
+    ran = place.xner("data", "check", "conll", *(part for one in settings for part in ("--set", one)))
+    assert ran.code == 0 and "train: 1 header row skipped, the first at line 1" in ran.out
+
+
+@pytest.mark.parametrize("words", [300, 700])
+def test_one_giant_sentence_is_named_by_score(place: Place, words: int) -> None:
+    text = "".join(f"w{n} {'B-PER' if n % 9 == 0 else 'O'}\n" for n in range(words))
+    assert f"note: gold:1: a sentence of {words} words" in score(place, text, text).err
+
+
+def test_unlabelled_text_needs_no_tags(place: Place) -> None:
+    write(place, c__de__unlabelled="1\tVa\tir\tVERB\n2\tlejos\tlejos\tADV\n\n")
+    corpus = conll_corpus(place, pattern="{language}/{split}", token_column=1)
+    assert [s.words for s in corpus.read("de", "unlabelled")] == [("Va", "lejos")]

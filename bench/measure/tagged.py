@@ -10,6 +10,7 @@ from bench.conll import Format, TaggedFile, TaggedSentence
 from bench.corpus import BadInput, Span, lookalike
 from bench.tags import NO_TYPE, Mode
 
+LONG = 250  # words of a sentence that may be a whole file
 Spans = Sequence[tuple[Span, ...]]  # of each sentence
 
 
@@ -70,6 +71,9 @@ class Tagged:
     def notes(self, mode: Mode) -> Iterator[str]:
         """What a user should know of how the file was read."""
         yield from self.file.notes()
+        longest = max(range(len(self.items)), key=lambda i: len(self.items[i].words))
+        if (words := len(self.items[longest].words)) > LONG:
+            yield f"{self.where(longest)}: a sentence of {words} words: are empty lines between sentences missing?"
         if mode == "conlleval":
             odd = [(i, span) for i, spans in enumerate(self.entities(mode)) for span in spans if span.type in NO_TYPE]
             for i, span in odd[:1]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.conll import Format, Ids, in_form, read_conll, read_lines, read_tagged
+from bench.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
 from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, nearest
 from data_recipes.overlap import overlap_findings
 from data_recipes.source_files import data_dir
@@ -109,8 +109,14 @@ class ConllCorpus(Corpus):
         return self.params.tokenisation
 
     def check(self) -> list[str]:
-        """Sizes, sentences that splits share, and how many training sentences each translation file covers."""
-        lines = [line for language in self.languages() for line in overlap_findings(self, language)]
+        """Sizes, sentences that splits share, lines that are no words, and what each translation file covers."""
+        lines = []
+        for language in self.languages():
+            lines.extend(overlap_findings(self, language))
+            for path in [path for split in ("train", "dev", "test") for path in self._files(language, split)]:
+                for _ in (file := TaggedFile(path, self._format)):
+                    pass
+                lines.extend(file.notes())
         for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
             lines.extend(self._coverage(path.stem))
         return lines
@@ -159,7 +165,8 @@ class ConllCorpus(Corpus):
         if path.suffix == ".txt":
             rows = [tuple(in_form(line, self.params.normalise).split()) for line in read_lines(path)]
         else:
-            rows = [item.words for item in read_tagged(path, self._format)]
+            tag = -1 if self.params.tag_column is None else self.params.tag_column  # whatever stands there
+            rows = [item.words for item in read_tagged(path, replace(self._format, tag=tag))]
         numbered = enumerate(filter(None, rows), 1)
         return [Sentence(ids.unique(f"{path.stem}-{n}", path, n), language, words) for n, words in numbered]
 
