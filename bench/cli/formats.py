@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from bench.conll import Format
 from bench.corpus import BadInput, nearest
-from bench.tags import SCHEMES
+from bench.tags import SCHEMES, Scheme
 
 
 def add_format(parser: argparse.ArgumentParser, *files: str) -> None:
@@ -51,7 +51,13 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
     rest: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
     separator = args.separator.replace("\\t", "\t")  # as a shell has it
     return [
-        Format(_number("--token-column", token), _number("--tag-column", tag), separator, scheme, **rest)
+        Format(
+            _number("--token-column", token),
+            _number("--tag-column", tag),
+            separator,
+            **rest,
+            scheme=cast(Scheme, scheme),
+        )
         for token, tag, scheme in zip(tokens, tags, schemes, strict=True)
     ]
 

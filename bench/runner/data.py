@@ -177,6 +177,7 @@ def warnings_of(cells: Iterable[Cell]) -> list[str]:
         if data.n_source() < asked:
             where = f"corpus '{cell.data.corpus}' has {data.n_source()} training sentences in '{cell.source}'"
             found[f"data.n_source is {asked}, but {where}: all are used"] = None
-        for language, split in ((cell.source, "train"), (cell.source, "dev"), (cell.target, "test")):
+        splits: list[tuple[str, Split]] = [(cell.source, "train"), (cell.source, "dev"), (cell.target, "test")]
+        for language, split in splits:
             found |= dict.fromkeys(data.data.suspicions(language, split))
     return list(found)
