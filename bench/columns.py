@@ -9,7 +9,9 @@ from typing import Literal
 
 from bench.corpus import BadInput
 
-Kind = Literal["row", "blank", "document", "comment", "header row", "range (such as 2-3)", "empty node (such as 4.1)"]
+Kind = Literal[
+    "row", "first row", "blank", "document", "comment", "header row", "range (such as 2-3)", "empty node (such as 4.1)"
+]
 Line = tuple[int, str]  # its number, from 1
 
 _TAG = re.compile(r"O|_|-|[BIESLUMW]-\S+")  # what a tag column holds, placeholders included
@@ -34,6 +36,7 @@ class Columns:
         self._separator, self._comments = separator, comments
         self.width, self.tabbed, self.numbered, self._features = 0, False, False, False
         self._header: list[str] = []
+        self._first = ""  # the number of a sentence's first word, where they are numbered
 
     def fields(self, line: str) -> list[str]:
         """The fields of a line."""
@@ -67,6 +70,8 @@ class Columns:
                 return "empty node (such as 4.1)"
             if fields[self.token : self.token + 1] == ["-DOCSTART-"]:
                 return "document"
+            if inside and fields[0] == self._first:
+                return "first row"  # an empty line before it is missing
         return "row"
 
     def width_of(self, line: str) -> int:
@@ -105,7 +110,8 @@ class Columns:
         if self.width > 1 and not any(map(_TAG.fullmatch, fields)) and {f.strip().lower() for f in fields} & _HEADER:
             self._header = fields
         rows = [(number, row) for number, row in rows if len(row) == self.width and row != self._header]
-        self.numbered = self.width > 2 and _counts(head, rows)
+        self.numbered = self.width > 2 and bool(rows) and _counts(head, rows)
+        self._first = rows[0][1][0].partition("-")[0] if self.numbered else ""
         rows = [row for row in rows if row[1][0].isdigit()] if self.numbered else rows
         if not rows or not -self.width <= self.tag < self.width:
             return
@@ -151,15 +157,18 @@ class Columns:
 
 
 def _counts(head: Sequence[Line], rows: Sequence[tuple[int, list[str]]]) -> bool:
-    """Whether the first column counts the words of every sentence, from whatever number, and one has two and more."""
+    """Whether the first column counts the words of every sentence, from whatever number, and one has two and more.
+
+    A sentence may begin without an empty line before it, with the number of the file's first word.
+    """
     blank = {number for number, line in head if not line.strip() or line.startswith("-DOCSTART-")}
-    before, last, several = -1, 0, False
+    before, last, several, first = -1, 0, False, rows[0][1][0].partition("-")[0]
     for number, fields in rows:
         if _RANGE.fullmatch(fields[0]) or _NODE.fullmatch(fields[0]):
             continue
         if not fields[0].isdecimal() or len(fields[0]) > 9:
             return False
-        follows = not blank.intersection(range(last, number))
+        follows = not blank.intersection(range(last, number)) and fields[0] != first
         if follows and before >= 0 and int(fields[0]) != before + 1:
             return False
         several = several or (follows and before >= 0)

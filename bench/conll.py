@@ -109,17 +109,17 @@ class TaggedFile:
         found, comments, rows = False, list[str](), list[tuple[str, str, int]]()
         for number, line in itertools.chain(head, lines, [(0, "")]):
             kind = columns.kind(line, bool(rows))
-            if kind == "row":
-                rows.append((*self._cells(columns.fields(line), columns, number), number))
-            elif kind in ("blank", "document"):
+            if kind in ("blank", "document", "first row"):
                 if rows:
                     words, tags, numbers = zip(*rows, strict=True)
                     found = True
                     yield TaggedSentence(words, tags, numbers, tuple(comments), document)
                 rows, comments = [], []
+            if kind in ("row", "first row"):
+                rows.append((*self._cells(columns.fields(line), columns, number), number))
             elif kind == "comment":
                 comments.append(line[1:].strip())
-            if kind not in ("row", "blank", "document") and (rows or kind != "comment"):
+            if kind not in ("row", "first row", "blank", "document") and (rows or kind != "comment"):
                 what = f"{kind} line inside a sentence" if kind == "comment" else str(kind)
                 self.skipped.setdefault(what, [0, number])[0] += 1
             new = _DOCUMENT.fullmatch(comments[-1]) if kind == "comment" else None

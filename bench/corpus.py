@@ -41,7 +41,8 @@ class BadInput(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the known names when none is near, to end a BadInput message with."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    alike = [one for one in known if unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", name)]
+    close = alike or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?{lookalike(name, close[0])}"
     return f"; known: {', '.join(known)}" if known else ""

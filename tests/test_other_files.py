@@ -560,3 +560,19 @@ def test_unlabelled_text_needs_no_tags(place: Place) -> None:
     write(place, c__de__unlabelled="1\tVa\tir\tVERB\n2\tlejos\tlejos\tADV\n\n")
     corpus = conll_corpus(place, pattern="{language}/{split}", token_column=1)
     assert [s.words for s in corpus.read("de", "unlabelled")] == [("Va", "lejos")]
+
+
+def test_numbers_that_start_again_start_a_sentence(place: Place) -> None:
+    for text, options in (
+        (GERMEVAL.replace("\n\n", "\n") * 2, ("--token-column", "1", "--tag-column", "2")),
+        ("0\tx\tO\n1\tAnn\tB-PER\n0\tBob\tI-PER\n1\tb\tO\n", ("--token-column", "1", "--scheme", "IOB1")),
+    ):
+        found = score(place, text, text, *options, "--json")
+        assert json.loads(found.out)["sentences"] == 2 and total(found) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(("type_", "said"), [("PER\u0301", "'PER\u0301'"), ("LOK", "did you mean 'LOC'?")])
+def test_types_that_the_gold_lacks_are_named(place: Place, type_: str, said: str) -> None:
+    ran = score(place, "a B-LOC\nb B-PEŔ\n", f"a O\nb B-{type_}\n")
+    assert ran.code == 0 and f"note: the gold has no type '{type_}'" in ran.err and said in ran.err
+    assert ("U+0052 U+0301" in ran.err) == (type_ != "LOK")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.formats import add_format, formats_of
+from bench.corpus import BadInput, nearest
 from bench.tags import MODES
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
@@ -64,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(as_json(total, mode, *size), indent=2, sort_keys=True, ensure_ascii=False))
     else:
         print(as_table(total, mode, *size))
+    known = {span.type for spans in wanted for span in spans}
+    for type_ in sorted({span.type for spans in found for span in spans} - known if known else ()):
+        print(f"note: the gold has no type '{type_}', which counts as wrong{nearest(type_, known)}", file=sys.stderr)
     lenient = scored(wanted, predicted.entities("seqeval-default")).f1 if mode == "strict" else total.f1
     print_notes(gold, predicted, mode, (total.f1, lenient))
     return 0
@@ -78,7 +82,6 @@ def read_both(args: argparse.Namespace) -> tuple[Tagged, Tagged]:
     Raises:
         BadInput: an option is wrong, a file cannot be read, or the files hold different sentences.
     """
-    from bench.corpus import BadInput
     from bench.measure.tagged import Tagged, check_same
 
     formats = formats_of(args, 2)

@@ -17,7 +17,7 @@ from bench.store.files import canonical_json
 from data_recipes.overlap import suspicions
 
 T = TypeVar("T")
-OFTEN = 0.1  # share of repeated sentences of which a run warns; `data check` names any
+OFTEN = 0.02  # share of repeated sentences of which a run warns; `data check` names any
 
 
 def digest_pairs(pairs: Sequence[Pair]) -> str:
