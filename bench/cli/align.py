@@ -1,4 +1,4 @@
-"""`xner align SRC TGT`: word links of anybody's parallel text."""
+"""`xner align SRC TGT`: word links of parallel text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "align",
         help="link the words of parallel text",
         description="Word links of two line-parallel files of tokenised sentences, as lines such as `0-0 1-2` "
-        "(Pharaoh format: source word, target word, both from 0). Two empty lines give an empty line. simalign and "
+        "(Pharaoh format: source word, target word, both from 0). An empty target line, as `xner translate` writes it, "
+        "gives an empty line. simalign and "
         "softmax read, link and write 8,192 pairs at a time, and with --out F go on where they were interrupted "
         "(F.part, F.part.json); statistical learns from all pairs and holds them all.",
     )
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from bench.data.align_stream import Row, Rows, align_rows, checked
     from bench.data.aligning import Aligning
+    from bench.measure.links import LinkLines
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
         if given and not args.evaluate:
@@ -74,13 +76,14 @@ def run(args: argparse.Namespace) -> int:
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
     job = Aligning(choice_of(args))
-    source = Rows(
-        args.source, args.target, (args.source_language, args.target_language), args.evaluate, args.first or 0
-    )
+    languages, gold_lines = (args.source_language, args.target_language), LinkLines(args.first or 0)
+    source = Rows(args.source, args.target, languages, args.evaluate, gold_lines)
     rows: Iterable[Row] = source
     if not all(path.is_file() for path in source.files if path.exists()):
         rows = list(source)  # a pipe can be read once
     size = checked(rows)
+    if warning := gold_lines.warning():
+        print(f"warning: {args.evaluate}: {warning}", file=sys.stderr)
     with progress_bar() as progress:
         job.prepare(2 * size.full, progress)
         with _writer(args, {**job.made_of, "pairs": size.content}) as (write, done):
@@ -89,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
         _print_score(done.score, args.json)
     if args.out != "-":
         print(f"{done.pairs} pairs, {done.links} links ({job.what}): {args.out}", file=sys.stderr)
+    if size.untranslated:
+        print(f"{size.untranslated} of {size.pairs} lines have no translation: no links", file=sys.stderr)
     return 0
 
 

@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.cli.score import MODES
-
-SCHEMES = ("IOB2", "IOB1", "BIOES")
+from bench.cli.formats import add_format
+from bench.cli.score import WAYS, add_mode, print_notes, read_both
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,8 +29,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--source", default="en", metavar="LANG", help="source language (default: en)")
     parser.add_argument("--encoder", default="", metavar="E", help="its encoder (default: the only one of the table)")
     parser.add_argument("--rule", default="", metavar="R", help="selection rule (default: the table's main one)")
-    parser.add_argument("--mode", choices=MODES, default="strict", help="how ill-formed tags are read, as in `score`")
-    parser.add_argument("--scheme", choices=SCHEMES, default="IOB2", help="of both files' tags (default: IOB2)")
+    add_mode(parser)
+    add_format(parser, "GOLD", "PRED")
     parser.add_argument("--oracle", action="store_true", help="the system saw gold labels of the target language")
     parser.add_argument("--replace", action="store_true", help="take the place of another import of the same cell")
     parser.set_defaults(run=run)
@@ -43,27 +42,19 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: a file cannot be read, the files hold different sentences, or as `import_predictions`.
     """
-    from bench.cli import score
-    from bench.core.conll import read_tagged
     from bench.measure.imported import System, import_predictions
-    from bench.measure.tagged import TaggedFile
 
     names = ("method", "target", "seed", "source", "corpus", "encoder", "rule", "mode", "scheme", "oracle")
     system = System(**{name: getattr(args, name) for name in names})
-    files = [TaggedFile(path, read_tagged(path)) for path in (args.gold, args.predicted)]
-    score.check_same(*(score.tagged_file(file.path, file.sentences) for file in files))
+    gold, predicted = read_both(args)
+    gold.gold(system.mode, WAYS)  # refused before a folder is made
     out = _folder(args.out)
-    found = import_predictions(out, system, files[0], files[1], replacing=args.replace)
+    found = import_predictions(out, system, gold, predicted, replacing=args.replace)
     record = found.record
     ((rule, scores),) = record.scores.items()
     if found.foreign:
         print(f"note: types that the gold does not have count as wrong: {', '.join(found.foreign)}", file=sys.stderr)
-    if found.lenient != scores.f1:
-        print(
-            f"note: some predicted tags are ill-formed, and strict scoring ignores them; F1 is {100 * scores.f1:.2f} "
-            f"here and {100 * found.lenient:.2f} with --mode seqeval-default",
-            file=sys.stderr,
-        )
+    print_notes(gold, predicted, system.mode, (scores.f1, found.lenient))
     print(
         f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "
         f"{record.tokens_gold} tokens; corpus {record.cell['corpus']}, encoder {record.cell['encoder']}, rule {rule}"

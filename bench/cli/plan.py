@@ -58,6 +58,8 @@ def plan_verb(args: argparse.Namespace) -> int:
         print(f"  {state:8} {sum(cell.state == state for cell in found)}")
     for reason, count in _reasons(found).most_common(5):
         print(f"  stale: {count} x {reason}")
+    for note in [one.note for one in found if one.note]:
+        print(f"  missing: {note}")
     print(f"  units of work to run: {len(work)} (cells that share a training are one unit)")
     print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
     for stage in artefacts:

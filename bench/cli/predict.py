@@ -112,9 +112,9 @@ def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
 
 
 def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
-    from bench.core.conll import tagged_sentences
+    from bench.core.conll import TaggedFile
 
-    for number, item in enumerate(tagged_sentences(path), 1):
+    for number, item in enumerate(TaggedFile(path), 1):
         id_ = item.comment("sent_id") or f"{path.stem}-{number}"
         yield Sentence(id_, language, item.words, None, item.comment("parallel_id", "group"))
 

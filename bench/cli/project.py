@@ -1,19 +1,23 @@
-"""`xner project`: labels of a CoNLL file, carried to anybody's translations over word links."""
+"""`xner project`: labels of a CoNLL file, carried to its translations over word links."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, get_args
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.api.projection import OUTCOMES
 from bench.cli.align import add_aligner, choice_of, progress_bar
-from bench.core.conll import Scheme, tagged_sentences, write_conll
-from bench.core.errors import BadInput
+from bench.cli.formats import add_format, formats_of
+from bench.core.conll import TaggedFile, write_conll
+from bench.core.errors import BadInput, lookalike
+from bench.core.lines import beside, text_lines
 from bench.core.sentences import Pair
 from bench.data.projected import Rules, load_rules
 from bench.plan import registry
@@ -22,10 +26,14 @@ if TYPE_CHECKING:
     from bench.api.recipes import Progress
     from bench.core.conll import TaggedSentence
     from bench.data.aligning import Aligning
-    from bench.data.project_stream import Beside, Tally
+    from bench.data.project_stream import Tally
+    from bench.measure.tagged import Spans
 
-Tags = Sequence[tuple[str, ...]]
-Part = tuple[list[Pair], Tags | None]  # pairs, and the gold tags of their targets
+    Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
+    Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
+
+
+POSSIBLE = ("link", "drop")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,15 +43,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="carry the entity labels of a CoNLL file to its translations",
         description="Entity labels of source sentences, projected on their translations over word links. The output "
         "is always well-formed IOB2, and every source entity is counted once: projected, unaligned, conflicting (its "
-        "words went to another entity) or filtered (its sentence was left out). 8,192 sentences at a time are read, "
+        "words went to another entity), filtered (its sentence was left out) or untranslated (its translation is an "
+        "empty line). 8,192 sentences at a time are read, "
         "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
-    parser.add_argument("--scheme", choices=get_args(Scheme), default="IOB2", help="of its tags (default: IOB2)")
     parser.add_argument(
         "--target", type=Path, required=True, metavar="T.txt", help="their translations: words by spaces, one a line"
     )
-    parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2 (from 0)")
+    parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2")
+    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of a first word (default: 0)")
+    parser.add_argument("--possible", choices=POSSIBLE, help="what to do with its possible links, 0?1 or 0p1")
     add_aligner(parser, required=False)
     parser.add_argument(
         "--matcher", default="min-max", help=f"the span rule: {', '.join(registry.names('matcher'))} (min-max)"
@@ -58,6 +68,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="O.conll", help="the labelled translations")
     parser.add_argument("--keep-filtered", action="store_true", help="write the sentences that a filter refuses, too")
     parser.add_argument("--evaluate", type=Path, metavar="GOLD.conll", help="gold labels of the same translations")
+    add_format(parser, "S.conll", "GOLD.conll")
     parser.add_argument("--json", action="store_true", help="print JSON, fractions from 0 to 1")
     parser.set_defaults(run=run)
 
@@ -74,24 +85,35 @@ def run(args: argparse.Namespace) -> int:
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
-    rules, job, tally = load_rules(args.matcher, args.filter), _job(args), Tally()
+    rules, job, tally, files = load_rules(args.matcher, args.filter), _job(args), Tally(), _files(args)
     if job is None:
-        _project(args, rules, tally, _linked_by_file(args, _parts(args, PART)))
+        _project(args, rules, tally, _parts(_linked_by_file(args, _rows(args, files)), files, PART))
     else:
         with progress_bar() as progress:
-            _project(args, rules, tally, _linked(job, _ready(args, job, progress)))
+            _project(args, rules, tally, _ready(args, files, job, progress))
     _print(args, str(args.links) if job is None else job.what, tally)
+    for note in [note for file in files for note in file.notes()]:
+        print(f"note: {note}", file=sys.stderr)
     return 0
+
+
+def _files(args: argparse.Namespace) -> list[TaggedFile]:
+    """The source, and the gold where there is one."""
+    paths = [path for path in (args.source, args.evaluate) if path]
+    return [TaggedFile(path, one) for path, one in zip(paths, formats_of(args, 2), strict=False)]
 
 
 def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterator[Part]) -> None:
     """Label the targets, part by part, and write them; BadInput as `run`."""
     with _output(args.out) as file:
         for part, gold in rest:
-            done = [rules.apply(pair) for pair in part]
+            tally.skip([pair for pair in part if not pair.target.words])
+            done = [rules.apply(pair) for pair in part if pair.target.words]
             write_conll(tally.add(done, args.keep_filtered, gold), file)
         if not tally.written:
             total = tally.counts["pairs"] + tally.counts["pairs_filtered"]
+            if not total:
+                raise BadInput(f"{args.target}: no line has a translation: nothing to write")
             raise BadInput(f"the filters ({', '.join(args.filter)}) leave none of {total} sentences: nothing to write")
 
 
@@ -104,6 +126,9 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         if given:
             raise BadInput(f"{given[0]} belongs to --aligner, but links come from --links {args.links}")
         return None
+    given = [name for name, value in (("--from", args.first), ("--possible", args.possible)) if value is not None]
+    if given:
+        raise BadInput(f"{given[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
     from bench.data.aligning import Aligning
@@ -114,87 +139,70 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _ready(args: argparse.Namespace, job: Aligning, progress: Progress) -> Iterator[Part]:
-    """The parts as the aligner takes them, all files read once before: a bad line is found now, not in hours."""
+def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
+    """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
     from bench.data.project_stream import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
-    held: list[Part] | None = None
-    if not all(path.is_file() for path in read if path.exists()):
-        held = list(_parts(args, PART))  # a pipe can be read once
-    pairs = sum(len(part) for part, _ in held or _parts(args, PART))
-    job.prepare(2 * pairs, progress)
-    if held is not None:
-        return iter(held if job.aligner.streams else [_whole(held)])
-    return _parts(args, PART if job.aligner.streams else pairs)
-
-
-def _whole(held: Sequence[Part]) -> Part:
-    """All parts as one."""
-    tags = [one for _, gold in held for one in gold or ()]
-    return [pair for part, _ in held for pair in part], tags if held[0][1] is not None else None
-
-
-def _parts(args: argparse.Namespace, size: int) -> Iterator[Part]:
-    """Pairs without links, `size` at a time, with their gold tags; BadInput as `run`."""
-    from bench.data.project_stream import Beside, Texts, parts
-
-    rest = parts(Texts(args.source, args.target, args.scheme), size)
-    gold: Beside[TaggedSentence] | None = None
-    if args.evaluate:
-        says = "{} has {} sentences but {} has {} lines"
-        gold = Beside(tagged_sentences(args.evaluate), lambda n, all_: says.format(args.evaluate, n, args.target, all_))
-    first = 1
-    for part in rest:
-        yield part, _gold(args, gold.take(len(part), rest), part, first) if gold else None
-        first += len(part)
-    if gold:
-        gold.finish()
-
-
-def _linked(job: Aligning, rest: Iterator[Part]) -> Iterator[Part]:
-    """The parts with the aligner's links."""
-    for part, gold in rest:
+    pipes = not all(path.is_file() for path in read if path.exists())
+    held = list(_rows(args, files)) if pipes else None  # a pipe can be read once
+    full = [bool(pair.target.words) for part, _ in _parts(held or _rows(args, files), files, PART) for pair in part]
+    job.prepare(2 * sum(full), progress)
+    for part, gold in _parts(held or _rows(args, files), files, PART if job.aligner.streams else len(full)):
         found = job.links(part)
         yield [Pair(pair.source, pair.target, links) for pair, links in zip(part, found, strict=True)], gold
 
 
-def _linked_by_file(args: argparse.Namespace, rest: Iterator[Part]) -> Iterator[Part]:
-    """The parts with the links of --links; BadInput as `run`."""
-    from bench.core.lines import text_lines
-    from bench.data.project_stream import Beside, links_of
+def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
+    """Pairs, `size` at a time, with the gold entities of those that have a translation; BadInput as `Tagged.gold`."""
+    from bench.measure.tagged import Tagged
 
-    lines = Beside(
-        text_lines(args.links),
-        lambda n, all_: f"{args.links} has {n} lines of links but there are {all_} sentence pairs",
-    )
-    for part, gold in rest:
-        found = lines.take(len(part), (pairs for pairs, _ in rest))
-        first = lines.taken - len(part) + 1
-        linked = [
-            Pair(pair.source, pair.target, links_of(line, pair, f"{args.links}:{number}"))
-            for number, (pair, line) in enumerate(zip(part, found, strict=True), first)
-        ]
-        yield linked, gold
-    lines.finish()
+    rest = iter(rows)
+    while part := list(itertools.islice(rest, size)):
+        items = [item for _, item in part if item is not None]
+        yield [pair for pair, _ in part], Tagged(files[1], items).gold() if files[1:] else None
 
 
-def _gold(args: argparse.Namespace, items: Sequence[TaggedSentence], part: Sequence[Pair], first: int) -> Tags:
-    """Gold tags of each target sentence; BadInput where the words differ, or a tag is not O, B-X or I-X."""
-    from bench.cli.score import check_tags, tagged_file
+def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
+    """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
+    from bench.data.project_stream import Texts
 
-    gold = tagged_file(args.evaluate, items)
-    for index, (words, pair) in enumerate(zip(gold.words, part, strict=True)):
-        place = f"where {args.target}:{first + index} has"
-        for position, (word, other) in enumerate(zip(words, pair.target.words, strict=False)):
-            if word != other:
-                raise BadInput(
-                    f"other words in gold and target: {gold.where(index, position)} has '{word}' {place} '{other}'"
-                )
-        if len(words) != len(pair.target.words):
-            raise BadInput(f"{gold.where(index)}: a sentence of {len(words)} words {place} {len(pair.target.words)}")
-    check_tags(gold, gold)
-    return gold.tags
+    pairs = enumerate(Texts(files[0], args.target), 1)
+    if not args.evaluate:
+        yield from ((pair, None) for _, pair in pairs)
+        return
+
+    def says(ours: int, theirs: int) -> str:
+        return f"{args.evaluate} has {ours} sentences but {args.target} has {theirs} lines that are not empty"
+
+    for (number, pair), item in beside(pairs, files[1], says, lambda row: bool(row[1].target.words)):
+        if item is not None:
+            place = f"where {args.target}:{number} has"
+            for line, word, other in zip(item.lines, item.words, pair.target.words, strict=False):
+                if word != other:
+                    here = f"{args.evaluate}:{line} has '{word}' {place} '{other}'"
+                    raise BadInput(f"other words in gold and target: {here}{lookalike(word, other)}")
+            if (ours := len(item.words)) != (theirs := len(pair.target.words)):
+                raise BadInput(f"{args.evaluate}:{item.lines[0]}: a sentence of {ours} words {place} {theirs}")
+        yield pair, item
+
+
+def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows with the links of --links; BadInput as `run`."""
+    from bench.measure.links import LinkLines
+
+    def says(lines: int, pairs: int) -> str:
+        return f"{args.links} has {lines} lines of links but there are {pairs} sentence pairs"
+
+    reader = LinkLines(args.first or 0)
+    for number, ((pair, item), line) in enumerate(beside(rows, text_lines(args.links), says), 1):
+        links = reader.read(line or "", pair, f"{args.links}:{number}")
+        if links.possible and not args.possible:
+            raise BadInput(f"{args.links}:{number}: a possible link: --possible link takes it for one, or drop")
+        kept = links.sure | (links.possible if args.possible == "link" else frozenset())
+        yield Pair(pair.source, pair.target, tuple(sorted(kept))), item
+    if warning := reader.warning():
+        print(f"warning: {args.links}: {warning}", file=sys.stderr)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -231,7 +239,14 @@ def _print(args: argparse.Namespace, links_from: str, tally: Tally) -> None:
         print(json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False))
         return
     out, by = tally.counts["pairs_filtered"], ", ".join(f"{k} {n}" for k, n in sorted(tally.refused.items()))
-    print(f"{tally.counts['pairs'] + out} sentences: {tally.written} written, {out} filtered{f' ({by})' if by else ''}")
-    print(f"{tally.counts['entities']} entities: " + ", ".join(f"{tally.counts[name]} {name}" for name in OUTCOMES))
+    empty, names = (
+        tally.counts["pairs_untranslated"],
+        (*OUTCOMES, *["untranslated"] * bool(tally.counts["untranslated"])),
+    )
+    print(
+        f"{tally.counts['pairs'] + out + empty} sentences: {tally.written} written, {out} filtered"
+        f"{f' ({by})' if by else ''}{f', {empty} without a translation' if empty else ''}"
+    )
+    print(f"{tally.counts['entities']} entities: " + ", ".join(f"{tally.counts[name]} {name}" for name in names))
     if args.evaluate:
         print(f"\n{score.as_table(tally.score, 'strict', *size)}")

@@ -56,6 +56,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     Raises:
         BadInput: as `load_matrix`; or no folder can be where the results would go.
     """
+    from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
@@ -67,8 +68,11 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
         if place.exists() and not place.is_dir():
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     chosen: list[Cell] = only(cells(spec), args.only)
+    planned = keyed(chosen)
+    for warning in warnings_of(one for one in chosen if not one.broken):
+        print(f"warning: {warning}", file=sys.stderr)
     written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
-    return out, keyed(chosen), written
+    return out, planned, written
 
 
 def run_verb(args: argparse.Namespace) -> int:
@@ -175,6 +179,12 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
         error: dict[str, Any] = record.error or {}
         where = f"{record.cell['label']} {record.cell['target']} seed {record.cell['seed']}"
         print(f"failed: {where}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
+    for target in dict.fromkeys(str(record.cell["target"]) for record in records):
+        lost = [one.projection for one in records if one.cell["target"] == target and one.projection.get("missing")]
+        for counts in lost[:1]:
+            total = counts["missing"] + counts.get("translated", 0)
+            said = f"{counts['missing']} of {total} source sentences have no translation into '{target}'"
+            print(f"warning: {said} ({len(lost)} cells)", file=sys.stderr)
     if failed:
         print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
     if missing:

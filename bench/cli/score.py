@@ -1,4 +1,4 @@
-"""`xner score GOLD PRED`: entity scores of anybody's CoNLL files."""
+"""`xner score GOLD PRED`: entity scores of any two CoNLL files."""
 
 from __future__ import annotations
 
@@ -6,28 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.formats import add_format, formats_of
+from bench.core.errors import BadInput, nearest
+from bench.core.tags import MODES
+
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
-    from bench.core.conll import TaggedSentence
-    from bench.measure.score import Mode, Summary
-
-MODES = ("strict", "seqeval-default", "conlleval")
-
-
-@dataclass(frozen=True)
-class TaggedFile:
-    """A CoNLL file: words and tags of each sentence, and the line of each word."""
-
-    path: Path
-    words: list[tuple[str, ...]]
-    tags: list[tuple[str, ...]]
-    lines: list[tuple[int, ...]]
-
-    def where(self, sentence: int, token: int = 0) -> str:
-        return f"{self.path}:{self.lines[sentence][token]}"
+    from bench.core.tags import Mode
+    from bench.measure.score import Summary
+    from bench.measure.tagged import Spans, Tagged
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,98 +25,91 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "score",
         help="entity F1 of predictions in a CoNLL file",
         description="Entity precision, recall and F1 (exact span and type, micro-averaged) of two CoNLL files: "
-        "the word in the first column, the tag (O, B-X or I-X) in the last, an empty line between sentences.",
+        "the word in the first column, the tag in the last, an empty line between sentences.",
     )
     parser.add_argument("gold", type=Path, metavar="GOLD", help="CoNLL file with the gold tags")
     parser.add_argument("predicted", type=Path, metavar="PRED", help="CoNLL file with the same words, predicted tags")
+    add_mode(parser)
+    add_format(parser, "GOLD", "PRED")
+    parser.add_argument("--json", action="store_true", help="print JSON, fractions from 0 to 1")
+    parser.set_defaults(run=run)
+
+
+def add_mode(parser: argparse.ArgumentParser) -> None:
+    """Register --mode."""
     parser.add_argument(
         "--mode",
         choices=MODES,
         default="strict",
-        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2; "
-        "the others open an entity there, as seqeval without a mode and conlleval.pl (default: strict)",
+        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2, and "
+        "so refuses gold with any; the others open an entity there, as seqeval without a mode and conlleval.pl "
+        "(default: strict)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, fractions from 0 to 1")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the two files and print a table in percent, or JSON in fractions.
 
     Raises:
-        BadInput: a file cannot be read, the files hold different sentences, or a tag is not O, B-X or I-X.
+        BadInput: a file cannot be read, the files hold different sentences, a tag is not of the scheme, or the mode
+            would drop entities of the gold.
     """
-    from bench.measure.score import f1, score_tags, summary
-
-    gold, predicted = read_file(args.gold), read_file(args.predicted)
-    check_same(gold, predicted)
-    check_tags(gold, gold)
-    check_tags(predicted, gold)
+    gold, predicted = read_both(args)
     mode: Mode = args.mode
-    scored = score_tags(gold.tags, predicted.tags, mode)
-    total, size = summary(scored.counts, scored.types), (len(gold.words), sum(len(words) for words in gold.words))
+    wanted = gold.gold(mode, WAYS)
+    found = predicted.entities(mode)
+    if not any(wanted):
+        print(f"note: {gold.path}: not one entity, so that every score is 0", file=sys.stderr)
+    total, size = scored(wanted, found), (len(gold.items), sum(len(item.words) for item in gold.items))
     if args.json:
         print(json.dumps(as_json(total, mode, *size), indent=2, sort_keys=True, ensure_ascii=False))
     else:
         print(as_table(total, mode, *size))
-    if mode == "strict":
-        lenient = f1(score_tags(gold.tags, predicted.tags, "seqeval-default").counts)
-        strict = f1(scored.counts)
-        if lenient != strict:
-            print(
-                f"note: some I-X continue no X, and strict scoring ignores them; F1 is {100 * strict:.2f} here and "
-                f"{100 * lenient:.2f} with --mode seqeval-default or conlleval",
-                file=sys.stderr,
-            )
+    known = {span.type for spans in wanted for span in spans}
+    for type_ in sorted({span.type for spans in found for span in spans} - known if known else ()):
+        print(f"note: the gold has no type '{type_}', which counts as wrong{nearest(type_, known)}", file=sys.stderr)
+    lenient = scored(wanted, predicted.entities("seqeval-default")).f1 if mode == "strict" else total.f1
+    print_notes(gold, predicted, mode, (total.f1, lenient))
     return 0
 
 
-def read_file(path: Path) -> TaggedFile:
-    """The sentences of a CoNLL file, tags as written; BadInput as `bench.core.conll.read_tagged`."""
-    from bench.core.conll import read_tagged
-
-    return tagged_file(path, read_tagged(path))
+WAYS = " or --mode conlleval"
 
 
-def tagged_file(path: Path, sentences: Sequence[TaggedSentence]) -> TaggedFile:
-    """The sentences that were read from a file."""
-    return TaggedFile(path, [s.words for s in sentences], [s.tags for s in sentences], [s.lines for s in sentences])
+def read_both(args: argparse.Namespace) -> tuple[Tagged, Tagged]:
+    """The files `gold` and `predicted` of a command.
+
+    Raises:
+        BadInput: an option is wrong, a file cannot be read, or the files hold different sentences.
+    """
+    from bench.measure.tagged import Tagged, check_same
+
+    formats = formats_of(args, 2)
+    if args.mode == "conlleval" and "BIOES" in [one.scheme for one in formats]:
+        raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")
+    gold, predicted = (Tagged.read(path, one) for path, one in zip((args.gold, args.predicted), formats, strict=True))
+    check_same(gold, predicted)
+    return gold, predicted
 
 
-def check_same(gold: TaggedFile, predicted: TaggedFile) -> None:
-    """Raise BadInput at the first difference in sentences, lengths or words."""
-    from bench.core.errors import BadInput
+def scored(wanted: Spans, found: Spans) -> Summary:
+    """The scores over all types that occur."""
+    from bench.measure.score import count, summary
 
-    for index, (wanted, found) in enumerate(zip(gold.words, predicted.words, strict=False)):
-        for position, (word, other) in enumerate(zip(wanted, found, strict=False)):
-            if word != other:
-                places = f"{gold.where(index, position)} has '{word}' where {predicted.where(index, position)}"
-                raise BadInput(f"the files hold different words: {places} has '{other}'")
-        if len(wanted) != len(found):
-            raise BadInput(
-                f"sentence {index + 1} has {len(wanted)} words at {gold.where(index)} "
-                f"but {len(found)} at {predicted.where(index)}"
-            )
-    if len(gold.words) != len(predicted.words):
-        longer = max(gold, predicted, key=lambda file: len(file.words))
-        first = longer.where(min(len(gold.words), len(predicted.words)))
-        counts = f"{gold.path} has {len(gold.words)} sentences but {predicted.path} has {len(predicted.words)}"
-        raise BadInput(f"{counts}; the first without a partner starts at {first}")
+    types = sorted({span.type for side in (wanted, found) for spans in side for span in spans})
+    return summary(count(wanted, found, types), types)
 
 
-def check_tags(file: TaggedFile, gold: TaggedFile) -> None:
-    """Raise BadInput at the first tag that is not O, B-X or I-X."""
-    from bench.core.errors import BadInput, nearest
-
-    for index, tags in enumerate(file.tags):
-        for position, tag in enumerate(tags):
-            if not _is_tag(tag):
-                known = {other for sentence in gold.tags for other in sentence if _is_tag(other)}
-                raise BadInput(f"{file.where(index, position)}: tag '{tag}' is not O, B-X or I-X{nearest(tag, known)}")
-
-
-def _is_tag(tag: str) -> bool:
-    return tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2)
+def print_notes(gold: Tagged, predicted: Tagged, mode: Mode, f1: tuple[float, float]) -> None:
+    """What was skipped, and what of the predictions the mode ignores; `f1` is with it and as seqeval's default."""
+    notes = [*gold.notes(mode), *predicted.notes(mode)]
+    for where, tag in (dropped := predicted.dropped(mode))[:1]:
+        notes.append(
+            f"{len(dropped)} predicted entities are ill-formed, the first at {where} ('{tag}'), and strict scoring "
+            f"ignores them; F1 is {100 * f1[0]:.2f} here and {100 * f1[1]:.2f} with --mode seqeval-default"
+        )
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def as_json(total: Summary, mode: str, sentences: int, tokens: int) -> dict[str, object]:

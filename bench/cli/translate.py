@@ -1,4 +1,4 @@
-"""`xner translate SRC`: anybody's sentences in another language."""
+"""`xner translate SRC`: sentences in another language."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
+from bench.cli.formats import add_format, formats_of
 from bench.cli.settings import add_settings, parsed
-from bench.core.conll import Scheme
+from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
@@ -30,7 +31,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("sentences", type=Path, metavar="SRC", help="one tokenised sentence a line: words by spaces")
     parser.add_argument("--conll", action="store_true", help="SRC is a CoNLL file; dictionary copies its persons")
-    parser.add_argument("--scheme", choices=get_args(Scheme), default="IOB2", help="of its tags (default: IOB2)")
     parser.add_argument("--translator", required=True, metavar="T", help="nllb, marian, dictionary, …")
     add_settings(parser, "translator, such as model=FOLDER, beams=1 or engine=ctranslate2")
     parser.add_argument("--source", default="en", metavar="CODE", help="language of SRC (default: en)")
@@ -42,6 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where a model runs")
     parser.add_argument("--block", type=int, default=512, metavar="N", help="sentences between two writes (512)")
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
+    add_format(parser, "SRC")
     parser.set_defaults(run=run)
 
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.core.lines import Lines, labelled_sentences
+    from bench.core.lines import Lines
     from bench.data.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
@@ -65,11 +66,15 @@ def run(args: argparse.Namespace) -> int:
     languages = (args.source, args.target)
     choice = TranslatorChoice(args.translator, parsed(args.settings), *languages, args.tokenisation, args.device)
     job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
-    sentences: Iterable[Sentence] = Lines(args.sentences, args.source)
+    (form,) = formats_of(args)
+    sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
     if args.conll:
-        labelled = labelled_sentences(args.sentences, args.source, args.scheme, unique=True)  # rows of a TSV go by id
-        sentences = list(labelled)
-    made_of = {**job.made_of, "sentences": content, "conll": args.scheme if args.conll else "", "links": _name(args)}
+        file, ids = TaggedFile(args.sentences, form), Ids()  # rows of a TSV go by id
+        sentences = [file.sentence(item, number, args.source, ids) for number, item in enumerate(file, 1)]
+        for note in file.notes():
+            print(f"note: {note}", file=sys.stderr)
+    how = str(form) if args.conll else form.normalise
+    made_of = {**job.made_of, "sentences": content, "conll": how, "links": _name(args)}
     made_of["ids"] = args.sentences.stem if args.tsv else ""
     with _writer(args, job, made_of) as write, progress_bar() as progress:
         total = sum(1 for _ in sentences)  # reads it all: a bad line is found now, not in hours

@@ -57,7 +57,7 @@ def _lines(cell: CellState) -> list[str]:
         lines = [*map(str, cell.changes[:SHOWN]), *more] or unknown
         lines += [*stored, f"today's key is {cell.key}: the next run trains it"]
     elif cell.state == "missing":
-        lines = [f"no record of this cell under any key; the next run trains it as {cell.key}"]
+        lines = [cell.note or f"no record of this cell under any key; the next run trains it as {cell.key}"]
     elif cell.state == "imported":
         lines = [*stored, "another system's predictions, which no code here can make stale"]
     elif cell.state == "unknown":

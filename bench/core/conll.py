@@ -1,4 +1,4 @@
-"""CoNLL-style files: reading with any columns and scheme, each complaint with its file and line, and writing."""
+"""CoNLL-style files: one reader for any columns, comments and scheme, complaints with file and line; and writing."""
 
 from __future__ import annotations
 
@@ -7,38 +7,41 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
 
+from bench.core.columns import Columns
 from bench.core.errors import BadInput, nearest
-from bench.core.sentences import Sentence, Span, spans_of, tags_of
+from bench.core.sentences import Sentence, Span, tags_of
+from bench.core.tags import IllFormedError, Mode, Scheme, decode, entities
 
-Scheme = Literal["IOB2", "IOB1", "BIOES"]
-
-_TAG = re.compile(r"O|_|-|[BIESLU]-\S+")  # what a tag column holds, placeholders included
-_METADATA = re.compile(r"#\s+[^\s=]+\s+=(\s|$)")  # CoNLL-U's `# key = value`
+NormalForm = Literal["", "NFC", "NFKC"]
+HEAD = 2000  # lines by which columns are judged
 _PLACEHOLDERS = frozenset({"O", "_", "-"})
-_FROM_BILOU = {"L": "E", "U": "S"}  # BILOU is BIOES with other letters
+_DOCUMENT = re.compile(r"(?:newdoc(?: id)?|(?:\w+:)?document_id)(?:\s*=\s*(.*))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Where the token and the tag stand, from 0, negative from the end.
+class Format:
+    """How a file is to be read: columns from 0, negative from the end.
 
-    An empty separator means: tabs where the line has one, else runs of spaces.
+    Attributes:
+        token: None is the first, refused where it only numbers the words.
+        tag: None is the last, refused where another holds tags, too, or this one none.
+        separator: "" is tabs where a line has one, else runs of spaces.
+        label_map: new names of entity types; to "O": tags of the type are read as O.
+        comments: what comment lines begin with; None is "# " where the line is no row, "" is nothing.
+        normalise: the Unicode normal form that words are brought to, "" for none.
     """
 
-    token: int = 0
-    tag: int = -1
+    token: int | None = None
+    tag: int | None = None
     separator: str = ""
-
-    def split(self, line: str) -> list[str]:
-        """The fields of a line."""
-        if self.separator:
-            return line.split(self.separator)
-        # Not str.split(): a token may be, or hold, a no-break or ideographic space.
-        return line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
+    scheme: Scheme = "IOB2"
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    comments: str | None = None
+    normalise: NormalForm = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class TaggedSentence:
     tags: tuple[str, ...]
     lines: tuple[int, ...]
     comments: tuple[str, ...]
+    document: str = ""  # of `# newdoc id = …`, else its number where the file is divided by -DOCSTART-
 
     def comment(self, *keys: str) -> str:
         """The value of the first `# key = value` comment with one of these keys, "" if there is none."""
@@ -59,134 +63,136 @@ class TaggedSentence:
         return ""
 
 
-class IllFormedError(ValueError):
-    """The tag at `position` (from 0) breaks its scheme."""
+class Ids:
+    """Ids of the sentences of files below `root`; one that comes again gets its document, or its file, before it."""
 
-    def __init__(self, position: int, message: str) -> None:
-        super().__init__(message)
-        self.position = position
+    def __init__(self, root: Path | None = None) -> None:
+        self._root, self._taken = root, set[str]()
+        self._places: dict[tuple[Path, str, str], int] = {}  # line by file, document, and name in it
 
+    def unique(self, name: str, path: Path, line: int, document: str = "") -> str:
+        """The name, made unique.
 
-# --- tagging schemes --------------------------------------------------------------------------------------------------
-
-
-def decode(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[Span, ...]:
-    """Spans of well-formed tags; IOB1 takes an I-X that opens a span; BIOES also takes BILOU's letters.
-
-    Raises:
-        IllFormedError: a tag is not of the scheme or does not follow from the one before it.
-    """
-    before = ""  # the tag before, "" where no entity is open
-    for position, tag in enumerate([*tags, "O"]):
-        prefix, type_ = _parts(tag, scheme, position)
-        expected = _expectation(before, prefix, type_, scheme)
-        if expected:
-            found = f"found '{tag}'" if position < len(tags) else "the sentence ends"
-            raise IllFormedError(min(position, len(tags) - 1), f"{expected}, {found}")
-        # In BIOES only B and I leave an entity open; in IOB every entity tag does.
-        before = f"{prefix}-{type_}" if prefix in "BI" else ""
-    if scheme == "BIOES":
-        tags = [_to_iob(tag) for tag in tags]
-    return spans_of(tags)
+        Raises:
+            BadInput: another sentence of the same document has it: both places.
+        """
+        before = self._places.setdefault((path, document, name), line)
+        file = path.relative_to(self._root).with_suffix("").as_posix() if self._root else ""
+        forms = [(name,), (document, name), (file, name), (file, document, name)]
+        id_ = next((id_ for form in forms if all(form) and (id_ := "/".join(form)) not in self._taken), "")
+        if before != line or not id_:
+            raise BadInput(f"{path}:{line}: two sentences have the id '{name}'; the other is at {path}:{before}")
+        self._taken.add(id_)
+        return id_
 
 
-def encode(spans: Iterable[Span], length: int, scheme: Scheme = "IOB2") -> tuple[str, ...]:
-    """Tags of the spans, one a word.
+class TaggedFile:
+    """A file of tagged sentences, read again for every pass, never held.
+
+    -DOCSTART- lines and lines of white space separate sentences; comments and header rows, and CoNLL-U's ranges (`2-3`)
+    and empty nodes (`4.1`), are no words. `controls` lets empty tokens and tokens with control characters through, for
+    a recipe that repairs them itself.
 
     Raises:
-        ValueError: as `bench.core.sentences.tags_of`.
+        BadInput: when its line is reached: the file is missing, empty or not UTF-8, lacks a column, has several that
+            may be meant (see `Format`), or a control character in a token.
     """
-    spans = tuple(spans)
-    tags = list(tags_of(spans, length))
-    for start, end, type_ in spans:
-        if scheme == "IOB1" and not (start and any(span.end == start and span.type == type_ for span in spans)):
-            tags[start] = f"I-{type_}"
-        elif scheme == "BIOES":
-            tags[end - 1] = f"S-{type_}" if end - start == 1 else f"E-{type_}"
-    return tuple(tags)
+
+    def __init__(self, path: Path, format: Format | None = None, *, controls: bool = False) -> None:
+        self.path, self.format, self.controls = path, format or Format(), controls
+        self.skipped: dict[str, list[int]] = {}  # by what was skipped of the last pass: how many, line of the first
+        self._seen: set[str] = set()  # tags that were well-formed
+
+    def __iter__(self) -> Iterator[TaggedSentence]:
+        lines = enumerate(lines_of(self.path), 1)
+        columns, head = self._judged(lines)
+        self.skipped, documents, document = {}, 0, ""
+        found, comments, rows = False, list[str](), list[tuple[str, str, int]]()
+        for number, line in itertools.chain(head, lines, [(0, "")]):
+            kind = columns.kind(line, bool(rows))
+            if kind in ("blank", "document", "first row"):
+                if rows:
+                    words, tags, numbers = zip(*rows, strict=True)
+                    found = True
+                    yield TaggedSentence(words, tags, numbers, tuple(comments), document)
+                rows, comments = [], []
+            if kind in ("row", "first row"):
+                rows.append((*self._cells(columns.fields(line), columns, number), number))
+            elif kind == "comment":
+                comments.append(line[1:].strip())
+            if kind not in ("row", "first row", "blank", "document") and (rows or kind != "comment"):
+                what = f"{kind} line inside a sentence" if kind == "comment" else str(kind)
+                self.skipped.setdefault(what, [0, number])[0] += 1
+            new = _DOCUMENT.fullmatch(comments[-1]) if kind == "comment" else None
+            if new or kind == "document":
+                documents += 1
+                document = (new and new[1]) or f"doc{documents}"
+        if not found:
+            raise BadInput(f"{self.path}:1: no sentence in this file")
+
+    def _judged(self, lines: Iterator[tuple[int, str]]) -> tuple[Columns, list[tuple[int, str]]]:
+        """The columns, judged by the lines up to a row of two (nothing to choose) or `HEAD`; and these lines."""
+        columns, head = Columns(self.format.token, self.format.tag, self.format.separator, self.format.comments), []
+        for number, line in lines:
+            head.append((number, line))
+            if len(head) == HEAD or 0 < columns.width_of(line) < 3:
+                break
+        columns.judge(self.path, head)
+        return columns, head
+
+    def _cells(self, fields: Sequence[str], columns: Columns, number: int) -> tuple[str, str]:
+        where, shown = f"{self.path}:{number}", " ".join(fields)[:60]
+        try:
+            token, tag = fields[columns.token], columns.tag_of(fields[columns.tag])
+        except IndexError:
+            wanted = f"columns {columns.token} (token) and {columns.tag} (tag) are wanted, counted from 0"
+            raise BadInput(f"{where}: {wanted}, but there are {len(fields)}: {shown!r}") from None
+        if columns.token % len(fields) == columns.tag % len(fields):
+            raise BadInput(f"{where}: token and tag are the same column of {len(fields)}: {shown!r}")
+        token = in_form(token, self.format.normalise)
+        if not self.controls and (not token or has_control(token)):
+            raise BadInput(f"{where}: {'a control character in' if token else 'empty'} token {token!r}")
+        return token, tag
+
+    def notes(self) -> list[str]:
+        """What the last pass skipped, a line each."""
+        return [
+            f"{self.path}: {count} {kind}{'s' if count > 1 else ''} skipped, the first at line {line}"
+            for kind, (count, line) in self.skipped.items()
+        ]
+
+    def spans(self, item: TaggedSentence, mode: Mode | None = None) -> tuple[Span, ...]:
+        """The entities of a sentence, renamed; `mode` reads ill-formed tags as a scorer does, None refuses them.
+
+        Raises:
+            BadInput: a tag is not of the scheme, or ill-formed: with its line.
+        """
+        scheme, names, tags = self.format.scheme, self.format.label_map, item.tags
+        if "O" in names.values():
+            tags = tuple("O" if tag[1:2] == "-" and names.get(tag[2:]) == "O" else tag for tag in tags)
+        try:
+            spans = decode(tags, scheme) if mode is None else entities(tags, scheme, mode)
+        except IllFormedError as error:
+            hint = nearest(item.tags[error.position], self._seen) if error.known else ""
+            raise BadInput(f"{self.path}:{item.lines[error.position]}: {error}{hint}") from error
+        self._seen.update(tags)
+        return tuple(span._replace(type=names.get(span.type, span.type)) for span in spans) if names else spans
+
+    def sentence(self, item: TaggedSentence, number: int, language: str, ids: Ids | None = None) -> Sentence:
+        """A labelled sentence: id from `# sent_id`, else `<stem>-<number>`; group from `# parallel_id` or `# group`.
+
+        Raises:
+            BadInput: as `spans`; or, where `ids` are given, as `Ids.unique`.
+        """
+        default = f"{self.path.stem}-{number}"
+        name = item.comment("sent_id") or default
+        id_ = ids.unique(name, self.path, item.lines[0], item.document) if ids else name
+        return Sentence(id_, language, item.words, self.spans(item), item.comment("parallel_id", "group"))
 
 
-def _parts(tag: str, scheme: Scheme, position: int) -> tuple[str, str]:
-    prefix, _, type_ = tag.partition("-")
-    if scheme == "BIOES":
-        prefix = _FROM_BILOU.get(prefix, prefix)
-    allowed = "BIES" if scheme == "BIOES" else "BI"
-    if tag != "O" and not (type_ and prefix and prefix in allowed):
-        known = ", ".join(f"{letter}-TYPE" for letter in allowed)
-        raise IllFormedError(position, f"'{tag}' is no {scheme} tag; expected O, {known}")
-    return prefix, type_
-
-
-def _expectation(before: str, prefix: str, type_: str, scheme: Scheme) -> str:
-    """What should have stood here, "" if the tag may follow `before`."""
-    open_type = before[2:]
-    if scheme == "BIOES":
-        if open_type and (prefix not in ("I", "E") or type_ != open_type):
-            return f"expected I-{open_type} or E-{open_type} after '{before}'"
-        if not open_type and prefix in ("I", "E"):
-            return f"expected B-{type_} or S-{type_} (an entity starts)"
-    elif scheme == "IOB2" and prefix == "I" and type_ != open_type:
-        return f"expected B-{type_} where an entity starts (scheme 'IOB1' takes I-{type_} too)"
-    return ""
-
-
-def _to_iob(tag: str) -> str:
-    prefix, _, type_ = tag.partition("-")
-    return {"E": f"I-{type_}", "L": f"I-{type_}", "S": f"B-{type_}", "U": f"B-{type_}"}.get(prefix, tag)
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def read_tags(
-    path: Path, token_column: int = 0, tag_column: int = -1, separator: str | None = None
-) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
-    """(words, tags as written, line of the first word) of each sentence.
-
-    Raises:
-        BadInput: as `read_tagged`.
-    """
-    sentences = read_tagged(path, Columns(token_column, tag_column, separator or ""))
-    return [(sentence.words, sentence.tags, sentence.lines[0]) for sentence in sentences]
-
-
-def read_tagged(path: Path, columns: Columns | None = None, *, controls: bool = False) -> list[TaggedSentence]:
-    """The sentences of a file, tags as written. -DOCSTART- lines are skipped, lines of white space separate sentences.
-
-    `controls` lets empty tokens and tokens with control characters through, for a recipe that repairs them itself.
-
-    Raises:
-        BadInput: the file is missing, empty or not UTF-8, lacks a column, or has control characters in a token.
-    """
-    return list(tagged_sentences(path, columns, controls=controls))
-
-
-def tagged_sentences(path: Path, columns: Columns | None = None, *, controls: bool = False) -> Iterator[TaggedSentence]:
-    """What `read_tagged` reads, a sentence at a time; BadInput as there, when its line is reached."""
-    columns = columns or Columns()
-    lines = lines_of(path)
-    head, width = [], 0  # up to the first row, whose fields tell a comment from a token `#`
-    for line in lines:
-        head.append(line)
-        if line.strip() and not line.startswith(("# ", "-DOCSTART-")):
-            width = len(columns.split(line))
-            break
-    found = False
-    comments: list[str] = []
-    rows: list[tuple[str, str, int]] = []
-    for number, line in enumerate(itertools.chain(head, lines, [""]), 1):
-        if not line.strip():
-            if rows:
-                words, tags, numbers = zip(*rows, strict=True)
-                found = True
-                yield TaggedSentence(words, tags, numbers, tuple(comments))
-            rows, comments = [], []
-        elif not rows and _is_comment(line, columns, width):
-            comments.append(line[1:].strip())
-        elif not line.startswith("-DOCSTART-"):
-            rows.append((*_cells(line, columns, f"{path}:{number}", controls), number))
-    if not found:
-        raise BadInput(f"{path}:1: no sentence in this file")
+def read_tagged(path: Path, format: Format | None = None, *, controls: bool = False) -> list[TaggedSentence]:
+    """The sentences of a file, tags as written; BadInput as `TaggedFile`."""
+    return list(TaggedFile(path, format, controls=controls))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -219,32 +225,9 @@ def lines_of(path: Path) -> Iterator[str]:
         yield ""
 
 
-def _is_comment(line: str, columns: Columns, width: int) -> bool:
-    """Whether a line at the start of a sentence is a comment; the token `#` with as many columns as others is not."""
-    if not line.startswith("# "):
-        return False
-    fields = columns.split(line)
-    try:
-        tagged = len(fields) in (width, width or len(fields)) and bool(_TAG.fullmatch(fields[columns.tag].strip()))
-    except IndexError:
-        return True
-    return not tagged or ("\t" not in line and bool(_METADATA.match(line)))
-
-
-def _cells(line: str, columns: Columns, where: str, controls: bool) -> tuple[str, str]:
-    fields = columns.split(line)
-    try:
-        token, tag = fields[columns.token], fields[columns.tag].strip()
-    except IndexError:
-        raise BadInput(
-            f"{where}: columns {columns.token} (token) and {columns.tag} (tag) are wanted, counted from 0, but there"
-            f" are {len(fields)}: {line[:60]!r}"
-        ) from None
-    if columns.token % len(fields) == columns.tag % len(fields):
-        raise BadInput(f"{where}: token and tag are the same column of {len(fields)}: {line[:60]!r}")
-    if not controls and (not token or has_control(token)):
-        raise BadInput(f"{where}: {'a control character in' if token else 'empty'} token {token!r}")
-    return token, tag
+def in_form(text: str, form: NormalForm) -> str:
+    """The text in a Unicode normal form, "" leaves it as it is."""
+    return unicodedata.normalize(form, text) if form else text
 
 
 def has_control(text: str) -> bool:
@@ -256,72 +239,46 @@ def read_conll(
     path: Path,
     language: str,
     types: Sequence[str],
+    format: Format | None = None,
     *,
-    scheme: Scheme = "IOB2",
-    label_map: Mapping[str, str] | None = None,
-    columns: Columns | None = None,
     require_entities: bool = False,
+    ids: Ids | None = None,
 ) -> list[Sentence]:
-    """Labelled sentences; ids from `# sent_id`, else `<file stem>-<n>`; group from `# parallel_id` or `# group`.
-
-    `label_map` renames types (to "O": the entity is left out); `require_entities` refuses placeholders for gold.
+    """The labelled sentences of a file; `require_entities` refuses placeholders for gold.
 
     Raises:
-        BadInput: as `read_tagged`; the tags break the scheme, have an unknown type, or are placeholders.
+        BadInput: as `TaggedFile.labelled`; an entity type is unknown, or the tags are placeholders.
     """
-    tagged = read_tagged(path, columns)
-    if require_entities:
-        refuse_placeholders(path, tagged)
-    renamed = {**{type_: type_ for type_ in types}, **(label_map or {})}
-    for old, new in (label_map or {}).items():
+    file = TaggedFile(path, format)
+    renamed = file.format.label_map
+    for old, new in renamed.items():
         if new != "O" and new not in types:
             raise BadInput(f"label_map: '{old}' becomes '{new}', which is no type{nearest(new, [*types, 'O'])}")
-    sentences = [
-        Sentence(
-            id=item.comment("sent_id") or f"{path.stem}-{number}",
-            language=language,
-            words=item.words,
-            spans=tuple(_renamed(_decoded(path, item, scheme), path, item, renamed)),
-            group=item.comment("parallel_id", "group"),
-        )
-        for number, item in enumerate(tagged, 1)
-    ]
+    items = list(file)
+    if require_entities:
+        refuse_placeholders(path, items)
+    sentences = [file.sentence(item, number, language, ids) for number, item in enumerate(items, 1)]
+    for item, sentence in zip(items, sentences, strict=True):
+        for span in sentence.spans or ():
+            if span.type not in types:
+                hint = f'{nearest(span.type, [*types, *renamed])} (label_map renames a type, or drops it with "O")'
+                raise BadInput(f"{path}:{item.lines[span.start]}: unknown entity type '{span.type}'{hint}")
     if require_entities and not any(sentence.spans for sentence in sentences):
         raise BadInput(f"{path}: no entity of {', '.join(types)} is left: a test on it would mean nothing")
     return sentences
 
 
-def refuse_placeholders(path: Path, tagged: Sequence[TaggedSentence]) -> None:
+def refuse_placeholders(path: Path, items: Sequence[TaggedSentence]) -> None:
     """Refuse gold that is all O, _ or -: any system would score 0, or 1, on it.
 
     Raises:
         BadInput: all tags are the same placeholder.
     """
-    found = {tag for item in tagged for tag in item.tags}
+    found = {tag for item in items for tag in item.tags}
     if len(found) == 1 and found <= _PLACEHOLDERS:
-        count = sum(len(item.tags) for item in tagged)
-        raise BadInput(
-            f"{path}:{tagged[0].lines[0]}: all {count} tags are '{found.pop()}': placeholders, no gold"
-            " (is it the right tag column?)"
-        )
-
-
-def _decoded(path: Path, item: TaggedSentence, scheme: Scheme) -> tuple[Span, ...]:
-    try:
-        return decode(item.tags, scheme)
-    except IllFormedError as error:
-        raise BadInput(f"{path}:{item.lines[error.position]}: {error}") from error
-
-
-def _renamed(spans: Iterable[Span], path: Path, item: TaggedSentence, renamed: Mapping[str, str]) -> Iterator[Span]:
-    for span in spans:
-        if span.type not in renamed:
-            raise BadInput(
-                f"{path}:{item.lines[span.start]}: unknown entity type '{span.type}'"
-                f'{nearest(span.type, renamed)} (types = […] declares it; label_map renames it, or drops it with "O")'
-            )
-        if renamed[span.type] != "O":
-            yield span._replace(type=renamed[span.type])
+        count = sum(len(item.tags) for item in items)
+        what = "placeholders, no gold (is it the right tag column?)"
+        raise BadInput(f"{path}:{items[0].lines[0]}: all {count} tags are '{found.pop()}': {what}")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

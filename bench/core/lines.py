@@ -1,15 +1,19 @@
-"""Sentences of anybody's files: plain text, a tokenised sentence a line, and labelled CoNLL."""
+"""Plain text files: a tokenised sentence a line, and two files whose lines correspond."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from bench.core.conll import IllFormedError, Scheme, decode, has_control, lines_of, tagged_sentences
+from bench.core.conll import NormalForm, has_control, in_form, lines_of
 from bench.core.errors import BadInput
 from bench.core.sentences import Pair, Sentence
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 def text_lines(path: Path) -> Iterator[str]:
@@ -23,6 +27,31 @@ def text_lines(path: Path) -> Iterator[str]:
         yield before
 
 
+def beside(
+    rows: Iterable[R],
+    items: Iterable[T],
+    says: Callable[[int, int], str],
+    takes: Callable[[R], bool] = lambda row: True,
+) -> Iterator[tuple[R, T | None]]:
+    """Rows, each with the next item; None for a row that takes none.
+
+    Raises:
+        BadInput: there are more or fewer items than rows that take one: `says`, of both numbers.
+    """
+    left, others, count = iter(items), iter(rows), 0
+    for row in others:
+        if not takes(row):
+            yield row, None
+            continue
+        found = list(itertools.islice(left, 1))
+        if not found:
+            raise BadInput(says(count, count + 1 + sum(map(takes, others))))
+        count += 1
+        yield row, found[0]
+    if more := sum(1 for _ in left):
+        raise BadInput(says(count + more, count))
+
+
 @dataclass(frozen=True)
 class Lines:
     """A file of tokenised sentences, read again for every pass, never held: empty lines are sentences without words.
@@ -33,11 +62,13 @@ class Lines:
 
     path: Path
     language: str
+    normalise: NormalForm = ""
 
     def __iter__(self) -> Iterator[Sentence]:
         number = 0
         for number, line in enumerate(text_lines(self.path), 1):
-            words = tuple(word for word in line.replace("\t", " ").split(" ") if word)  # it may hold a no-break space
+            line = in_form(line, self.normalise).replace("\t", " ")
+            words = tuple(word for word in line.split(" ") if word)  # it may hold a no-break space
             bad = next((word for word in words if has_control(word)), None)
             if bad is not None:
                 raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
@@ -47,43 +78,17 @@ class Lines:
 
 
 def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> Iterator[Pair]:
-    """Pairs of the lines of two files; two empty lines are a pair without words.
+    """Pairs of the lines of two files; an empty target line is a sentence without a translation, two are no sentence.
 
     Raises:
         BadInput: as `Lines`; or the two do not correspond: file:line.
     """
-    sides = iter(Lines(source, languages[0])), iter(Lines(target, languages[1]))
-    for number, (one, two) in enumerate(itertools.zip_longest(*sides), 1):
-        if one is None or two is None:
-            longer, other, rest = (target, source, sides[1]) if one is None else (source, target, sides[0])
-            here = number + sum(1 for _ in rest)
-            raise BadInput(
-                f"{longer}:{number}: no line of {other} goes with this one: {here} lines here, {number - 1} there"
-            )
-        if bool(one.words) != bool(two.words):
-            empty, other = (target, source) if one.words else (source, target)
-            raise BadInput(f"{empty}:{number}: an empty line, but {other}:{number} has words")
-        yield Pair(one, two)
 
+    def says(theirs: int, ours: int) -> str:
+        return f"{source} has {ours} lines but {target} has {theirs}: line {min(ours, theirs) + 1} has no partner"
 
-def labelled_sentences(
-    path: Path, language: str, scheme: Scheme = "IOB2", *, unique: bool = False
-) -> Iterator[Sentence]:
-    """The sentences of a CoNLL file of any entity types, one at a time, with the ids that corpus conll would give them.
-
-    Raises:
-        BadInput: when its line is reached: as `tagged_sentences`; or the tags break the scheme, or two sentences have
-            one id though it is `unique`.
-    """
-    ids = set()
-    for number, item in enumerate(tagged_sentences(path), 1):
-        try:
-            spans = decode(item.tags, scheme)
-        except IllFormedError as error:
-            raise BadInput(f"{path}:{item.lines[error.position]}: {error}") from error
-        id_, group = item.comment("sent_id") or f"{path.stem}-{number}", item.comment("parallel_id", "group")
-        if unique:
-            if id_ in ids:
-                raise BadInput(f"{path}:{item.lines[0]}: two sentences have the id '{id_}'")
-            ids.add(id_)
-        yield Sentence(id_, language, item.words, spans, group)
+    pairs = beside(Lines(source, languages[0]), Lines(target, languages[1]), says)
+    for number, (one, two) in enumerate(pairs, 1):
+        if two is not None and two.words and not one.words:
+            raise BadInput(f"{source}:{number}: an empty line, but {target}:{number} has words")
+        yield Pair(one, two or one)

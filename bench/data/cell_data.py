@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.api.overlap import suspicions
 from bench.api.recipes import Corpus
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, sha256_of, write_json
@@ -22,6 +23,7 @@ from bench.plan.stages import VERSIONS
 
 T = TypeVar("T")
 DIGESTS = "digests"  # folder of the cache
+OFTEN = 0.02  # share of repeated sentences of which a run warns; `data check` names any
 
 
 class Digests:
@@ -104,6 +106,13 @@ class CorpusData:
     def split_digest(self, language: str, split: Split) -> str:
         return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
+    def suspicions(self, language: str, split: Split) -> list[str]:
+        """Signs that a split was read as something else; remembered as the digests are."""
+        known = self._digests.get(
+            f"{language} {split} suspicions", lambda: json.dumps(suspicions(self.read(language, split), OFTEN))
+        )
+        return [f"corpus '{self.corpus.name}', {language} {split}: {line}" for line in json.loads(known)]
+
     def pairs_digest(self, source: str, target: str) -> str:
         return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
 
@@ -137,13 +146,23 @@ class CellData:
 
     def source(self) -> list[Sentence]:
         """`n_source` labelled source sentences, a prefix of the seed's permutation."""
-        sentences = [s for s in self.data.read(self.cell.source, "train") if s.words]
+        where, sentences = f"corpus '{self.cell.data.corpus}', {self.cell.source} train", self._training()
         if not sentences:
-            raise BadInput(f"corpus '{self.cell.data.corpus}' has no training sentences in '{self.cell.source}'")
+            raise BadInput(f"{where}: no sentences")
         size, seed = self.cell.data.n_source, self.cell.seed
         name = f"source {self.cell.source} {size} {seed}"
         chosen = self.data.once(name, lambda: nested(sentences, size, seed, "subset/source"))
+        if not any(s.spans for s in chosen):
+            raise BadInput(f"{where}: none of {len(chosen)} sentences has an entity: nothing can be learnt")
         return list(chosen)  # whoever asks may change his list
+
+    def _training(self) -> list[Sentence]:
+        name = f"training {self.cell.source}"
+        return self.data.once(name, lambda: [s for s in self.data.read(self.cell.source, "train") if s.words])
+
+    def n_source(self) -> int:
+        """How many source sentences are used: what was asked for, or all that there are."""
+        return min(self.cell.data.n_source, len(self._training()))
 
     def source_digest(self) -> str:
         """Digest of the source sentences as a set: seeds whose subsets are the same set have the same."""
@@ -197,3 +216,21 @@ class CellData:
             p.source.id: p for p in self.data.pairs(self.cell.source, self.cell.target) if p.target.spans is not None
         }
         return [known[s.id] for s in self.source() if s.id in known]
+
+
+def warnings_of(cells: Iterable[Cell]) -> list[str]:
+    """What of the cells' data is less than was asked for, or looks like something else; each once.
+
+    Raises:
+        BadInput: as `Corpus.read`.
+    """
+    found: dict[str, None] = {}
+    for cell in cells:
+        data, asked = CellData(cell), cell.data.n_source
+        if data.n_source() < asked:
+            where = f"corpus '{cell.data.corpus}' has {data.n_source()} training sentences in '{cell.source}'"
+            found[f"data.n_source is {asked}, but {where}: all are used"] = None
+        splits: list[tuple[str, Split]] = [(cell.source, "train"), (cell.source, "dev"), (cell.target, "test")]
+        for language, split in splits:
+            found |= dict.fromkeys(data.data.suspicions(language, split))
+    return list(found)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.method import Factors
-from bench.core.conll import Scheme, conll_text, refuse_placeholders
+from bench.core.conll import conll_text, refuse_placeholders
 from bench.core.errors import BadInput
 from bench.core.files import sha256_of
 from bench.core.sentences import Sentence, Span
-from bench.measure.score import Mode, count, rule_scores, summary
-from bench.measure.tagged import TaggedFile, test_of
+from bench.core.tags import Mode
+from bench.measure.score import count, rule_scores, summary
+from bench.measure.tagged import Tagged, labelled, test_of
 from bench.plan.keys import key_of
 from bench.store.planned import add_cells, cell_name, matrix_cells
 from bench.store.record import Record, Records
@@ -44,7 +45,7 @@ class System:
     encoder: str = ""
     rule: str = ""
     mode: Mode = "strict"
-    scheme: Scheme = "IOB2"
+    scheme: str = "IOB2"  # of both files, or `GOLD,PRED`
     oracle: bool = False  # it saw gold labels of the target language
 
     def __post_init__(self) -> None:
@@ -54,8 +55,6 @@ class System:
                 raise BadInput(f"--{name} {value!r}: must be {what}")
         if self.seed < 0:
             raise BadInput(f"--seed {self.seed}: at least 0")
-        if self.scheme == "BIOES" and self.mode == "conlleval":
-            raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Imported:
 
 
 def import_predictions(
-    out: Path, system: System, gold: TaggedFile, predicted: TaggedFile, *, replacing: bool = False
+    out: Path, system: System, gold: Tagged, predicted: Tagged, *, replacing: bool = False
 ) -> Imported:
     """Score the predictions and publish record, sidecars and the cell in matrix.json. The same again changes nothing.
 
@@ -89,13 +88,13 @@ def import_predictions(
     stated = bool(system.encoder)
     system = _placed(system, cells, records, out)
     _refuse_own(system, cells, out)
-    refuse_placeholders(gold.path, gold.sentences)
-    wanted = gold.entities(system.scheme, system.mode, ill_formed=system.mode != "strict")
+    refuse_placeholders(gold.path, gold.items)
+    wanted = gold.gold(system.mode)
     if not any(wanted):
         raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
-    found = predicted.entities(system.scheme, system.mode)
+    found = predicted.entities(system.mode)
     like = [record for record in records if record.cell.get("corpus") == system.corpus]
-    test, facts = test_of(system.corpus, gold, gold.with_entities(wanted, system.target), store, like)
+    test, facts = test_of(system.corpus, gold, labelled(gold, wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
     foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
     record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))
@@ -116,7 +115,7 @@ def import_predictions(
     for other in others:  # last: whoever is killed before leaves two, of which matrix.json names the new one
         store.path(other.key).unlink(missing_ok=True)
         shutil.rmtree(out / "sidecars" / other.key, ignore_errors=True)
-    lenient = predicted.entities(system.scheme, "seqeval-default")
+    lenient = predicted.entities("seqeval-default" if system.mode == "strict" else system.mode)
     every = list(dict.fromkeys([*types, *_types(lenient)]))
     total = summary(count(wanted, lenient, every), every)
     return Imported(record, there, foreign, round(total.f1, 6))

@@ -1,12 +1,16 @@
-"""Word links against gold ones: alignment error rate, precision, recall and F1 (Och & Ney 2003)."""
+"""Word links of Pharaoh files; and against gold ones: error rate, precision, recall and F1 (Och & Ney 2003)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.core.sentences import Link
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Pair
+
+_LINK = re.compile(r"(\d{1,9})([-?p])(\d{1,9})", re.ASCII)
 
 
 class GoldLinks(NamedTuple):
@@ -14,6 +18,57 @@ class GoldLinks(NamedTuple):
 
     sure: frozenset[Link]
     possible: frozenset[Link]
+
+
+@dataclass
+class LinkLines:
+    """Reads lines of links such as `0-1` (sure) and `0?1` or `0p1` (possible) of words counted from `first`.
+
+    It remembers what tells that words are counted from another number: 1 in place of 0, or 0 in place of 1.
+    """
+
+    first: int = 0
+    links: int = 0
+    of_first_words: int = 0  # links of the first word of either side
+    alike: int = 0  # links of words that look the same
+    alike_shifted: int = 0  # the same if words were counted from 1
+
+    def read(self, line: str, pair: Pair, where: str) -> GoldLinks:
+        """The links of a line; a pair may have none.
+
+        Raises:
+            BadInput: a link is malformed, or one of its words is not there; the message begins with `where`.
+        """
+        links: dict[bool, set[Link]] = {True: set(), False: set()}
+        for text in line.split():
+            match = _LINK.fullmatch(text)
+            if not match:
+                raise BadInput(f"{where}: '{text}' is no link such as 3-4 (sure), 3?4 or 3p4 (possible)")
+            source, target = int(match[1]) - self.first, int(match[3]) - self.first
+            self._check(text, (source, target), pair, where)
+            links[match[2] == "-"].add((source, target))
+            self.links += 1
+            self.of_first_words += not (source and target)
+            self.alike += pair.source.words[source] == pair.target.words[target]
+            self.alike_shifted += pair.source.words[source - 1] == pair.target.words[target - 1]
+        return GoldLinks(frozenset(links[True]), frozenset(links[False]))
+
+    def _check(self, text: str, link: Link, pair: Pair, where: str) -> None:
+        for word, side, name in zip(link, (pair.source, pair.target), ("source", "target"), strict=True):
+            count = len(side.words)
+            if not 0 <= word < count:
+                hint = "; counted from 1? --from 1" if not self.first and word == count else ""
+                hint = "; counted from 0? --from 0" if word == -1 else hint
+                there = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
+                raise BadInput(
+                    f"{where}: link {text}: the {name} sentence has no word {word + self.first}, {there}{hint}"
+                )
+
+    def warning(self) -> str:
+        """That the words seem to be counted from 1, "" where they do not."""
+        if self.first or self.links < 2 or self.of_first_words or (self.alike and not self.alike_shifted):
+            return ""
+        return f"none of {self.links} links touches the first word of a sentence: counted from 1? --from 1"
 
 
 @dataclass

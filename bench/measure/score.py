@@ -23,16 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.sentences import Span
+from bench.core.tags import MODES, Mode
 from bench.store.record import RuleScores, TypeCounts
 
-Mode = Literal["strict", "seqeval-default", "conlleval"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
 Surface = tuple[str, str]  # the words of an entity joined by single spaces, and its type
 

@@ -1,122 +1,134 @@
-"""Another system's tags: entities in any scheme, ill-formed ones read as a scorer reads them; and whose test it is."""
+"""Tagged files to be scored: gold is refused where a scorer would drop some of it, predictions are counted."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from bench.core.conll import Scheme, TaggedSentence, conll_text
-from bench.core.errors import BadInput
+from bench.core.conll import Format, TaggedFile, TaggedSentence, conll_text
+from bench.core.errors import BadInput, lookalike
 from bench.core.sentences import Sentence, Span
-from bench.measure.score import Mode
+from bench.core.tags import NO_TYPE, Mode
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
 
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
-_LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIESLU"}  # L and U are BILOU's E and S
-_WHOLE = {"IOB2": re.compile("BI*"), "IOB1": re.compile("[BI]+"), "BIOES": re.compile("BI*E|S")}
-
-
-class NoTag(ValueError):
-    """The tag at `position` (from 0) is none of the scheme's."""
-
-    def __init__(self, position: int, tag: str, scheme: Scheme) -> None:
-        letters = [f"{letter}-X" for letter in _LETTERS[scheme][:4]]
-        super().__init__(f"tag '{tag}' is not O, {', '.join(letters[:-1])} or {letters[-1]} ({scheme})")
-        self.position = position
-
-
-def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...]:
-    """The entities that a scorer finds in tags, ill-formed or not.
-
-    `strict`: as seqeval with mode='strict', a run of tags that is not whole in its scheme is no entity. The others: as
-    seqeval without a mode, every run is one; conlleval.pl agrees for O, B-X and I-X, and knows no other tags. IOB1 has
-    no ill-formed runs: B-X and I-X open an entity wherever they do not continue one.
-
-    Raises:
-        NoTag: a tag is not of the scheme.
-    """
-    found: list[Span] = []
-    letters, open_type, start = "", "", 0
-
-    def close(end: int) -> None:
-        if letters and (mode != "strict" or _WHOLE[scheme].fullmatch(letters)):
-            found.append(Span(start, end, open_type))
-
-    for position, tag in enumerate(tags):
-        letter, _, type_ = tag.partition("-")
-        if tag != "O" and not (type_ and letter and letter in _LETTERS[scheme]):
-            raise NoTag(position, tag, scheme)
-        letter = {"L": "E", "U": "S"}.get(letter, letter)
-        if letters and letters[-1] in "BI" and letter in ("I", "E") and type_ == open_type:
-            letters += letter
-            continue
-        close(position)
-        letters, open_type, start = ("", "", 0) if tag == "O" else (letter, type_, position)
-    close(len(tags))
-    return tuple(found)
+LONG = 250  # words of a sentence that may be a whole file
+Spans = Sequence[tuple[Span, ...]]  # of each sentence
 
 
 @dataclass(frozen=True)
-class TaggedFile:
-    """A CoNLL file and the sentences that it holds, tags as written."""
+class Tagged:
+    """A file, or a part of it, and the sentences that it holds, tags as written."""
 
-    path: Path
-    sentences: Sequence[TaggedSentence]
+    file: TaggedFile
+    items: Sequence[TaggedSentence]
 
-    def entities(self, scheme: Scheme, mode: Mode, *, ill_formed: bool = True) -> list[tuple[Span, ...]]:
-        """The entities of each sentence, as `bench.measure.tagged` reads them.
+    @classmethod
+    def read(cls, path: Path, format: Format) -> Tagged:
+        """All of a file; BadInput as `TaggedFile`."""
+        file = TaggedFile(path, format)
+        return cls(file, list(file))
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    def where(self, sentence: int, token: int = 0) -> str:
+        """File and line of a word."""
+        return f"{self.path}:{self.items[sentence].lines[token]}"
+
+    def entities(self, mode: Mode) -> list[tuple[Span, ...]]:
+        """The entities of each sentence as a scorer finds them; BadInput where a tag is not of the scheme."""
+        return [self.file.spans(item, mode) for item in self.items]
+
+    def gold(self, mode: Mode = "strict", ways: str = "") -> list[tuple[Span, ...]]:
+        """The entities of gold: all of them, since a score on a part of the gold is wrong.
+
+        Args:
+            ways: options, beside --scheme, that would read it.
 
         Raises:
-            BadInput: a tag is not of the scheme; or tags are ill-formed and may not be: with the line.
+            BadInput: as `entities`; or the mode would drop some: where, and how many of how many.
         """
-        found = []
-        for item in self.sentences:
-            try:
-                spans = entities(item.tags, scheme, mode)
-                runs = spans if ill_formed else entities(item.tags, scheme, "seqeval-default")
-            except NoTag as error:
-                raise BadInput(f"{self.path}:{item.lines[error.position]}: {error}") from error
-            odd = next((span.start for span in runs if span not in spans), None)
-            if odd is not None:
-                raise BadInput(
-                    f"{self.path}:{item.lines[odd]}: the entity that '{item.tags[odd]}' begins is ill-formed in "
-                    f"{scheme}; another --scheme, or --mode seqeval-default, may read it as it is meant"
-                )
-            found.append(spans)
-        return found
-
-    def with_entities(self, spans: Sequence[tuple[Span, ...]], language: str) -> list[Sentence]:
-        """The file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
-        return [
-            Sentence(
-                item.comment("sent_id") or f"{language}-{number}",
-                language,
-                item.words,
-                of_sentence,
-                item.comment("parallel_id", "group"),
+        kept, lost, total = self.entities(mode), self.dropped(mode), 0
+        for where, tag in lost[:1]:
+            total = sum(len(spans) for spans in self.entities("seqeval-default"))
+            other = "--scheme IOB1" if self.file.format.scheme == "IOB2" else "another --scheme"
+            raise BadInput(
+                f"{where}: {len(lost)} of {total} gold entities are ill-formed in {self.file.format.scheme} and would "
+                f"not be scored, the first begins with '{tag}'; {other}{ways} may read them as they are meant"
             )
-            for number, (item, of_sentence) in enumerate(zip(self.sentences, spans, strict=True), 1)
+        return kept
+
+    def dropped(self, mode: Mode) -> list[tuple[str, str]]:
+        """Place and first tag of each ill-formed entity that the mode ignores."""
+        if mode != "strict":
+            return []
+        return [
+            (f"{self.path}:{item.lines[span.start]}", item.tags[span.start])
+            for item in self.items
+            for span in sorted(set(self.file.spans(item, "seqeval-default")) - set(self.file.spans(item, "strict")))
         ]
+
+    def notes(self, mode: Mode) -> Iterator[str]:
+        """What a user should know of how the file was read."""
+        yield from self.file.notes()
+        longest = max(range(len(self.items)), key=lambda i: len(self.items[i].words))
+        if (words := len(self.items[longest].words)) > LONG:
+            yield f"{self.where(longest)}: a sentence of {words} words: are empty lines between sentences missing?"
+        if mode == "conlleval":
+            odd = [(i, span) for i, spans in enumerate(self.entities(mode)) for span in spans if span.type in NO_TYPE]
+            for i, span in odd[:1]:
+                tag = self.items[i].tags[span.start]
+                said = f"conlleval.pl takes tags such as '{tag}' for entities ({len(odd)} here)"
+                yield f"{self.where(i, span.start)}: {said}; --label-map {span.type}=O reads them as O"
+
+
+def check_same(gold: Tagged, predicted: Tagged) -> None:
+    """Raise BadInput at the first difference in sentences, lengths or words."""
+    for index, (wanted, found) in enumerate(zip(gold.items, predicted.items, strict=False)):
+        for position, (word, other) in enumerate(zip(wanted.words, found.words, strict=False)):
+            if word != other:
+                places = f"{gold.where(index, position)} has '{word}' where {predicted.where(index, position)}"
+                why = lookalike(word, other)
+                raise BadInput(f"the files hold different words: {places} has '{other}'{why}")
+        if len(wanted.words) != len(found.words):
+            raise BadInput(
+                f"sentence {index + 1} has {len(wanted.words)} words at {gold.where(index)} "
+                f"but {len(found.words)} at {predicted.where(index)}"
+            )
+    if len(gold.items) != len(predicted.items):
+        longer = max(gold, predicted, key=lambda file: len(file.items))
+        first = longer.where(min(len(gold.items), len(predicted.items)))
+        counts = f"{gold.path} has {len(gold.items)} sentences but {predicted.path} has {len(predicted.items)}"
+        raise BadInput(f"{counts}; the first without a partner starts at {first}")
+
+
+def labelled(file: Tagged, spans: Spans, language: str) -> list[Sentence]:
+    """The sentences with these entities: ids and groups from the file's comments, else `<language>-<n>` and none."""
+    ids = [item.comment("sent_id") or f"{language}-{number}" for number, item in enumerate(file.items, 1)]
+    groups = [item.comment("parallel_id", "group") for item in file.items]
+    rows = zip(ids, file.items, spans, groups, strict=True)
+    return [Sentence(id_, language, item.words, tuple(found), group) for id_, item, found, group in rows]
 
 
 def test_of(
-    corpus: str, file: TaggedFile, gold: Sequence[Sentence], store: Records, like: Sequence[Record]
-) -> tuple[Sequence[Sentence], dict[str, Any]]:
+    corpus: str, file: Tagged, gold: Sequence[Sentence], store: Records, like: Sequence[Record]
+) -> tuple[list[Sentence], dict[str, Any]]:
     """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
 
     Args:
         corpus: its name.
-        file, gold: the gold and its sentences, all of one language.
+        file, gold: the test, and its sentences, all of one language.
         like: the folder's records of that corpus.
 
     Raises:
         BadInput: the folder's records of the language were scored on another test, so that nothing could be compared.
     """
-    target, differs = gold[0].language, ""
+    target = gold[0].language
+    differs = ""
     of_language = [record for record in like if record.cell.get("target") == target and record.status == "ok"]
     for record in {str(record.corpus.get("test")): record for record in of_language}.values():  # one a test
         path = store.sidecar(record.key, GOLD)
@@ -134,16 +146,17 @@ def test_of(
             "give another test another --corpus"
         )
     facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
-    return gold, facts | {"test": digest_of(parsed(conll_text(gold)), target)}
+    return list(gold), facts | {"test": digest_of(parsed(conll_text(gold)), target)}
 
 
-def _difference(file: TaggedFile, gold: Sequence[Sentence], stored: Sequence[Sentence]) -> str:
+def _difference(file: Tagged, gold: Sequence[Sentence], stored: Sequence[Sentence]) -> str:
     """The first difference in words or entities, with its line; "" where there is none."""
     path = file.path
-    for item, ours, other in zip(file.sentences, gold, stored, strict=False):
+    for item, ours, other in zip(file.items, gold, stored, strict=False):
         for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
             if word != expected:
-                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'"
+                why = lookalike(word, expected)
+                return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'{why}"
         if len(ours.words) != len(other.words):
             return f"{path}:{item.lines[0]}: {len(ours.words)} words, not the {len(other.words)} of '{other.id}'"
         odd = min(set(ours.spans or ()) ^ set(other.spans or ()), default=None)

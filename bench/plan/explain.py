@@ -48,6 +48,7 @@ class Shelf:
         self.by_cell: dict[str, list[Record]] = {}
         for record in self.by_key.values():
             self.by_cell.setdefault(cell_name(record.cell), []).append(record)
+        self.damaged = Records(self.out).damaged(self.by_key)
 
     def state_of(self, planned: Planned, asked: str = "") -> CellState:
         """The state of a cell; `asked` is the key of the older record to compare with, if not the nearest one."""
@@ -58,7 +59,9 @@ class Shelf:
         older = [other for other in self.by_cell.get(cell_name(cell), ()) if other.key != key and not _imported(other)]
         older = [other for other in older if other.key == asked] or older
         if not older:
-            return CellState(cell, "missing", str(key))
+            bad = self.damaged.get(key)
+            note = f"{bad} is damaged; the next run makes it again" if bad else ""
+            return CellState(cell, "missing", str(key), note=note)
         compared = [(other, self._changes(other.key, key)) for other in older]
         return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
 

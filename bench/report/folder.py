@@ -63,6 +63,7 @@ class Status:
     tallies: dict[tuple[str, str], StateCounts]  # by (label, target), in the matrix's order
     planned: bool  # there is a matrix.json: the tallies are of its cells, else of all records
     unplanned: int  # records of cells that matrix.json does not name (older code or settings, imports)
+    damaged: tuple[Path, ...] = ()  # records that cannot be read: their cells count as missing
 
     @property
     def total(self) -> dict[str, int]:
@@ -89,9 +90,10 @@ def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
         tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), StateCounts()).count(
             stored.get(key)
         )
+    damaged = tuple(Records(out).damaged(stored).values())
     if not cells:
-        return Status(out, dict(sorted(tallies.items())), False, 0)
-    return Status(out, tallies, True, len(stored.keys() - planned.keys()))
+        return Status(out, dict(sorted(tallies.items())), False, 0, damaged)
+    return Status(out, tallies, True, len(stored.keys() - planned.keys()), damaged)
 
 
 def as_json(status: Status) -> dict[str, Any]:
@@ -100,8 +102,8 @@ def as_json(status: Status) -> dict[str, Any]:
         {"method": label, "target": target, **{s: tally.states[s] for s in STATES}, "why": dict(tally.why)}
         for (label, target), tally in status.tallies.items()
     ]
-    out, total = status.out.as_posix(), status.total
-    return {"out": out, "matrix": status.planned, "unplanned": status.unplanned, "total": total, "cells": rows}
+    facts = {"out": status.out.as_posix(), "matrix": status.planned, "unplanned": status.unplanned}
+    return {**facts, "damaged": [path.as_posix() for path in status.damaged], "total": status.total, "cells": rows}
 
 
 def text(status: Status) -> str:
@@ -116,7 +118,8 @@ def text(status: Status) -> str:
     known = f"; {status.unplanned} records of cells that the matrix does not name" if status.unplanned else ""
     known = known if status.planned else " (missing cells unknown: no matrix.json)"
     total = ", ".join(f"{count} {state}" for state, count in status.total.items())
-    return "\n".join([*lines, "", f"{status.out}: {total}{known}"]) + "\n"
+    bad = [f"{path}: damaged, so its cell counts as missing; the next run makes it again" for path in status.damaged]
+    return "\n".join([*lines, "", *bad, f"{status.out}: {total}{known}"]) + "\n"
 
 
 def printable(line: str) -> str:

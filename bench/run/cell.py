@@ -92,7 +92,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     base = Record(
         key=str(planned.key),
         matrix=cell.matrix,
-        cell=describe(cell),
+        cell=describe(cell) | ({} if cell.broken else {"n_source": CellData(cell).n_source()}),  # what is used
         status="failed",
         corpus=corpus_facts(cell),
         rules=tuple(cell.train.rules),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -151,6 +151,14 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
         raise BadInput(f"{where}: not a record of schema {SCHEMA}: {error}") from error
 
 
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes().decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 class Records:
     """The records of one results folder, packed or not: `records/<key>.json`, sidecars in `sidecars/<key>/`."""
 
@@ -195,6 +203,11 @@ class Records:
             if record is not None:
                 found.append(record)
         return found
+
+    def damaged(self, known: Collection[str]) -> dict[str, Path]:
+        """By key the files that are no records but half-written or damaged ones; `known` keys are not looked at."""
+        paths = {path.stem: path for path in sorted((self.home / "records").glob("*.json")) if path.stem not in known}
+        return {key: path for key, path in paths.items() if not _is_json(path)}
 
     def put(self, record: Record) -> None:
         """Publish a record; its sidecars must be there already."""

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bench.plan.where import Where
-
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Link, Sentence
 from bench.plan import registry
-from bench.plan.fingerprint import code_running
+from bench.plan.fingerprint import code_of
+from bench.plan.place import Place
 from bench.plan.schema import to_plain
 
 
@@ -39,7 +38,10 @@ class PivotTranslator(Translator):
     name: ClassVar[str] = "pivot"
     Params: ClassVar[type] = PivotParams
     params: PivotParams
-    _made: tuple[Translator, Translator] | None = None
+
+    def __init__(self, params: Any = None, *, tokenisation: str = "corpus", device: str = "auto") -> None:
+        super().__init__(params, tokenisation=tokenisation, device=device)
+        self._known: dict[tuple[str, str], Translator] = {}  # by step and tokenisation
 
     def legs(self, source: str, target: str) -> list[tuple[str, Translator, str, str]]:
         """The two steps in their order: which parameter, its translator, from and into which language.
@@ -54,29 +56,30 @@ class PivotTranslator(Translator):
                 f"translator pivot: from {source} into {target}, but it goes from {own} through {through} into a third"
                 " language, or back"
             )
-        first, second = self._translators()
-        if source == own:
-            return [("first", first, source, through), ("second", second, through, target)]
-        return [("second", second, source, through), ("first", first, through, target)]
+        steps = [("first", source, through), ("second", through, target)]
+        if target == own:
+            steps = [("second", source, through), ("first", through, target)]
+        return [(key, self._made(key, into == target), of, into) for key, of, into in steps]
 
-    def _translators(self) -> tuple[Translator, Translator]:
-        if self._made is None:
-            p = self.params
-            chosen = (("first", p.first, p.first_params), ("second", p.second, p.second_params))
-            made: list[Translator] = []
-            for key, name, settings in chosen:
-                where = Where(f"translator pivot: {key}_params")
-                made.append(registry.make("translator", name, settings, where))
-                if not made[-1].marks:
-                    raise BadInput(f"translator pivot: {key} = '{name}' only looks translations up")
-            self._made = (made[0], made[1])
-        return self._made
+    def _made(self, key: str, last: bool) -> Translator:
+        """The translator of a step; words that the last one does not see are in UD's tokenisation."""
+        scheme = self.tokenisation if last else "ud"
+        if (key, scheme) not in self._known:
+            name, settings = getattr(self.params, key), getattr(self.params, f"{key}_params")
+            place = Place(f"translator pivot: {key}_params")
+            made: Translator = registry.make(
+                "translator", name, settings, place, tokenisation=scheme, device=self.device
+            )
+            if not made.marks:
+                raise BadInput(f"translator pivot: {key} = '{name}' only looks translations up")
+            self._known[key, scheme] = made
+        return self._known[key, scheme]
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """In place of the parameters of each: these with its identity, and its code, which is loaded by name."""
         return {
             f"{key}_params": {
-                "code": str(code_running(type(made).__module__)),
+                "code": str(code_of(type(made))),
                 "params": {**to_plain(made.params), **made.identity(*languages)},
             }
             for key, made, *languages in self.legs(source, target)
@@ -98,8 +101,6 @@ class PivotTranslator(Translator):
         counts: dict[str, int] = {}
         made_by = []
         for key, translator, _, into in self.legs(languages[0], target):
-            translator.device = self.device
-            translator.tokenisation = self.tokenisation if into == target else "ud"
             out = translator.translate([one for one in targets if one is not None], into, corpus)
             made_by.append(out.provenance)
             counts |= {f"{key}_{name}": count for name, count in out.counts.items() if name != "different_texts"}

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.core.conll import Columns, IllFormedError, decode, encode, read_conll, read_tagged, read_tags, write_conll
+from bench.core.conll import Format, read_conll, read_tagged, write_conll
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
+from bench.core.tags import IllFormedError, decode, encode
 
 TYPES = ("PER", "LOC", "ORG")
 WORDS = st.one_of(
@@ -55,8 +56,10 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
 
 def test_tags_are_returned_as_written(tmp_path: Path) -> None:
     path = write(tmp_path, "-DOCSTART- -X- O\n\n# a comment\nAnna I-PER\r\n# O\n \t \n# O\n")
-    assert read_tags(path) == [(("Anna", "#"), ("I-PER", "O"), 4), (("#",), ("O",), 7)]
-    assert read_tagged(path)[0].comments == ("a comment",)
+    first, second = read_tagged(path)
+    assert (first.words, first.tags, first.lines) == (("Anna", "#"), ("I-PER", "O"), (4, 5))
+    assert (second.words, second.tags, second.lines) == (("#",), ("O",), (7,))
+    assert first.comments == ("a comment",)
 
 
 def test_universal_ner_columns_and_metadata(tmp_path: Path) -> None:
@@ -64,17 +67,17 @@ def test_universal_ner_columns_and_metadata(tmp_path: Path) -> None:
         tmp_path,
         "# sent_id = a1\n# parallel_id = pud/1\n# text = #\n1\t#\tO\t-\t-\n2\tBonn\tB-LOC\t-\tx\n\n1\ta\tO\t-\t-\n",
     )
-    first, second = read_conll(path, "de", TYPES, columns=Columns(1, 2))
+    first, second = read_conll(path, "de", TYPES, Format(1, 2))
     assert first == Sentence("a1", "de", ("#", "Bonn"), (Span(1, 2, "LOC"),), "pud/1")
     assert (second.id, second.group, second.spans) == ("f-2", "", ())
 
 
 def test_label_map_renames_and_drops(tmp_path: Path) -> None:
     path = write(tmp_path, "a B-GPE\nb B-MISC\nc I-MISC\n")
-    (sentence,) = read_conll(path, "xx", TYPES, label_map={"GPE": "LOC", "MISC": "O"})
+    (sentence,) = read_conll(path, "xx", TYPES, Format(label_map={"GPE": "LOC", "MISC": "O"}))
     assert sentence.spans == (Span(0, 1, "LOC"),)
     with pytest.raises(BadInput, match="becomes 'LOK', which is no type; did you mean 'LOC'"):
-        read_conll(path, "xx", TYPES, label_map={"GPE": "LOK"})
+        read_conll(path, "xx", TYPES, Format(label_map={"GPE": "LOK"}))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_label_map_renames_and_drops(tmp_path: Path) -> None:
         ("a O\n\tO\n", "f.conll:2: empty token"),
         ("a\x07\tO\n", "f.conll:1: a control character"),
         ("a O\nb I-PER\n", "f.conll:2: expected B-PER where an entity starts .*found 'I-PER'"),
-        ("a B_PER\n", "f.conll:1: 'B_PER' is no IOB2 tag"),
+        ("a B_PER\n", r"f.conll:1: tag 'B_PER' is not O, B-X or I-X \(IOB2\)"),
         ("a O\n\nb B-PRE\n", "f.conll:3: unknown entity type 'PRE'; did you mean 'PER'"),
     ],
 )
@@ -99,9 +102,9 @@ def test_malformed_files_are_refused_with_their_line(tmp_path: Path, text: str |
 
 def test_missing_column_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"f.conll:2: columns 0 \(token\) and 2 \(tag\)"):
-        read_tags(write(tmp_path, "a x O\nb O\n"), tag_column=2)
+        read_tagged(write(tmp_path, "a x O\nb O\n"), Format(tag=2))
     with pytest.raises(BadInput, match="cannot be read"):
-        read_tags(tmp_path / "none")
+        read_tagged(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_missing_column_and_missing_file(tmp_path: Path) -> None:
         (["B-PER", "E-LOC"], "BIOES", 1, "found 'E-LOC'"),
         (["S-PER", "I-PER"], "BIOES", 1, "an entity starts"),
         (["B-PER", "I-LOC"], "IOB2", 1, "expected B-LOC"),
-        (["S-PER"], "IOB1", 0, "no IOB1 tag"),
+        (["S-PER"], "IOB1", 0, "not O, B-X or I-X .IOB1.; a tag of BIOES or BILOU. --scheme BIOES"),
     ],
 )
 def test_ill_formed_tags(tags: list[str], scheme: str, position: int, message: str) -> None:
@@ -136,7 +139,7 @@ def test_placeholders_are_no_gold(tmp_path: Path, tag: str) -> None:
 def test_a_test_whose_entities_are_all_dropped_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no entity of PER, LOC, ORG is left"):
         path = write(tmp_path, "a B-MISC\nb O\n")
-        read_conll(path, "xx", TYPES, label_map={"MISC": "O"}, require_entities=True)
+        read_conll(path, "xx", TYPES, Format(label_map={"MISC": "O"}), require_entities=True)
 
 
 def test_writing_to_a_stream_and_what_cannot_be_written() -> None:

@@ -174,9 +174,9 @@ def test_the_score_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch, gol
 @pytest.mark.parametrize(
     ("gold", "more", "message"),
     [
-        ("0-0\n0:0\n\n\n\n", (), "gold:2: '0:0' is no gold link such as 3-4 (sure), 3?4 or 3p4 (possible)"),
-        ("0-0\n\n\n\n", (), "gold: 4 lines of gold links, but en.txt:5 goes on"),
-        ("\n\n\n\n\n0-0\n", (), "gold:6: gold links, but en.txt has only 5 lines"),
+        ("0-0\n0:0\n\n\n\n", (), "gold:2: '0:0' is no link such as 3-4 (sure), 3?4 or 3p4 (possible)"),
+        ("0-0\n\n\n\n", (), "gold has 4 gold lines for 5 pairs"),
+        ("\n\n\n\n\n0-0\n", (), "gold has 6 gold lines for 5 pairs"),
         ("0-7\n\n\n\n\n", (), "gold:1: link 0-7: the target sentence has no word 7, only 0 to 4"),
         (
             "5p0\n\n\n\n\n",
@@ -185,9 +185,9 @@ def test_the_score_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch, gol
         ),
         ("\n0-1\n\n\n\n", ("--from", "1"), "gold:2: link 0-1: the source sentence has no word 0, only 1 to 9"),
         ("\n\n0-0\n\n\n", (), "gold:3: link 0-0: the source sentence has no word 0, none at all"),
-        ("", (), "gold: no line in this file"),
+        ("", (), "gold has 0 gold lines for 5 pairs"),
         (None, (), "gold: cannot be read: No such file or directory"),
-        ("é\n\n\n\n\n", (), "is no gold link"),
+        ("é\n\n\n\n\n", (), "is no link such as"),
         ("\n\n\n\n\n", ("--out", "gold"), "--out gold: this file is read"),
         ("\n\n\n\n\n", ("--restart",), "--restart needs --out F"),
     ],

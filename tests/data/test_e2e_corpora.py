@@ -195,7 +195,7 @@ GOOD = b"Anna\tB-PER\nlacht\tO\n\n"
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        pytest.param("en/train.conll", GOOD + b"Bob\tX-PER\n", "en/train.conll:4: 'X-PER' is no IOB2 tag", id="tag"),
+        pytest.param("en/train.conll", GOOD + b"Bob\tX-PER\n", "train.conll:4: tag 'X-PER' is not O, B-X", id="tag"),
         pytest.param("en/train.conll", GOOD + b"Bob\tI-PER\n", "en/train.conll:4: expected B-PER", id="scheme"),
         pytest.param("en/train.conll", GOOD + b"Bob\tB-PRE\n", "did you mean 'PER'?", id="type"),
         pytest.param("en/train.conll", GOOD + b"Bob\n", "en/train.conll:4: ", id="column"),

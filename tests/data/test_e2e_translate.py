@@ -289,7 +289,7 @@ def test_any_interruptions_give_the_same_file(
         (("--out", "o.txt", "--links", "./o.txt"), "o.txt: SRC, --out and --links must be different files"),
         (("--out", "data"), "data: cannot be written: it is a folder"),
         (("--out", "src.conll/o.txt"), "src.conll/o.txt: cannot be written: "),
-        (("--conll",), "src.txt:1: 'walks' is no IOB2 tag"),
+        (("--conll",), "src.txt:1: tag 'walks' is not O, B-X or I-X"),
     ],
 )
 def test_wrong_arguments(place: Place, more: tuple[str, ...], message: str) -> None:

@@ -131,7 +131,7 @@ def test_other_parquet_is_refused(cached: Path) -> None:
         ([(["a\n"], [1])], TAGS, r"row 1: token 'a\\n'"),
         ([([], [])], TAGS, "row 1: no tokens"),
         ([(["a"], [1])], ["O", "B-MISC"], "row 1: unknown entity type 'MISC'"),
-        ([(["a"], [1])], ["O", "PER"], "row 1: 'PER' is no IOB1 tag"),
+        ([(["a"], [1])], ["O", "PER"], "row 1: tag 'PER' is not O, B-X or I-X"),
         ([(["a"], [0])], TAGS, "the ewe test has no entity"),
     ):
         write_parquet(path, rows, names)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench.core.conll import lines_of, read_lines, read_tagged, tagged_sentences
+from bench.core.conll import TaggedFile, lines_of, read_lines, read_tagged
 from bench.core.errors import BadInput
-from bench.core.lines import text_lines
+from bench.core.lines import beside, text_lines
 from bench.core.sentences import Link, Pair, tags_of
 from bench.data import project_stream
-from bench.data.project_stream import Beside, Texts, parts
+from bench.data.project_stream import Texts
 from bench.measure.score import Summary, score_tags, summary, summed
 from bench.store.record import TypeCounts
 from data_recipes.corpora.demo.corpus import DemoCorpus
@@ -125,22 +125,20 @@ def test_an_aligner_sees_parts_or_all_at_once(place: Place, monkeypatch: pytest.
 
 
 def test_texts_are_read_again_for_every_pass(place: Place) -> None:
-    texts = Texts(place.root / "source", place.root / "target")
+    texts = Texts(TaggedFile(place.root / "source"), place.root / "target")
     assert list(texts) == list(texts)
-    assert [len(part) for part in parts(texts, 8)] == [8, 8, 4]
 
 
-def test_a_file_beside_the_pairs() -> None:
-    beside = Beside(iter("abcde"), lambda found, pairs: f"{found} of {pairs}")
-    assert beside.take(2, []) == ["a", "b"]
-    assert beside.take(3, []) == ["c", "d", "e"]
-    beside.finish()
-    with pytest.raises(BadInput, match="5 of 9"):
-        beside.take(2, iter([[None, None]]))  # type: ignore[list-item]
+def test_items_beside_rows() -> None:
+    def says(found: int, rows: int) -> str:
+        return f"{found} of {rows}"
+
+    assert list(beside("ab", "xy", says)) == [("a", "x"), ("b", "y")]
+    assert list(beside("a-b", "xy", says, lambda row: row != "-")) == [("a", "x"), ("-", None), ("b", "y")]
+    with pytest.raises(BadInput, match="1 of 3"):
+        list(beside("a-bc", "x", says, lambda row: row != "-"))
     with pytest.raises(BadInput, match="3 of 1"):
-        left = Beside(iter("abc"), lambda found, pairs: f"{found} of {pairs}")
-        left.take(1, [])
-        left.finish()
+        list(beside("a", "xyz", says))
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\n\n", "\ufeffa\r\n\r\nb", "a\rb\u2028c\n"])
@@ -155,7 +153,7 @@ def test_lines_end_where_they_always_did(tmp_path: Path, text: str) -> None:
 def test_a_bad_byte_is_found_when_its_line_is_reached(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"# a comment\n\na\tO\n\nb\tO\n\nc\xff\tO\n")
-    sentences = tagged_sentences(path)
+    sentences = iter(TaggedFile(path))
     assert [next(sentences).words, next(sentences).words] == [("a",), ("b",)]
     with pytest.raises(BadInput, match=r"f:7: not UTF-8 \(byte 0xff\)"):
         list(sentences)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.core.conll import encode
 from bench.core.sentences import Sentence
+from bench.core.tags import encode
 from bench.measure.score import MODES
 from bench.report.compare import compare
 from bench.report.frame import groups, read
@@ -220,7 +220,7 @@ def test_bad_names(tmp_path: Path, files: tuple[Path, Path], xner: Run, more: tu
         ("a B-X\nb O\n", "a B-X\n", "sentence 1 has 2 words at "),
         ("a B-X\n\nb O\n", "a B-X\n", "g.conll has 2 sentences but "),
         ("a B-X\n", "a B\n", "p.conll:1: tag 'B' is not O, B-X or I-X (IOB2)"),
-        ("a O\nb I-X\n", "a O\nb O\n", "g.conll:2: the entity that 'I-X' begins is ill-formed in IOB2"),
+        ("a O\nb I-X\n", "a O\nb O\n", "g.conll:2: 1 of 1 gold entities are ill-formed in IOB2"),
         ("a O\nb O\n", "a O\nb B-X\n", "all 2 tags are 'O': placeholders"),
         ("a O\nb I-X\n", "", "p.conll:1: no sentence"),
     ),

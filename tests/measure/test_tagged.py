@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, IOBES, Entities
 
-from bench.core.conll import encode
 from bench.core.sentences import Span
-from bench.measure.tagged import NoTag, entities
+from bench.core.tags import IllFormedError, encode, entities
 
 IOB = st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=12)
 BIOES = st.lists(st.sampled_from(["O", *(f"{p}-{t}" for p in "BIES" for t in "XY")]), max_size=12)
@@ -59,6 +58,6 @@ def test_bilou_letters() -> None:
     ("tag", "scheme"), (("E-X", "IOB2"), ("X", "IOB2"), ("B-", "BIOES"), ("", "IOB1"), ("-X", "BIOES"))
 )
 def test_other_tags_are_refused(tag: str, scheme: str) -> None:
-    with pytest.raises(NoTag, match="is not O, B-X") as caught:
+    with pytest.raises(IllFormedError, match="is not O, B-X") as caught:
         entities(["O", tag], scheme, "strict")  # type: ignore[arg-type]
     assert caught.value.position == 1

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.conll import conll_text, encode, read_conll, read_tagged
+from bench.core.conll import Format, TaggedFile, conll_text, read_conll, read_tagged
 from bench.core.errors import BadInput
 from bench.core.lines import read_parallel
 from bench.core.sentences import Pair, Sentence
-from bench.data.align_stream import gold_links
-from bench.data.project_stream import links_of
+from bench.core.tags import MODES, SCHEMES, encode
+from bench.measure.links import LinkLines
+from bench.measure.tagged import Tagged
 from bench.plan.spec import parsed_matrix
 from bench.run.slurm import load_profile
 from bench.store.record import Record, from_json, to_json
@@ -118,13 +119,46 @@ def conll(path: Path) -> None:
     found = read_conll(path, "de", TYPES)
     lines = _content(path)
     words = sum(len(sentence.words) for sentence in found)
-    extra = sum(line.startswith(("# ", "-DOCSTART-")) for line in lines)
-    assert len(lines) - extra <= words <= len(lines)
+    extra = sum(line.startswith(("#", "-DOCSTART-")) for line in lines)
+    skipped = _skipped(TaggedFile(path))
+    assert len(lines) - extra - skipped <= words <= len(lines)
     for sentence in found:
         _inside(sentence)
     entities = sum(len(sentence.spans or ()) for sentence in found)
     begun = sum(tag.startswith("B-") for item in read_tagged(path) for tag in item.tags)
     assert entities == begun, "a B- tag is an entity"
+
+
+def _skipped(file: TaggedFile) -> int:
+    """Lines that are no words and say so; comments at the head of a sentence are not counted."""
+    list(file)
+    return sum(count for count, _ in file.skipped.values())
+
+
+def options(path: Path) -> None:
+    """Columns of GermEval, UNER, HIPE-2022 and CoNLL-U, every scheme and mode, label map, comments, normal form."""
+    draw = random.Random(path.read_bytes())
+    given: dict[str, Any] = {"token": 1, "tag": draw.choice((2, 2, 2, -1))}
+    if path.read_bytes() != _columns() and draw.random() < 0.6:
+        given |= {"token": draw.choice((None, 0, 1, 1, -2, 99)), "tag": draw.choice((None, 2, 2, 3, -1, -99))}
+        given["separator"] = draw.choice(("", "", "\t", " ", ","))
+        given["scheme"] = draw.choice(SCHEMES)
+        given["label_map"] = draw.choice(({}, {}, {"PER": "O"}, {"LOC": "PER", "O": "O"}))
+        given["comments"] = draw.choice((None, None, "#", "# ", "", "%"))
+        given["normalise"] = draw.choice(("", "NFC", "NFKC"))
+    mode = draw.choice(MODES)
+    read = Tagged.read(path, Format(**given))
+    assert all(note for note in read.notes(mode))
+    kept = read.entities(mode)
+    lost = read.dropped(mode)
+    for item, spans in zip(read.items, kept, strict=True):
+        _inside(Sentence("x", "de", item.words, spans))
+    if not lost:
+        assert read.gold(mode) == kept
+    lines = _content(path)
+    head = sum(line.startswith(("#", "%", "-DOCSTART-")) or "-DOCSTART-" in line for line in lines)
+    words = sum(len(item.words) for item in read.items)
+    assert len(lines) - head - _skipped(read.file) <= words <= len(lines)
 
 
 def wikiann(path: Path) -> None:
@@ -156,9 +190,9 @@ PAIR = Pair(Sentence("s", "en", ("a", "b", "c")), Sentence("t", "de", ("x", "y",
 def links(path: Path) -> None:
     text = path.read_bytes().decode("utf-8", "replace")
     for line in text.split("\n"):
-        gold = gold_links(line, PAIR, 0, "file:1")
-        if not gold.possible:
-            assert gold.sure == set(links_of(line, PAIR, "file:1"))
+        reader = LinkLines()
+        gold = reader.read(line, PAIR, "file:1")
+        assert "\n" not in reader.warning() and reader.links >= len(gold.sure | gold.possible)
         for link in gold.sure | gold.possible:
             assert 0 <= link[0] < 3 and 0 <= link[1] < 3
 
@@ -197,6 +231,19 @@ def _wikiann() -> bytes:
     return "\n".join(f"de:{line}" if "\t" in line else "" for line in text.split("\n")).encode()
 
 
+def _columns() -> bytes:
+    """Rows of GermEval or CoNLL-U, by what the reader draws for them."""
+    rows = ["ID\tTOKEN\tNE\tNEST\tMISC", "# newdoc id = a", "#\tsource\t[2009-10-17]", "-DOCSTART-\tO\tO"]
+    for sentence in toy_sentences(4):
+        tags = encode(sentence.spans or (), len(sentence.words))
+        rows += [f"# sent_id = {sentence.id}"]
+        for number, (word, tag) in enumerate(zip(sentence.words, tags, strict=True), 1):
+            rows += [f"{number}\t{word}\t{tag}\tO\tNER={tag}|x=y"]
+            rows += ["# key = _"] * (number == 1) + [f"{number}.1\t_\t_\t_\t_"] * (number == 2)
+        rows += [""]
+    return "\n".join(rows).encode()
+
+
 def _record() -> bytes:
     one = Record("k", "m", {"label": "a", "target": "de", "seed": 1}, "failed", error={"type": "E", "message": "m"})
     return json.dumps(to_json(one)).encode()
@@ -204,6 +251,7 @@ def _record() -> bytes:
 
 READERS: dict[str, tuple[Callable[[Path], None], Callable[[], bytes]]] = {
     "conll": (conll, lambda: conll_text(toy_sentences(5)).encode()),
+    "options": (options, _columns),
     "wikiann": (wikiann, _wikiann),
     "translations": (translations, _tsv),
     "parallel": (parallel, lambda: "\n".join(" ".join(s.words) for s in toy_sentences(5)).encode()),

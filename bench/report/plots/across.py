@@ -54,7 +54,7 @@ def _lines(points: Iterator[tuple[Row, Any]]) -> dict[Row, list[Any]]:
     lines: dict[Row, list[Any]] = {}
     for row, point in points:
         lines.setdefault(row, []).append(point)
-    return {row: sorted(found) for row, found in lines.items() if len(found) > 1}
+    return {row: sorted(set(found)) for row, found in lines.items() if len(set(found)) > 1}
 
 
 def quality_figure(several: Sequence[Group]) -> Figure | None:
@@ -132,9 +132,10 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
 
 
 def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, tuple[int, float, float | None]]]:
-    """Row, number of source sentences, macro F1 and its half-width."""
+    """Row, number of source sentences (all that there are, where fewer than asked for), macro F1 and its half-width."""
     for group in several if languages else ():
+        size = min(int(_axes(group)[N_SOURCE]), int(group.stored[0].record.cell["n_source"]))
         for row in group.rows:
             mean, half = macro(scores_of(group, group.main_rule), row, languages)
             if mean is not None:
-                yield row, (int(_axes(group)[N_SOURCE]), mean, half)
+                yield row, (size, mean, half)

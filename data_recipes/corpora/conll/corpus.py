@@ -1,18 +1,18 @@
-"""Anybody's CoNLL-style files, with optional translations of the training sentences made elsewhere."""
+"""Any CoNLL-style files, with optional translations of the training sentences made elsewhere."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
+from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir
-from bench.core.conll import Columns, Scheme, read_conll, read_lines, read_tagged
+from bench.core.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Pair, Sentence, Split
-from data_recipes.overlap import overlap_findings
 from data_recipes.translations import TranslationFile, read_translations
 
 
@@ -24,12 +24,14 @@ class ConllParams:
     pattern: str = "{language}/{split}.conll"  # may hold * and **
     files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
     split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
-    token_column: int = 0
-    tag_column: int = -1
+    token_column: int | None = None  # the first; see docs/file-formats.md
+    tag_column: int | None = None  # the last
     separator: str = ""
     scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"
     types: tuple[str, ...] = ("PER", "LOC", "ORG")
     label_map: dict[str, str] = field(default_factory=dict)
+    comments: str | None = None
+    normalise: Literal["", "NFC", "NFKC"] = ""
     tokenisation: Literal["ud", "moses", "characters"] = "ud"
 
     def __post_init__(self) -> None:
@@ -74,20 +76,20 @@ class ConllCorpus(Corpus):
         """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
 
         Raises:
-            BadInput: as `bench.core.conll.read_conll`; or folder or language is not there, or an id comes twice.
+            BadInput: as `bench.core.conll.read_conll`; or the folder or the language is not there.
         """
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
         sentences: list[Sentence] = []
-        paths = self._files(language, split)
+        paths, ids = self._files(language, split), Ids(self._folder)
+        gold = split == "test" and len(paths) == 1  # one file of many may well have no entity
         for path in paths:
             if split == "unlabelled":
-                sentences.extend(self._unlabelled(path, language))
-            else:  # one file of many may well have no entity
-                sentences.extend(self._labelled(path, language, require_entities=split == "test" and len(paths) == 1))
+                sentences.extend(self._unlabelled(path, language, ids))
+            else:
+                sentences.extend(read_conll(path, language, self.types, self._format, require_entities=gold, ids=ids))
         if paths and split == "test" and not any(sentence.spans for sentence in sentences):
             raise BadInput(f"{self._folder}: the {language} test has no entity: placeholders, no gold")
-        _refuse_repeated(sentences, f"{self._folder}: {language} {split}")
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
@@ -109,8 +111,14 @@ class ConllCorpus(Corpus):
         return self.params.tokenisation
 
     def check(self) -> list[str]:
-        """Sizes, sentences that splits share, and how many training sentences each translation file covers."""
-        lines = [line for language in self.languages() for line in overlap_findings(self, language)]
+        """Sizes, sentences that splits share, lines that are no words, and what each translation file covers."""
+        lines = []
+        for language in self.languages():
+            lines.extend(overlap_findings(self, language))
+            for path in [path for split in ("train", "dev", "test") for path in self._files(language, split)]:
+                for _ in (file := TaggedFile(path, self._format)):
+                    pass
+                lines.extend(file.notes())
         for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
             lines.extend(self._coverage(path.stem))
         return lines
@@ -155,28 +163,20 @@ class ConllCorpus(Corpus):
 
     # --- sentences ----------------------------------------------------------------------------------------------------
 
-    def _labelled(self, path: Path, language: str, require_entities: bool) -> list[Sentence]:
-        scheme: Scheme = self.params.scheme
-        return read_conll(
-            path,
-            language,
-            self.types,
-            scheme=scheme,
-            label_map=self.params.label_map,
-            columns=self._columns,
-            require_entities=require_entities,
-        )
-
-    def _unlabelled(self, path: Path, language: str) -> list[Sentence]:
+    def _unlabelled(self, path: Path, language: str, ids: Ids) -> list[Sentence]:
         if path.suffix == ".txt":
-            rows = [tuple(line.split()) for line in read_lines(path)]
+            rows = [tuple(in_form(line, self.params.normalise).split()) for line in read_lines(path)]
         else:
-            rows = [item.words for item in read_tagged(path, self._columns)]
-        return [Sentence(f"{path.stem}-{n}", language, words) for n, words in enumerate(filter(None, rows), 1)]
+            tag = -1 if self.params.tag_column is None else self.params.tag_column  # whatever stands there
+            rows = [item.words for item in read_tagged(path, replace(self._format, tag=tag))]
+        numbered = enumerate(filter(None, rows), 1)
+        return [Sentence(ids.unique(f"{path.stem}-{n}", path, n), language, words) for n, words in numbered]
 
     @property
-    def _columns(self) -> Columns:
-        return Columns(self.params.token_column, self.params.tag_column, self.params.separator)
+    def _format(self) -> Format:
+        names = ("separator", "scheme", "label_map", "comments", "normalise")
+        given = {name: getattr(self.params, name) for name in names}
+        return Format(self.params.token_column, self.params.tag_column, **given)
 
     def _translations(self, target: str) -> TranslationFile | None:
         path = self._folder / "translations" / f"{target}.tsv"
@@ -197,11 +197,3 @@ class ConllCorpus(Corpus):
                     f" provenance: {found.provenance or 'not given'}"
                 )
         return lines or [f"translations/{target}.tsv: no row has the id of a training sentence"]
-
-
-def _refuse_repeated(sentences: list[Sentence], where: str) -> None:
-    seen: set[str] = set()
-    for sentence in sentences:
-        if sentence.id in seen:
-            raise BadInput(f"{where}: two sentences have the id '{sentence.id}'")
-        seen.add(sentence.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.api.source_files import here
-from bench.core.conll import read_conll
+from bench.core.conll import Format, read_conll
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 
@@ -23,7 +23,8 @@ def read_side(language: str, *, misc: bool = False) -> list[Sentence]:
     """
     path = here(f"europarl_ner/{language}-europarl.test.conll02")
     types = (*TYPES, "MISC") if misc else TYPES
-    sentences = read_conll(path, language, types, label_map={} if misc else {"MISC": "O"}, require_entities=True)
+    form = Format(label_map={} if misc else {"MISC": "O"})
+    sentences = read_conll(path, language, types, form, require_entities=True)
     if len(sentences) != SENTENCES:
         raise BadInput(f"{path}: {len(sentences)} sentences, expected {SENTENCES}: the four files are joined by line")
     return [

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir, here
-from bench.core.conll import IllFormedError, decode, has_control, read_conll
+from bench.core.conll import Format, has_control, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Sentence, Span, Split
+from bench.core.tags import IllFormedError, decode
 from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
 from data_recipes.corpora.wikiann.corpus import WikiannCorpus
-from data_recipes.overlap import overlap_findings
 
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
@@ -92,15 +93,16 @@ class MasakhanerCorpus(Corpus):
         path = data_dir() / "conll2003" / _CONLL2003[split]
         if not path.is_file():
             raise Unavailable(f"{path} is not here: CoNLL-2003 is not open; put your own copy there")
-        return read_conll(path, "en", TYPES, scheme="IOB1", label_map={"MISC": "O"}, require_entities=split == "test")
+        form = Format(scheme="IOB1", label_map={"MISC": "O"})
+        return read_conll(path, "en", TYPES, form, require_entities=split == "test")
 
     def _text(self, language: str, split: Split) -> list[Sentence]:
         sentences = read_conll(
             here(f"masakhaner2/{language}/{split}.txt"),
             language,
             TYPES,
-            scheme="IOB1",  # the files could not be read when this was written: an I-X may open an entity
-            label_map={"DATE": "O"},
+            # The files could not be read when this was written: an I-X may open an entity.
+            Format(scheme="IOB1", label_map={"DATE": "O"}),
             require_entities=split == "test",
         )
         return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]

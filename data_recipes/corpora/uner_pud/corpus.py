@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import local_files
 from bench.core.errors import BadInput, Unavailable, nearest
@@ -15,7 +16,6 @@ from data_recipes.corpora.europarl_ner.read import read_side
 from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
 from data_recipes.corpora.uner_pud.ntrex import ntrex
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
-from data_recipes.overlap import overlap_findings
 
 _MOSES = ("de", "es", "it")  # their test is Europarl
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bench.api.source_files import files_of, here
-from bench.core.conll import Columns, Scheme, read_conll
+from bench.core.conll import Format, read_conll
 from bench.core.sentences import Sentence, Split
+from bench.core.tags import Scheme
 from data_recipes.corpora.europarl_ner.read import read_side
 
 TYPES = ("PER", "LOC", "ORG")
-UNER = Columns(token=1, tag=2)
+UNER = Format(token=1, tag=2)
 OTH = {"OTH": "O"}
 
 
@@ -21,9 +22,7 @@ class Gold:
 
     folder: str
     files: Mapping[Split, str]
-    columns: Columns = UNER
-    scheme: Scheme = "IOB2"
-    label_map: Mapping[str, str] = field(default_factory=dict)
+    format: Format = UNER
 
     def read(self, language: str, split: Split) -> list[Sentence]:
         """The sentences of a split with ids `<corpus>/<id as published>`, [] where the corpus has none.
@@ -38,9 +37,7 @@ class Gold:
                 here(name),
                 language,
                 TYPES,
-                scheme=self.scheme,
-                label_map=self.label_map,
-                columns=self.columns,
+                self.format,
                 require_entities=split == "test" and not self._many(split),  # one file of many may have no entity
             )
             sentences.extend(replace(one, id=f"{self.name}/{one.id}", group="") for one in found)
@@ -74,7 +71,7 @@ class Europarl(Gold):
 
 def _uner(name: str, *splits: Split, scheme: Scheme = "IOB2", label_map: Mapping[str, str] | None = None) -> Gold:
     files: dict[Split, str] = {split: f"{name}-ud-{split}.iob2" for split in splits or ("train", "dev", "test")}
-    return Gold(f"uner/{name}", files, scheme=scheme, label_map=label_map or {})
+    return Gold(f"uner/{name}", files, replace(UNER, scheme=scheme, label_map=label_map or {}))
 
 
 _EUROPARL = Europarl("europarl_ner", {})
@@ -91,16 +88,13 @@ GOLD: Mapping[str, Gold] = {
     "fi": Gold(
         "turku_ner",
         {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"},
-        columns=Columns(),
-        label_map={"PRO": "O", "EVENT": "O", "DATE": "O"},
+        Format(label_map={"PRO": "O", "EVENT": "O", "DATE": "O"}),
     ),
     "sv": _uner("sv_talbanken", scheme="IOB1"),
     "hu": Gold(
         "nerkor",
         {"train": "data/train/", "dev": "data/devel/", "test": "data/test/"},
-        columns=Columns(tag=5),
-        scheme="IOB1",
-        label_map={"MISC": "O"},
+        Format(tag=5, scheme="IOB1", label_map={"MISC": "O"}),
     ),
     "da": _uner("da_ddt", scheme="IOB1"),
     "sk": _uner("sk_snk"),

@@ -21,6 +21,8 @@ TRANSLATIONS = tuple(sorted((*LABELLED, *UNLABELLED)))
 _PARALLEL = "es"  # any UD file has the order of zh_pud and the English text of each sentence
 _WRITTEN_IN_ENGLISH = ("n01", "w01")  # news and Wikipedia; 02 to 05 were German, French, Italian, Spanish
 
+_LOOSE = replace(UNER, scheme="IOB1")  # some entities of the translations start with I-
+
 Join = dict[str, Sentence]  # a translation by the English id as published
 
 
@@ -41,7 +43,7 @@ def english(*, originals_only: bool = False) -> list[Sentence]:
 
 @lru_cache(maxsize=2)  # every language is joined to it
 def _english(path: Path, _changed: int) -> tuple[Sentence, ...]:
-    return tuple(read_conll(path, "en", TYPES, columns=UNER, require_entities=True))
+    return tuple(read_conll(path, "en", TYPES, UNER, require_entities=True))
 
 
 def translations(language: str, *, german: str = "surface") -> Join:
@@ -59,7 +61,7 @@ def translations(language: str, *, german: str = "surface") -> Join:
         joined, path = _by_position()
     else:
         path = _uner(language)
-        joined = {one.id: one for one in read_conll(path, language, TYPES, columns=UNER, scheme="IOB1")}
+        joined = {one.id: one for one in read_conll(path, language, TYPES, _LOOSE)}
     known = set(_english_ids().values())
     if missing := sorted(known - joined.keys()):
         raise BadInput(f"{path}: no translation of en_pud's sentence {missing[0]} ({len(missing)} are missing)")
@@ -136,7 +138,7 @@ def _by_text(language: str) -> tuple[Join, Path]:
 def _by_position() -> tuple[Join, Path]:
     """Chinese has ids of its own; its sentence i is the i-th of every UD file."""
     path = _uner("zh")
-    chinese = read_conll(path, "zh", TYPES, columns=UNER, scheme="IOB1")
+    chinese = read_conll(path, "zh", TYPES, _LOOSE)
     rows, other = _parallel(_PARALLEL)
     if len(rows) != len(chinese):
         raise BadInput(

@@ -1,0 +1,79 @@
+"""The options that say how labelled files are read, the same of every verb that reads any."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, cast
+
+from bench.core.conll import Format
+from bench.core.errors import BadInput, nearest
+from bench.core.tags import SCHEMES, Scheme
+
+
+def add_format(parser: argparse.ArgumentParser, *files: str) -> None:
+    """Register --token-column, --tag-column, --separator, --scheme, --label-map, --comments and --normalise.
+
+    Args:
+        files: names of the labelled files; where there are two, columns and scheme may be given for each: `1,0`.
+    """
+    both = f"; {','.join('AB')} for {' and '.join(files)}" if len(files) > 1 else ""
+    group = parser.add_argument_group(f"how {' and '.join(files)} {'are' if len(files) > 1 else 'is'} read")
+    group.add_argument("--token-column", default="", metavar="N", help=f"of the words, from 0 (default: first){both}")
+    group.add_argument("--tag-column", default="", metavar="N", help=f"of the tags, -1 is the last (default){both}")
+    group.add_argument("--separator", default="", metavar="S", help="between columns (default: tabs, else spaces)")
+    group.add_argument("--scheme", default="IOB2", metavar="S", help=f"{', '.join(SCHEMES)} (default: IOB2){both}")
+    group.add_argument(
+        "--label-map", action="append", default=[], metavar="OLD=NEW", help="rename an entity type; NEW O drops it"
+    )
+    group.add_argument("--comments", metavar="S", help="what comment lines begin with; '' for none (default: '# ')")
+    group.add_argument("--normalise", choices=("NFC", "NFKC"), default="", help="bring words to a Unicode normal form")
+
+
+def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
+    """The formats that `add_format`'s options give, one a file.
+
+    Raises:
+        BadInput: a column is no number, there is no such scheme, or too many are given.
+    """
+    tokens, tags, schemes = (_each(args, name, files) for name in ("token_column", "tag_column", "scheme"))
+    for scheme in schemes:
+        if scheme not in SCHEMES:
+            raise BadInput(f"--scheme {args.scheme}: no scheme '{scheme}'{nearest(scheme, SCHEMES)}")
+    names: dict[str, str] = {}
+    for text in args.label_map:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new) or old in names:
+            raise BadInput(
+                f"--label-map {text}: {'given twice' if old in names else 'expected OLD=NEW, such as GPE=LOC'}"
+            )
+        names[old] = new
+    rest: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
+    separator = args.separator.replace("\\t", "\t")  # as a shell has it
+    return [
+        Format(
+            _number("--token-column", token),
+            _number("--tag-column", tag),
+            separator,
+            **rest,
+            scheme=cast(Scheme, scheme),
+        )
+        for token, tag, scheme in zip(tokens, tags, schemes, strict=True)
+    ]
+
+
+def _each(args: argparse.Namespace, name: str, files: int) -> Sequence[str]:
+    """An option's value for each file."""
+    values: list[str] = getattr(args, name).split(",")
+    if len(values) > files:
+        raise BadInput(
+            f"--{name.replace('_', '-')} {','.join(values)}: {len(values)} values for {files} file{'s'[: files > 1]}"
+        )
+    return values * files if len(values) == 1 else values
+
+
+def _number(option: str, text: str) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise BadInput(f"{option} '{text}': a number, from 0, or negative from the end") from None
