@@ -1,12 +1,13 @@
-"""`xner pack` and `xner unpack`: a finished suite in a few files, and back."""
+"""`xner pack`, `xner unpack`: a finished suite in a few files, and back; `xner prune`: free what nothing needs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 
 
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
-    """Register both verbs."""
+    """Register the three verbs."""
     for name, summary, run in (
         ("pack", "put a finished suite into a few files, to be committed or handed on", pack_verb),
         ("unpack", "put a packed suite back into a file a record", unpack_verb),
@@ -14,6 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
         verb = commands.add_parser(name, help=summary, description=run.__doc__)
         verb.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
         verb.set_defaults(run=run)
+    _add_prune(commands)
 
 
 def pack_verb(args: argparse.Namespace) -> int:
@@ -37,3 +39,67 @@ def unpack_verb(args: argparse.Namespace) -> int:
     unpack(out)
     print(f"{out}: unpacked")
     return 0
+
+
+def _add_prune(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    """Register `prune`."""
+    parser = commands.add_parser(
+        "prune",
+        help="free weights, leftovers and, if asked, older records",
+        description="Frees weights that no unfinished cell may need and what killed processes left; says what and how "
+        "many bytes. Imported records and files that are not ours are never touched.",
+    )
+    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
+    also = {
+        "stale": ("stale records", "records that a newer one of their cell replaces"),
+        "taggers": ("exported taggers", "the taggers that --keep-models exported"),
+        "cache": ("cache", "the translations and links of finished cells; a folder that shares them makes them again"),
+    }
+    for flag, (kind, what) in also.items():
+        parser.add_argument(
+            f"--{flag}", dest="also", action="append_const", const=kind, default=[], help=f"also {what}"
+        )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=prune_verb)
+
+
+def prune_verb(args: argparse.Namespace) -> int:
+    """Free, or say what would be.
+
+    Raises:
+        BadInput: no such folder, or a run is at work in it.
+    """
+    from bench.report.folder import resolve
+    from bench.run.prune import prune
+    from bench.store.artefacts import Artefacts, cache_root
+
+    out = resolve(args.out)
+    findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)
+    total = sum(item.size for item in findings.items)
+    if args.json:
+        rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]
+        whole = {
+            "out": out.as_posix(),
+            "freed": rows,
+            "bytes": total,
+            "kept": findings.kept,
+            "foreign": findings.foreign,
+        }
+        print(json.dumps(whole | {"dry_run": args.dry_run}, indent=1, sort_keys=True, ensure_ascii=False))
+        return 0
+    for kind in dict.fromkeys(item.kind for item in findings.items):
+        items = [item for item in findings.items if item.kind == kind]
+        print(f"{kind}: {sum(len(item.paths) for item in items)} paths, {sum(item.size for item in items):,} bytes")
+        for item in items if args.dry_run or kind == "stale records" else ():
+            print(f"  {_plain(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
+    for reason in findings.kept:
+        print(f"kept: {reason}")
+    for name in findings.foreign:
+        print(f"not ours, left alone: {_plain(name)}")
+    print(f"{out}: {total:,} bytes {'would be freed' if args.dry_run else 'freed'}")
+    return 0
+
+
+def _plain(value: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in value)

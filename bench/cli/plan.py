@@ -1,10 +1,11 @@
-"""`xner plan`: what a run would do, before it does it."""
+"""`xner plan`: what a run would do, before it does it; `xner why`: why a cell is done, to be run again, or missing."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bench.cli.run import matrix_arguments, planned_cells
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 
 STATES = ("ok", "skipped", "failed", "stale", "missing")
 TO_RUN = ("stale", "missing")
+SHOWN = 8  # changes; --json has them all
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `plan`."""
+    """Register both verbs."""
     plan = commands.add_parser("plan", help="what a run would do: cells, done, stale and missing, disk, time")
     matrix_arguments(plan)
     plan.add_argument("--json", action="store_true")
     plan.set_defaults(run=plan_verb)
+    _add_why(commands)
 
 
 def plan_verb(args: argparse.Namespace) -> int:
@@ -94,3 +97,70 @@ def _said(time: Time, units: int) -> str:
     rest = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
     where = f" on {', '.join(time.devices)}" if time.devices else ""
     return f"about {long} at most (from {time.records} records of the same encoder and steps{where}){rest}"
+
+
+def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `why`."""
+    parser = commands.add_parser(
+        "why",
+        help="why a cell is done, stale or missing",
+        description="Compares the key that a cell has today with the one that its record was stored under, and names "
+        "the components that differ, with old and new value: settings first, then data, versions and code.",
+    )
+    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    parser.add_argument(
+        "cell",
+        nargs="+",
+        metavar="CELL",
+        help="how a record's key begins, or words that all hold: method, target, encoder, seed, k=v",
+    )
+    parser.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
+    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=why_verb)
+
+
+def why_verb(args: argparse.Namespace) -> int:
+    """Print the state of the cells; BadInput where there is no such folder or cell."""
+    from bench.data.identity import keyed
+    from bench.plan.explain import why
+    from bench.report.folder import resolve
+
+    found = why(resolve(args.out), args.cell, lambda cell: keyed([cell])[0], args.matrix, args.set)
+    if args.json:
+        print(json.dumps([_state_as_json(state) for state in found], indent=1, sort_keys=True, ensure_ascii=False))
+    for state in [] if args.json else found:
+        print("\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in _state_in_words(state)))
+    return 0
+
+
+def _state_in_words(cell: CellState) -> list[str]:
+    record = cell.record
+    stored = [f"record {record.key}: {record.status}, attempt {record.attempts}"] if record else []
+    if cell.state == "stale":
+        more = [f"and {len(cell.changes) - SHOWN} more (--json has them all)"] if len(cell.changes) > SHOWN else []
+        unknown = ["what its key was made of was not stored: an older version of this program wrote it"]
+        lines = [*map(str, cell.changes[:SHOWN]), *more] or unknown
+        lines += [*stored, f"today's key is {cell.key}: the next run trains it"]
+    elif cell.state == "missing":
+        lines = [cell.note or f"no record of this cell under any key; the next run trains it as {cell.key}"]
+    elif cell.state == "imported":
+        lines = [*stored, "another system's predictions, which no code here can make stale"]
+    elif cell.state == "unknown":
+        lines = [f"it cannot be planned today: {cell.note}", *stored]
+    else:
+        lines = [*stored, "its key is the one that today's settings, data, versions and code give"]
+        error = (record.error if record else None) or {}
+        if cell.state == "failed":
+            lines.append(f"failed: {error.get('type')}: {error.get('message')}; --mode retry runs it again")
+        elif cell.state == "skipped" and record:
+            lines.append(f"skipped: {record.reason}")
+    hit = cell.state in ("ok", "failed", "skipped")
+    return [f"{cell.name}: {'hit' if hit else cell.state}", *lines]
+
+
+def _state_as_json(cell: CellState) -> dict[str, object]:
+    record = {"key": cell.record.key, "status": cell.record.status} if cell.record else None
+    differ = [asdict(change) for change in cell.changes]
+    whole = {"cell": dict(cell.cell), "state": cell.state, "key": cell.key, "record": record}
+    return whole | {"differences": differ, "note": cell.note}

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench.core.errors import BadInput
-from data_recipes.portuguese import contracted, expanded
+from bench.core.portuguese import contracted, expanded
 
 SCHEMES = ("ud", "moses", "characters")
 UNSPACED = frozenset({"zh", "ja", "th"})  # written without spaces: without a segmenter, words are characters

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from bench.cli.doctor import _plugins
 from bench.core.errors import BadInput, Unavailable
+from bench.core.portuguese import contracted, expanded
 from bench.core.sentences import Sentence, Span
 from bench.core.tokenise import detokenise, tokenise
 from bench.data.translating import NoCorpus
 from data_recipes.aligners.translator import TranslatorAligner
-from data_recipes.portuguese import contracted, expanded
 from data_recipes.translators._apertium import bound, escaped, parts_of, read, without_added
 from data_recipes.translators._texts import Asked, Chunk, Draft, asked_of, word_links, words_at
 from data_recipes.translators.apertium import ApertiumParams, ApertiumTranslator, modes_folder
