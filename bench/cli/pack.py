@@ -73,8 +73,10 @@ def prune_verb(args: argparse.Namespace) -> int:
     from bench.report.folder import resolve
     from bench.run.prune import prune
     from bench.store.artefacts import Artefacts, cache_root
+    from bench.store.packed import refuse_packed
 
     out = resolve(args.out)
+    refuse_packed(out)
     findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)
     total = sum(item.size for item in findings.items)
     if args.json:

@@ -86,11 +86,14 @@ def run_verb(args: argparse.Namespace) -> int:
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.plan.units import unfinished, write_matrix
+    from bench.store.packed import refuse_packed
 
     out, planned, written = planned_cells(args)
     todo = planned if force else unfinished(planned, out, args.mode == "retry")
     if args.mode == "read-only":
         return _read_only(out, planned)
+    if todo:
+        refuse_packed(out)
     start = (_queued if slurm else _prepared)(args, out, todo)  # refuses before anything is written
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from bench.core.tags import Mode
 from bench.measure.score import count, rule_scores, summary
 from bench.measure.tagged import Tagged, labelled, test_of
 from bench.plan.keys import key_of
+from bench.store.packed import refuse_packed
 from bench.store.planned import add_cells, cell_name, matrix_cells
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, predictions_name
@@ -85,6 +86,7 @@ def import_predictions(
     store = Records(out)
     records = store.all()
     cells = [*(record.cell for record in records), *matrix_cells(out)]
+    refuse_packed(out)
     stated = bool(system.encoder)
     system = _placed(system, cells, records, out)
     _refuse_own(system, cells, out)

@@ -66,7 +66,7 @@ class Shelf:
         return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
 
     def _changes(self, old: str, new: str) -> tuple[KeyChange, ...]:
-        stored = read_key(self.out, old)
+        stored = read_key(Records(self.out).home, old)
         return tuple(key_changes(stored, new)) if stored is not None and isinstance(new, Key) else ()
 
 

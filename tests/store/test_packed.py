@@ -104,11 +104,13 @@ def test_a_damaged_file_is_one_line(suite: Path, name: str, capsys: pytest.Captu
     assert said.count("\n") == 1
 
 
-def test_a_packed_folder_takes_no_records(suite: Path) -> None:
+def test_a_packed_folder_takes_no_records(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refuse_packed(suite)
     pack(suite)
     with pytest.raises(BadInput, match="xner unpack"):
         refuse_packed(suite)
+    assert main(["prune", str(suite)]) == 2
+    assert "xner unpack" in capsys.readouterr().err
     with pytest.raises(BadInput, match="not a packed suite"):
         unpack(suite.with_name("elsewhere"))
     assert is_packed(suite)
