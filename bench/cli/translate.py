@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from bench.cli.align import progress_bar
-from bench.cli.settings import add_settings, parsed
 from bench.core.conll import Scheme
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
+from bench.plan.settings import add_settings, parsed
 
 if TYPE_CHECKING:
     from bench.data.translating import Tally, Translating
