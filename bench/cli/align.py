@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.settings import add_settings, parsed
 from bench.core.errors import BadInput
+from bench.plan.settings import add_settings, parsed
 
 if TYPE_CHECKING:
     from bench.data.align_stream import Done

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
 from bench.cli.formats import add_format, formats_of
-from bench.cli.settings import add_settings, parsed
 from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
+from bench.plan.settings import add_settings, parsed
 
 if TYPE_CHECKING:
     from bench.data.translating import Tally, Translating

@@ -259,10 +259,10 @@ def test_weights_that_a_run_was_asked_to_keep_stay(done: Done) -> None:
 
 
 def test_killed_at_random_nothing_is_lost_torn_or_duplicated() -> None:
-    """A short run of what `python -m tests.studies.kill_many --kills 100` does by hand."""
+    """A short run of what `python -m tests.studies kills --kills 100` does by hand."""
     asked = ("--kills", "2", "--processes", "2", "--seeds", "1", "--pause", "1")
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.studies.kill_many", *asked], cwd=REPO, capture_output=True, text=True, timeout=500
+        [sys.executable, "-m", "tests.studies", "kills", *asked], cwd=REPO, capture_output=True, text=True, timeout=500
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.startswith("2 kills (")

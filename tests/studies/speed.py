@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.settings import add_settings, parsed
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Pair, Sentence
+from bench.plan.settings import add_settings, parsed
 from tests.studies import speed_small, speed_table
 
 if TYPE_CHECKING:
