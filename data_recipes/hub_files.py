@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 
 def snapshot(repository: str, revision: str, pattern: str, *, local: bool, otherwise: str) -> Path:

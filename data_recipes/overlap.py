@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from bench.corpus import Corpus, Sentence
+from bench.api.recipes import Corpus
+from bench.core.sentences import Sentence
 
 LONG = 250  # words of a sentence that may be a whole file
 

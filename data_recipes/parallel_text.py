@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from bench.conll import read_lines
-from bench.corpus import BadInput, Unavailable
+from bench.api.source_files import here, index
+from bench.core.conll import read_lines
+from bench.core.errors import BadInput, Unavailable
+from bench.core.languages import table
+from bench.core.tokenise import UNSPACED, tokenise
 from data_recipes.corpora.uner_pud.ntrex import Segmenter
-from data_recipes.language_codes import table
 from data_recipes.portuguese import expanded
-from data_recipes.source_files import here, index
-from data_recipes.tokenise import UNSPACED, tokenise
 from data_recipes.wiktionary import files_for, lexicon
 
 Text = Literal["ntrex", "flores"]

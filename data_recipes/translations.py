@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import has_control, read_lines
-from bench.corpus import BadInput, Pair, Sentence, Span, nearest
-from bench.tags import IllFormedError, decode
+from bench.core.conll import has_control, read_lines
+from bench.core.errors import BadInput, nearest
+from bench.core.sentences import Pair, Sentence, Span
+from bench.core.tags import IllFormedError, decode
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.conll import read_lines
-from bench.corpus import Unavailable
-from bench.store.files import sha256_of_file
+from bench.api.source_files import data_dir, here, index
+from bench.core.conll import read_lines
+from bench.core.errors import Unavailable
+from bench.core.files import sha256_of_file
 from data_recipes.serbian import of_dialect, to_latin, without_tones
-from data_recipes.source_files import data_dir, here, index
 
 FOLDER = "wiktionary"
 _CODES = {"ar": "arb", "bs": "sh", "hr": "sh", "nb": "no", "sr": "sh", "zh": "cmn"}  # ours: theirs, where they differ

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bench.corpus import Sentence, Span, tag_set
+from bench.core.sentences import Sentence, Span, tag_set
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -115,7 +115,7 @@ def write_tiny(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tokenizer(tiny_folder: Path) -> Any:
-    from bench.runner.tagger import load_encoder
+    from bench.train.tagger import load_encoder
 
     return load_encoder(str(tiny_folder)).tokenizer
 
@@ -130,7 +130,7 @@ def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
 
     import torch
 
-    from bench.runner.tagger import LinearTagger, load_encoder
+    from bench.train.tagger import LinearTagger, load_encoder
 
     encoder = load_encoder(str(tiny_folder)).model
 
@@ -169,7 +169,7 @@ def new_collator(tokenizer: Any, tags: Sequence[str]) -> Callable[..., Any]:
     """`new_collator(max_length=64)`: a collator of the tiny encoder on the CPU."""
     import torch
 
-    from bench.runner.batches import Collator
+    from bench.train.batches import Collator
 
     return lambda max_length=64: Collator(tokenizer, tags, max_length, torch.device("cpu"))
 

@@ -13,11 +13,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import numpy as np  # noqa: E402
 from seqeval.metrics import sequence_labeling, v1  # noqa: E402
 from seqeval.scheme import IOB2  # noqa: E402
-from test_score import conlleval, taggings  # noqa: E402
 
 from bench.cli.score import scored  # noqa: E402
+from bench.core.tags import MODES, Mode, entities  # noqa: E402
 from bench.measure.score import ratios  # noqa: E402
-from bench.tags import MODES, Mode, entities  # noqa: E402
+from tests.measure.test_score import conlleval, taggings  # noqa: E402
 
 
 def differs(gold: list[list[str]], predicted: list[list[str]], mode: Mode) -> bool:

@@ -17,18 +17,18 @@ PACKAGES = ("bench", "methods", "data_recipes")
 
 # cli → engines → runner → (measure, store, plan) → (method, objectives) → (encode, corpus, conll)
 LAYERS: dict[str, int] = {
-    "bench.corpus": 0,
-    "bench.tags": 0,
-    "bench.columns": 0,
-    "bench.conll": 0,
-    "bench.lines": 0,
-    "bench.encode": 0,
-    "bench.training_set": 1,
-    "bench.method": 1,
-    "bench.objectives": 1,
-    "bench.candidates": 1,
-    "bench.translate_test": 1,
-    "bench.rounds": 1,
+    "bench.core.sentences": 0,
+    "bench.core.tags": 0,
+    "bench.core.columns": 0,
+    "bench.core.conll": 0,
+    "bench.core.lines": 0,
+    "bench.core.subwords": 0,
+    "bench.api.training_set": 1,
+    "bench.api.method": 1,
+    "bench.api.objectives": 1,
+    "bench.api.candidates": 1,
+    "bench.api.translate_test": 1,
+    "bench.api.rounds": 1,
     "bench.measure": 2,
     "bench.store": 2,
     "bench.plan": 2,
@@ -39,20 +39,20 @@ LAYERS: dict[str, int] = {
 }
 ALLOWED = {
     "methods": (
-        "bench.method",
-        "bench.objectives",
-        "bench.rounds",
-        "bench.candidates",
-        "bench.translate_test",
-        "bench.corpus",
+        "bench.api.method",
+        "bench.api.objectives",
+        "bench.api.rounds",
+        "bench.api.candidates",
+        "bench.api.translate_test",
+        "bench.core.sentences",
     ),
     "data_recipes": (
-        "bench.corpus",
-        "bench.candidates",
-        "bench.encode",
-        "bench.conll",
-        "bench.tags",
-        "bench.store.files",
+        "bench.core.sentences",
+        "bench.api.candidates",
+        "bench.core.subwords",
+        "bench.core.conll",
+        "bench.core.tags",
+        "bench.core.files",
         "data_recipes",
     ),
 }
@@ -185,14 +185,14 @@ def test_the_report_never_needs_torch(module: str) -> None:
     assert not [name for name in names if within(name, "bench.runner", "bench.engines", "methods", "data_recipes")]
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.corpus")])
+@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.core.sentences")])
 def test_names_and_help_are_light(module: str) -> None:
     heavy = {"torch", "transformers", "tokenizers", "pandas", "matplotlib", "numpy", "scipy"}
     assert not heavy & top(reached(module, at_once=True))
 
 
 def test_plans_do_not_need_torch() -> None:
-    for module in ("bench.runner.identity", "bench.runner.data", "bench.engines.units", "bench.runner.disk"):
+    for module in ("bench.plan.identity", "bench.data.cell_data", "bench.plan.units", "bench.run.disk"):
         assert not {"torch", "transformers", "tokenizers"} & top(reached(module, at_once=True)), module
 
 
@@ -209,7 +209,7 @@ def test_the_median_file_is_short() -> None:
 
 
 def test_the_loop_is_one_page() -> None:
-    assert lines_of("bench.runner.fit") < MAX_FIT
+    assert lines_of("bench.train.fit") < MAX_FIT
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

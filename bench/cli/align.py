@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.settings import add_settings, parsed
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from bench.data.align_stream import Done
+    from bench.data.aligning import AlignerChoice
     from bench.measure.links import LinkScore
-    from bench.runner.align_stream import Done
-    from bench.runner.aligning import AlignerChoice
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
             interrupted alignment of something else is in the way.
     """
+    from bench.data.align_stream import Row, Rows, align_rows, checked
+    from bench.data.aligning import Aligning
     from bench.measure.links import LinkLines
-    from bench.runner.align_stream import Row, Rows, align_rows, checked
-    from bench.runner.aligning import Aligning
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
         if given and not args.evaluate:
@@ -102,7 +102,7 @@ def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
     """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
-    from bench.runner.align_stream import Done
+    from bench.data.align_stream import Done
     from bench.store.growing import growing
 
     if args.out == "-":
@@ -141,11 +141,11 @@ def _print_score(score: LinkScore, as_json: bool) -> None:
 
 def choice_of(args: argparse.Namespace) -> AlignerChoice:
     """The aligner of `add_aligner`'s options."""
-    from bench.runner.aligning import AlignerChoice
+    from bench.data.aligning import AlignerChoice
 
     device = "cpu"
     if args.encoder:
-        from bench.runner.device import resolve_device
+        from bench.train.device import resolve_device
 
         device = resolve_device(args.device, ())
     return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)

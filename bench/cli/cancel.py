@@ -15,9 +15,9 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 
 def cancel_verb(args: argparse.Namespace) -> int:
     """Cancel the queued and running elements; records are kept, and the same `xner run` submits the rest again."""
-    from bench.corpus import BadInput
-    from bench.engines.journal import Journal, slurm
+    from bench.core.errors import BadInput
     from bench.report.folder import resolve
+    from bench.run.journal import Journal, slurm
 
     out: Path = resolve(args.out)
     standing = Journal(out).standing()

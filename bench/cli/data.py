@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.settings import add_settings, parsed
 
 if TYPE_CHECKING:
-    from bench.corpus import Corpus
-    from data_recipes.source_files import SourceFile
+    from bench.api.recipes import Corpus
+    from bench.api.source_files import SourceFile
 
 
 @dataclass
@@ -55,8 +55,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print the corpora (languages, licence, state) and the folders of source files (files here of files listed)."""
+    from bench.api.source_files import data_dir, files_of, folders
     from bench.plan import registry
-    from data_recipes.source_files import data_dir, files_of, folders
 
     corpora = [_described(name) for name in registry.names("corpus")]
     sources = {folder: _presence(files_of(folder)) for folder in folders()}
@@ -84,9 +84,9 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def _described(name: str) -> dict[str, Any]:
-    from bench.corpus import BadInput
+    from bench.api.source_files import files_of
+    from bench.core.errors import BadInput
     from bench.plan import registry
-    from data_recipes.source_files import files_of
 
     try:
         corpus = registry.make("corpus", name)
@@ -120,9 +120,9 @@ def run_fetch(args: argparse.Namespace) -> int:
     Raises:
         BadInput: unknown name, a file that cannot be fetched or is not as published, or nothing to fetch.
     """
-    from bench.corpus import BadInput, nearest
+    from bench.api.source_files import fetch, files_of, folders
+    from bench.core.errors import BadInput, nearest
     from bench.plan import registry
-    from data_recipes.source_files import fetch, files_of, folders
 
     corpora = registry.names("corpus")
     corpus = registry.make("corpus", args.name, parsed(args.settings)) if args.name in corpora else None
@@ -160,9 +160,9 @@ def run_check(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no corpus or folder has this name, or a setting is wrong.
     """
-    from bench.corpus import BadInput, nearest
+    from bench.api.source_files import folders
+    from bench.core.errors import BadInput, nearest
     from bench.plan import registry
-    from data_recipes.source_files import folders
 
     corpora = registry.names("corpus")
     if args.name is not None and args.name not in corpora and args.name.split("/")[0] not in folders():
@@ -185,7 +185,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def _checked_corpus(name: str, settings: dict[str, Any]) -> Checked:
-    from bench.corpus import BadInput
+    from bench.core.errors import BadInput
     from bench.plan import registry
 
     result = Checked(name)
@@ -202,7 +202,7 @@ def _checked_corpus(name: str, settings: dict[str, Any]) -> Checked:
 
 
 def _checked_files(folder: str) -> Checked:
-    from data_recipes.source_files import files_of
+    from bench.api.source_files import files_of
 
     states = [(source, source.state()) for source in files_of(folder)]
     result = Checked(folder)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pandas"),
@@ -114,7 +114,7 @@ def _cpu_bf16() -> str:
 
 
 def _disks(out: Path) -> Iterator[Item]:
-    from data_recipes.source_files import data_dir
+    from bench.api.source_files import data_dir
 
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     hub = Path(os.environ.get("HF_HUB_CACHE") or home).expanduser()

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
 
 if TYPE_CHECKING:
-    from bench.cli.encoder_table import Checked
-    from bench.engines.encoder_check import Machine, Training
-    from bench.runner.encoder_check import Subject
+    from bench.encoder_check.check import Subject
+    from bench.encoder_check.run import Machine, Training
+    from bench.encoder_check.table import Checked
 
 PARTS = ("retrieval", "linear", "projection", "ner")
 
@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--lr {args.lr}: above 0")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.cli.encoder_table import as_json, as_text
-    from bench.engines.encoder_check import Machine, Training
-    from bench.runner.device import resolve_device
-    from bench.runner.encoder_check import subjects
+    from bench.encoder_check.check import subjects
+    from bench.encoder_check.run import Machine, Training
+    from bench.encoder_check.table import as_json, as_text
     from bench.store.artefacts import Artefacts, cache_root
+    from bench.train.device import resolve_device
 
     languages = _languages(args.languages)
     out = args.out or cache_root() / "encoder-check"
@@ -107,9 +107,9 @@ def _checked(
     where: tuple[Training, Machine],
 ) -> list[Checked]:
     """Every part of every encoder: what is quick first."""
-    from bench.cli.encoder_table import Checked
-    from bench.engines.encoder_check import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
-    from bench.runner.encoder_check import embedder_for, retrieve
+    from bench.encoder_check.check import embedder_for, retrieve
+    from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
+    from bench.encoder_check.table import Checked
 
     how, machine = where
     checked = []
@@ -155,7 +155,7 @@ def _parts(args: argparse.Namespace) -> list[str]:
 
 def _languages(text: str | None) -> list[str]:
     """The languages asked for, [] where none are named."""
-    from bench.engines.encoder_check import PUD
+    from bench.encoder_check.run import PUD
 
     known = {"en", *retrieval_languages(), *ner_languages(), *PUD}
     asked = [language.strip() for language in text.split(",")] if text else []
@@ -167,7 +167,7 @@ def _languages(text: str | None) -> list[str]:
 
 def retrieval_languages() -> tuple[str, ...]:
     """Those of translation retrieval."""
-    from bench.runner.encoder_check import LANGUAGES
+    from bench.encoder_check.check import LANGUAGES
 
     return LANGUAGES
 

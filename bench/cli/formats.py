@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, cast
 
-from bench.conll import Format
-from bench.corpus import BadInput, nearest
-from bench.tags import SCHEMES, Scheme
+from bench.core.conll import Format
+from bench.core.errors import BadInput, nearest
+from bench.core.tags import SCHEMES, Scheme
 
 
 def add_format(parser: argparse.ArgumentParser, *files: str) -> None:

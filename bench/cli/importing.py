@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _folder(out: Path) -> Path:
     """The folder that is meant: one that is there, a matrix's results, or a new one."""
-    from bench.corpus import BadInput
+    from bench.core.errors import BadInput
     from bench.report.folder import resolve
 
     try:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import bench.cli
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.cli.align import progress_bar
 from bench.cli.settings import add_settings, parsed
-from bench.corpus import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,10 +8,10 @@ import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from bench.corpus import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
-    from bench.method import Method
+    from bench.api.method import Method
     from bench.plan.matrix import Cell
 
 
@@ -94,10 +94,10 @@ def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]
 
 def _missing(method: Method, cell: Cell) -> str:
     """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
-    from bench.method import LINKED, Need
+    from bench.api.method import LINKED, Need
+    from bench.data.cell_data import CellData
+    from bench.data.labels import links_of_test, source_links
     from bench.plan.needs import needs_of_method
-    from bench.runner.data import CellData
-    from bench.runner.labels import links_of_test, source_links
 
     data, needs = CellData(cell), needs_of_method(method)
     try:

@@ -7,13 +7,13 @@ import keyword
 import re
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 METHOD = '''"""{title}: what it does, in one line. For now: zero_shot with a term that keeps its logits small."""
 
 from __future__ import annotations
 
-from bench.method import Factors, Losses, Method, Step, Tagger, Term
+from bench.api.method import Factors, Losses, Method, Step, Tagger, Term
 
 
 class {title}(Method):
@@ -73,7 +73,7 @@ def new_method(args: argparse.Namespace) -> int:
         raise BadInput(f"--out {parent}: cannot be written to: {error.strerror}") from error
     print(f"wrote    {folder / 'method.py'}\n         {folder / 'README.md'}")
     if args.out is None:
-        print(f"next     python -m pytest tests/test_conformance.py -k {name}")
+        print(f"next     python -m pytest tests/methods/test_conformance.py -k {name}")
     else:  # not found by its folder, unless that is the checkout's: a package has to name it
         print(f'next     in your package\'s pyproject.toml: [project.entry-points."xner.methods"] {name} = "MODULE"')
     return 0

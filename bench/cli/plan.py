@@ -12,8 +12,8 @@ from bench.cli.run import matrix_arguments, planned_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.engines.estimate import Time
-    from bench.engines.explain import Standing
+    from bench.plan.estimate import Time
+    from bench.plan.explain import Standing
 
 STATES = ("ok", "skipped", "failed", "stale", "missing")
 TO_RUN = ("stale", "missing")
@@ -29,10 +29,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
-    from bench.engines.estimate import shared, time_of, trainings
-    from bench.engines.explain import standings
-    from bench.engines.units import units
-    from bench.runner.disk import peak_bytes
+    from bench.plan.estimate import shared, time_of, trainings
+    from bench.plan.explain import standings
+    from bench.plan.units import units
+    from bench.run.disk import peak_bytes
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 

@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from bench.api.projection import OUTCOMES
 from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.cli.formats import add_format, formats_of
-from bench.conll import TaggedFile, write_conll
-from bench.corpus import BadInput, Pair, lookalike
-from bench.lines import beside, text_lines
-from data_recipes.projection.project import OUTCOMES
-from data_recipes.projection.rules import Rules, filter_names, load_rules, matcher_names
+from bench.core.conll import TaggedFile, write_conll
+from bench.core.errors import BadInput, lookalike
+from bench.core.lines import beside, text_lines
+from bench.core.sentences import Pair
+from bench.data.rules import Rules, filter_names, load_rules, matcher_names
 
 if TYPE_CHECKING:
-    from bench.conll import TaggedSentence
-    from bench.encode import Progress
+    from bench.api.recipes import Progress
+    from bench.core.conll import TaggedSentence
+    from bench.data.aligning import Aligning
+    from bench.data.project_stream import Tally
     from bench.measure.tagged import Spans
-    from bench.runner.aligning import Aligning
-    from bench.runner.project_stream import Tally
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.runner.project_stream import PART, Tally
+    from bench.data.project_stream import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
@@ -127,7 +128,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         raise BadInput(f"{given[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    from bench.runner.aligning import Aligning
+    from bench.data.aligning import Aligning
 
     return Aligning(choice_of(args))
 
@@ -137,7 +138,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
     """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
-    from bench.runner.project_stream import PART
+    from bench.data.project_stream import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     pipes = not all(path.is_file() for path in read if path.exists())
@@ -161,7 +162,7 @@ def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Itera
 
 def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
     """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
-    from bench.runner.project_stream import Texts
+    from bench.data.project_stream import Texts
 
     pairs = enumerate(Texts(files[0], args.target), 1)
     if not args.evaluate:
@@ -207,7 +208,7 @@ def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[R
 @contextmanager
 def _output(path: Path) -> Iterator[TextIO]:
     """A file that gets its name when all went well."""
-    from bench.store.files import published
+    from bench.core.files import published
 
     try:
         with published(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:

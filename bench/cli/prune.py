@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no such folder, or a run is at work in it.
     """
-    from bench.engines.prune import Wanted, prune
     from bench.report.folder import resolve
+    from bench.run.prune import Wanted, prune
     from bench.store.artefacts import Artefacts, cache_root
 
     out = resolve(args.out)

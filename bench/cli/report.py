@@ -82,9 +82,9 @@ def report_verb(args: argparse.Namespace) -> int:
 
 def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
-    from bench.engines import journal
     from bench.report.folder import resolve
     from bench.report.status import as_json, status_of, text
+    from bench.run import journal
 
     out = resolve(args.out)
     found = status_of(out)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from bench.plan.identity import Planned
     from bench.plan.matrix import Cell
-    from bench.runner.identity import Planned
     from bench.store.planned import Written
     from bench.store.record import Record
 
@@ -53,11 +53,11 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     Raises:
         BadInput: as `load_matrix`; or no folder can be where the results would go.
     """
-    from bench.engines.units import keyed
+    from bench.data.cell_data import warnings_of
+    from bench.data.projected import check_rules
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
-    from bench.runner.data import warnings_of
-    from bench.runner.projected import check_rules
+    from bench.plan.units import keyed
     from bench.store.planned import Written
 
     spec = load_matrix(args.matrix, args.set)
@@ -82,7 +82,7 @@ def run_verb(args: argparse.Namespace) -> int:
         raise BadInput(f"--mode force: not with --engine {args.engine}; cells made again aside need one process")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.engines.units import unfinished, write_matrix
+    from bench.plan.units import unfinished, write_matrix
     from bench.store.record import Records
 
     out, planned, written = planned_cells(args)
@@ -126,9 +126,9 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     """The run of these cells, ready to start; None if there are none (and torch is not imported)."""
     if not todo:
         return None
-    from bench.engines import force, local
-    from bench.runner.device import default_jobs, resolve_device
-    from bench.runner.stages import Where
+    from bench.run import force, local
+    from bench.run.cell import Where
+    from bench.train.device import default_jobs, resolve_device
 
     device = resolve_device(args.device, {one.cell.train.precision for one in todo})
     jobs = args.jobs or default_jobs(device, max(one.cell.train.threads for one in todo))
@@ -140,7 +140,7 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
 
 def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]] | None:
     """The submission of these cells, ready to be made; None if there are none."""
-    from bench.engines.profile import load_profile
+    from bench.run.profile import load_profile
 
     profile = load_profile(args.profile)
     if args.jobs is not None or args.mode == "force":
@@ -148,7 +148,7 @@ def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callabl
         raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
     if not todo:
         return None
-    from bench.engines import slurm
+    from bench.run import slurm
 
     slurm.checked(todo, profile)
     return lambda: slurm.submit_verb(todo, out, profile, args.device, args.keep_models)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.formats import add_format, formats_of
-from bench.corpus import BadInput, nearest
-from bench.tags import MODES
+from bench.core.errors import BadInput, nearest
+from bench.core.tags import MODES
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
+    from bench.core.tags import Mode
     from bench.measure.score import Summary
     from bench.measure.tagged import Spans, Tagged
-    from bench.tags import Mode
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

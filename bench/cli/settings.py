@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:

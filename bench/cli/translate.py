@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from bench.cli.align import progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.cli.settings import add_settings, parsed
-from bench.conll import Ids, TaggedFile
-from bench.corpus import BadInput, Sentence
-from data_recipes.tokenise import SCHEMES
+from bench.core.conll import Ids, TaggedFile
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence
+from bench.core.tokenise import SCHEMES
 
 if TYPE_CHECKING:
-    from bench.runner.translating import Tally, Translating
+    from bench.data.translating import Tally, Translating
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,14 +53,14 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.lines import Lines
-    from bench.runner.translating import Form, Translating, TranslatorChoice
+    from bench.core.lines import Lines
+    from bench.data.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
     if args.block < 1:
         raise BadInput(f"--block {args.block}: at least one sentence")
     if args.device == "cuda":
-        from bench.runner.device import resolve_device
+        from bench.train.device import resolve_device
 
         resolve_device(args.device, ())
     languages = (args.source, args.target)
@@ -92,7 +93,7 @@ def _writer(
             raise BadInput(f"{'--links' if args.links else '--restart'} needs --out F: a file for the translations")
         yield _print
         return
-    from bench.runner.translating import Tally
+    from bench.data.translating import Tally
     from bench.store.growing import growing
 
     files = [Path(args.out), *([args.links] if args.links else [])]
@@ -113,7 +114,7 @@ def _print(texts: Sequence[str]) -> None:
 
 
 def _hash(path: Path) -> str:
-    from bench.store.files import sha256_of_file
+    from bench.core.files import sha256_of_file
 
     try:
         return sha256_of_file(path)

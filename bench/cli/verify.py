@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _against_published(out: Path, tolerance: float, as_json: bool) -> int:
     """Print the agreement; that settings differ is no fault of the folder, so nothing is a failure."""
-    from bench.corpus import BadInput
+    from bench.core.errors import BadInput
     from bench.report.frame import groups, read
     from bench.report.published import agreement
 

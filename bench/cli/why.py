@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.engines.explain import Standing
+    from bench.plan.explain import Standing
 
 SHOWN = 8  # differences; --json has them all
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no such folder or cell.
     """
-    from bench.engines.explain import why
+    from bench.plan.explain import why
     from bench.report.folder import resolve
 
     found = why(resolve(args.out), args.cell, args.matrix, args.set)

@@ -9,18 +9,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.conll import conll_text, refuse_placeholders
-from bench.corpus import BadInput, Sentence, Span
+from bench.api.method import Factors
+from bench.core.conll import conll_text, refuse_placeholders
+from bench.core.errors import BadInput
+from bench.core.files import sha256_of
+from bench.core.sentences import Sentence, Span
+from bench.core.tags import Mode
 from bench.measure.same_test import labelled, test_of
 from bench.measure.score import count, rule_scores, summary
 from bench.measure.tagged import Tagged
-from bench.method import Factors
 from bench.plan.keys import key_of
-from bench.store.files import sha256_of
 from bench.store.planned import add_cells, cell_name, matrix_cells
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, predictions_name
-from bench.tags import Mode
 
 UNSTATED = "not stated"
 _NAMES = {

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.corpus import BadInput, Link, Pair
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Pair
 
 _LINK = re.compile(r"(\d{1,9})([-?p])(\d{1,9})", re.ASCII)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.corpus import Pair, Sentence
+from bench.core.sentences import Pair, Sentence
 from bench.measure.score import Surface, ratios
 
 

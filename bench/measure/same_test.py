@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.conll import conll_text
-from bench.corpus import BadInput, Sentence, lookalike
+from bench.core.conll import conll_text
+from bench.core.errors import BadInput, lookalike
+from bench.core.sentences import Sentence
 from bench.measure.tagged import Spans, Tagged
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of

@@ -28,9 +28,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.corpus import Span
+from bench.core.sentences import Span
+from bench.core.tags import MODES, Mode
 from bench.store.record import RuleScores, TypeCounts
-from bench.tags import MODES, Mode
 
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
 Surface = tuple[str, str]  # the words of an entity joined by single spaces, and its type

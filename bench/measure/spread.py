@@ -7,7 +7,7 @@ Association 88, 1993), which averages p over what the seeds' part may be, reject
 only one part varies, and they err to opposite sides between: so p is *ours*, the mean of theirs, weighted by the seeds'
 share of the variance, and never below the t test's over the seeds alone, for sentences that vary, too, make nothing
 surer. It rejects 4.2 to 5.1 of 100 with 3 seeds and 4.6 to 5.0 with 5, whatever that share is in truth (by integration,
-`tests/test_spread.py`; by simulation of F1, `tests/interval_study.py`).
+`tests/measure/test_spread.py`; by simulation of F1, `tests/studies/interval_study.py`).
 """
 
 from __future__ import annotations

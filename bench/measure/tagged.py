@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import Format, TaggedFile, TaggedSentence
-from bench.corpus import BadInput, Span, lookalike
-from bench.tags import NO_TYPE, Mode
+from bench.core.conll import Format, TaggedFile, TaggedSentence
+from bench.core.errors import BadInput, lookalike
+from bench.core.sentences import Span
+from bench.core.tags import NO_TYPE, Mode
 
 LONG = 250  # words of a sentence that may be a whole file
 Spans = Sequence[tuple[Span, ...]]  # of each sentence

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import canonical_json, write_bytes
 from bench.plan.fingerprint import CODE, parts
 from bench.plan.keys import Key
-from bench.store.files import canonical_json, write_bytes
 
 NAME = "key.json"  # among the sidecars of a record
 ABSENT = "(absent)"

@@ -10,9 +10,9 @@ from functools import cache, lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
+from bench.core.files import sha256_of
 from bench.plan.keys import Key
-from bench.store.files import sha256_of
 
 OWN = ("bench", "methods", "data_recipes")
 CODE = "code"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from bench.store.files import canonical_json, sha256_of
+from bench.core.files import canonical_json, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
+from bench.core.files import canonical_json
 from bench.plan.keys import rng
 from bench.plan.needs import check_usable, reads_labels
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
-from bench.store.files import canonical_json
 
 T = TypeVar("T")
 

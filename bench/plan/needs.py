@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
 
 if TYPE_CHECKING:
-    from bench.method import Method, Need
+    from bench.api.method import Method, Need
     from bench.plan.sections import LabelsSpec
 
 
@@ -20,7 +20,7 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
         BadInput: the parameters are not the method's.
         BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
     """
-    from bench.method import Need, Round
+    from bench.api.method import Need, Round
 
     whose = f"method '{name}' ({registry.module_of('method', name)})"
     try:
@@ -44,7 +44,7 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
 
 def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:
     """All that the method's rounds may ask for, named methods included."""
-    from bench.rounds import all_needs
+    from bench.api.rounds import all_needs
 
     needs = all_needs(method)
     for round_ in method.rounds():
@@ -55,7 +55,7 @@ def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[
 
 def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
     """Whether the method's translations must have their words linked: marks that never fall back need no links."""
-    from bench.method import LINKED, Need
+    from bench.api.method import LINKED, Need
 
     needs = needs_of_method(method, registry)
     if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnosed:
@@ -68,7 +68,7 @@ def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registr
 
     `labels`: how they are made where that is asked.
     """
-    from bench.method import LINKED, Need
+    from bench.api.method import LINKED, Need
 
     needs = needs_of_method(method, registry)
     if key == "labels.fallback" and labels.transfer == "align":

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.corpus import BadInput, NoParams, nearest
+from bench.api.recipes import NoParams
+from bench.core.errors import BadInput, nearest
 from bench.plan.schema import build
 from bench.plan.where import Where
 
@@ -35,11 +36,11 @@ class Kind:
 
 
 KINDS = (
-    Kind("method", "methods", "method", "bench.method.Method", "xner.methods"),
-    Kind("corpus", "data_recipes.corpora", "corpus", "bench.corpus.Corpus", "xner.corpora"),
-    Kind("translator", "data_recipes.translators", "", "bench.corpus.Translator", "xner.translators"),
-    Kind("aligner", "data_recipes.aligners", "", "bench.corpus.Aligner", "xner.aligners"),
-    Kind("encoder", "data_recipes.encoders", "encoder", "bench.encode.EncoderRecipe", "xner.encoders"),
+    Kind("method", "methods", "method", "bench.api.method.Method", "xner.methods"),
+    Kind("corpus", "data_recipes.corpora", "corpus", "bench.api.recipes.Corpus", "xner.corpora"),
+    Kind("translator", "data_recipes.translators", "", "bench.api.recipes.Translator", "xner.translators"),
+    Kind("aligner", "data_recipes.aligners", "", "bench.api.recipes.Aligner", "xner.aligners"),
+    Kind("encoder", "data_recipes.encoders", "encoder", "bench.api.recipes.EncoderRecipe", "xner.encoders"),
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bench.corpus import Corpus, nearest
+from bench.api.recipes import Corpus
+from bench.core.errors import nearest
 from bench.plan.registry import REGISTRY, Registry
 from bench.plan.schema import build, field_names
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec

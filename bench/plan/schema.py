@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
 from bench.plan.where import Where
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import build, convert

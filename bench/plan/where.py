@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 Path = tuple[str | int, ...]  # keys of tables, indices of arrays (from 0)
 

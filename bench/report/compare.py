@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
 from bench.measure.macro import Clusters, macro_difference
 from bench.measure.statistics import MIN_SEEDS, difference, f1_by_seed, holm
 from bench.report.contrasts import Differing, declared, factors, own_settings, settings

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.corpus import Span
+from bench.core.sentences import Span
 from bench.report.canvas import figure, finish, looks, plain
 from bench.report.errors import middle
 from bench.report.frame import Group, Stored, is_oracle, test_of

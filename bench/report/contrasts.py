@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.core.files import canonical_json
 from bench.report.frame import Stored
-from bench.store.files import canonical_json
 
 _DISTIL = ("distil", "distil_loss", "distil_start", "distil_outside")
 Differing = dict[str, tuple[str, str]]  # by name what A has and what B has

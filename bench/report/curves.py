@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.canvas import figure, finish, looks
 from bench.report.frame import Group, Stored
 from bench.report.head import setting_notes, title_of

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.corpus import Span, spans_of
+from bench.core.files import sha256_of
+from bench.core.sentences import Span, spans_of
 from bench.report.frame import Group, Stored, test_of
 from bench.report.scores import Row, cells_of
-from bench.store.files import sha256_of
 from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it

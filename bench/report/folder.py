@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.store.planned import matrix_cells
 
 __all__ = ["matrix_cells", "resolve"]

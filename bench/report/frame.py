@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
+from bench.core.files import canonical_json
 from bench.report.folder import matrix_cells, resolve
-from bench.store.files import canonical_json
 from bench.store.record import Record, Records
 from bench.store.sidecars import Damaged
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
+from bench.core.files import write_bytes
 from bench.report.bars import bars_figure
 from bench.report.canvas import FORMATS, saved, settings
 from bench.report.confusion import confusion_figure
@@ -19,7 +20,6 @@ from bench.report.scatter import cost_figure, gain_figure
 from bench.report.sources import source_sets, sources_figure
 from bench.report.space import space_figure
 from bench.report.tables import names_of
-from bench.store.files import write_bytes
 
 MAKERS: tuple[tuple[str, Callable[[Group], Figure | None]], ...] = (
     ("f1", bars_figure),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.frame import Group
 from bench.report.head import corpus_notes, setting_notes, title_of
 from bench.report.main_table import cell_of, macro_cell

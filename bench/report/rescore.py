@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.core.files import sha256_of_file
 from bench.measure.score import TagScore, ratios, score_tags
-from bench.store.files import sha256_of_file
 from bench.store.record import Record, Records, TypeCounts
 from bench.store.sidecars import GOLD, Damaged, Sidecar, digest_of, predictions_name, read_arrays, read_sidecar
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.frame import groups, read
 from bench.report.render import RENDERERS
 from bench.report.tables import SHOWN, main_tables, shown_text, texts_of

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.corpus import BadInput, nearest
+from bench.core.errors import BadInput, nearest
+from bench.core.files import sha256_of, write_bytes
 from bench.report.costs import cost_table, projection_table
 from bench.report.frame import Group, groups, in_order, read, tidy
 from bench.report.grids import gap_table, rules_table, seen_table, types_table
@@ -16,7 +17,6 @@ from bench.report.model import Table
 from bench.report.published import published_table
 from bench.report.render import RENDERERS, terminal
 from bench.report.space import space_table
-from bench.store.files import sha256_of, write_bytes
 
 __all__ = [
     "all_tables",

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from bench.report.folder import matrix_cells
 from bench.report.rescore import Rescorer
 from bench.store.artefacts import Artefacts

@@ -14,8 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.store.files import cache_root as cache_root  # artefacts that several results folders share live there
-from bench.store.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
+from bench.core.files import cache_root as cache_root  # artefacts that several results folders share live there
+from bench.core.files import canonical_json, sha256_of, sha256_of_file, sha256_of_unchanged, write_json
 
 META = "artefact.json"
 

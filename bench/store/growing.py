@@ -12,8 +12,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.corpus import BadInput
-from bench.store.files import canonical_json, write_json
+from bench.core.errors import BadInput
+from bench.core.files import canonical_json, write_json
 
 OVER = "--restart starts over"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.corpus import BadInput
-from bench.store.files import canonical_json, write_json
+from bench.core.errors import BadInput
+from bench.core.files import canonical_json, write_json
 
 FILE = "matrix.json"
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.corpus import BadInput
-from bench.store.files import write_bytes, write_json
+from bench.core.errors import BadInput
+from bench.core.files import write_bytes, write_json
 from bench.store.sidecars import read_arrays
 
 if TYPE_CHECKING:  # status and why read thousands of records and no array

@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from bench.store.files import write_json
+from bench.core.files import write_json
 from bench.store.record import SCHEMA, Record
 
 PUBLISHED = Path(__file__).with_name("record.schema.json")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from bench.corpus import Sentence, Span, digest, spans_of
+from bench.core.sentences import Sentence, Span, digest, spans_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +119,7 @@ def unpacked(path: Path) -> str:
 
 
 def parsed(text: str) -> Sidecar:
-    """The sentences of `bench.conll.write_conll`'s own text, and of no other; Damaged as `read_sidecar`."""
+    """The sentences of `bench.core.conll.write_conll`'s own text, and of no other; Damaged as `read_sidecar`."""
     found = Sidecar([], [], [], [])
     number = 1
     blocks = text.split("\n\n")

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.corpus import BadInput, Link, Unavailable
+from bench.core.errors import BadInput, Unavailable
+from bench.core.sentences import Link
 
 Ids = Sequence[int]  # the words of a sentence as numbers from 0
 

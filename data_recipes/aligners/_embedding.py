@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bench.corpus import Aligner, BadInput, Embedded, Embedder, Link, Pair
+from bench.api.recipes import Aligner, Embedded, Embedder
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Pair
 from data_recipes.aligners._matching import Found, Ints, Vectors, word_means
 
 BLOCK = 512  # pairs whose vectors are in memory at a time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from bench.corpus import Link
+from bench.core.sentences import Link
 
 Symmetrisation = Literal["intersection", "grow-diag-final-and", "union"]
 SYMMETRISATIONS: tuple[Symmetrisation, ...] = get_args(Symmetrisation)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.corpus import Aligner, Link, Pair, Unavailable
+from bench.api.recipes import Aligner
+from bench.core.errors import Unavailable
+from bench.core.sentences import Link, Pair
 
 
 class GoldAligner(Aligner):

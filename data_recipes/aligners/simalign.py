@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bench.corpus import Embedded, Link
+from bench.api.recipes import Embedded
+from bench.core.sentences import Link
 from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, units, word_links
 from data_recipes.aligners._matching import Found, distorted, intersection, itermax, match, similarity
 

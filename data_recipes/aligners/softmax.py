@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.corpus import Embedded, Link
+from bench.api.recipes import Embedded
+from bench.core.sentences import Link
 from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, units, word_links
 from data_recipes.aligners._matching import Vectors
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar, Literal
 
-from bench.corpus import Aligner, Link, Pair, Unavailable
+from bench.api.recipes import Aligner
+from bench.core.errors import Unavailable
+from bench.core.sentences import Link, Pair
 from data_recipes import parallel_text
 from data_recipes.aligners._eflomal import Run, align, version
 from data_recipes.aligners._lexicon import Form, Vocabulary, priors

@@ -9,8 +9,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.corpus import BadInput, Unavailable
-from bench.store.files import cache_root, canonical_json, published_folder, sha256_of
+from bench.core.errors import BadInput, Unavailable
+from bench.core.files import cache_root, canonical_json, published_folder, sha256_of
 from data_recipes.translators._engine import Engine, Request, limit_of
 from data_recipes.translators._models import ModelSource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from data_recipes.translators._models import ModelSource
 
 if TYPE_CHECKING:

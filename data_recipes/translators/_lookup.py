@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from bench.corpus import Sentence
+from bench.core.sentences import Sentence
 from data_recipes.english import FUNCTION_WORDS, bases, irregular_base
 from data_recipes.wiktionary import Lexicon
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.corpus import BadInput, Unavailable
-from bench.store.files import sha256_of, sha256_of_file
+from bench.core.errors import BadInput, Unavailable
+from bench.core.files import sha256_of, sha256_of_file
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.spm")
 WEIGHTS = "*.safetensors"

@@ -11,9 +11,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
-from bench.corpus import BadInput, Corpus, Sentence, Translated, Translator, Unavailable
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput, Unavailable
+from bench.core.sentences import Sentence
+from bench.core.tokenise import detokenise, tokenise
 from data_recipes.serbian import to_latin
-from data_recipes.tokenise import detokenise, tokenise
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
 from data_recipes.translators._engine import Engine, Request
 from data_recipes.translators._models import ModelSource, find_model

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator
-from data_recipes.tokenise import UNSPACED, tokenise
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput
+from bench.core.sentences import Link, Sentence
+from bench.core.tokenise import UNSPACED, tokenise
 from data_recipes.translators._lookup import Lookup, Piece
 from data_recipes.wiktionary import files_for, hashes_of, lexicon, version_of
 

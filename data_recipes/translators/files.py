@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
-from bench.corpus import BadInput, Corpus, Sentence, Translated, Translator, Unavailable
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput, Unavailable
+from bench.core.sentences import Sentence
 
 
 @runtime_checkable

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.corpus import BadInput, Corpus, Link, Sentence, Translated, Translator, Unavailable, nearest
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.sentences import Link, Sentence
 from data_recipes.corpora.demo.draw import candidates
 from data_recipes.corpora.demo.grammar import CLOSE, OPEN, Content, Placeholder, Rendered, links, render
 from data_recipes.corpora.demo.parse import parse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench.corpus import Unavailable
-from data_recipes.language_codes import nllb_code
+from bench.core.errors import Unavailable
+from bench.core.languages import nllb_code
 from data_recipes.translators._engine import Request
 from data_recipes.translators._seq2seq import Seq2SeqParams, Seq2SeqTranslator
 

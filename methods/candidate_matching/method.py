@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from bench.candidates import (
+from bench.api.candidates import (
     MAX_LENGTH,
     alignment_scores,
     fused_scores,
@@ -20,11 +20,23 @@ from bench.candidates import (
     ranges_of,
     tagger_scores,
 )
-from bench.corpus import Pair, Span
-from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, Second, TrainingSet, pairs, singles
+from bench.api.method import (
+    Ask,
+    Factors,
+    Floats,
+    Method,
+    MethodParams,
+    Need,
+    Round,
+    Second,
+    TrainingSet,
+    pairs,
+    singles,
+)
+from bench.core.sentences import Pair, Span
 
 if TYPE_CHECKING:
-    from bench.candidates import Ints, Scores
+    from bench.api.candidates import Ints, Scores
 
 
 @dataclass(frozen=True)

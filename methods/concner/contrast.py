@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench.objectives import supervised_contrastive
+from bench.api.objectives import supervised_contrastive
 
 if TYPE_CHECKING:
-    from bench.method import Batch
+    from bench.api.method import Batch
     from methods.concner.method import ConcnerParams
 
 

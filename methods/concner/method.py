@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench.method import (
+from bench.api.method import (
     Ask,
     Batch,
     Factors,
@@ -99,7 +99,7 @@ class Concner(Method):
 
     def loss(self, tagger: Tagger, step: Step) -> Losses:
         """Cross-entropy, LCL and TCL; a term of weight 0 is left out."""
-        from bench.objectives import cross_entropy, pair_contrastive
+        from bench.api.objectives import cross_entropy, pair_contrastive
 
         batch, p = step.labelled, self.params
         assert batch is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.objectives import supervised_contrastive
+from bench.api.objectives import supervised_contrastive
 
 
 def span_loss(scores: Tensor, targets: Tensor, weights: Tensor, outside: float) -> Tensor:

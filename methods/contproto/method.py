@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.corpus import Sentence
-from bench.method import (
+from bench.api.method import (
     Ask,
     EpochState,
     Example,
@@ -23,6 +22,7 @@ from bench.method import (
     TrainingSet,
     singles,
 )
+from bench.core.sentences import Sentence
 
 if TYPE_CHECKING:
     from torch import Tensor

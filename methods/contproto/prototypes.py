@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.corpus import Span
-from bench.method import Step
+from bench.api.method import Step
+from bench.core.sentences import Span
 from methods.contproto.words import most_probable
 
 if TYPE_CHECKING:

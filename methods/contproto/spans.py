@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.corpus import Sentence, Span
-from bench.method import Batch, Inputs, Predictions
+from bench.api.method import Batch, Inputs, Predictions
+from bench.core.sentences import Sentence, Span
 from methods.contproto.words import capital_kinds, most_probable, pieces_of_words, word_logits
 
 FEATURE = 50  # dimensions of each embedding beside the two word states

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bench.corpus import Sentence, Span
-from bench.method import Inputs
+from bench.api.method import Inputs
+from bench.core.sentences import Sentence, Span
 
 
 def covering_width(sentences: Iterable[Sentence], coverage: float) -> int:

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.corpus import Sentence, Span, spans_of
-from bench.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round
-from bench.translate_test import Carried, carried_back
+from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round
+from bench.api.translate_test import Carried, carried_back
+from bench.core.sentences import Sentence, Span, spans_of
 
 
 @dataclass(frozen=True)

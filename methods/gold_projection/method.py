@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.corpus import Sentence, Unavailable, tags_of
-from bench.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
+from bench.api.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
+from bench.core.errors import Unavailable
+from bench.core.sentences import Sentence, tags_of
 
 
 @dataclass(frozen=True)

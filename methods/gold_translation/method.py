@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.method import Ask, Factors, Method, Need, Round, TrainingSet, pairs
+from bench.api.method import Ask, Factors, Method, Need, Round, TrainingSet, pairs
 
 
 class GoldTranslation(Method):

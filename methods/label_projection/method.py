@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bench.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
 
 
 @dataclass(frozen=True)

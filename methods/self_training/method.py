@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from bench.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, singles
+from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, singles
 
 
 @dataclass(frozen=True)

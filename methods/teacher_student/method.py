@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.method import Factors, Method, MethodParams, Need, Round
-from bench.rounds import Distil
+from bench.api.method import Factors, Method, MethodParams, Need, Round
+from bench.api.rounds import Distil
 
 
 class TeacherStudent(Method):

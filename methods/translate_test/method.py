@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.corpus import Sentence
-from bench.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
-from bench.translate_test import carried_back
+from bench.api.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round
+from bench.api.translate_test import carried_back
+from bench.core.sentences import Sentence
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from bench.corpus import Pair, Unavailable
-from bench.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.core.errors import Unavailable
+from bench.core.sentences import Pair
 
 
 @dataclass(frozen=True)

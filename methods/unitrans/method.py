@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.method import (
+from bench.api.method import (
     Ask,
     Example,
     Factors,
@@ -98,7 +98,7 @@ class UniTrans(Method):
 
     def loss(self, tagger: Tagger, step: Step) -> Losses:
         """Mean squared error to the soft labels, and cross-entropy over the words with a voted label."""
-        from bench.objectives import cross_entropy, soft_labels
+        from bench.api.objectives import cross_entropy, soft_labels
 
         assert step.unlabelled is not None
         soft = Term("soft", soft_labels(step.unlabelled))

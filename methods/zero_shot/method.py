@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.method import Factors, Method
+from bench.api.method import Factors, Method
 
 
 class ZeroShot(Method):

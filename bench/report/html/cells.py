@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.corpus import Span
+from bench.core.sentences import Span
 from bench.report.errors import KINDS, Sample, Wrong
 from bench.report.frame import Group, Stored, error_line
 from bench.report.html.facts import Facts, facts_html, seeds_html, shared

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.core.files import canonical_json
 from bench.report.frame import Stored
 from bench.report.html.tables import boxed
 from bench.report.html.text import esc, items, name
-from bench.store.files import canonical_json
 from bench.store.record import Cost, Record, Resources
 
 _TOLD = frozenset({"scores", "error", "reason", "status", "schema", "key", "cell.seed", "cell.label", "cell.target"})

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from bench.core.files import write_bytes
 from bench.report.errors import KINDS, Sample, samples, totals
 from bench.report.frame import Group, chosen, groups, is_oracle, read_all
 from bench.report.head import SYNTHETIC, corpus_notes, is_synthetic, oracle_note, setting_notes, title_of
@@ -23,7 +24,6 @@ from bench.report.model import Cell, Table, frame_of
 from bench.report.scores import rows_of
 from bench.report.status import Status, status_of
 from bench.report.tables import all_tables
-from bench.store.files import write_bytes
 
 NAME = "report.html"
 _SENTENCES, _MOST = 600, 5  # sentences shown as a sample of errors: in the page, and of one cell

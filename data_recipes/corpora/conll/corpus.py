@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
-from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, nearest
+from bench.api.recipes import Corpus, Facts
+from bench.api.source_files import data_dir
+from bench.core.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
+from bench.core.errors import BadInput, nearest
+from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.overlap import overlap_findings
-from data_recipes.source_files import data_dir
 from data_recipes.translations import TranslationFile, read_translations
 
 
@@ -74,7 +76,7 @@ class ConllCorpus(Corpus):
         """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
 
         Raises:
-            BadInput: as `bench.conll.read_conll`; or the folder or the language is not there.
+            BadInput: as `bench.core.conll.read_conll`; or the folder or the language is not there.
         """
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split
+from bench.api.recipes import Corpus, Facts
+from bench.core.errors import BadInput
+from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.corpora.demo.draw import Draw, draw, sentences
 from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, tables
 

@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass, field
 from functools import cache
 
-from bench.corpus import BadInput, Pair, Sentence
+from bench.core.errors import BadInput
+from bench.core.sentences import Pair, Sentence
 from data_recipes.corpora.demo.grammar import Content, Inflected, Rendered, links, render
 from data_recipes.corpora.demo.tables import Frame, Name, tables
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from bench.corpus import Span
+from bench.core.sentences import Span
 from data_recipes.corpora.demo.grammar import BASE, CLOSE, OPEN, Content, Inflected, Placeholder
 from data_recipes.corpora.demo.tables import CASES, TYPES, Element, Filler, Form, Frame, Literal, Name, tables
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 
 LANGUAGES = ("en", "de", "hu", "bg", "zh")
 TYPES = ("PER", "LOC", "ORG")

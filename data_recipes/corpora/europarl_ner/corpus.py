@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
+from bench.api.recipes import Corpus, Facts
+from bench.api.source_files import local_files
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.corpora.europarl_ner.read import LANGUAGES, TYPES, read_side
 from data_recipes.overlap import normalised
-from data_recipes.source_files import local_files
 
 
 @dataclass(frozen=True)

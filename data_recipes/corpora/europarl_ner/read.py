@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.conll import Format, read_conll
-from bench.corpus import BadInput, Sentence
-from data_recipes.source_files import here
+from bench.api.source_files import here
+from bench.core.conll import Format, read_conll
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence
 
 LANGUAGES = ("en", "de", "es", "it")
 TYPES = ("PER", "LOC", "ORG")

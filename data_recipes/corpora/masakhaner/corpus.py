@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from bench.conll import Format, has_control, read_conll
-from bench.corpus import BadInput, Corpus, Facts, Sentence, Span, Split, Unavailable, nearest
-from bench.tags import IllFormedError, decode
+from bench.api.recipes import Corpus, Facts
+from bench.api.source_files import data_dir, here
+from bench.core.conll import Format, has_control, read_conll
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.sentences import Sentence, Span, Split
+from bench.core.tags import IllFormedError, decode
 from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
 from data_recipes.corpora.wikiann.corpus import WikiannCorpus
 from data_recipes.overlap import overlap_findings
-from data_recipes.source_files import data_dir, here
 
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"

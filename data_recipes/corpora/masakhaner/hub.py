@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.corpus import BadInput
+from bench.core.errors import BadInput
 from data_recipes import hub_files
 
 REPOSITORY = "masakhane/masakhaner2"

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conll import has_control, read_lines
-from bench.corpus import BadInput
+from bench.core.conll import has_control, read_lines
+from bench.core.errors import BadInput
 
 _ID = re.compile(r"(\d+)(?:-(\d+)|\.\d+)?")
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.corpus import BadInput, Corpus, Facts, Pair, Sentence, Split, Unavailable, nearest
+from bench.api.recipes import Corpus, Facts
+from bench.api.source_files import local_files
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.corpora.europarl_ner.read import read_side
 from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
 from data_recipes.corpora.uner_pud.ntrex import ntrex
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
 from data_recipes.overlap import overlap_findings
-from data_recipes.source_files import local_files
 
 _MOSES = ("de", "es", "it")  # their test is Europarl
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bench.conll import Format, read_conll
-from bench.corpus import Sentence, Split
-from bench.tags import Scheme
+from bench.api.source_files import files_of, here
+from bench.core.conll import Format, read_conll
+from bench.core.sentences import Sentence, Split
+from bench.core.tags import Scheme
 from data_recipes.corpora.europarl_ner.read import read_side
-from data_recipes.source_files import files_of, here
 
 TYPES = ("PER", "LOC", "ORG")
 UNER = Format(token=1, tag=2)
@@ -29,7 +29,7 @@ class Gold:
 
         Raises:
             Unavailable: a file is not here.
-            BadInput: as `bench.conll.read_conll`.
+            BadInput: as `bench.core.conll.read_conll`.
         """
         sentences: list[Sentence] = []
         for name in self._paths(split):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bench.conll import read_lines
-from bench.corpus import Sentence
+from bench.api.source_files import here
+from bench.core.conll import read_lines
+from bench.core.sentences import Sentence
+from bench.core.tokenise import tokenise
 from data_recipes.portuguese import expanded
-from data_recipes.source_files import here
-from data_recipes.tokenise import tokenise
 
 # NTREX's files by our code; Cebuano has none.
 _FILES: Mapping[str, str] = {
@@ -35,7 +35,7 @@ _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*
 def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> list[Sentence]:
     """NTREX's lines in a language, ids `ntrex/<line>` from 1; [] where it has none.
 
-    Words are the scheme's (`data_recipes.tokenise`). Then (*ours*) Portuguese contractions are taken apart, as in UD;
+    Words are the scheme's (`bench.core.tokenise`). Then (*ours*) Portuguese contractions are taken apart, as in UD;
     Italian apostrophes are straight, as in Europarl; Chinese is cut into the longest of `chinese_words`.
 
     Raises:

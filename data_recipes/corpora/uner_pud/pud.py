@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from bench.conll import read_conll, read_tagged
-from bench.corpus import BadInput, Sentence
+from bench.api.source_files import here
+from bench.core.conll import read_conll, read_tagged
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence
 from data_recipes.corpora.uner_pud.conllu import Block, read_conllu
 from data_recipes.corpora.uner_pud.gold import TYPES, UNER
 from data_recipes.corpora.uner_pud.words import contracted, simplifier
-from data_recipes.source_files import here
 
 LABELLED = ("de", "pt", "ru", "sv", "zh")  # gold on both sides
 UNLABELLED = ("es", "fi", "it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.corpus import Sentence, Span
+from bench.core.sentences import Sentence, Span
 
 # German prepositions and articles that Universal Dependencies take apart. Only forms that are nearly always
 # contracted: of these word pairs NTREX's German writes 93 % in one word (where no comma stands before), but `in das` in

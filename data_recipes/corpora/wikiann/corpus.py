@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.corpus import BadInput, Corpus, Facts, Sentence, Split, nearest
+from bench.api.recipes import Corpus, Facts
+from bench.api.source_files import data_dir
+from bench.core.errors import BadInput, nearest
+from bench.core.sentences import Sentence, Split
 from data_recipes.corpora.wikiann import hub
 from data_recipes.corpora.wikiann.languages import LANGUAGES
 from data_recipes.corpora.wikiann.rows import TYPES, sentences_of
 from data_recipes.corpora.wikiann.text import read_text
 from data_recipes.overlap import overlap_findings
-from data_recipes.source_files import data_dir
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bench.conll import has_control
-from bench.corpus import BadInput, Sentence, nearest, spans_of, tag_set
+from bench.core.conll import has_control
+from bench.core.errors import BadInput, nearest
+from bench.core.sentences import Sentence, spans_of, tag_set
 
 TYPES = ("PER", "ORG", "LOC")
 TAGS = tag_set(TYPES)  # in the order of the hub's ClassLabel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.conll import read_tagged
-from bench.corpus import BadInput
+from bench.core.conll import read_tagged
+from bench.core.errors import BadInput
 from data_recipes.corpora.wikiann.rows import Row
 
 
@@ -13,7 +13,7 @@ def read_text(path: Path, language: str) -> list[Row]:
     """The rows of one file, the language's prefix taken off each token.
 
     Raises:
-        BadInput: as `bench.conll.read_tagged`, or a token has no prefix.
+        BadInput: as `bench.core.conll.read_tagged`, or a token has no prefix.
     """
     rows = []
     for item in read_tagged(path, controls=True):

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from bench.encode import EncoderRecipe, Progress
-from bench.store.files import canonical_json, write_bytes, write_json
+from bench.api.recipes import EncoderRecipe, Progress
+from bench.core.files import canonical_json, write_bytes, write_json
 from data_recipes.encoders.mini.recipe import Diet, Extra, Recipe
 from data_recipes.encoders.mini.text import dictionary_entries, training_text
 

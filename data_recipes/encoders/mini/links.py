@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.corpus import Link, Pair, Sentence
-from bench.store.files import canonical_json, sha256_of, write_bytes
+from bench.core.files import canonical_json, sha256_of, write_bytes
+from bench.core.sentences import Link, Pair, Sentence
+from bench.core.tokenise import UNSPACED
 from data_recipes.aligners.statistical import StatisticalAligner, StatisticalParams
-from data_recipes.tokenise import UNSPACED
 
 Words = Sequence[str]
 Links = tuple[Link, ...]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from bench.core.tokenise import UNSPACED
 from data_recipes.encoders.mini.links import Links
 from data_recipes.encoders.mini.teacher import Teacher
-from data_recipes.tokenise import UNSPACED
 
 Words = tuple[str, ...]
 NEAREST = 40  # words that may stand for one: persons for persons, towns for towns

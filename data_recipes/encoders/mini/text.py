@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bench.conll import read_lines
-from bench.corpus import BadInput, Unavailable, letters_of
-from data_recipes.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT
+from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT
+from bench.api.source_files import here, index
+from bench.core.conll import read_lines
+from bench.core.errors import BadInput, Unavailable
+from bench.core.sentences import letters_of
 from data_recipes.parallel_text import word_pairs
-from data_recipes.source_files import here, index
 
 LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
 SHORTEST = 12  # letters and digits: a line such as "Não fui eu." stands in tests, too

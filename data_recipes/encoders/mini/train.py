@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, embedding_bag, normalize
 
-from bench.store.files import canonical_json, published
+from bench.core.files import canonical_json, published
 from data_recipes.encoders.mini.batches import Batch, Kitchen
 from data_recipes.encoders.mini.prepare import Prepared
 from data_recipes.encoders.mini.recipe import Diet, Recipe

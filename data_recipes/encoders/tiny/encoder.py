@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import Sentence
-from bench.encode import EncoderRecipe, Progress
+from bench.api.recipes import EncoderRecipe, Progress
+from bench.core.sentences import Sentence
 from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
 from data_recipes.wordpiece import SPECIAL, fast_tokenizer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.corpus import Pair
-from data_recipes.projection.project import Projection
+from bench.api.projection import Projection
+from bench.core.sentences import Pair
 
 
 def keep(pair: Pair, projection: Projection) -> bool:

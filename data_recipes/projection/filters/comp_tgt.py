@@ -6,9 +6,9 @@ links, not the span that the matcher made of them.
 
 from __future__ import annotations
 
-from bench.corpus import Pair
-from data_recipes.projection.project import Projection, linked_words
-from data_recipes.projection.ranges import ranges
+from bench.api.projection import Projection, linked_words
+from bench.api.ranges import ranges
+from bench.core.sentences import Pair
 
 
 def keep(pair: Pair, projection: Projection) -> bool:

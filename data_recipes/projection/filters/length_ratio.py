@@ -6,8 +6,8 @@ to 13 % of the de and pt pairs when shuffled: a coarse sieve for what a translat
 
 from __future__ import annotations
 
-from bench.corpus import Pair
-from data_recipes.projection.project import Projection
+from bench.api.projection import Projection
+from bench.core.sentences import Pair
 
 LOWEST, HIGHEST = 0.4, 2.5  # ours; both inclusive
 

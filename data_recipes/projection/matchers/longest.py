@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.corpus import Span
-from data_recipes.projection.ranges import longest, ranges
+from bench.api.ranges import longest, ranges
+from bench.core.sentences import Span
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.corpus import Span
+from bench.core.sentences import Span
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Candidate matching (Politov et al. 2025), greedy: every n-gram is a candidate, the best pair is taken first.
 
 All entities of a sentence are matched together: the score of an entity and an n-gram is 2 · links between them / words
-of both; the largest is taken, and its entity and every n-gram that overlaps are out (bench.candidates). No n-gram holds
+of both; the largest is taken, and its entity and every n-gram that overlaps are out (bench.api.candidates). No n-gram holds
 "!" or "?" or more than ten words.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.candidates import Range, greedy, match_links
-from bench.corpus import Link, Span
+from bench.api.candidates import Range, greedy, match_links
+from bench.core.sentences import Link, Span
 
 
 def assign(entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]) -> list[Range | None]:

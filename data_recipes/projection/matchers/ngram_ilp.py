@@ -1,14 +1,14 @@
 """Candidate matching (Politov et al. 2025), exact: as ngram-greedy, but the choice whose scores have the greatest sum.
 
-Their integer linear program with at most one candidate an entity, solved by scipy's milp (bench.candidates).
+Their integer linear program with at most one candidate an entity, solved by scipy's milp (bench.api.candidates).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.candidates import Range, ilp, match_links
-from bench.corpus import Link, Span
+from bench.api.candidates import Range, ilp, match_links
+from bench.core.sentences import Link, Span
 
 
 def assign(entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]) -> list[Range | None]:

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from bench.corpus import Sentence, Span
-from data_recipes.projection.project import Outcome
-from data_recipes.projection.transfer import PROJECTED, Marked, Words
-from data_recipes.projection.transfers._brackets import bracketed, has_bracket, unbracketed
+from bench.api.brackets import bracketed, has_bracket, unbracketed
+from bench.api.projection import Outcome
+from bench.core.sentences import Sentence, Span
+from bench.data.transfer import PROJECTED, Marked, Words
 
 COUNTS = ("brackets_wrong",)
 IN_CONTEXT_FIRST = False  # theirs: each entity translated by itself; in its sentence where that fails is ours

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.corpus import Sentence, Span
-from data_recipes.projection.transfer import PROJECTED, Marked, Words
+from bench.core.sentences import Sentence, Span
+from bench.data.transfer import PROJECTED, Marked, Words
 
 COUNTS = ("placeholders_lost", "placeholders_doubled", "placeholders_mangled")
 IN_CONTEXT_FIRST = True  # theirs: each entity as it is translated in its sentence, where that can be had

@@ -1,0 +1,215 @@
+"""The plug-in interfaces of data recipes: corpora, translators, aligners, encoders. Plain Python, light to import."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from bench.core.sentences import Link, Pair, Sentence, Split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """Parameters of a plug-in that has none."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a reader of a table must know of a corpus."""
+
+    title: str
+    licence: str
+    url: str = ""
+    synthetic: bool = False  # such numbers are labelled "synthetic: no evidence about languages"
+    human_translations: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Corpus(ABC):
+    """Where sentences come from. Reading is lazy and validated; the same bytes give the same sentences, in order.
+
+    A folder `data_recipes/corpora/<name>/corpus.py` (or an entry point of group `xner.corpora`) holds one subclass.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    facts: ClassVar[Facts]
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @property
+    @abstractmethod
+    def types(self) -> tuple[str, ...]:
+        """Entity types, in the order of the tag set."""
+
+    @abstractmethod
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages for which at least one split exists."""
+
+    @abstractmethod
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """The sentences of a split, [] where the corpus has none.
+
+        `unlabelled` sentences may have spans: no method sees them, pseudo-labels are measured against them afterwards.
+
+        Raises:
+            BadInput: a file is missing, malformed or not as published: with the file and line.
+        """
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        """Known translations of training sentences, with tags and links where the corpus has them; [] if none.
+
+        `source` sentences carry the ids of `read(source, "train")`; into the language that a matrix trains on they may
+        be the test's (`read(source, "test")`), for test-time translation: such text never reaches a training.
+        """
+        return []
+
+    def files(self) -> Sequence[Path] | None:
+        """Every file that decides, beside the code and the parameters, what `read` and `pairs` give, here or not.
+
+        None where that is not known: a plan then reads the corpus each time it is made.
+        """
+        return None
+
+    def tokenisation(self, language: str) -> str:
+        """How the corpus splits words: ud, moses or characters."""
+        return "ud"
+
+    def check(self) -> list[str]:
+        """Read everything; one line a finding that a user should know of (not an error)."""
+        return []
+
+
+@dataclass(frozen=True)
+class Translated:
+    """Translations in the order asked for; None where the translator failed (counted, never hidden)."""
+
+    targets: tuple[Sentence | None, ...]
+    links: tuple[tuple[Link, ...] | None, ...]
+    provenance: str  # e.g. "human", "facebook/nllb-200-distilled-600M@<revision>"
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Translator(ABC):
+    """Turns labelled source sentences into sentences of another language.
+
+    One module `data_recipes/translators/<name>.py` (or an entry point of group `xner.translators`) holds one subclass.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    human: ClassVar[bool] = False
+    marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders put in
+    tokenisation: str = "corpus"  # [labels] tokenisation, set by the harness: "corpus" (as it says) or a scheme
+    device: str = "auto"  # auto, cpu or cuda, set by the harness: where a model runs is no parameter
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    def identity(self, source: str, target: str) -> Mapping[str, object]:
+        """What the output depends on beside code and parameters, by hash or commit: weights, a dictionary; for the key.
+
+        A value named as a parameter takes its place, so that no path is part of a key.
+
+        Raises:
+            Unavailable: the language pair is not supported.
+        """
+        return {}
+
+    @abstractmethod
+    def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
+        """Translations of the sentences (all of one language) into `target`, tokenised as `corpus` does; without tags.
+
+        Raises:
+            BadInput: the language pair is not supported.
+        """
+
+
+class Embedded(NamedTuple):
+    """A sentence's sub-word vectors, float32 (pieces, H), and the word of each piece (pieces,), never descending."""
+
+    vectors: npt.NDArray[np.float32]
+    words: npt.NDArray[np.int64]
+
+
+class Embedder(Protocol):
+    """The encoder that the harness lends an aligner: one choice for a matrix, never the cell's own."""
+
+    @property
+    def layers(self) -> int:
+        """Its depth: `embed` takes layers 0 (the input embeddings) to this one."""
+
+    @property
+    def align_layer(self) -> int | None:
+        """The layer that aligns best, where its recipe says so."""
+
+    def embed(self, sentences: Sequence[tuple[str, ...]], layer: int) -> list[Embedded]:
+        """Vectors of sentences (as words), in their order; a word that the tokenizer drops has no piece."""
+
+
+class Aligner(ABC):
+    """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    embeds: ClassVar[bool] = False  # whether the harness must set `embedder` before `align`
+    streams: ClassVar[bool] = False  # whether a pair's links are its own, so that text may come a part at a time
+    embedder: Embedder | None = None
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    def layer(self, embedder: Embedder) -> int:
+        """The layer that `align` will ask for, which lets the harness embed the source once for all languages.
+
+        What the recipe advises, else two thirds of the depth (8 of mBERT's 12).
+        """
+        return round(2 * embedder.layers / 3) if embedder.align_layer is None else embedder.align_layer
+
+    def identity(self, source: str, target: str) -> Mapping[str, object]:
+        """As `Translator.identity`: what links depend on beside pairs, code, parameters and embedder, for the key."""
+        return {}
+
+    @abstractmethod
+    def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
+        """Links of each pair, sorted.
+
+        Raises:
+            BadInput: this aligner cannot link these pairs (the gold aligner without gold links).
+        """
+
+
+Progress = Callable[[int, int, str], None]  # done, total, what
+
+
+class EncoderRecipe(ABC):
+    """An encoder that we train ourselves. A folder `data_recipes/encoders/<name>/encoder.py` holds one subclass."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type] = NoParams
+    align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
+    shipped: ClassVar[Path | None] = None  # a folder of the package that holds what `make` made; None: made when used
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @abstractmethod
+    def texts(self) -> Iterable[str]:
+        """Every sentence that pre-training reads, for the leakage guard.
+
+        Raises:
+            Unavailable: what a shipped encoder was trained on is not here.
+        """
+
+    @abstractmethod
+    def make(self, folder: Path, progress: Progress) -> None:
+        """Write a transformers folder (config, fast tokenizer, safetensors) that AutoModel loads."""

@@ -1,0 +1,161 @@
+"""Published files that recipes read: where they lie, their pinned addresses and hashes, and fetching them.
+
+`sources.csv` lists them; a corpus names the folders that it reads in a class attribute `sources`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, cast
+
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.files import published, sha256_of_file
+
+State = Literal["present", "absent", "damaged"]
+Opener = Callable[[str], AbstractContextManager[IO[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One published file; `path` is relative to the data directory."""
+
+    path: str
+    url: str
+    sha256: str
+    bytes: int | None
+    licence: str
+
+    @property
+    def local(self) -> Path:
+        """Where the file lies on this machine."""
+        return data_dir() / self.path
+
+    def state(self) -> State:
+        """Whether the file is here and has the published hash."""
+        if not self.local.is_file():
+            return "absent"
+        return "present" if sha256_of_file(self.local) == self.sha256 else "damaged"
+
+
+def data_dir() -> Path:
+    """`$XNER_DATA`, else `xner` in the user's cache directory; it need not exist."""
+    if named := os.environ.get("XNER_DATA"):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "xner"
+
+
+def index() -> tuple[SourceFile, ...]:
+    """Every file of `sources.csv`, in its order.
+
+    Raises:
+        BadInput: a row has an address that is not https, or a path outside the data directory.
+    """
+    table = Path(__file__).with_name("sources.csv")
+    return _index(table, table.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _index(table: Path, _changed: int) -> tuple[SourceFile, ...]:
+    with table.open(encoding="utf-8", newline="") as file:
+        return tuple(_source_file(row, f"{table.name}:{line}") for line, row in enumerate(csv.DictReader(file), 2))
+
+
+def _source_file(row: dict[str, str], where: str) -> SourceFile:
+    path = PurePosixPath(row["path"])
+    if path.is_absolute() or ".." in path.parts or not row["url"].startswith("https://") or len(row["sha256"]) != 64:
+        raise BadInput(f"{where}: a relative path, an https address and a sha256 are needed")
+    size = int(row["bytes"]) if row["bytes"] else None
+    return SourceFile(row["path"], row["url"], row["sha256"], size, row["licence"])
+
+
+def folders() -> tuple[str, ...]:
+    """First folders of the listed paths: what can be fetched by name."""
+    return tuple(sorted({source.path.split("/")[0] for source in index()}))
+
+
+def files_of(name: str) -> tuple[SourceFile, ...]:
+    """The listed files of a folder such as `uner` or `uner/en_pud` (or of one path).
+
+    Raises:
+        BadInput: nothing is listed under this name.
+    """
+    found = tuple(source for source in index() if f"{source.path}/".startswith(f"{name.strip('/')}/"))
+    if not found:
+        raise BadInput(f"no source files are listed for '{name}'{nearest(name, folders())}")
+    return found
+
+
+def local_files(names: Sequence[str]) -> tuple[Path, ...]:
+    """Where the listed files of these folders lie or would lie, and the list itself. BadInput as `files_of`."""
+    return (Path(__file__).with_name("sources.csv"), *(file.local for name in names for file in files_of(name)))
+
+
+def here(path: str) -> Path:
+    """Where a listed file lies, once it does.
+
+    Raises:
+        Unavailable: it is not on this machine: its name, and what brings it here.
+    """
+    local = data_dir() / path
+    if not local.is_file():
+        folder = PurePosixPath(path).parent
+        said = f"$XNER_DATA/{path}"  # never the folder itself: the text may reach a record
+        raise Unavailable(f"{said} is not here: run 'xner data fetch {folder}', or set $XNER_DATA to where it is")
+    return local
+
+
+def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterator[tuple[SourceFile, str]]:
+    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call goes on.
+
+    Raises:
+        BadInput: an address cannot be read, leaves https, or gives other bytes than published (nothing is kept).
+    """
+    for source in files:
+        if source.state() == "present":
+            yield source, "present"
+            continue
+        with published(source.local) as temporary:
+            _download(source, temporary, open_url or _open_https)
+            if (found := sha256_of_file(temporary)) != source.sha256:
+                raise BadInput(f"{source.url}: sha256 is {found[:12]}…, expected {source.sha256[:12]}…; not kept")
+        yield source, "fetched"
+
+
+def _download(source: SourceFile, target: Path, open_url: Opener) -> None:
+    try:
+        with open_url(source.url) as response, target.open("wb") as file:
+            size = 0
+            while chunk := response.read(1 << 20):
+                size += len(chunk)
+                if source.bytes is not None and size > source.bytes:
+                    raise BadInput(f"{source.url}: more than the {source.bytes} bytes published; not kept")
+                file.write(chunk)
+    except OSError as error:  # urllib's URLError and HTTPError are OSErrors
+        raise BadInput(f"{source.url}: cannot be fetched: {error}; put the file at {source.local} by hand") from error
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """Refuses a redirect that leaves https, where the bytes could be changed on the way (the hash would tell)."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        if not newurl.startswith("https://"):
+            raise BadInput(f"{req.full_url}: redirected to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open_https(url: str) -> AbstractContextManager[IO[bytes]]:
+    opener = urllib.request.build_opener(_HttpsOnly)
+    request = urllib.request.Request(url, headers={"User-Agent": "xner-bench"})
+    return cast(AbstractContextManager[IO[bytes]], opener.open(request, timeout=60))

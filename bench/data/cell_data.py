@@ -1,0 +1,185 @@
+"""The sentences of a cell: nested subsets, dev samples, tests, and their content digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from bench.api.recipes import Corpus
+from bench.core.errors import BadInput, Unavailable
+from bench.core.files import canonical_json
+from bench.core.sentences import Pair, Sentence, Span, Split, digest
+from bench.data.digests import Digests
+from bench.plan import registry
+from bench.plan.keys import rng
+from bench.plan.matrix import Cell
+from data_recipes.overlap import suspicions
+
+T = TypeVar("T")
+OFTEN = 0.02  # share of repeated sentences of which a run warns; `data check` names any
+
+
+def digest_pairs(pairs: Sequence[Pair]) -> str:
+    """sha256 of both sides and the links, in order."""
+    hasher = hashlib.sha256()
+    for p in pairs:
+        t = p.target
+        hasher.update(repr((p.source.id, p.source.words, t.language, t.words, t.spans, p.links)).encode())
+    return hasher.hexdigest()
+
+
+class CorpusData:
+    """One corpus, each split read at most once a process."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self._digests = Digests(corpus)
+        self._known: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made at most once for a name."""
+        if name not in self._known:
+            self._known[name] = make()
+        value: T = self._known[name]
+        return value
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        return self.once(f"read {language} {split}", lambda: self.corpus.read(language, split))
+
+    def pairs(self, source: str, target: str) -> list[Pair]:
+        return self.once(f"pairs {source} {target}", lambda: self.corpus.pairs(source, target))
+
+    def split_digest(self, language: str, split: Split) -> str:
+        return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
+
+    def suspicions(self, language: str, split: Split) -> list[str]:
+        """Signs that a split was read as something else; remembered as the digests are."""
+        known = self._digests.get(
+            f"{language} {split} suspicions", lambda: json.dumps(suspicions(self.read(language, split), OFTEN))
+        )
+        return [f"corpus '{self.corpus.name}', {language} {split}: {line}" for line in json.loads(known)]
+
+    def pairs_digest(self, source: str, target: str) -> str:
+        return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
+
+
+@lru_cache(maxsize=8)
+def _corpus(name: str, params: str) -> CorpusData:
+    return CorpusData(registry.make("corpus", name, json.loads(params)))
+
+
+def corpus_of(cell: Cell) -> CorpusData:
+    """The cell's corpus, shared by all cells of a process that name it with the same parameters."""
+    return _corpus(cell.data.corpus, canonical_json(cell.corpus_params))
+
+
+def nested(sentences: Sequence[Sentence], size: int, seed: int, stream: str) -> list[Sentence]:
+    """The first `size` of one seeded permutation: a smaller subset is always part of a larger one."""
+    order = rng(seed, stream).permutation(len(sentences))[:size]
+    return [sentences[i] for i in order]
+
+
+class CellData:
+    """What one cell may read of its corpus, by role."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.data = corpus_of(cell)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.data.corpus.types
+
+    def source(self) -> list[Sentence]:
+        """`n_source` labelled source sentences, a prefix of the seed's permutation."""
+        where, sentences = f"corpus '{self.cell.data.corpus}', {self.cell.source} train", self._training()
+        if not sentences:
+            raise BadInput(f"{where}: no sentences")
+        size, seed = self.cell.data.n_source, self.cell.seed
+        name = f"source {self.cell.source} {size} {seed}"
+        chosen = self.data.once(name, lambda: nested(sentences, size, seed, "subset/source"))
+        if not any(s.spans for s in chosen):
+            raise BadInput(f"{where}: none of {len(chosen)} sentences has an entity: nothing can be learnt")
+        return list(chosen)  # whoever asks may change his list
+
+    def _training(self) -> list[Sentence]:
+        name = f"training {self.cell.source}"
+        return self.data.once(name, lambda: [s for s in self.data.read(self.cell.source, "train") if s.words])
+
+    def n_source(self) -> int:
+        """How many source sentences are used: what was asked for, or all that there are."""
+        return min(self.cell.data.n_source, len(self._training()))
+
+    def source_digest(self) -> str:
+        """Digest of the source sentences as a set: seeds whose subsets are the same set have the same."""
+        seed = self.cell.seed if self.cell.data.n_source < len(self.data.read(self.cell.source, "train")) else "any"
+        name = f"source digest {self.cell.source} {self.cell.data.n_source} {seed}"
+        return self.data.once(name, lambda: digest(sorted(self.source(), key=lambda s: s.id)))
+
+    def dev(self) -> list[Sentence]:
+        """`n_dev` source dev sentences, the same for every cell and seed."""
+        return nested(self.data.read(self.cell.source, "dev"), self.cell.data.n_dev, 0, "subset/dev")
+
+    def target_dev(self) -> list[Sentence]:
+        return nested(self.data.read(self.cell.target, "dev"), self.cell.data.n_dev, 0, "subset/target-dev")
+
+    def test(self) -> list[Sentence]:
+        """All test sentences of the target.
+
+        Raises:
+            Unavailable: there are none.
+            BadInput: one has no labels, or none has an entity (placeholder labels).
+        """
+        where = f"corpus '{self.cell.data.corpus}', language '{self.cell.target}', test"
+        sentences = self.data.read(self.cell.target, "test")
+        if not sentences:
+            raise Unavailable(f"{where}: no sentences")
+        if any(s.spans is None for s in sentences):
+            raise BadInput(f"{where}: sentences without labels")
+        if not any(s.spans for s in sentences):
+            raise BadInput(f"{where}: not one entity; the labels look like placeholders")
+        return list(sentences)
+
+    def unlabelled(self) -> list[Sentence]:
+        """`n_unlabelled` sentences of target text, their labels (if any) taken off."""
+        sentences = [s for s in self.data.read(self.cell.target, "unlabelled") if s.words]
+        chosen = nested(sentences, self.cell.data.n_unlabelled, self.cell.seed, "subset/unlabelled")
+        return [Sentence(s.id, s.language, s.words, None, s.group) for s in chosen]
+
+    def unlabelled_gold(self) -> dict[tuple[str, ...], tuple[Span, ...]]:
+        """Gold of the unlabelled text by words, where there is any: for measuring after a training, never for one."""
+        found = self.data.read(self.cell.target, "unlabelled")
+        return {s.words: s.spans for s in found if s.spans is not None}
+
+    def target_gold(self) -> list[Sentence]:
+        """`n_source` gold-labelled target training sentences, nested like the source's."""
+        sentences = [s for s in self.data.read(self.cell.target, "train") if s.spans is not None and s.words]
+        return nested(sentences, self.cell.data.n_source, self.cell.seed, "subset/target-gold")
+
+    def gold_pairs(self) -> list[Pair]:
+        """Gold-labelled translations of the source subset, in its order."""
+        known = {
+            p.source.id: p for p in self.data.pairs(self.cell.source, self.cell.target) if p.target.spans is not None
+        }
+        return [known[s.id] for s in self.source() if s.id in known]
+
+
+def warnings_of(cells: Iterable[Cell]) -> list[str]:
+    """What of the cells' data is less than was asked for, or looks like something else; each once.
+
+    Raises:
+        BadInput: as `Corpus.read`.
+    """
+    found: dict[str, None] = {}
+    for cell in cells:
+        data, asked = CellData(cell), cell.data.n_source
+        if data.n_source() < asked:
+            where = f"corpus '{cell.data.corpus}' has {data.n_source()} training sentences in '{cell.source}'"
+            found[f"data.n_source is {asked}, but {where}: all are used"] = None
+        splits: list[tuple[str, Split]] = [(cell.source, "train"), (cell.source, "dev"), (cell.target, "test")]
+        for language, split in splits:
+            found |= dict.fromkeys(data.data.suspicions(language, split))
+    return list(found)

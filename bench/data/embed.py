@@ -1,0 +1,253 @@
+"""Sub-word vectors for aligners: each sentence once, batched by length, long ones in windows, kept where shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.api.recipes import Embedded, Progress
+from bench.core.files import canonical_json, sha256_of
+from bench.core.subwords import Ints, Pieces, Specials, layout, windows_of
+from bench.data.encoders import EncoderSource
+from bench.plan.fingerprint import code_running
+from bench.plan.keys import key_of, versions
+from bench.plan.sections import EncoderSpec
+from bench.store.artefacts import Artefact, Artefacts
+from bench.train.frozen import layer_stack
+from bench.train.tagger import load_encoder
+
+EMBED = "embed"
+VECTORS = "vectors.safetensors"
+ROOM = {"cpu": 1024, "cuda": 32768}  # padded sub-words a batch; never part of a key
+Words = tuple[str, ...]
+
+
+class EncoderEmbedder:
+    """`bench.api.recipes.Embedder` over a loaded encoder, float32, without dropout or gradients.
+
+    For a sentence that fits into `max_length` the vectors are those of the whole encoder on that sentence alone, but
+    for rounding; the layers above the one asked for are not run where the encoder can be cut (ours).
+    """
+
+    def __init__(
+        self,
+        where: str,
+        revision: str | None = None,
+        align_layer: int | None = None,
+        max_length: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        loaded = load_encoder(where, revision)
+        self.device = torch.device(device)
+        self.model: Any = loaded.model.to(self.device).eval()
+        self.tokenizer = loaded.tokenizer
+        self.specials = Specials.of(loaded.tokenizer)
+        self.max_length = min(max_length or loaded.longest, loaded.longest)
+        self.align_layer = align_layer
+        self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
+        self._layers = int(loaded.model.config.num_hidden_layers)
+        self._stack = layer_stack(loaded.model)
+        self._above: list[nn.Module] = []  # layers taken off it
+        self._top: int | None = None  # the layer for which the encoder was cut last
+        self._kept: dict[int, Kept] = {}
+
+    @property
+    def layers(self) -> int:
+        return self._layers
+
+    @property
+    def room(self) -> int:
+        """Pieces of a window, special tokens left out."""
+        return self.max_length - len(self.specials.prefix) - len(self.specials.suffix)
+
+    def embed(self, sentences: Sequence[Words], layer: int) -> list[Embedded]:
+        """Vectors of a hidden layer, 0 (the input embeddings) to `layers`; equal sentences are embedded once.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        if not 0 <= layer <= self.layers:
+            raise ValueError(f"layer {layer} of an encoder of {self.layers} layers")
+        kept = self._kept.get(layer)
+        known = {words: found for words in dict.fromkeys(sentences) if kept and (found := kept.get(words)) is not None}
+        fresh = [words for words in dict.fromkeys(sentences) if words not in known]
+        self.tick(len(sentences) - len(fresh))
+        known |= self._fresh(fresh, layer)
+        return [known[words] for words in sentences]
+
+    def keep(
+        self, cache: Artefacts, sentences: Sequence[Words], layer: int, parent: tuple[str, Artefact | None]
+    ) -> Kept:
+        """Take the vectors of these sentences at this layer from an artefact, which is made if it is not there.
+
+        `parent` is the encoder's key, and its artefact where we made it.
+        """
+        key, made = parent
+        unique = sorted(set(sentences))
+        address = key_of(
+            EMBED,
+            code=code_running("bench.data.embed"),
+            encoder=key,
+            layer=layer,
+            max_length=self.max_length,
+            sentences=sha256_of(canonical_json(unique)),
+            versions=versions(),
+        )
+
+        def build(folder: Path) -> dict[str, Any]:
+            write(folder / VECTORS, self.embed(unique, layer))
+            return {"layer": layer, "layers": self.layers, "max_length": self.max_length, "sentences": len(unique)}
+
+        artefact = cache.get_or_make(EMBED, address, build, parents=(made.address,) if made else ())
+        self._kept[layer] = Kept(artefact, unique)
+        return self._kept[layer]
+
+    # --- the encoder -------------------------------------------------------------------------------------------------
+
+    def _fresh(self, sentences: Sequence[Words], layer: int) -> dict[Words, Embedded]:
+        hidden = int(self.model.config.hidden_size)
+        found = {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in sentences}
+        cut = pieces_of(self.tokenizer, sentences, self.room)
+        texts = [(words, *both) for words, both in zip(sentences, cut, strict=True)]
+        texts = sorted((text for text in texts if len(text[1].ids)), key=lambda text: len(text[1].ids))
+        self.tick(len(sentences) - len(texts))
+        for batch in self._batches([pieces for _, pieces, _ in texts]):
+            vectors = self._run([texts[i][1] for i in batch], layer)
+            for i, own in zip(batch, vectors, strict=True):
+                words, _, of_pieces = texts[i]
+                found[words] = Embedded(own, of_pieces)
+            self.tick(len(batch))
+        return found
+
+    def _batches(self, pieces: Sequence[Pieces]) -> Iterator[range]:
+        """Consecutive texts (sorted by length) whose windows fill the room of a batch when padded."""
+        room, start, rows = ROOM.get(self.device.type, ROOM["cpu"]), 0, 0
+        for i, one in enumerate(pieces):
+            own = len(windows_of(one, self.room))
+            width = min(len(one.ids), self.room) + self.max_length - self.room
+            if rows and (rows + own) * width > room:
+                yield range(start, i)
+                start, rows = i, 0
+            rows += own
+        if rows:
+            yield range(start, len(pieces))
+
+    @torch.inference_mode()
+    def _run(self, batch: Sequence[Pieces], layer: int) -> list[Any]:
+        """The vectors (pieces, H) of each text of a batch; of pieces in two windows those of the answering one."""
+        if self._top != layer:
+            self._shorten(layer)
+        plan = layout(batch, self.specials, self.max_length)
+        hidden = self._hidden(torch.from_numpy(plan.ids), torch.from_numpy(plan.mask), layer)
+        flat = hidden[torch.from_numpy(plan.real).to(self.device)].float().cpu().numpy()
+        return np.split(flat, np.cumsum([len(one.ids) for one in batch])[:-1])
+
+    def _hidden(self, ids: torch.Tensor, mask: torch.Tensor, layer: int) -> torch.Tensor:
+        out = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device), output_hidden_states=True)
+        states: torch.Tensor = out.hidden_states[layer]
+        return states
+
+    def _shorten(self, layer: int) -> None:
+        """Take the layers above `layer` off, if that changes nothing below (a last norm would be applied too early)."""
+        self._top = layer
+        if self._stack is None:
+            return
+        self._stack.extend(self._above)
+        ids = torch.arange(1, min(self.room, 12) + 1)[None] % int(self.model.config.vocab_size)
+        whole = self._hidden(ids, torch.ones_like(ids), layer)
+        keep = max(layer, 1)  # transformers collects states from the layers, so that one must remain
+        self._above = list(self._stack[keep:])
+        del self._stack[keep:]
+        try:
+            same = torch.allclose(self._hidden(ids, torch.ones_like(ids), layer), whole, atol=1e-6)
+        except (IndexError, TypeError, ValueError, RuntimeError):  # an encoder that counts on its depth
+            same = False
+        if not same:
+            self._stack.extend(self._above)
+            self._above = []
+
+
+def counting(progress: Progress, total: int, what: str) -> Callable[[int], None]:
+    """A `tick` that adds up what it is told."""
+    done = 0
+
+    def tick(sentences: int) -> None:
+        nonlocal done
+        done += sentences
+        progress(done, total, what)
+
+    return tick
+
+
+class Kept:
+    """The vectors of an artefact, read a sentence at a time."""
+
+    def __init__(self, artefact: Artefact, sentences: Sequence[Words]) -> None:
+        from safetensors import safe_open
+
+        self.artefact = artefact
+        self._numbers = {words: number for number, words in enumerate(sentences)}
+        file: Any = safe_open(artefact.folder / VECTORS, "np")
+        self._vectors = file.get_slice("vectors")  # of which only what is asked for is read
+        self._words, self._ends = file.get_tensor("words"), file.get_tensor("ends")
+
+    def get(self, words: Words) -> Embedded | None:
+        """The sentence's vectors, None where the artefact does not hold it."""
+        number = self._numbers.get(words)
+        if number is None:
+            return None
+        start, end = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
+        return Embedded(self._vectors[start:end], self._words[start:end])
+
+
+def write(path: Path, embedded: Sequence[Embedded]) -> None:
+    """Write vectors as safetensors: `vectors` (pieces, H), `words` (pieces,), `ends` (sentences,)."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "ends": np.cumsum([len(one.words) for one in embedded], dtype=np.int64),
+        "vectors": np.concatenate([one.vectors for one in embedded]),
+        "words": np.concatenate([one.words for one in embedded]),
+    }
+    save_file(arrays, path)
+
+
+def pieces_of(tokenizer: Any, sentences: Sequence[Words], room: int) -> list[tuple[Pieces, Ints]]:
+    """Each sentence's pieces, and the word of each piece; a word that the tokenizer drops has none, as in simalign.
+
+    A word longer than a window is cut as if it were several, so that no piece is lost.
+    """
+    filled = [list(words) for words in sentences if words]
+    encoded: Any = (
+        tokenizer(filled, is_split_into_words=True, add_special_tokens=False, verbose=False) if filled else None
+    )
+    rows = iter(range(len(filled)))
+    out = []
+    for words in sentences:
+        row = next(rows) if words else None
+        ids = np.asarray([] if row is None else encoded["input_ids"][row], np.int64)
+        of_pieces = np.asarray([] if row is None else encoded.word_ids(row), np.int64)
+        starts = np.flatnonzero(np.diff(of_pieces, prepend=-1))
+        ends = np.append(starts[1:], len(ids))
+        if len(ids) and int((ends - starts).max()) > room:
+            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+            starts = np.asarray([cut for start, end in pairs for cut in range(start, end, room)], np.int64)
+        out.append((Pieces(ids, starts.astype(np.int64)), of_pieces))
+    return out
+
+
+def embedder_of(
+    source: EncoderSource, spec: EncoderSpec, cache: Artefacts, device: str, progress: Progress
+) -> tuple[EncoderEmbedder, Artefact | None]:
+    """The embedder of an encoder as a matrix names it, and the encoder's artefact where it is a recipe's.
+
+    Raises:
+        BadInput: the encoder cannot be loaded.
+    """
+    where, made = source.ensure(cache, progress)
+    return EncoderEmbedder(where, source.revision, source.align_layer(spec), spec.max_length, device), made

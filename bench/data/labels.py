@@ -1,0 +1,173 @@
+"""Linked translations: artefacts, the same for every method (DESIGN.md §4): translate → (embed) → align."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.api.recipes import Aligner, Progress
+from bench.core.errors import BadInput
+from bench.core.files import canonical_json
+from bench.core.sentences import Pair, Sentence, digest
+from bench.data.cell_data import CellData, CorpusData
+from bench.data.encoders import EncoderSource, find_encoder
+from bench.data.translated import TranslateStage
+from bench.plan import registry
+from bench.plan.fingerprint import code_running
+from bench.plan.keys import key_of, versions
+from bench.plan.matrix import Cell
+from bench.store.artefacts import Artefact, Artefacts
+
+LINKS = "links.jsonl"
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """Linked pairs of the cell's source subset, in its order, and where they came from."""
+
+    pairs: tuple[Pair, ...]
+    provenance: str
+    human: bool
+    counts: Mapping[str, int]
+    artefact: Artefact
+
+
+class LinkStage:
+    """Translating sentences of one language into another and linking the words: two artefacts.
+
+    An aligner that embeds adds a third, the vectors of the source side, which serve every target language. Sentences
+    are taken by id, so that seeds whose subsets are the same set share all of these.
+    """
+
+    def __init__(
+        self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str, known_digest: str = ""
+    ) -> None:
+        self.cell, self.target = cell, target
+        self.asked = list(sentences)
+        self.sentences = sorted(sentences, key=lambda s: s.id)
+        self.translations = TranslateStage(cell, data, self.sentences, target, known_digest)
+
+    def links_key(self) -> str:
+        """Key of the linked translations: what a cell that uses labelled translations has as a parent.
+
+        Raises:
+            BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
+        """
+        cell, aligner = self.cell, self._aligner()
+        modules, encoder = [type(aligner).__module__, "bench.data.labels"], {}
+        if aligner.embeds:
+            modules.append("bench.data.embed")
+            source, recipe = self._encoder(), cell.aligner_recipe
+            encoder = {
+                "align_layer": source.align_layer(recipe),
+                "key": source.key,
+                "max_length": recipe.max_length,
+                "versions": versions(),
+            }
+        identity = aligner.identity(self.sentences[0].language, self.target) if self.sentences else {}
+        return key_of(
+            "links",
+            code=code_running(*modules),
+            translations=self.translations.key(),
+            aligner=cell.labels.aligner,
+            params={**cell.aligner_params, **identity},
+            encoder=encoder,
+        )
+
+    def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent, wanted: bool = True) -> Links:
+        """The linked pairs, made if they are not there yet; `device` is where an encoder runs.
+
+        Not `wanted`: the pairs only, with such links as the translator knows, and no aligner.
+
+        Raises:
+            BadInput: the translator has no such pair, or the aligner cannot link what it gave.
+        """
+        translated = self.translations.artefact(cache, device)
+        pairs = self.translations.read(translated)
+        artefact = cache.get("links", self.links_key()) if wanted else translated
+        if artefact is None:
+            artefact = self._make(list(pairs.values()), translated, cache, (device, progress))
+        if wanted:
+            lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
+            for line, pair in zip(lines, list(pairs.values()), strict=True):
+                pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
+        details = translated.details
+        ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
+        return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
+
+    def _aligner(self) -> Aligner:
+        name = self.cell.labels.aligner
+        made: Aligner = registry.make("aligner", name, self.cell.aligner_params)
+        return made
+
+    def _encoder(self) -> EncoderSource:
+        name = self.cell.labels.aligner_encoder
+        if not name:
+            known = ", ".join(registry.names("encoder"))
+            raise BadInput(
+                f"labels.aligner_encoder: the aligner '{self.cell.labels.aligner}' embeds sentences: name an encoder, "
+                f"a folder, a hub id or one of our own ({known})"
+            )
+        try:
+            return find_encoder(name, self.cell.aligner_recipe)
+        except BadInput as error:
+            raise BadInput(f"labels.aligner_encoder: {error}") from error
+
+    def _make(self, pairs: list[Pair], translated: Artefact, cache: Artefacts, where: tuple[str, Progress]) -> Artefact:
+        """Link the pairs. What costs and is shared is made first, as parents of their own."""
+        aligner = self._aligner()
+        parents: list[str] = [translated.address]
+        details: dict[str, Any] = {}
+        if aligner.embeds:
+            more, details = self._lend(aligner, cache, *where, total=2 * len(pairs))
+            parents += more
+
+        def build(folder: Path) -> dict[str, Any]:
+            links = aligner.align(pairs)
+            (folder / LINKS).write_text("\n".join(canonical_json(one) for one in links) + "\n", encoding="utf-8")
+            return {"pairs": len(pairs), **details}
+
+        return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
+
+    def _lend(
+        self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Give the aligner its embedder, the source's vectors embedded; the parents of that, and what ran."""
+        from bench.data.embed import counting, embedder_of
+
+        source = self._encoder()
+        embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
+        aligner.embedder = embedder
+        layer = aligner.layer(embedder)
+        parents = [made.address] if made else []
+        # the other direction, test-time translation, has a source of its own for every language: nothing to share
+        if self.sentences and self.sentences[0].language == self.cell.source:
+            kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
+            parents.append(kept.artefact.address)
+        embedder.tick = counting(progress, total, "aligning")
+        return parents, {
+            "encoder": source.label,
+            "layer": layer,
+            "layers": embedder.layers,
+            "max_length": embedder.max_length,
+        }
+
+
+def source_links(cell: Cell, data: CellData) -> LinkStage:
+    """The stage that links the cell's source subset with its translations."""
+    return LinkStage(cell, data.data, data.source(), cell.target, data.source_digest())
+
+
+def links_of_test(cell: Cell, data: CellData) -> LinkStage:
+    """The stage that links the target's test sentences, without their labels, with translations into the source."""
+    corpus, name = data.data, f"bare test {cell.target}"
+    bare = corpus.once(name, lambda: [replace(s, spans=None) for s in corpus.read(cell.target, "test")])
+    known = corpus.once(f"{name} digest", lambda: digest(sorted(bare, key=lambda s: s.id)))
+    return LinkStage(cell, corpus, bare, cell.source, known)

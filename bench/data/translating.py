@@ -1,0 +1,161 @@
+"""Translating anybody's sentences: a translator made ready by name, lines or CoNLL in, line-parallel text out."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bench.api.recipes import Corpus, Facts, Progress, Translator
+from bench.core.errors import BadInput, Unavailable, nearest
+from bench.core.languages import table
+from bench.core.sentences import Link, Sentence, Split
+from bench.data.aligning import pharaoh
+from bench.plan import registry
+from bench.plan.fingerprint import code_running
+from bench.plan.schema import to_plain
+from bench.plan.where import Where
+
+HEAD = "# provenance: {}\nid\ttext\n"
+
+
+class NoCorpus(Corpus):
+    """Stands in where a translator asks a corpus: sentences of nobody's."""
+
+    name: ClassVar[str] = "none"
+    facts: ClassVar[Facts] = Facts("sentences of your own", "yours")
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """None that are known."""
+        return ()
+
+    def languages(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def read(self, language: str, split: Split) -> list[Sentence]:
+        """Nothing."""
+        return []
+
+
+@dataclass(frozen=True)
+class TranslatorChoice:
+    """A translator as a command line names it."""
+
+    name: str
+    settings: Mapping[str, Any]  # of its Params
+    source: str
+    target: str
+    tokenisation: str = "ud"  # of what it writes
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is written: a line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted."""
+
+    tsv: bool = False
+    links: bool = False
+    block: int = 512  # sentences between two writes
+
+
+@dataclass
+class Tally:
+    """What became of the lines so far; `provenance` is "" until one was translated."""
+
+    lines: int = 0
+    translated: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    provenance: str = ""
+
+    def notes(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {**vars(self), "counts": dict(self.counts)}
+
+    @classmethod
+    def of(cls, notes: Mapping[str, Any]) -> Tally:
+        """What `notes` gave; nothing yet of {}."""
+        return cls(**{**notes, "counts": Counter(notes.get("counts", {}))})
+
+
+class Translating:
+    """A translator and the form of its output.
+
+    Raises:
+        BadInput: no such translator, setting or language; or what the translator needs is not here.
+    """
+
+    def __init__(self, choice: TranslatorChoice, form: Form) -> None:
+        module = registry.module_of("translator", choice.name)  # an unknown name is no fault of the settings
+        self.choice, self.form, self.tally = choice, form, Tally()
+        self.translator: Translator = registry.make("translator", choice.name, choice.settings, Where("--set"))
+        self.translator.tokenisation, self.translator.device = choice.tokenisation, choice.device
+        identity = _identity(self.translator, choice.source, choice.target)
+        self.made_of: dict[str, object] = {
+            "translator": choice.name,
+            "languages": [choice.source, choice.target],
+            "tokenisation": choice.tokenisation,
+            "parameters": {**to_plain(self.translator.params), **identity},
+            "code": code_running(module, __name__),
+        }
+
+    def run(
+        self, sentences: Iterable[Sentence], total: int, write: Callable[[Sequence[str]], None], progress: Progress
+    ) -> None:
+        """Translate what follows the `tally.lines` sentences that are done; `write` gets the texts of each block.
+
+        One text, or two with links. A sentence without words is not sent to the translator, and counted as empty.
+
+        Raises:
+            BadInput: as the translator does; or links are wanted and it gives none.
+        """
+        tally = self.tally
+        rest = itertools.islice(sentences, tally.lines, None)
+        progress(tally.lines, total, self.choice.target)
+        while block := list(itertools.islice(rest, self.form.block)):
+            texts = self._block(block)
+            tally.lines += len(block)
+            if self.form.tsv and tally.lines == total and not tally.provenance:
+                texts[0] = HEAD.format("none: nothing was translated")
+            write(texts)
+            progress(tally.lines, total, self.choice.target)
+
+    def _block(self, block: Sequence[Sentence]) -> list[str]:
+        full = [i for i, sentence in enumerate(block) if sentence.words]
+        targets: list[Sentence | None] = [None] * len(block)
+        links: list[tuple[Link, ...]] = [()] * len(block)
+        head = ""
+        if full:
+            made = self.translator.translate([block[i] for i in full], self.choice.target, NoCorpus())
+            for i, target, known in zip(full, made.targets, made.links, strict=True):
+                if self.form.links and target is not None and known is None:
+                    raise BadInput(f"--links: the translator '{self.choice.name}' knows none; xner align finds them")
+                targets[i], links[i] = target, known or ()
+            if not self.tally.provenance:
+                self.tally.provenance = made.provenance
+                head = HEAD.format(made.provenance)
+            # different_texts says something of the blocks: a text that stands in two is sent twice
+            self.tally.counts.update(
+                {k: n for k, n in made.counts.items() if k not in ("translated", "different_texts")}
+            )
+        self.tally.counts["empty"] += len(block) - len(full)
+        self.tally.translated += sum(target is not None for target in targets)
+        if self.form.tsv:
+            text = head + "".join(f"{s.id}\t{t.text}\n" for s, t in zip(block, targets, strict=True) if t is not None)
+        else:
+            text = "".join((target.text if target else "") + "\n" for target in targets)
+        return [text, pharaoh(links)] if self.form.links else [text]
+
+
+def _identity(translator: Translator, source: str, target: str) -> Mapping[str, object]:
+    """The translator's; where it refuses a code that nobody has, with the nearest that there is."""
+    try:
+        return translator.identity(source, target)
+    except Unavailable as error:
+        strange = [code for code in (source, target) if code not in table()]
+        if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
+            raise
+        raise BadInput(f"{error}{nearest(strange[0], table())}") from error

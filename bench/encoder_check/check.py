@@ -1,0 +1,202 @@
+"""What `xner encoder-check` measures without a training: size, pieces a word, translation retrieval; random weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.api.held_out import HeldOut, Part, held_out
+from bench.api.recipes import Embedded, Progress
+from bench.core.errors import BadInput
+from bench.core.tokenise import tokenise
+from bench.data.embed import EncoderEmbedder, counting
+from bench.data.encoders import EncoderSource, find_encoder
+from bench.measure.retrieval import Retrieval, retrieval
+from bench.plan.keys import key_of, versions
+from bench.plan.sections import EncoderSpec
+from bench.store.artefacts import Artefacts
+
+LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
+RANDOM = "random:"  # before an encoder's name: its shape and tokenizer with random weights
+SEED = 1  # of random weights
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What could not be measured, and why."""
+
+    part: str
+    language: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An encoder under test. `name` is what a matrix calls it: for random weights the folder that was made."""
+
+    label: str
+    name: str
+    source: EncoderSource
+    where: str
+    made_in: float = 0.0  # seconds that its own recipe took
+
+    @property
+    def key(self) -> str:
+        return self.source.key
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Its size, and the hidden layer that retrieval and projection read."""
+
+    layer: int
+    layers: int
+    parameters: int  # without a pooler, which nothing here reads
+    weights_bytes: int
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Translation retrieval of one language: into English and from it."""
+
+    text: str
+    sentences: int
+    to_en: float
+    from_en: float
+
+
+@dataclass
+class Found:
+    """All that retrieval gives, by language."""
+
+    retrieved: dict[str, Retrieved] = field(default_factory=dict)
+    pieces_per_word: dict[str, float] = field(default_factory=dict)  # of languages without spaces: per character
+    gaps: list[Gap] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def subjects(names: Sequence[str], cache: Artefacts, progress: Progress) -> list[Subject]:
+    """The encoders of these names, made where they are our own; folders of one name are told apart by their parent's.
+
+    Raises:
+        BadInput: one is no recipe, folder or hub id; or stands there twice.
+    """
+    found = [_subject(name, cache, progress) for name in names]
+    for one in found:
+        if sum(other.key == one.key for other in found) > 1:
+            raise BadInput(f"the encoder '{one.label}' stands there twice")
+    labels = [one.label for one in found]
+    return [
+        one if labels.count(one.label) == 1 else replace(one, label=f"{Path(one.where).resolve().parent.name}/{label}")
+        for one, label in zip(found, labels, strict=True)
+    ]
+
+
+def _subject(name: str, cache: Artefacts, progress: Progress) -> Subject:
+    spec = EncoderSpec()
+    source = find_encoder(name.removeprefix(RANDOM), spec)
+    where, artefact = source.ensure(cache, progress)
+    if not name.startswith(RANDOM):
+        return Subject(source.label, name, source, where, artefact.seconds if artefact else 0.0)
+    label = f"{source.label.rpartition('/')[2]}-random"  # the folder's name: what records call it
+    key = key_of("encoder", random_of=source.key, seed=SEED, versions=versions())
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        write_random(where, source.revision, folder / label)
+        return {"encoder": label, "seed": SEED}
+
+    made = str(cache.get_or_make("encoder", key, build).folder / label)
+    return Subject(label, made, find_encoder(made, spec), made)
+
+
+def write_random(where: str, revision: str | None, folder: Path) -> None:
+    """Write an encoder of the same shape, tokenizer and number type, its weights drawn as its class draws them.
+
+    Raises:
+        BadInput: the encoder cannot be loaded.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    from bench.train.tagger import load_encoder
+
+    loaded = load_encoder(where, revision)
+    config = AutoConfig.from_pretrained(where, **({"revision": revision} if revision else {}))
+    stored = config.dtype or torch.float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        model = AutoModel.from_config(config, dtype=torch.float32)
+    model.to(stored).save_pretrained(folder, safe_serialization=True)
+    loaded.tokenizer.save_pretrained(folder)
+
+
+def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[EncoderEmbedder, Facts]:
+    """The loaded encoder and its size; `layer` None: its recipe's, else the last.
+
+    Raises:
+        BadInput: it cannot be loaded, or has no such layer.
+    """
+    embedder = EncoderEmbedder(subject.where, subject.source.revision, device=device)
+    advised = subject.source.align_layer(EncoderSpec())
+    chosen = layer if layer is not None else advised if advised is not None else embedder.layers
+    if not 0 <= chosen <= embedder.layers:
+        raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
+    parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
+    size = sum(file.stat().st_size for file in _folder(subject).glob("*.safetensors"))
+    return embedder, Facts(chosen, embedder.layers, parameters, size)
+
+
+def _folder(subject: Subject) -> Path:
+    """Where the files lie: of a hub id the snapshot that was just loaded."""
+    if Path(subject.where).is_dir():
+        return Path(subject.where)
+    from huggingface_hub import snapshot_download
+
+    revision = subject.source.revision
+    return Path(snapshot_download(subject.where, revision=revision, local_files_only=True))
+
+
+def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress) -> Found:
+    """Accuracy@1 of translations by the mean of their pieces' vectors at a layer, and pieces a word, by language."""
+    found, begin = Found(), time.perf_counter()
+    texts: dict[str, HeldOut] = {}
+    for language in languages:
+        try:
+            texts[language] = held_out(language, part)
+        except BadInput as error:
+            found.gaps.append(Gap("retrieval", language, str(error)))
+    total = sum(len(one.other) for one in texts.values()) + sum(map(len, {tuple(o.english) for o in texts.values()}))
+    embedder.tick = counting(progress, total, "retrieval")
+    english: dict[tuple[str, ...], npt.NDArray[np.float64]] = {}
+    for language, one in texts.items():
+        key = tuple(one.english)
+        if key not in english:
+            embedded = _embedded(embedder, one.english, layer)
+            english[key] = _means(embedded)
+            found.pieces_per_word.setdefault("en", _pieces_per_word(embedded, one.english, "en"))
+        embedded = _embedded(embedder, one.other, layer)
+        both: Retrieval = retrieval(_means(embedded), english[key])
+        found.retrieved[language] = Retrieved(one.text, len(one.other), both.forward, both.backward)
+        found.pieces_per_word[language] = _pieces_per_word(embedded, one.other, language)
+    found.seconds = time.perf_counter() - begin
+    return found
+
+
+def _embedded(embedder: EncoderEmbedder, lines: Sequence[str], layer: int) -> list[Embedded]:
+    return embedder.embed([tuple(line.split()) for line in lines], layer)
+
+
+def _means(embedded: Sequence[Embedded]) -> npt.NDArray[np.float64]:
+    """Mean vector of each sentence's pieces (n, H), special tokens left out; zeros where there is none."""
+    return np.stack([one.vectors.sum(axis=0, dtype=np.float64) / max(1, len(one.vectors)) for one in embedded])
+
+
+def _pieces_per_word(embedded: Sequence[Embedded], lines: Sequence[str], language: str) -> float:
+    words = sum(len(tokenise(line, language, "ud")) for line in lines)
+    return sum(len(one.words) for one in embedded) / max(1, words)

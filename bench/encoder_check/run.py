@@ -1,0 +1,213 @@
+"""What `xner encoder-check` runs as ordinary cells: zero-shot NER, and gold spans projected on PUD."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.core.errors import Unavailable
+from bench.data.cell_data import CellData
+from bench.data.embed import EncoderEmbedder
+from bench.encoder_check.check import Facts, Gap, Subject
+from bench.encoder_check.linear import linear_f1
+from bench.plan.identity import Planned
+from bench.plan.matrix import Cell, cells
+from bench.plan.spec import load_matrix
+from bench.plan.units import keyed, unfinished, write_matrix
+from bench.run import local
+from bench.run.cell import Where
+from bench.store.record import Record, Records
+from bench.train.device import default_jobs
+
+MATCHINGS = ("itermax", "intersection")
+MATCHER = "min-max"
+EUROPARL = "europarl-en"  # variant of the matrix, and what tables call English debates
+PUD = ("de", "pt", "zh", "ru", "sv")  # gold on both sides; ru and sv, which must be fetched, on demand only
+PUD_DEFAULT = PUD[:3]
+TOO_SMALL = ("ceb", "tl")  # tests of 49 and 23 entities: on demand only
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where cells run and where their records stay, so that an interrupted check goes on."""
+
+    out: Path
+    device: str = "cpu"
+    jobs: int | None = None
+    threads: int = 2  # of one training; another number may round otherwise
+
+
+@dataclass(frozen=True)
+class Training:
+    """How NER is trained and on what it is scored; everything else stands in the matrix `encoder-check`."""
+
+    lr: float = 2e-4
+    freeze: int = 0  # lowest layers left as pre-trained
+    seeds: tuple[int, ...] = (1, 2, 3)
+    tests: Literal["test", "dev"] = "test"
+
+
+@dataclass
+class Scores:
+    """F1 (0 to 1) by column: by seed of NER, by matching of projection; and what is missing."""
+
+    f1: dict[str, dict[str, float]] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    seconds: float | None = None  # a training and the prediction of the smallest test, mean over the seeds
+
+
+def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, machine: Machine) -> dict[str, Scores]:
+    """Zero-shot F1 from English by encoder, test and seed; tests that are not here are gaps.
+
+    Raises:
+        BadInput: a file is not as published.
+    """
+    wanted = list(languages)
+    found = {subject.label: Scores() for subject in subjects}
+    planned: list[tuple[Subject, str, Planned]] = []
+    for subject in subjects:
+        settings = _ner_settings(subject, wanted, how) | {"train.threads": machine.threads}
+        made = _cells("encoder-check", settings)
+        if "en" in wanted and how.tests == "test":
+            more: dict[str, Any] = {
+                "axes.methods": [EUROPARL],
+                "axes.targets": ["en"],
+                "corpus.uner_pud.english": "europarl",
+            }
+            made += _cells("encoder-check", {**settings, **more})
+        for cell in made:
+            column = cell.target if cell.label != EUROPARL else EUROPARL
+            one = _planned(cell, Gap("ner", column, ""), found[subject.label].gaps)
+            if one is not None:
+                planned.append((subject, column, one))
+    records = _run([one for _, _, one in planned], machine, machine.out / "ner")
+    costs: dict[str, dict[str, float]] = {}  # by encoder and seed, of the test that is predicted fastest
+    for subject, column, one in planned:
+        scores, record, seed = found[subject.label], records.get(one.key), str(one.cell.seed)
+        f1 = _f1(record, Gap("ner", column, ""), scores.gaps)
+        if f1 is not None and record is not None:
+            scores.f1.setdefault(column, {})[seed] = f1
+            if record.cost.seconds is not None:
+                own, known = record.cost.seconds - subject.made_in, costs.setdefault(subject.label, {})
+                known[seed] = min(known.get(seed, own), own)
+    for label, seconds in costs.items():
+        found[label].seconds = sum(seconds.values()) / len(seconds)
+    return found
+
+
+def _ner_settings(subject: Subject, languages: Sequence[str], how: Training) -> dict[str, Any]:
+    return {
+        "axes.encoders": [subject.name],
+        "axes.targets": list(languages),
+        "axes.seeds": list(how.seeds),
+        f'encoder."{subject.name}".lr': how.lr,
+        f'encoder."{subject.name}".freeze': how.freeze,
+        "corpus.uner_pud.tests": how.tests,
+    }
+
+
+def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: Sequence[str], how: Training) -> Scores:
+    """F1 of a linear tagger on its frozen vectors, from the same 1,000 sentences on the same tests; quick, no seed.
+
+    Raises:
+        BadInput: a file is not as published.
+    """
+    scores, tests = Scores(), {}
+    made = _cells("encoder-check", _ner_settings(subject, languages, how) | {"axes.seeds": [1]})
+    for cell in made:
+        data = _readable(cell, Gap("linear", cell.target, ""), scores.gaps)
+        if data is not None:
+            tests[cell.target] = data.test()
+    if tests:
+        data = CellData(made[0])
+        found = linear_f1(embedder, layer, data.types, data.source(), tests)
+        scores.f1 = {language: {"": value} for language, value in found.items()}
+    return scores
+
+
+def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine: Machine) -> Scores:
+    """F1 of English gold spans projected on PUD, by matching and language, at the layer of `facts`.
+
+    Raises:
+        BadInput: a file is not as published.
+    """
+    settings = {
+        "axes.targets": list(languages),
+        "axes.labels.aligner": ["simalign"],
+        "axes.labels.matcher": [MATCHER],
+        "axes.aligner.simalign.matching": list(MATCHINGS),
+        "labels.aligner_encoder": subject.name,
+        f'encoder."{subject.name}".align_layer': facts.layer,
+        "train.threads": machine.threads,
+    }
+    scores = Scores()
+    planned = []
+    for cell in _cells("pud-projection", settings):
+        one = _planned(cell, Gap("projection", cell.target, ""), scores.gaps)
+        if one is not None:
+            planned.append(one)
+    records = _run(planned, machine, machine.out / "projection" / subject.label.replace("/", "-"))
+    for one in planned:
+        f1 = _f1(records.get(one.key), Gap("projection", one.cell.target, ""), scores.gaps)
+        if f1 is not None:
+            scores.f1.setdefault(str(one.cell.aligner_params["matching"]), {})[one.cell.target] = f1
+    return scores
+
+
+def _cells(matrix: str, settings: Mapping[str, Any]) -> list[Cell]:
+    """The cells of a shipped matrix with these values set."""
+    return cells(load_matrix(matrix, [f"{key}={json.dumps(value)}" for key, value in settings.items()]))
+
+
+def _planned(cell: Cell, gap: Gap, gaps: list[Gap]) -> Planned | None:
+    """The cell with its key; None, and a gap, where its data are not here."""
+    return keyed([cell])[0] if _readable(cell, gap, gaps) is not None else None
+
+
+def _readable(cell: Cell, gap: Gap, gaps: list[Gap]) -> CellData | None:
+    """What the cell reads; None, and a gap, where that is not here."""
+    try:
+        data = CellData(cell)
+        if not data.data.read(cell.target, "test"):
+            raise Unavailable(f"its corpus has no {cell.corpus_params['tests']} set")
+        data.test()
+        return data
+    except Unavailable as error:
+        _note(gaps, gap, str(error))
+        return None
+
+
+def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, Record]:
+    """The records of the cells by key, those that are missing made first."""
+    todo = unfinished(planned, out, retry=True)
+    if todo:
+        print(f"{todo[0].cell.matrix}: {len(planned)} cells, {len(todo)} to run", file=sys.stderr, flush=True)
+        out.mkdir(parents=True, exist_ok=True)
+        write_matrix(planned, out)
+        jobs = machine.jobs or default_jobs(machine.device, max(one.cell.train.threads for one in todo))
+        local.run(todo, Where(out, machine.device), jobs, retry=True)
+    records = Records(out)
+    return {one.key: record for one in planned if (record := records.get(one.key)) is not None}
+
+
+def _f1(record: Record | None, gap: Gap, gaps: list[Gap]) -> float | None:
+    """F1 under the main rule; None, and a gap, where there is none."""
+    if record is None:
+        _note(gaps, gap, "not run: the same command goes on")
+    elif record.status == "ok":
+        return record.scores[record.rules[0]].f1
+    else:
+        error = record.error or {}
+        _note(gaps, gap, record.reason or f"failed: {error.get('type')}: {error.get('message')}")
+    return None
+
+
+def _note(gaps: list[Gap], gap: Gap, reason: str) -> None:
+    """Add a gap once: the seeds of a language have one reason."""
+    found = Gap(gap.part, gap.language, reason)
+    if found not in gaps:
+        gaps.append(found)

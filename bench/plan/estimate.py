@@ -1,0 +1,127 @@
+"""What a plan will take: trainings, shared artefacts, and time from the folder's own records."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.api.rounds import Distil, all_rounds
+from bench.core.files import canonical_json
+from bench.plan import registry
+from bench.plan.components import keys_below
+from bench.plan.identity import Planned, describe, method_of, reads_target
+from bench.plan.matrix import Cell
+from bench.plan.schema import to_plain
+from bench.store.artefacts import META, Artefacts
+from bench.store.record import Record
+
+STAGES = ("encoder", "translate", "transfer", "links")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Artefacts of one stage that several cells may read: how many are in the cache, how many are to be made."""
+
+    stage: str
+    here: int
+    to_make: int
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds that the known units take one after the other, how many units are unknown, and whence it is known."""
+
+    seconds: float
+    unknown: int
+    records: int
+    devices: tuple[str, ...]
+
+
+def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
+    """The shared artefacts that these cells read, by stage."""
+    found: dict[str, dict[str, bool]] = {stage: {} for stage in STAGES}
+    for one in planned:
+        for key in keys_below(one.key):
+            made = key.stage in found and (key.stage != "encoder" or "name" in key.components)  # others are not ours
+            if made and key not in found[key.stage]:
+                found[key.stage][key] = (cache.folder(key.stage, key) / META).is_file()
+    return [Shared(s, sum(keys.values()), len(keys) - sum(keys.values())) for s, keys in found.items() if keys]
+
+
+def trainings(planned: Iterable[Planned]) -> int:
+    """Trainings that the cells need, each counted once; at most so many, for equal training sets are trained once."""
+    return len({name for one in planned for name in _trainings(one.cell)})
+
+
+def _trainings(cell: Cell) -> Iterator[str]:
+    if cell.broken:
+        return
+    method = method_of(cell)
+    for round_ in all_rounds(method):
+        other = isinstance(round_.method, str)
+        worker = registry.make("method", round_.method) if isinstance(round_.method, str) else method
+        last = isinstance(round_.method, Distil)
+        params = {k: v for k, v in to_plain(worker.params).items() if last or not k.startswith("distil")}
+        target = cell.target if reads_target(method, round_) else ""
+        name = worker.rounds()[-1].name if other else round_.name
+        own = [cell.encoder, cell.seed, cell.trial, cell.axes, target]
+        yield canonical_json([worker.name, name, {} if other else params, own])
+
+
+def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache: Artefacts) -> Time:
+    """The time of units of work, from finished records of the same encoder and steps: of the same method, or else any.
+
+    A record's cost is cold; what of it lies in the cache already is not counted again.
+    """
+    known: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
+            known.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
+    kept = _Kept(cache)
+    seconds, unknown, used = 0.0, 0, dict[str, Record]()
+    for unit in work:
+        cell = unit[0].cell
+        if cell.broken:
+            continue  # fails at once
+        steps = len(all_rounds(method_of(cell))) * cell.train.steps
+        found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
+        found = [one for one in found if one.cell["label"] == cell.label] or found
+        if not found:
+            unknown += 1
+            continue
+        seconds += statistics.median(max(0.0, (one.cost.seconds or 0.0) - kept.seconds(one.parents)) for one in found)
+        used |= {one.key: one for one in found}
+    devices = sorted({str(one.ran.get("device")) for one in used.values() if one.ran.get("device")})
+    return Time(round(seconds, 1), unknown, len(used), tuple(devices))
+
+
+class _Kept:
+    """What the artefacts that lie in the cache took when they were made."""
+
+    def __init__(self, cache: Artefacts) -> None:
+        self.cache = cache
+        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
+
+    def seconds(self, parents: Mapping[str, str]) -> float:
+        """Seconds of a record's parents and of all that they were made from, as far as they are in the cache."""
+        waiting = [f"encoder/{key}" if name == "encoder" else key for name, key in parents.items()]
+        total, seen = 0.0, set[str]()
+        while waiting:
+            address = waiting.pop()
+            if address not in seen and "/" in address:
+                seen.add(address)
+                seconds, more = self._read(address)
+                total += seconds
+                waiting += more
+        return total
+
+    def _read(self, address: str) -> tuple[float, tuple[str, ...]]:
+        if address not in self._known:
+            try:
+                meta = json.loads((self.cache.root / address / META).read_text(encoding="utf-8"))
+                self._known[address] = (float(meta["seconds"]), tuple(meta["parents"]))
+            except (OSError, ValueError, KeyError, TypeError):  # not here: its making is part of the time
+                self._known[address] = (0.0, ())
+        return self._known[address]

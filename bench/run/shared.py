@@ -1,0 +1,99 @@
+"""What several units need, made before any of them starts: encoders of our own recipes, and linked translations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api.method import LINKED, Method, Need
+from bench.api.recipes import Progress
+from bench.core.errors import Unavailable
+from bench.data.cell_data import CellData
+from bench.data.labels import source_links
+from bench.data.transferred import TransferStage
+from bench.plan.identity import Planned, encoder_of, method_of
+from bench.plan.matrix import Cell, every_target
+from bench.plan.needs import needs_of_method, reads_links
+from bench.store.artefacts import Artefacts, cache_root
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A shared artefact that a cell needs: its stage and key, and what makes it (once: there is a lock)."""
+
+    stage: str
+    key: str
+    make: Callable[[Artefacts, Progress, str], object]  # the cache, who watches, the device
+
+
+def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress, device: str = "cpu") -> None:
+    """Make the shared artefacts of these cells. What cannot be made is said, and left to its cells' records."""
+    artefacts = Artefacts(cache or cache_root())
+    tried: set[str] = set()
+    for planned in todo:
+        with said(planned):
+            for piece in pieces(planned):
+                if piece.key not in tried:
+                    tried.add(piece.key)
+                    piece.make(artefacts, progress, device)
+
+
+def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:
+    """By key of each shared artefact that is not there yet, the first cell that needs it."""
+    found: dict[str, Planned] = {}
+    for planned in todo:
+        with said(planned):
+            for piece in pieces(planned):
+                if piece.key not in found and artefacts.get(piece.stage, piece.key) is None:
+                    found[piece.key] = planned
+    return found
+
+
+def pieces(planned: Planned) -> Iterator[Piece]:
+    """The shared artefacts of a cell, in the order in which they are made.
+
+    Raises:
+        BadInput: what a piece is made from is not here.
+    """
+    if planned.cell.broken:
+        return
+    encoder = encoder_of(planned.cell)
+    if encoder.recipe is not None:
+        yield Piece("encoder", encoder.key, lambda artefacts, progress, device: encoder.ensure(artefacts, progress))
+    method = method_of(planned.cell)
+    needs = needs_of_method(method)
+    # own target first: where another has no translation, the pieces of those after it are left to the cells
+    for cell in every_target(planned.cell) if Need.ALL_TARGETS in needs else [planned.cell]:
+        yield from _of_translations(cell, method, needs)
+
+
+def _of_translations(cell: Cell, method: Method, needs: frozenset[Need]) -> Iterator[Piece]:
+    """Marked and linked translations into the cell's target."""
+    labels = cell.labels
+    if needs & LINKED:
+        stage = source_links(cell, CellData(cell))
+        if Need.LABELLED_TRANSLATION in needs and labels.transfer != "align":
+            marked = TransferStage(cell, stage.translations)
+            yield Piece(
+                "transfer", marked.key(), lambda artefacts, progress, device: marked.artefact(artefacts, device)
+            )
+        if reads_links(method, labels):
+            yield Piece(
+                "links",
+                stage.links_key(),
+                lambda artefacts, progress, device: stage.links(artefacts, device, progress),
+            )
+
+
+@contextmanager
+def said(planned: Planned) -> Iterator[None]:
+    """Whatever goes wrong inside is told on standard error; it will be the result of the cells that need the piece."""
+    try:
+        yield
+    except Unavailable:
+        pass  # the cell will be a skip that says why
+    except Exception as error:  # noqa: BLE001 - a plug-in's error is the result of the cells that need it
+        print(f"xner: shared by {planned.cell.label} {planned.cell.target}: {error}", file=sys.stderr)

@@ -1,0 +1,200 @@
+"""What a method may reach while it prepares a training set; each access is noted, undeclared ones raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from bench.api.method import Method, Model, Need, Round, Second, Tagger, UndeclaredNeed
+from bench.core.errors import Unavailable
+from bench.core.sentences import Pair, Sentence, Span, tag_set
+from bench.data.cell_data import CellData
+from bench.data.labels import Links, LinkStage, source_links
+from bench.data.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
+from bench.data.transfer import same_words
+from bench.data.transferred import TransferStage, marking
+from bench.plan.keys import rng
+from bench.plan.matrix import Cell
+from bench.store.artefacts import Artefacts
+
+T = TypeVar("T")
+
+
+class CellAsk:
+    """`bench.api.method.Ask` for one round of one cell."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        round_: Round,
+        needs: frozenset[Need],
+        cache: Artefacts,
+        model: Callable[[str], Model],
+        new_tagger: Callable[[], Tagger],
+        device: str = "cpu",
+    ) -> None:
+        self.cell, self.round, self.needs, self.cache = cell, round_, needs, cache
+        self._data = CellData(cell)
+        self._model, self._new_tagger, self._device = model, new_tagger, device
+        self.links: dict[str, Links] = {}  # by target the translations in use, linked or (under False of _found) not
+        self._found: dict[tuple[str, bool], Links] = {}
+        self._labelled: dict[str, tuple[int, Mapping[str, int]]] = {}  # by target how many pairs, and their counts
+        self.labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # the cell's, and what they were made of
+        self.used: dict[str, int] = {}  # what was asked for → how many sentences
+        self.test_links: Links | None = None
+        self.projection: dict[str, int] = {}
+        self.test_projection: dict[str, int] = {}
+        self.parents: dict[str, str] = {}
+        self.notes: dict[str, float] = {}
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tag_set(self._data.types)
+
+    def _require(self, need: Need, what: str) -> None:
+        if need not in self.needs:
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for {what}, but its needs do not list {need.name}")
+
+    def source(self) -> list[Sentence]:
+        return self._counted("source", self._data.source())
+
+    def _counted(self, name: str, found: list[T]) -> list[T]:
+        self.used[name] = len(found)
+        return found
+
+    def targets(self) -> tuple[str, ...]:
+        self._require(Need.ALL_TARGETS, "the matrix's targets")
+        return tuple(sorted({self.cell.target, *self.cell.targets}))
+
+    def _links_into(self, target: str) -> LinkStage:
+        if target == self.cell.target:
+            return source_links(self.cell, self._data)
+        cell = replace(self.cell, target=target)
+        return source_links(cell, CellData(cell))
+
+    def _linked(self, target: str, wanted: bool = True) -> Links:
+        if (target, wanted) not in self._found:
+            self.source()  # the translations of labelled sentences use them: counted
+            stage = self._links_into(target)
+            self._found[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
+        self.links[target] = self._found.get((target, True)) or self._found[target, wanted]
+        self.parents[self._name("labels", target)] = self.links[target].artefact.address
+        return self._found[target, wanted]
+
+    def _name(self, stage: str, target: str) -> str:
+        return stage if target == self.cell.target else f"{stage}:{target}"
+
+    def translations(self) -> list[Pair]:
+        self._require(Need.TRANSLATION, "translations")
+        return self._counted("translations", list(self._linked(self.cell.target).pairs))
+
+    def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
+        self._require(Need.PLAIN_TRANSLATION if plain else Need.LABELLED_TRANSLATION, "labelled translations")
+        target = self.cell.target if target is None else target
+        if target != self.cell.target and target not in self.targets():
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for '{target}', which is no target of the matrix")
+        rules = PLAIN if plain else self.cell.labels
+        if rules.transfer == "align":
+            links = self._linked(target)
+            pairs, counts = labelled(links.pairs, rules.matcher, rules.filters)
+            refusing = f"the filters ({', '.join(rules.filters)}) leave"
+        else:
+            stage = TransferStage(self.cell, self._links_into(target).translations)
+            made = stage.artefact(self.cache, self._device)
+            self.parents[self._name("transfer", target)] = made.address
+            links = self._linked(target, wanted=rules.fallback == "align")
+            pairs, counts = transferred(links.pairs, stage.read(made), rules)
+            counts.update(made.details["counts"])
+            refusing = f"transfer '{rules.transfer}' and the filters ({', '.join(rules.filters)}) leave"
+        self._labelled[target] = (len(pairs), {**links.counts, **counts})
+        self.projection = summed(counts for _, counts in self._labelled.values())
+        if links.pairs and not pairs:
+            raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{target}'")
+        self.used["translations"] = sum(number for number, _ in self._labelled.values())
+        if target == self.cell.target:
+            self.labelled = pairs, links.pairs
+        return pairs
+
+    def second_translations(self) -> list[Second | None]:
+        self._require(Need.SECOND_TRANSLATION, "second translations")
+        links = self._linked(self.cell.target)
+        stage = TransferStage(marking(self.cell), self._links_into(self.cell.target).translations)
+        made = stage.artefact(self.cache, self._device)
+        self.parents["second-translations"] = made.address
+        marked = stage.read(made)
+        found: list[Second | None] = []
+        for pair in links.pairs:
+            one = marked[pair.source.id] if pair.source.spans else None
+            matched = () if one is None else same_words(one.words, pair.target.words)
+            found.append(None if one is None else Second(one.words, one.ranges, matched))
+        self.note("second_translations", sum(one is not None for one in found))
+        return found
+
+    def unlabelled(self) -> list[Sentence]:
+        self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
+        return self._counted("unlabelled", self._some(self._data.unlabelled(), "unlabelled text"))
+
+    def gold_translations(self) -> list[Pair]:
+        self._require(Need.TARGET_GOLD, "gold-labelled translations")
+        self.source()
+        return self._counted("gold_translations", self._some(self._data.gold_pairs(), "gold-labelled translations"))
+
+    def target_gold(self) -> list[Sentence]:
+        self._require(Need.TARGET_GOLD, "gold target labels")
+        return self._counted("target_gold", self._some(self._data.target_gold(), "gold-labelled training sentences"))
+
+    def _some(self, found: list[T], what: str) -> list[T]:
+        if not found:
+            raise Unavailable(f"corpus '{self.cell.data.corpus}' has no {what} in '{self.cell.target}'")
+        return found
+
+    def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
+        self._require(Need.TEST_TRANSLATION, "test-time translation")
+        stage = LinkStage(self.cell, self._data.data, sentences, self.cell.source)
+        links = stage.links(self.cache, self._device)
+        if sentences and not links.pairs:
+            where = f"from '{self.cell.target}' into '{self.cell.source}'"
+            raise Unavailable(f"translator '{self.cell.labels.translator}' has no translation {where} of the test")
+        self.parents["test-translations"], self.test_links = links.artefact.address, links
+        found = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
+        return self._counted("test_translations", found)
+
+    def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
+        self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
+        found, counts = carried(pairs, self.cell.labels.matcher)
+        known = {**(self.test_links.counts if self.test_links else {}), **counts}
+        self.test_projection = {f"test_{name}": count for name, count in known.items()}
+        return found
+
+    def model(self, round_name: str) -> Model:
+        if round_name not in self.round.teachers:
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for round '{round_name}', which is no teacher of it")
+        return self._model(round_name)
+
+    def count_labels(self, counts: Mapping[str, int]) -> None:
+        self.projection = {**self._linked(self.cell.target).counts, **NO_COUNTS, **counts}
+
+    def note(self, name: str, value: float) -> None:
+        self.notes[name] = value
+
+    def rng(self, name: str) -> np.random.Generator:
+        return rng(self.cell.seed, "method", self.round.name, name)
+
+    def new_tagger(self) -> Tagger:
+        return self._new_tagger()
+
+
+def summed(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sums of counts, by name."""
+    total: dict[str, int] = {}
+    for counts in every:
+        total.update({name: total.get(name, 0) + count for name, count in counts.items()})
+    return total
+
+
+def needs_of(method: Method, round_: Round) -> frozenset[Need]:
+    """What a round may ask for: its own needs, else all of the method's; translations of the test never."""
+    return (method.needs if round_.needs is None else round_.needs) - {Need.TEST_TRANSLATION}

@@ -1,0 +1,215 @@
+"""From examples to batches: length buckets, streams that cycle, tensors on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.api.method import Example, Floats, Group, Inputs, Ints
+from bench.core.sentences import tags_of
+from bench.core.subwords import Pieces, Specials, layout, pieces_of
+
+POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
+
+
+MOST_KNOWN = 200_000  # sentences in sub-words that a process keeps: some 100 MB
+
+
+class Collator:
+    """Examples of one tokenizer and tag set into Inputs.
+
+    Each sentence is tokenised once and kept as arrays in `known`, which several collators of a tokenizer may share.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        tags: Sequence[str],
+        max_length: int,
+        device: torch.device,
+        known: dict[tuple[str, ...], Pieces] | None = None,
+    ) -> None:
+        self.tokenizer, self.max_length, self.device = tokenizer, max_length, device
+        self.known = {} if known is None else known
+        self.specials = Specials.of(tokenizer)
+        self.tag_ids = {tag: i for i, tag in enumerate(tags)}
+
+    def pieces(self, examples: Sequence[Example]) -> list[Pieces]:
+        """Sub-words of each example's sentence, in order."""
+        if len(self.known) > MOST_KNOWN:
+            self.known.clear()
+        new = {one.sentence.words: one.sentence for one in examples if one.sentence.words not in self.known}
+        self.known.update(zip(new, pieces_of(self.tokenizer, list(new.values())), strict=True))
+        return [self.known[example.sentence.words] for example in examples]
+
+    def __call__(self, examples: Sequence[Example], pieces: Sequence[Pieces], groups: Sequence[int]) -> Inputs:
+        """Inputs of the sentences; `groups` tells which belong together."""
+        plan = layout(pieces, self.specials, self.max_length)
+        labels = np.full(plan.words.shape, -100, np.int64)
+        soft = np.zeros((*plan.words.shape, len(self.tag_ids)), np.float32)
+        soft_mask = np.zeros(plan.words.shape, bool)
+        for row, example in enumerate(examples):
+            sentence = example.sentence
+            if sentence.spans is not None:
+                tags = tags_of(sentence.spans, len(sentence.words))
+                labels[row, : len(tags)] = [self.tag_ids[tag] for tag in tags]
+            if example.hard is not None:
+                labels[row, : len(example.hard)] = example.hard
+            if example.soft is not None:
+                soft[row, : len(example.soft)] = example.soft
+                soft_mask[row, : len(example.soft)] = True
+        has_soft = bool(soft_mask.any())
+        return Inputs(
+            ids=self._tensor(plan.ids),
+            mask=self._tensor(plan.mask),
+            real=self._tensor(plan.real),
+            sentence=self._tensor(plan.sentence),
+            words=self._tensor(plan.words),
+            word_mask=self._tensor(plan.word_mask),
+            labels=self._tensor(labels),
+            soft=self._tensor(soft) if has_soft else None,
+            soft_mask=self._tensor(soft_mask) if has_soft else None,
+            weights=self._tensor(np.asarray([example.weight for example in examples], np.float32)),
+            groups=self._tensor(np.asarray(groups, np.int64)),
+            sentences=tuple(example.sentence for example in examples),
+            tokens=plan.tokens,
+        )
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        if self.device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+class Stream:
+    """One stream of a training set: endless batches of about `batch` sentences, whole groups, bucketed by length.
+
+    Each pass is a fresh permutation; `passes` counts the finished ones.
+    """
+
+    def __init__(self, groups: Sequence[Group], batch: int, collator: Collator, rng: np.random.Generator) -> None:
+        largest = max(len(group) for group in groups)
+        if largest > batch:
+            raise ValueError(f"a group of {largest} sentences does not fit a batch of {batch}")
+        self.groups, self.batch, self.collator, self.rng = groups, batch, collator, rng
+        examples = [example for group in groups for example in group]
+        pieces = iter(collator.pieces(examples))
+        self.pieces = [[next(pieces) for _ in group] for group in groups]
+        self.lengths = np.asarray([max(len(p.ids) for p in group) for group in self.pieces])
+        self.queue: list[list[int]] = []
+        self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
+        sizes = {len(group) for group in groups}
+        self.exact = len(sizes) == 1 and batch % largest == 0  # every batch is full: none is cut off from a pool
+        self.drawn = 0
+
+    @property
+    def passes(self) -> int:
+        """Completed passes over the stream, by groups handed out."""
+        return self.drawn // len(self.groups)
+
+    def sub_words(self) -> Iterator[Ints]:
+        """Ids of all that its batches hold, special ones and padding with them."""
+        specials = self.collator.specials
+        yield np.asarray([*specials.prefix, *specials.suffix, specials.pad], np.int64)
+        for group in self.pieces:
+            yield from (pieces.ids for pieces in group)
+
+    def _fill(self) -> None:
+        """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or just fewer.
+
+        A pool holds no group twice (unless a pass is smaller than a batch): sorted by length, the copies of a sentence
+        from several passes would fill a batch. What fills no batch waits for the next pool.
+        """
+        late: set[int] = set()
+        while sum(len(self.groups[i]) for i in self.waiting) < self.batch:
+            late = set(self.waiting)  # the next pass ends with what still waits of this one
+            self.waiting += sorted(self.rng.permutation(len(self.groups)).tolist(), key=late.__contains__)
+        small = sum(map(len, self.groups)) < self.batch
+        ends = np.cumsum([len(self.groups[i]) for i in self.waiting[: None if small else len(self.groups)]])
+        whole = min(POOL, int(ends[-1]) // self.batch)
+        size = int(np.searchsorted(ends, whole * self.batch, side="right"))
+        # what waited goes first where a cut leaves some over, or the longest would wait on; ties stay in random order
+        first = set() if self.exact else late
+        pool = sorted(self.waiting[:size], key=lambda i: (i not in first, int(self.lengths[i])))
+        cut: list[list[int]] = [[]]
+        room = self.batch
+        for i in pool:
+            if len(self.groups[i]) > room:
+                cut.append([])
+                room = self.batch
+            cut[-1].append(i)
+            room -= len(self.groups[i])
+        over = [i for rest in cut[whole:] for i in rest]
+        self.waiting = over + self.waiting[size:]
+        self.queue = [cut[i] for i in self.rng.permutation(whole)]
+
+    def next(self) -> list[int]:
+        """The groups of the next batch."""
+        if not self.queue:
+            self._fill()
+        chosen = self.queue.pop()
+        self.drawn += len(chosen)
+        return chosen
+
+    def take(self) -> Inputs:
+        """The next batch."""
+        chosen = self.next()
+        examples = [example for i in chosen for example in self.groups[i]]
+        pieces = [p for i in chosen for p in self.pieces[i]]
+        return self.collator(examples, pieces, [i for i in chosen for _ in self.groups[i]])
+
+
+def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]:
+    """The batch cut into `parts` of whole groups, as even as groups allow: what out-of-memory back-off trains on."""
+    groups = inputs.groups.tolist()
+    order = sorted(set(groups), key=groups.index)
+    shares = [order[i::parts] for i in range(min(parts, len(order)))]
+    out = []
+    for share in shares:
+        rows = [row for row, group in enumerate(groups) if group in set(share)]
+        examples = [
+            Example(
+                inputs.sentences[row],
+                _soft(inputs, row),
+                float(inputs.weights[row]),
+                _hard(inputs, row),
+            )
+            for row in rows
+        ]
+        out.append(collator(examples, collator.pieces(examples), [groups[row] for row in rows]))
+    return out
+
+
+def _soft(inputs: Inputs, row: int) -> Floats | None:
+    if inputs.soft is None or inputs.soft_mask is None or not inputs.soft_mask[row].any():
+        return None
+    soft: Floats = inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy()
+    return soft
+
+
+def _hard(inputs: Inputs, row: int) -> Ints:
+    hard: Ints = inputs.labels[row, : len(inputs.sentences[row].words)].cpu().numpy()
+    return hard
+
+
+def prefetched(streams: dict[str, Stream], steps: int, first: int = 0) -> Iterator[dict[str, Inputs]]:
+    """Draws `first` to `steps` of one batch a stream; the next is prepared while the device works on this one."""
+    for stream in streams.values():
+        for _ in range(first):
+            stream.next()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def draw() -> dict[str, Inputs]:
+            return {name: stream.take() for name, stream in streams.items()}
+
+        coming = pool.submit(draw)
+        for step in range(first, steps):
+            current = coming.result()
+            if step + 1 < steps:
+                coming = pool.submit(draw)
+            yield current

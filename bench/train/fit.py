@@ -1,0 +1,147 @@
+"""The training loop, once, for every method."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.api.method import EpochState, Inputs, Method, Step, TrainingSet
+from bench.core.sentences import Sentence
+from bench.plan.keys import rng, seed_stream
+from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.train.attention import attention_of
+from bench.train.batches import Collator, Stream, prefetched
+from bench.train.checkpoint import Keeper, Reached
+from bench.train.dropout import quicken
+from bench.train.history import History, drain, evaluate, readings
+from bench.train.hooks import terms_of
+from bench.train.memory import Backoff
+from bench.train.predict import autocast
+from bench.train.used_rows import UsedRows
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a training is, apart from its data: method and round, recipe, budget, seed."""
+
+    method: Method
+    train: TrainSpec
+    recipe: EncoderSpec
+    seed: int
+    dev: Sequence[Sentence]  # source dev
+    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
+
+    def devs(self) -> dict[str, Sequence[Sentence]]:
+        """The dev sets by the rule that looks at them."""
+        return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
+
+    def steps(self, data: TrainingSet) -> int:
+        """Optimiser steps: the same for every method, or by `budget = "epochs"` passes over the largest stream."""
+        if self.train.budget == "steps":
+            return self.train.steps
+        sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
+        return max(1, math.ceil(self.train.epochs * sentences / self.train.batch))
+
+
+def fit(
+    plan: FitPlan,
+    data: TrainingSet,
+    tagger: Any,
+    collator: Collator,
+    folder: Path,
+    tick: Callable[[int], None] = lambda step: None,
+    keeper: Keeper | None = None,
+) -> History:
+    """Train `tagger`, from where `keeper` has it saved; snapshots that a rule may choose go to `folder` as safetensors.
+
+    Raises:
+        FloatingPointError: a loss term became NaN or infinite; names the term and the step.
+        torch.OutOfMemoryError: even after checkpointing and splitting.
+    """
+    begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
+    marks = sorted({max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)})
+    streams = _streams(plan, data, collator)
+    quicken(tagger)
+    rows = UsedRows(tagger, (ids for stream in streams.values() for ids in stream.sub_words()))
+    optimiser, schedule = _optimiser(tagger, plan.recipe, total, rows)
+    backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
+    history = History(steps=total, ran=_ran(plan, tagger, device))
+    size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
+    torch.manual_seed(seed_stream(plan.seed, "dropout"))
+    tagger.train()
+    run = Reached(plan.method, tagger, optimiser, schedule, backoff, history, rows, size)
+    keeper.restore(run, folder)
+    begin -= history.seconds
+
+    def passes(drawn: dict[str, Inputs], share: float) -> list[tuple[str, torch.Tensor]]:
+        """Forward and backward of one draw, or of a `share` of it; the loss terms, detached."""
+        with autocast(device, plan.train.precision), readings(tagger) as reads:
+            read = {name: tagger.read(inputs) for name, inputs in drawn.items()}
+            step = Step(read.get("labelled"), read.get("paired"), read.get("unlabelled"), number, total)
+            terms = terms_of(plan.method, tagger, step)
+        (torch.stack([term.weight * term.value for term in terms]).sum() * share).backward()
+        history.count(reads, len(drawn))
+        return [(term.name, term.value.detach() * share) for term in terms]
+
+    for number, drawn in enumerate(prefetched(streams, total, run.step), run.step):
+        optimiser.zero_grad(set_to_none=True)
+        parts = backoff.run(drawn, passes)
+        torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.recipe.clip)
+        optimiser.step()
+        schedule.step()
+        run.log.append([(t[0][0], torch.stack([value for _, value in t]).sum()) for t in zip(*parts, strict=True)])
+        if run.count(drawn):
+            with rows.whole():
+                plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
+        if number + 1 in marks:
+            drain(run.log, history)
+            with rows.whole():
+                evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+        keeper.after_step(run, folder)
+        tick(number + 1)
+    rows.release()
+    history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
+    history.seconds = round(time.perf_counter() - begin, 3)
+    return history
+
+
+def _streams(plan: FitPlan, data: TrainingSet, collator: Collator) -> dict[str, Stream]:
+    """The data's streams, each in an order of its own."""
+    return {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+
+
+def _ran(plan: FitPlan, tagger: Any, device: torch.device) -> dict[str, Any]:
+    """What the training runs on, for the record."""
+    return {
+        "precision": plan.train.precision,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "attention": attention_of(tagger),
+    }
+
+
+def _optimiser(tagger: Any, recipe: EncoderSpec, total: int, rows: UsedRows) -> tuple[Any, Any]:
+    """Fused AdamW, and its schedule: linear warm-up, then linear decay."""
+    optimiser = torch.optim.AdamW(_decayed(tagger, recipe), lr=recipe.lr, fused=True)
+    rows.follow(optimiser)
+    warm = max(1, round(total * recipe.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min((s + 1) / warm, (total - s) / max(1, total - warm))
+    )
+    return optimiser, schedule
+
+
+def _decayed(tagger: Any, recipe: EncoderSpec) -> list[dict[str, Any]]:
+    """Parameter groups: weight decay on matrices only, as BERT's own recipe has it."""
+    matrices = [p for p in tagger.parameters() if p.requires_grad and p.ndim > 1]
+    rest = [p for p in tagger.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]

@@ -1,0 +1,119 @@
+"""Prediction: batches by tokens, length-sorted, in the order asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from bench.api.method import Example, Floats, Predictions
+from bench.core.errors import BadInput
+from bench.core.sentences import Sentence, Span
+from bench.train.batches import Collator
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a batch may hold; prediction batches never change a key, and stand beside an optimiser's state on a GPU."""
+
+    most: int  # sub-words, padding with them
+    waste: float  # share of them that may be padding
+    least: int = 128  # real sub-words below which a batch takes in more whatever it wastes
+
+    def batches(self, lengths: Sequence[int]) -> Iterator[slice]:
+        """Cut ascending lengths, in sub-words, into batches; a sentence longer than the room is one of its own."""
+        start = real = 0
+        for i, length in enumerate(lengths):
+            padded = (i + 1 - start) * length
+            wasteful = real >= self.least and padded - real - length > self.waste * padded
+            if i > start and (padded > self.most or wasteful):
+                yield slice(start, i)
+                start, real = i, 0
+            real += length
+        if lengths:
+            yield slice(start, len(lengths))
+
+
+# a CPU multiplies 64 sub-words as fast, each, as 2,048, and never waits; of a GPU only the size was chosen
+ROOM = {"cpu": Room(2048, 0.02), "cuda": Room(4096, 1.0)}
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bf16 autocast or nothing.
+
+    Raises:
+        BadInput: bf16 is asked of a device without it.
+    """
+    if precision == "fp32":
+        return nullcontext()
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise BadInput('precision bf16: this device has no bf16; use precision = "fp32"')
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@dataclass
+class Meter:
+    """Sentences, real sub-words and forward passes that went through an encoder."""
+
+    sentences: int = 0
+    tokens: int = 0
+    passes: int = 0
+    by_stage: dict[str, float] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def predict(
+    tagger: Any, collator: Collator, sentences: Sequence[Sentence], precision: str = "fp32", meter: Meter | None = None
+) -> Predictions:
+    """Spans and probabilities of every word of every sentence, in order.
+
+    Raises:
+        ValueError: the tagger left a word without a prediction, or gave an ill-formed span.
+    """
+    was_training = tagger.training
+    tagger.eval()
+    examples = [Example(bare(sentence)) for sentence in sentences]
+    pieces = collator.pieces(examples)
+    order = sorted(range(len(sentences)), key=lambda i: len(pieces[i].ids))
+    spans: list[tuple[Span, ...]] = [()] * len(sentences)
+    probabilities: list[Floats | None] = [None] * len(sentences)
+    room = ROOM.get(collator.device.type, ROOM["cpu"])
+    for batch in room.batches([len(pieces[i].ids) + 2 for i in order]):
+        rows = order[batch]
+        inputs = collator([examples[i] for i in rows], [pieces[i] for i in rows], rows)
+        with autocast(collator.device, precision):
+            found = tagger.decode(tagger.read(inputs))
+        for i, s, p in zip(rows, found.spans, found.probabilities, strict=True):
+            spans[i], probabilities[i] = s, p
+        if meter is not None:
+            meter.sentences += len(rows)
+            meter.tokens += inputs.tokens
+            meter.passes += 1
+    tagger.train(was_training)
+    return checked(Predictions(tuple(spans), tuple(p for p in probabilities if p is not None)), sentences)
+
+
+def bare(sentence: Sentence) -> Sentence:
+    """The sentence without its labels: no method or tagger sees those that it is scored by."""
+    return replace(sentence, spans=None)
+
+
+def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:
+    """The predictions, if they cover every sentence and word with well-formed spans; else ValueError or TypeError."""
+    if not isinstance(predictions, Predictions):
+        raise TypeError(f"what was predicted is a {type(predictions).__name__}, not Predictions")
+    if len(predictions.spans) != len(sentences) or len(predictions.probabilities) != len(sentences):
+        raise ValueError(f"{len(predictions.spans)} predictions for {len(sentences)} sentences")
+    for sentence, spans, probabilities in zip(sentences, predictions.spans, predictions.probabilities, strict=True):
+        length = len(sentence.words)
+        if len(probabilities) != length:
+            raise ValueError(f"sentence {sentence.id}: {len(probabilities)} words scored of {length}")
+        last = 0
+        for span in sorted(spans):
+            if not last <= span.start < span.end <= length:
+                raise ValueError(f"sentence {sentence.id}: ill-formed span {tuple(span)} in {length} words")
+            last = span.end
+    return predictions

@@ -1,0 +1,334 @@
+"""The trainings of a cell: each round prepared, guarded, keyed by content, and trained at most once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from bench.api.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
+from bench.api.rounds import Distil, all_rounds
+from bench.core.errors import Unavailable
+from bench.core.files import write_json
+from bench.core.sentences import Sentence, digest, tag_set
+from bench.data.cell_data import CellData
+from bench.data.encoders import EncoderSource
+from bench.data.guard import Guard, Overlap, sentences_of
+from bench.measure.score import Surface, surfaces
+from bench.plan import registry
+from bench.plan.fingerprint import code_running
+from bench.plan.keys import key_of, seed_stream, versions
+from bench.plan.matrix import Cell, every_target
+from bench.plan.schema import to_plain
+from bench.store.artefacts import Artefact, Artefacts
+from bench.train.ask import CellAsk, needs_of
+from bench.train.attention import for_cpu
+from bench.train.batches import Collator
+from bench.train.checkpoint import Keeper
+from bench.train.device import device_name
+from bench.train.fit import FitPlan, fit
+from bench.train.frozen import Prefix, freeze_lowest, kept_of
+from bench.train.history import History, snapshot
+from bench.train.hooks import given
+from bench.train.predict import Meter, predict
+from bench.train.pseudo import pseudo_f1
+from bench.train.space import PAIRS, compared, space_of
+from bench.train.tagger import LinearTagger, Loaded, fresh_encoder
+
+FIT = "fit"
+HISTORY = "history.json"
+
+
+class Leakage(Unavailable):
+    """Training text stands in the test; the cell is skipped with the counts."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are kept, and the device they are made on."""
+
+    cache: Artefacts  # translations, links, encoders: shared by results folders
+    models: Artefacts  # weights, while an unfinished unit needs them
+    device: torch.device
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    wait: bool = True  # for another process that is at a training of this cell; else Busy
+
+
+@dataclass
+class TrainedModel:
+    """A training at the checkpoint of one rule."""
+
+    tagger: LinearTagger
+    collator: Collator
+    precision: str
+    meter: Meter
+
+    def predict(self, sentences: Sequence[Sentence]) -> Predictions:
+        return predict(self.tagger, self.collator, sentences, self.precision, self.meter)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    artefact: Artefact
+    history: History
+
+    def weights(self, rule: str) -> Path | None:
+        """Snapshot of a rule, None where the rule had no dev set."""
+        number = self.history.best.get(rule)
+        return None if number is None else snapshot(self.artefact.folder, number)
+
+
+@dataclass
+class CellTrainer:
+    """Runs the rounds of one method in one cell."""
+
+    cell: Cell
+    method: Method
+    encoder: EncoderSource
+    places: Places
+    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, of all cells of the unit
+    rounds: dict[str, Trained] = field(default_factory=dict)
+    seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
+    overlap: Overlap = field(default_factory=Overlap)
+    asks: list[CellAsk] = field(default_factory=list)
+    meter: Meter = field(default_factory=Meter)
+    _loaded: Loaded | None = None
+    _taggers: dict[str, Any] = field(default_factory=dict)  # by round: one module, into which a rule's weights are read
+
+    def __post_init__(self) -> None:
+        self.data = CellData(self.cell)
+        self.guard = Guard(self.data.test())
+        known = self.guard.overlap_of_texts(self.encoder.texts())
+        if known.total:
+            raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
+
+    def all(self) -> dict[str, Trained]:
+        """Train every round, in order."""
+        for round_ in all_rounds(self.method):
+            self.rounds[round_.name] = self._train(round_)
+        return self.rounds
+
+    def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
+        """A round's model at a rule's checkpoint, None where it has none; valid until the next rule is asked for."""
+        weights = self.rounds[round_name].weights(rule)
+        if weights is None:
+            return None
+        if round_name not in self._taggers:
+            round_ = next(r for r in all_rounds(self.method) if r.name == round_name)
+            worker = self._worker(round_)
+            with torch.random.fork_rng(devices=[]):
+                made: Any = given(worker.tagger(round_, self._ask(worker, round_)), torch.nn.Module, worker, "tagger")
+            self._taggers[round_name] = made.to(self.places.device)
+        tagger = self._taggers[round_name]
+        tagger.load_state_dict(load_file(weights))
+        return TrainedModel(tagger, self._collator(tagger), self.cell.train.precision, self.meter)
+
+    def space(self) -> tuple[dict[str, float], bytes]:
+        """Measures and plot of the encoder's space before and after the method's own rounds (`bench.train.space`)."""
+        own = self.method.rounds()[-1].name
+        needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
+        ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
+        found = ask.labelled_translations(plain=True)[:PAIRS]
+        after = self.model(own)
+        assert isinstance(after, TrainedModel)
+        with torch.random.fork_rng(devices=[]):
+            before = self._new_tagger().to(self.places.device)
+        spaces = [space_of(t, after.collator, found, after.precision) for t in (before, after.tagger)]
+        return compared(spaces[0], spaces[1], ask.rng("points"))
+
+    def ask_for_test(self) -> CellAsk:
+        """What `predict` may ask for: all of the method's needs, and test-time translation."""
+        rounds = all_rounds(self.method)
+        last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
+        ask = CellAsk(
+            self.cell,
+            last,
+            self.method.needs,
+            self.places.cache,
+            self._own_model,
+            self._new_tagger,
+            str(self.places.device),
+        )
+        self.asks.append(ask)
+        return ask
+
+    # --- one round ---------------------------------------------------------------------------------------------------
+
+    def _train(self, round_: Round) -> Trained:
+        if isinstance(round_.method, str):
+            other = CellTrainer(self.cell, self._worker(round_), self.encoder, self.places, self.watched)
+            trained = list(other.all().values())[-1]
+            self._absorb(other)
+            return trained
+        worker = self._worker(round_)
+        ask = self._ask(worker, round_)
+        self.asks.append(ask)
+        data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
+        data = self._guarded(data, ask.needs)
+        if not data.streams():
+            raise Unavailable(f"round '{round_.name}' has nothing to train on")
+        self._note(data)
+        return self._fit(worker, round_, ask, data)
+
+    def _worker(self, round_: Round) -> Method:
+        if isinstance(round_.method, str):
+            made: Method = registry.make("method", round_.method)
+            return made
+        return self.method if round_.method is None else round_.method
+
+    def _ask(self, worker: Method, round_: Round) -> CellAsk:
+        return CellAsk(
+            self.cell,
+            round_,
+            needs_of(worker, round_),
+            self.places.cache,
+            self._own_model,
+            self._new_tagger,
+            str(self.places.device),
+        )
+
+    def _own_model(self, name: str) -> Model:
+        found = self.model(name)
+        assert found is not None  # source-dev always chooses a checkpoint
+        return found
+
+    def _new_tagger(self) -> LinearTagger:
+        where, _ = self.encoder.ensure(self.places.cache, self.places.progress)
+        loaded = fresh_encoder(self.encoder.key, where, self.encoder.revision)
+        self._loaded = loaded
+        tags = tag_set(self.data.types)
+        frozen = self.cell.recipe.freeze
+        freeze_lowest(loaded.model, frozen)
+        if self.cell.train.compile:
+            loaded.model.compile(dynamic=True)
+        elif self.places.device.type == "cpu":
+            for_cpu(loaded.model)
+        tagger = LinearTagger(loaded.model, tags, self.cell.recipe.dropout, self.cell.train.decoding)
+        if frozen and not self.cell.train.compile:  # what is compiled runs as a whole
+            tagger.prefix = Prefix(loaded.model, frozen, kept_of(self.encoder.key, frozen, str(self.places.device)))
+        return tagger
+
+    def _collator(self, tagger: Tagger) -> Collator:
+        assert self._loaded is not None
+        longest = min(self.cell.recipe.max_length, self._loaded.longest)
+        return Collator(self._loaded.tokenizer, tagger.tags, longest, self.places.device, self._loaded.known)
+
+    def _guarded(self, data: TrainingSet, needs: frozenset[Need]) -> TrainingSet:
+        guard = self.guard
+        if Need.ALL_TARGETS in needs and self.cell.data.overlap != "refuse":  # one training, clean of every test
+            guard = Guard([s for cell in every_target(self.cell) for s in self.data.data.read(cell.target, "test")])
+        found = guard.overlap(sentences_of(data))
+        if found.total and self.cell.data.overlap == "refuse":
+            raise Leakage(found.reason())
+        self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
+        return guard.dropped(data) if found.total else data
+
+    def _note(self, data: TrainingSet) -> None:
+        """Remember what the record will say of resources and of entities seen."""
+        for sentence in sentences_of(data):
+            if sentence.spans is not None:
+                self.seen |= surfaces([sentence.words], [sentence.spans])
+
+    def _absorb(self, other: CellTrainer) -> None:
+        self.seen |= other.seen
+        self.asks += other.asks
+        self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
+        self._loaded = other._loaded
+
+    def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
+        start = self.rounds[round_.start] if round_.start != "fresh" else None
+        key = self._fit_key(worker, data, start)
+        needed = {f"target-dev:{target}" for target, dev in self.watched.items() if dev}
+        old = self.places.models.get(FIT, key)
+        if old is not None and not needed <= set(_history(old).best):
+            self.places.models.remove(FIT, key)  # trained when these dev sets were not watched
+
+        device, threads = device_name(self.places.device), torch.get_num_threads()
+        keeper = Keeper(self.places.models, fit=key, watched=sorted(needed), device=device, threads=threads)
+
+        def build(folder: Path) -> dict[str, Any]:
+            with torch.random.fork_rng(devices=[self.places.device] if self.places.device.type == "cuda" else []):
+                torch.manual_seed(seed_stream(self.cell.seed, "init"))
+                tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
+                if start is not None:
+                    weights = start.weights("source-dev")
+                    assert weights is not None
+                    _start_from(tagger, load_file(weights))
+                tagger.to(self.places.device)
+                plan = FitPlan(
+                    worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
+                )
+                tick = self._tick(round_, plan.steps(data))
+                with keeper.listening():
+                    history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
+            history.ran |= pseudo_f1(tagger, self.data.unlabelled_gold, self.data.types)
+            history.ran["parameters"] = sum(p.numel() for p in tagger.parameters())
+            history.ran["parameters_in_use"] = history.ran["parameters"] - _embedding_size(tagger)
+            frozen = sum(p.numel() for p in tagger.parameters() if not p.requires_grad)
+            history.ran["parameters_frozen"] = max(0, frozen - _embedding_size(tagger))
+            write_json(folder / HISTORY, asdict(history))
+            return {"round": round_.name, "seconds_before": keeper.before} if keeper.first else {"round": round_.name}
+
+        parents = tuple(sorted(ask.parents.values())) + ((start.artefact.address,) if start else ())
+        parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
+        if self.encoder.recipe is not None:
+            parents += (f"encoder/{self.encoder.key}",)
+        artefact = self.places.models.get_or_make(
+            FIT, key, build, parents=tuple(dict.fromkeys(parents)), wait=self.places.wait
+        )
+        keeper.remove()
+        return Trained(artefact, _history(artefact))
+
+    def _tick(self, round_: Round, total: int) -> Callable[[int], None]:
+        return lambda step: self.places.progress(step, total, f"{self.cell.label} {self.cell.target} {round_.name}")
+
+    def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
+        """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""
+        own = [
+            hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
+        ]
+        params = {
+            k: v
+            for k, v in to_plain(worker.params).items()
+            if own and (isinstance(worker, Distil) or k[:6] != "distil")
+        }
+        return key_of(
+            "fit",
+            data=data.digest(),
+            dev=digest(self.data.dev()),
+            loss={"own": own, "params": params, "code": code_running(type(worker).__module__) if own else ""},
+            code=code_running("bench.train.fit", "bench.train.tagger", "bench.api.objectives"),
+            train={k: v for k, v in to_plain(self.cell.train).items() if k != "rules"},
+            recipe=to_plain(self.cell.recipe) | {"revision": "", "align_layer": None},
+            encoder=self.encoder.key,
+            tags=list(tag_set(self.data.types)),
+            seed=self.cell.seed,
+            start=start.artefact.key if start else "",
+            versions=versions(),
+        )
+
+
+def _start_from(tagger: Any, weights: dict[str, torch.Tensor]) -> None:
+    """Load an earlier round's weights; what only that round had (a projection head) is left behind."""
+    missing, _ = tagger.load_state_dict(weights, strict=False)
+    if missing:
+        raise ValueError(f"the round to start from has no weights for {missing[0]}")
+
+
+def _history(artefact: Artefact) -> History:
+    return History(**json.loads((artefact.folder / HISTORY).read_text(encoding="utf-8")))
+
+
+def _embedding_size(tagger: Any) -> int:
+    """Parameters of the input embeddings, which cost no multiplication."""
+    encoder = getattr(tagger, "encoder", None)
+    if encoder is None:
+        return 0
+    return int(encoder.get_input_embeddings().weight.numel())

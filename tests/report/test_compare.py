@@ -1,0 +1,281 @@
+"""`xner compare`: what it tests, what it refuses to, and what it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.cli.main import main
+from bench.measure.statistics import difference, holm
+from bench.report import frame
+from bench.report.compare import Comparison, Line, compare
+from bench.report.verdicts import conclusions, text
+from bench.store.record import Records
+from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
+
+QUALITY = {"zero_shot": 0.4, "en_trans": 0.7, "concner": 0.72}
+FACTORS = {"data": "both", "labels_from": "projection (plain)", "loss_terms": "cross-entropy"}
+
+
+def one(out: Path, a: str = "concner", b: str = "zero_shot", rule: str = "") -> Comparison:
+    (found,) = compare(out, a, b, rule)
+    return found
+
+
+def line(found: Comparison, target: str) -> Line:
+    return next(line for line in found.lines if line.name == target)
+
+
+def xner(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def change(out: Path, label: str, **more: Any) -> None:
+    """Replace fields of a label's records; `cell` and `cost` are updated."""
+    store = Records(out)
+    for record in store.all():
+        if record.cell["label"] == label:
+            cell = {**record.cell, **more.get("cell", {})}
+            cost = replace(record.cost, **more.get("cost", {}))
+            store.put(replace(record, **{**more, "cell": cell, "cost": cost}))
+
+
+def test_numbers_are_those_of_the_paired_difference(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY, targets=("de", "fi", "zh"), seeds=(1, 2, 3, 4)))
+    found = one(tmp_path, "concner", "en_trans")
+    assert (found.rule, [x.name for x in found.lines]) == ("source-dev", ["de", "fi", "zh"])
+    p_values = []
+    for target in ("de", "fi", "zh"):
+        counts = [
+            frame.pooled(
+                [frame.counts_of(s) for s in frame.read([tmp_path]) if (s.label, s.target) == (label, target)],
+                "source-dev",
+            )
+            for label in ("concner", "en_trans")
+        ]
+        assert counts[0] is not None and counts[1] is not None
+        expected = difference(counts[0], counts[1])
+        narrow = expected.limits(0.9)
+        here = line(found, target)
+        assert here.difference == pytest.approx(100 * expected.mean)
+        assert here.interval == pytest.approx((100 * expected.low, 100 * expected.high))
+        assert here.p == pytest.approx(expected.p)
+        assert here.equivalent == (narrow[0] > -0.01 and narrow[1] < 0.01)
+        assert (here.seeds, here.sentences) == ((1, 2, 3, 4), 80)
+        p_values.append(expected.p)
+    assert [x.p_holm for x in found.lines] == pytest.approx(holm(p_values))
+    assert found.macro.difference == pytest.approx(np.mean([x.difference for x in found.lines]))
+    back = one(tmp_path, "en_trans", "concner")
+    assert [x.difference for x in back.lines] == pytest.approx([-(x.difference or 0) for x in found.lines])
+    assert back.macro.p == pytest.approx(found.macro.p)
+
+
+def test_better_worse_and_their_words(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY))
+    found = one(tmp_path)
+    assert [x.verdict for x in (*found.lines, found.macro)] == ["better"] * 3
+    assert found.macro.p is not None and found.macro.p < 0.01
+    said = conclusions(found)
+    assert said[0] == "concner is better than zero_shot in de, fi."
+    assert said[1].startswith("On average over de, fi, concner is better than zero_shot by ")
+    worse = conclusions(one(tmp_path, "zero_shot", "concner"))
+    assert worse[0] == "zero_shot is worse than concner in de, fi."
+    size = said[1].partition(" by ")[2]
+    assert worse[1].partition(" by ")[2] == size, "the same size, said from the other side"
+
+
+def test_one_training_under_two_names(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a": 0.7, "a+b": 0.7}))
+    found = one(tmp_path, "a", "a+b")
+    assert {x.verdict for x in found.lines} == {"same"} and found.macro.verdict == "same"
+    assert found.macro.p == 1.0 and found.macro.equivalent
+    assert "same counts in every sentence in de, fi" in conclusions(found)[0]
+
+
+def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a": 0.7, "b": 0.7}, targets=("de",), sentences=6000, seeds=(1, 2, 3, 4, 5)))
+    wide = tmp_path / "wide"
+    make(wide, Plan({"a": 0.7, "b": 0.7}, targets=("de",), sentences=60))
+    assert line(one(tmp_path, "a", "b"), "de").equivalent
+    found = line(one(wide, "a", "b"), "de")
+    assert found.equivalent is False and found.verdict == "undecided"
+    (said, *_) = conclusions(one(wide, "a", "b"))
+    assert said.startswith("a and b cannot be told apart in de (") and "possible" in said
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_below_three_seeds_nothing_is_tested(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    make(tmp_path, Plan(QUALITY, seeds=seeds))
+    found = one(tmp_path)
+    for here in (*found.lines, found.macro):
+        assert (here.p, here.p_holm, here.equivalent, here.verdict) == (None, None, None, "no test")
+        assert here.interval is not None and here.what == "test sentences only"
+    said = conclusions(found)
+    assert said[0] == "No test in de, fi: fewer than 3 seeds." and "better" not in " ".join(said)
+
+
+def test_only_seeds_that_both_have(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"zero_shot": 0.4}, seeds=(1, 2, 3, 4)))
+    make(tmp_path, Plan({"concner": 0.7}, seeds=(2, 3, 4, 9)))
+    found = line(one(tmp_path), "de")
+    assert found.seeds == (2, 3, 4) and "1, 9" in found.note
+    assert found.difference == pytest.approx((found.a or 0) - (found.b or 0))
+    make(tmp_path / "apart", Plan({"zero_shot": 0.4}, seeds=(1,)))
+    make(tmp_path / "apart", Plan({"concner": 0.4}, seeds=(2,)))
+    apart = one(tmp_path / "apart")
+    assert apart.macro.difference is None and "no seed in common (2 and 1)" in apart.lines[0].note
+
+
+def test_gaps_and_other_tests_stay_gaps_and_leave_the_average(tmp_path: Path) -> None:
+    plan = Plan({"zero_shot": 0.4, "concner": 0.7})
+    make(tmp_path, plan)
+    for seed in plan.seeds:
+        put(tmp_path, Plan({"zero_shot": 0.4}), "zero_shot", "zh", seed)
+        put_gap(tmp_path, plan, "concner", "zh", seed, "no translations into zh")
+        put(tmp_path, Plan({"zero_shot": 0.4}), "zero_shot", "pt", seed)
+        put(tmp_path, Plan({"concner": 0.7}, corpus={**CORPUS, "test": "another"}), "concner", "pt", seed)
+    found = one(tmp_path)
+    assert found.languages == ("de", "fi")
+    gap, other = line(found, "zh"), line(found, "pt")
+    assert (gap.verdict, other.verdict) == ("gap", "gap")
+    assert "concner: skipped: no translations into zh" in gap.note and other.note == "scored on different tests"
+    said = "Nothing to compare in pt (scored on different tests), zh (concner: skipped: no translations into zh)."
+    assert said in conclusions(found)
+
+
+def test_missing_counts_leave_the_difference_and_no_test(tmp_path: Path) -> None:
+    records = make(tmp_path, Plan({"zero_shot": 0.4, "concner": 0.7}))
+    path = Records(tmp_path).sidecar(records[0].key, "counts.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    found = one(tmp_path)
+    assert line(found, "de").verdict == "no interval" and line(found, "fi").verdict == "better"
+    assert found.macro.verdict == "no interval" and found.macro.difference is not None
+    assert "are not tested: counts by sentence are missing in a language" in " ".join(conclusions(found))
+
+
+def test_factors_and_settings(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"zero_shot": 0.4, "en_trans": 0.7, "concner": 0.7}))
+    change(tmp_path, "en_trans", factors=FACTORS)
+    change(tmp_path, "concner", factors={**FACTORS, "loss_terms": "cross-entropy + LCL"})
+    found = one(tmp_path, "concner", "en_trans")
+    assert found.factors == {"loss_terms": ("cross-entropy + LCL", "cross-entropy")} and not found.settings
+    assert "They differ in loss terms only, to which a difference may be credited." in conclusions(found)
+    change(tmp_path, "en_trans", cost={"steps": 250})
+    found = one(tmp_path, "concner", "en_trans")
+    assert found.settings == {"steps": ("500", "250")}
+    (said,) = [x for x in conclusions(found) if x.startswith("They differ")]
+    assert "no difference is any single one's" in said and "budgets are unequal (steps)" in said
+    assert one(tmp_path, "concner", "zero_shot").factors["data"] == ("both", "unknown")
+
+
+def variants(out: Path, **params: dict[str, Any]) -> None:
+    """Rows of one folder: label to method and parameters."""
+    for label, more in params.items():
+        cell = {"label": label, "method": more.pop("use"), "params": more}
+        put(out, Plan({label: 0.7}, cell=cell), label, "de", 1)
+
+
+def test_contrasts_declared_in_advance(tmp_path: Path) -> None:
+    variants(
+        tmp_path,
+        en_trans={"use": "en_trans", "distil": False},
+        concner={"use": "concner", "distil": False, "alpha": 0.5},
+        kd={"use": "concner", "distil": True, "alpha": 0.5},
+        weak={"use": "concner", "distil": False, "alpha": 0.1},
+        label_projection={"use": "label_projection", "english": False, "distil": False},
+        lp_en={"use": "label_projection", "english": True, "distil": False},
+        lp_en_kd={"use": "label_projection", "english": True, "distil": True},
+    )
+    declared = {("concner", "en_trans"), ("concner", "lp_en"), ("kd", "lp_en_kd"), ("en_trans", "concner")}
+    pairs = (*declared, ("kd", "en_trans"), ("weak", "en_trans"), ("concner", "label_projection"), ("kd", "lp_en"))
+    for a, b in pairs:
+        found = one(tmp_path, a, b)
+        assert bool(found.declared) == ((a, b) in declared), (a, b)
+        assert any(x.startswith("Declared" if found.declared else "Exploratory") for x in conclusions(found))
+    other_rule = one(tmp_path, "concner", "en_trans", "last")
+    assert not other_rule.declared and "the rule last is not the main one" in " ".join(conclusions(other_rule))
+
+
+def test_label_axes_name_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, Plan({"zero_shot": 0.4}))
+    for aligner in ("simalign", "statistical"):
+        make(tmp_path, Plan({"concner": 0.7}, cell={"axes": {"labels.aligner": aligner}}))
+        make(tmp_path, Plan({"en_trans": 0.6}, cell={"axes": {"labels.aligner": aligner}}))
+    found = one(tmp_path, "concner (simalign)", "en_trans (simalign)")
+    assert found.declared and not found.settings
+    crossed = one(tmp_path, "concner (simalign)", "en_trans (statistical)")
+    assert not crossed.declared and crossed.settings["labels.aligner"] == ("simalign", "statistical")
+    code, _, err = xner(capsys, "compare", tmp_path, "concner", "zero_shot")
+    assert code == 2 and "name one: 'concner (simalign)', 'concner (statistical)'" in err
+
+
+def test_a_block_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for encoder in ("org/one", "org/two"):
+        make(tmp_path, Plan(QUALITY, cell={"encoder": encoder}))
+    make(tmp_path, Plan({"concner": 0.4}, cell={"encoder": "org/three"}))
+    assert [c.group.encoder for c in compare(tmp_path, "concner", "zero_shot")] == ["org/one", "org/two"]
+    code, out, _ = xner(capsys, "compare", tmp_path, "concner", "zero_shot")
+    assert code == 0 and out.count("95 % interval") >= 2 and "encoder org/two" in out
+
+
+def test_oracles_synthetic_corpora_and_imports_are_said(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY, oracles=("concner",), rules=("source-dev", "last", "target-dev")))
+    change(tmp_path, "zero_shot", cell={"imported": True})
+    said = " ".join(conclusions(one(tmp_path, rule="target-dev")))
+    for expected in (
+        "concner uses gold labels",
+        "synthetic: no evidence",
+        "zero_shot is imported",
+        "looks at target labels",
+    ):
+        assert expected in said
+    assert "They differ" not in said
+
+
+def test_text_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, Plan(QUALITY))
+    code, out, _ = xner(capsys, "compare", tmp_path, "concner", "zero_shot", "--rule", "last")
+    assert code == 0 and "checkpoint last" in out and "Licence of the corpus: CC0" in out
+    row = next(x for x in out.splitlines() if x.startswith("de "))
+    found = line(one(tmp_path, rule="last"), "de")
+    assert f"{found.difference:+.2f}" in row and f"{found.a:.2f}" in row
+    assert text(one(tmp_path, rule="last")).strip() == out.strip()
+    code, out, _ = xner(capsys, "compare", tmp_path, "concner", "zero_shot", "--json")
+    (value,) = json.loads(out)
+    assert (value["a"], value["b"], value["rule"], value["declared"]) == ("concner", "zero_shot", "source-dev", None)
+    assert value["macro"]["over"] == ["de", "fi"] and value["languages"][0]["verdict"] == "better"
+    assert value["conclusions"] == conclusions(one(tmp_path))
+
+
+def test_hostile_names_print_on_one_line(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a\nb\x1b[31m": 0.4, "c": 0.7}))
+    shown = text(one(tmp_path, "a\nb\x1b[31m", "c"))
+    assert "\x1b" not in shown and all("b [31m" in x for x in shown.splitlines() if x.startswith("a "))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    (
+        (("concnr", "zero_shot"), "no method 'concnr' here; did you mean 'concner'?"),
+        (("concner", "concner"), "cannot be compared with itself"),
+        (("concner", "zero_shot", "--rule", "lst"), "--rule lst: no record has this rule; did you mean 'last'?"),
+        (("concner", "elsewhere"), "no table has both: concner in corpus toy"),
+    ),
+)
+def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
+    make(tmp_path, Plan(QUALITY))
+    make(tmp_path, Plan({"elsewhere": 0.4}, cell={"encoder": "org/other"}))
+    code, _, err = xner(capsys, "compare", tmp_path, *words)
+    assert code == 2 and message in err and len(err.splitlines()) == 1
+
+
+def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = xner(capsys, "compare", tmp_path / "nowhere", "a", "b")
+    assert code == 2 and "no such folder" in err

@@ -1,0 +1,67 @@
+"""The LaTeX tables through LaTeX itself: they compile, and hostile names are printed, not obeyed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.report.tables import write_tables
+from tests.support.records_for_tests import CORPUS, Plan, make
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("pdftotext")),
+    reason="needs pdflatex and pdftotext (Debian: texlive-latex-recommended, poppler-utils)",
+)
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = (
+    r"<script>alert(1)</script>",
+    r"\input{/etc/passwd}",
+    r"a_b&c% #1 $x$ ^~ {y}",
+    "*star*",
+    "[x]",
+    "naïve Šašek ő",
+    "中文 עברית 😀",
+)
+
+
+def compiled(folder: Path, files: list[Path]) -> str:
+    """The text of the pages that hold these tables; LaTeX stops at its first error."""
+    inputs = "\n".join(rf"\input{{{path.name}}}\clearpage" for path in files)
+    for path in files:
+        if path.parent != folder:
+            shutil.copy(path, folder)
+    (folder / "all.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage[paperwidth=90cm,paperheight=60cm]{geometry}\n"
+        f"\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "all.tex"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    text = subprocess.run(["pdftotext", "-layout", "all.pdf", "-"], cwd=folder, capture_output=True, check=True)
+    return squeezed(text.stdout.decode())
+
+
+def squeezed(text: str) -> str:
+    """Without what TeX draws as rules or moves (underscores, spaces), and with its signs as they are typed."""
+    return re.sub(r"[\s_]", "", text).translate(str.maketrans("’”ˆ˜−", "'\"^~-"))
+
+
+def test_the_golden_tables_compile(tmp_path: Path) -> None:
+    files = sorted(GOLDEN.glob("*.tex"))
+    text = compiled(tmp_path, files)
+    assert len(files) == 7 and text.count("Golden<records>") >= len(files)
+    assert "labelprojection" in text and "ab&c|%" in text and "54.1±10.5" in text
+
+
+def test_hostile_names_are_printed(tmp_path: Path) -> None:
+    quality = {name: 0.3 + 0.05 * i for i, name in enumerate(NAMES)}
+    make(tmp_path / "out", Plan(quality, targets=("de", "zh"), corpus={**CORPUS, "title": " ".join(NAMES)}))
+    files = [path for path in write_tables(tmp_path / "out") if path.suffix == ".tex"]
+    text = compiled(tmp_path, files)
+    for name in NAMES[:5]:
+        assert squeezed(name) in text, name
+    assert "[U+4E2D][U+6587][U+05E2]" in text and "[U+1F600]" in text, "letters without a font stand by their code"

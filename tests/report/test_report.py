@@ -1,0 +1,331 @@
+"""Tables of stored records: gaps, footnotes, marks, averages, escaping, and the same bytes every time."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cli import report as cli
+from bench.core.errors import BadInput
+from bench.measure.statistics import interval
+from bench.report import frame, tables
+from bench.report.model import Cell, Table, frame_of
+from bench.report.render import as_csv, escape_latex, escape_markdown, latex, markdown, terminal
+from bench.store.record import Records
+from tests.support.records_for_tests import CORPUS, Plan, cell_of, key_of, make, put, put_gap
+
+QUALITY = {"zero_shot": 0.4, "concner": 0.7, "label_projection": 0.7, "gold_translation": 0.9}
+HOSTILE = ("../x", "<b>bold</b>", "a|b", "a_b&c%", "$x$ #1 ~ ^ {y} \\z", "_lead_", "*star*", "new\nline")
+
+
+def run(*words: str) -> int:
+    """The verbs through a parser, as the command line has them."""
+    parser = argparse.ArgumentParser()
+    cli.add(parser.add_subparsers(required=True))
+    args = parser.parse_args(words)
+    return int(args.run(args))
+
+
+def main_of(out: Path) -> Table:
+    (table,) = tables.main_tables(frame.groups(frame.read([out])))
+    return table
+
+
+def cell(table: Table, label: str, column: str) -> Cell:
+    return next(row[column] for row in table.rows() if row["method"].text == label)
+
+
+def notes_of(table: Table, one: Cell) -> str:
+    return "; ".join(table.footnotes[note - 1] for note in one.notes)
+
+
+def test_main_table_prints_the_interval_of_the_pooled_counts(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY, seeds=(1, 2, 3, 4)))
+    stored = [s for s in frame.read([tmp_path]) if s.label == "concner" and s.target == "de"]
+    counts = frame.pooled([frame.counts_of(one) for one in stored], "source-dev")
+    assert counts is not None and counts.shape == (4, 80, 3)
+    estimate, found = interval(counts), cell(main_of(tmp_path), "concner", "de")
+    assert found.value == pytest.approx(100 * estimate.mean)
+    assert (found.low, found.high) == (pytest.approx(100 * estimate.low), pytest.approx(100 * estimate.high))
+    assert (found.seeds, found.n) == (4, 80)
+    text = terminal(main_of(tmp_path))
+    assert f"{found.value:.1f} ± {found.half:.1f}" in text
+    assert "95 % interval over seeds and test sentences" in text
+
+
+def test_gaps_have_a_text_and_a_footnote(tmp_path: Path) -> None:
+    plan = Plan({"zero_shot": 0.4})
+    make(tmp_path, plan)
+    for seed in plan.seeds:
+        put_gap(tmp_path, plan, "concner", "de", seed, "no translations into de")
+        put_gap(tmp_path, plan, "concner", "fi", seed, "CUDA | out of memory", failed=True)
+    put(tmp_path, Plan({"en_trans": 0.5}), "en_trans", "de", 1)
+    put_gap(tmp_path, plan, "en_trans", "de", 2, "loss is NaN", failed=True)
+    table = main_of(tmp_path)
+    skipped, failed, part = (cell(table, *at) for at in (("concner", "de"), ("concner", "fi"), ("en_trans", "de")))
+    assert skipped.text == "–" and "skipped: no translations into de" in notes_of(table, skipped)
+    assert failed.text == "failed" and notes_of(table, failed) == "failed: ValueError: CUDA | out of memory"
+    assert part.value is not None and part.seeds == 1
+    assert notes_of(table, part).startswith("1 of 3 seeds; failed: ValueError: loss is NaN; no record")
+    absent = cell(table, "en_trans", "fi")
+    assert absent.text == "–" and "no record" in notes_of(table, absent)
+    assert "second line" not in markdown(table)
+    rows = list(csv.DictReader(as_csv(table).splitlines()))
+    gap = next(row for row in rows if (row["method"], row["language"]) == ("concner", "fi"))
+    assert (gap["mean"], gap["status"]) == ("", "failed")
+
+
+def test_macro_is_over_the_languages_that_all_methods_have(tmp_path: Path) -> None:
+    plan = Plan({"zero_shot": 0.4, "concner": 0.7}, targets=("de", "fi", "zh"))
+    make(tmp_path, plan)
+    make(tmp_path, Plan({"label_projection": 0.6}, targets=("de", "fi")))
+    make(tmp_path, Plan({"target_supervised": 0.9}, targets=("de",), oracles=("target_supervised",)))
+    table = main_of(tmp_path)
+    means = [cell(table, "concner", target).value or 0 for target in ("de", "fi")]
+    assert cell(table, "concner", "macro").value == pytest.approx(np.mean(means))
+    assert any("mean over de, fi (where" in note for note in table.notes)
+    oracle = cell(table, "target_supervised", "macro")  # must not shrink everybody's set to de
+    assert oracle.value is None and "no number for fi" in notes_of(table, oracle)
+
+
+def test_oracles_are_marked_last_and_never_best(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY, oracles=("gold_translation",), seeds=(1, 2, 3, 4, 5)))
+    table = main_of(tmp_path)
+    labels = [row["method"] for row in table.rows()]
+    assert labels[-1].text == "gold_translation" and labels[-1].oracle
+    assert not any(label.oracle for label in labels[:-1])
+    gold, best = cell(table, "gold_translation", "de"), cell(table, "concner", "de")
+    assert (gold.value or 0) > (best.value or 0) and not gold.bold
+    assert best.bold and cell(table, "label_projection", "de").bold  # not distinguishable
+    assert not cell(table, "zero_shot", "de").bold
+    assert "gold_translation †" in terminal(table) and any(note.startswith("†") for note in table.notes)
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_below_three_seeds_nothing_is_marked_and_the_note_says_why(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    make(tmp_path, Plan(QUALITY, seeds=seeds))
+    table = main_of(tmp_path)
+    assert not any(one.bold for row in table.rows() for one in row.values())
+    text = terminal(table)
+    assert "No marks in de, fi: the test needs at least 3 seeds" in text
+    assert "over test sentences only" in text and "±" in text
+
+
+def test_methods_that_train_the_same_thing_are_marked_together(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"a": 0.7, "a+b": 0.7, "zero_shot": 0.3}))
+    table = main_of(tmp_path)
+    assert cell(table, "a", "de").value == cell(table, "a+b", "de").value
+    assert cell(table, "a", "de").bold and cell(table, "a+b", "de").bold
+
+
+def test_head_notes(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY))
+    table = main_of(tmp_path)
+    text = " ".join([table.title, *table.notes])
+    for expected in (
+        "synthetic: no evidence about languages",
+        "upper bound on translation quality",
+        "CC0",
+        "encoder org/enc",
+        "steps 500; batch 32; seeds 1, 2, 3",
+        "strict IOB2",
+        "Checkpoint: source-dev",
+    ):
+        assert expected in text
+    assert "last" in table.frame.columns
+    assert cell(table, "concner", "last").value != cell(table, "concner", "macro").value
+
+
+def test_same_records_same_bytes_whatever_the_order_of_files(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
+    make(first, Plan(QUALITY))
+    for label in reversed(list(QUALITY)):
+        make(second, Plan({label: QUALITY[label]}))
+    written = tables.write_tables(first), tables.write_tables(second), tables.write_tables(first)
+    names = [[path.name for path in paths] for paths in written]
+    assert names[0] == names[1] and len(names[0]) == 7 * 3 + 1
+    for a, b in zip(written[0], written[1], strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+
+
+def test_missing_or_wrong_counts_give_no_interval(tmp_path: Path) -> None:
+    (one, two) = make(tmp_path, Plan({"zero_shot": 0.4, "concner": 0.7}, targets=("de",), seeds=(1,)))
+    store = Records(tmp_path)
+    store.sidecar(one.key, "counts.npz").unlink()
+    counts = store.counts(two.key)
+    store.put_counts(two.key, {rule: array[:40] for rule, array in counts.items()}, ("LOC", "PER"))
+    table = main_of(tmp_path)
+    for label, why in (("zero_shot", "missing"), ("concner", "not that of the stored counts")):
+        found = cell(table, label, "de")
+        assert found.value is not None and found.half is None and why in notes_of(table, found)
+
+
+def test_search_keeps_the_trial_that_source_dev_chose(tmp_path: Path) -> None:
+    for trial, dev, quality in ((1, 0.6, 0.9), (2, 0.8, 0.5), (3, 0.8, 0.7)):
+        plan = Plan({"concner": quality}, targets=("de",), seeds=(1,), cell={"trial": trial})
+        record = put(tmp_path, plan, "concner", "de", 1)
+        path = Records(tmp_path).path(record.key)
+        value = json.loads(path.read_text())
+        value["scores"]["source-dev"]["dev_f1"] = dev
+        path.write_text(json.dumps(value))
+    (kept,) = frame.load([tmp_path])
+    assert kept.cell["trial"] == 2
+    assert "chosen on source dev" in terminal(main_of(tmp_path))
+
+
+def test_two_records_for_a_cell_are_refused_unless_the_matrix_names_one(tmp_path: Path) -> None:
+    plan = Plan({"concner": 0.7}, targets=("de",), seeds=(1,))
+    old = put(tmp_path, plan, "concner", "de", 1)
+    path = Records(tmp_path).path("other")
+    path.write_text(Records(tmp_path).path(old.key).read_text().replace(f'"key": "{old.key}"', '"key": "other"'))
+    with pytest.raises(BadInput, match="two records for concner / de / seed 1"):
+        frame.load([tmp_path])
+    (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": [{"key": "other"}]}))
+    assert [record.key for record in frame.load([tmp_path])] == ["other"]
+
+
+def test_axes_and_encoders_have_tables_of_their_own(tmp_path: Path) -> None:
+    for value in ([1], [-1]):
+        make(tmp_path, Plan({"zero_shot": 0.4}, cell={"axes": {"x.y": value}}))
+    names = [table.name for table in tables.main_tables(frame.groups(frame.read([tmp_path])))]
+    assert len(set(names)) == 2 and all(re.fullmatch(r"main-[\w=.-]+", name) for name in names)
+
+
+def test_the_matrix_gives_the_order(tmp_path: Path) -> None:
+    plan = Plan({"b": 0.5, "a": 0.6}, targets=("zh", "de"))
+    cells = [{"key": record.key, **record.cell} for record in make(tmp_path, plan)]
+    (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": cells}))
+    table = main_of(tmp_path)
+    assert [row["method"].text for row in table.rows()] == ["b", "a"]
+    assert list(table.frame.columns)[1:3] == ["zh", "de"]
+
+
+def test_cost_says_unknown_and_never_0(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"zero_shot": 0.4, "en_trans": 0.7}))
+    (group,) = frame.groups(frame.read([tmp_path]))
+    table = tables.cost_table(group)
+    assert table is not None
+    unknown = cell(table, "en_trans", "cold seconds")
+    assert unknown.text == "n/a" and notes_of(table, unknown) == "unknown"
+    assert cell(table, "zero_shot", "cold seconds").value == 12.5 * len("zero_shot")
+    assert cell(table, "zero_shot", "TFLOP").text == "n/a"
+
+
+def test_other_tables(tmp_path: Path) -> None:
+    quality = {"zero_shot": 0.4, "label_projection": 0.6, "target_supervised": 0.9}
+    plan = Plan(quality, oracles=("target_supervised",), rules=("source-dev", "last", "target-dev"))
+    make(tmp_path, plan)
+    (group,) = frame.groups(frame.read([tmp_path]))
+    made = {table.name: table for table in tables.all_tables([group])}
+    assert set(made) == {"main", "groups", "types", "seen", "rules", "gap", "cost", "projection"}
+    seen = [row for row in made["seen"].rows() if row["method"].text == "zero_shot"]
+    assert [(row["entities"].text, row["de"].value, row["de"].text) for row in seen] == [
+        ("seen", 75.0, ""),
+        ("unseen", None, "n/a"),
+    ]
+    assert {row["type"].text for row in made["types"].rows()} == {"LOC", "PER"}
+    assert [row["rule"].oracle for row in made["rules"].rows()] == [False] * 6 + [True] * 3
+    (projected,) = [row for row in made["projection"].rows() if row["language"].text == "de"]
+    assert list(projected)[2:] == ["projected", "dropped: no link"] and projected["projected"].value == 92
+    (gap,) = made["gap"].rows()
+    assert gap["method"].text == "label_projection" and 0 < (gap["de"].value or 0) < 100
+
+
+def balanced(text: str) -> bool:
+    """Whether the braces of LaTeX are closed, with \\{ and \\} left out."""
+    depth = 0
+    for c in re.sub(r"\\[\\{}]", "", text):
+        depth += {"{": 1, "}": -1}.get(c, 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_text(tmp_path: Path, name: str) -> None:
+    make(tmp_path, Plan({name: 0.5}, targets=("de",), corpus={**CORPUS, "title": name}))
+    written = tables.write_tables(tmp_path)
+    assert all(path.parent == tmp_path / "tables" for path in written)
+    md = (tmp_path / "tables" / "main.md").read_text()
+    rows = [line for line in md.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1 and "<b>" not in md
+    tex = (tmp_path / "tables" / "main.tex").read_text()
+    assert balanced(tex)
+    assert len({len(re.findall(r"(?<!\\)&", line)) for line in tex.splitlines() if line.endswith(r"\\")}) == 1
+    rows_csv = list(csv.DictReader((tmp_path / "tables" / "main.csv").open()))
+    assert rows_csv[0]["method"] == " ".join(name.split())
+
+
+@given(st.text(max_size=30))
+def test_escapes_leave_no_live_character(text: str) -> None:
+    assert not re.search(r"(?<!\\)[|*`\[\]]", escape_markdown(text).replace("\\\\", "")) and "<" not in escape_markdown(
+        text
+    )
+    assert balanced(escape_latex(text))
+    assert not re.search(r"(?<!\\)[#%&_]", escape_latex(text))
+    assert escape_latex(text).isascii() and not re.search(r"(?<!\\)~", escape_latex(text))
+
+
+def test_a_row_that_begins_with_a_bracket_is_no_latex_option() -> None:
+    table = Table("t", "t", ("method",), frame_of([{"method": Cell(text="[x]"), "de": Cell(1.0)}], ["method", "de"]))
+    assert "{[x]} & 1.0" in latex(table)
+
+
+def test_no_records_and_no_folder_are_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere: no such folder .*`xner run MATRIX --out"):
+        frame.load([tmp_path / "nowhere"])
+    (tmp_path / "records").mkdir()
+    with pytest.raises(BadInput, match="no records here"):
+        frame.load([tmp_path])
+
+
+def test_tables_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("results/toy"), Plan(QUALITY))
+    make(Path("results/other"), Plan({"zero_shot": 0.5}))
+    assert run("tables", "toy", "--format", "md") == 0
+    assert "concner" in capsys.readouterr().out
+    assert Path("results/toy/tables/main.md").exists() and not Path("results/toy/tables/main.csv").exists()
+    assert run("tables", "toy", "other", "--json") == 0
+    value = json.loads(capsys.readouterr().out)
+    (table,) = value["tables"]
+    assert {row["suite"] for row in table["rows"]} == {"toy", "other"}
+    assert all(Path(file).is_relative_to(tmp_path / "results" / "toy+other") for file in value["files"])
+    with pytest.raises(BadInput, match="did you mean 'latex'"):
+        run("tables", "toy", "--format", "latx")
+
+
+def test_status_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan({"zero_shot": 0.4}, targets=("de",), seeds=(1, 2))
+    done = make(tmp_path, plan)
+    bad = put_gap(tmp_path, plan, "concner", "de", 1, "no memory", failed=True)
+    assert run("status", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    assert "1 x failed: ValueError: no memory" in text and "2 ok, 1 failed, 0 skipped, 0 missing" in text
+    missing = {"key": key_of("concner", "de", 2), **cell_of(plan, "concner", "de", 2)}
+    cells = [{"key": record.key, **record.cell} for record in (*done, bad)]
+    (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": [*cells, missing]}))
+    assert run("status", str(tmp_path), "--json") == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["total"] == {"ok": 2, "failed": 1, "skipped": 0, "missing": 1}
+    assert value["cells"][1]["why"] == {"failed: ValueError: no memory": 1}
+
+
+def test_importing_the_verbs_is_cheap() -> None:
+    code = "import sys, bench.cli.report; sys.exit(bool({'pandas', 'matplotlib', 'torch', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
+
+
+def test_the_report_side_never_imports_torch() -> None:
+    code = "import sys, bench.report.tables, bench.report.plots; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0

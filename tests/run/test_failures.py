@@ -1,0 +1,216 @@
+"""Faults of every kind: the cell's record says the cause, the others go on, the exit code and a summary tell."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from bench.run.pool import DIED
+from tests.support.e2e_tools import Place, by_name, finished, install_methods, matrix_text, records
+
+HEAD = """
+import os
+import signal
+import torch
+from bench.api.method import Method, Term
+
+class Plugin(Method):
+    name = "{name}"
+
+    def loss(self, tagger, step):
+        terms = super().loss(tagger, step)
+"""
+FAULTS = {  # name → the rest of its loss, type of the error, a part of its message
+    "nans": (
+        '        return (*terms, Term("own", terms[0].value * float("nan")))\n',
+        "FloatingPointError",
+        "'own' became nan",
+    ),
+    "hungers": (
+        '        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")\n',
+        "OutOfMemoryError",
+        "Tried to allocate",
+    ),
+    "leaks": (
+        '        raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried to allocate 9 bytes")\n',
+        "RuntimeError",
+        "can't allocate memory",
+    ),
+}
+DIES = (
+    '        os.kill(os.getpid(), signal.SIGKILL) if not os.path.exists("repaired") else None\n        return terms\n'
+)
+
+
+@pytest.fixture
+def plugged(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Place]]:
+    """`plugged(name=rest of its loss, …)`: a place with these methods installed."""
+
+    def make(**sources: str) -> Place:
+        place = Place(tmp_path, tiny_folder)
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        whole = {name: HEAD.format(name=name) + rest for name, rest in sources.items()}
+        install_methods(tmp_path / "site", "xner_fault_methods", whole)
+        return place
+
+    yield make
+
+
+def test_each_cause_is_in_its_record(plugged: Callable[..., Place]) -> None:
+    place = plugged(**{name: rest for name, (rest, _, _) in FAULTS.items()})
+    matrix = place.matrix(matrix_text(place.encoder, (*FAULTS, "zero_shot")))
+    ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 1 and "Traceback" not in ran.err
+    found = by_name(place.out)
+    for name, (_, kind, message) in FAULTS.items():
+        record = found[name, "de", 1]
+        assert record["status"] == "failed"
+        assert (record["error"]["type"], message in record["error"]["message"]) == (kind, True)
+        assert record["error"]["traceback"].startswith("Traceback")
+        assert f"failed: {name} de seed 1: {kind}" in ran.err
+    assert found["zero_shot", "de", 1]["status"] == "ok"
+    assert "3 cells failed" in ran.err and "--retry" in ran.err
+    why = place.xner("why", place.out, "hungers").out
+    assert ": hit" in why and "failed: OutOfMemoryError: CUDA out of memory" in why and "--mode retry" in why
+
+
+def test_memory_is_given_up_after_every_measure(plugged: Callable[..., Place]) -> None:
+    """Checkpointing, then 2, 4, 8, 16 parts: 6 tries of the first step."""
+    place = plugged(hungers=FAULTS["hungers"][0])
+    from bench.train.memory import Backoff
+
+    with mock.patch.object(Backoff, "_retreat", autospec=True, side_effect=Backoff._retreat) as spy:
+        place.xner("run", place.matrix(matrix_text(place.encoder, ("hungers",))), "--out", place.out)
+    assert spy.call_count == 6
+    assert {record["status"] for record in records(place.out)} == {"failed"}
+
+
+# --- the disk ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(place: str, refuses: Callable[[Path], bool]) -> Iterator[None]:
+    """Nothing more can be published at the paths that `refuses` names."""
+    import bench.core.files as files
+
+    real = files.write_bytes
+
+    def write(path: Path, data: bytes) -> None:
+        if refuses(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        real(path, data)
+
+    with mock.patch(place, write):
+        yield
+
+
+def small(tmp_path: Path, encoder: Path) -> tuple[Place, Path]:
+    place = Place(tmp_path, encoder)
+    return place, place.matrix(matrix_text(encoder, ("zero_shot", "target_supervised")))
+
+
+def test_a_disk_that_is_full_for_predictions(tmp_path: Path, tiny_folder: Path) -> None:
+    place, matrix = small(tmp_path, tiny_folder)
+    first = iter([True])
+    with full_disk("bench.store.record.write_bytes", lambda path: next(first, False)):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 1 and "Traceback" not in ran.err
+    statuses = {record["cell"]["label"]: record for record in records(place.out)}
+    assert statuses["zero_shot"]["status"] == "failed"
+    assert statuses["zero_shot"]["error"]["type"] == "OSError"
+    assert "No space left on device" in statuses["zero_shot"]["error"]["message"]
+    assert statuses["target_supervised"]["status"] == "ok"
+    assert place.xner("run", matrix, "--out", place.out, "--retry").code == 0
+
+
+def test_a_disk_that_is_full_for_a_record(tmp_path: Path, tiny_folder: Path) -> None:
+    """There is no room for the failure either: it is told at the end, and the cell is run again next time."""
+    place, matrix = small(tmp_path, tiny_folder)
+    key = next(c["key"] for c in place.xner("plan", matrix, "--json").json()["cells"] if c["label"] == "zero_shot")
+    with full_disk("bench.core.files.write_bytes", lambda path: path.name == f"{key}.json"):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 1 and "Traceback" not in ran.err
+    assert "failed: zero_shot de seed 1: OSError: [Errno 28] No space left on device" in ran.err
+    assert f"{key}.json: cannot be written: No space left on device" in ran.err
+    assert {record["cell"]["label"]: record["status"] for record in records(place.out)} == {"target_supervised": "ok"}
+    again = place.xner("run", matrix, "--out", place.out)
+    assert (again.code, "1 done, 1 to run" in again.err) == (0, True)
+
+
+def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path, tiny_folder: Path) -> None:
+    place, matrix = small(tmp_path, tiny_folder)
+    with full_disk("bench.core.files.write_bytes", lambda path: True):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].endswith("No space left on device; finished cells are kept")
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_weights_of_the_hub(tmp_path: Path, tiny_folder: Path) -> None:
+    """A pinned encoder is planned without its files; without them its cells fail, those of another encoder do not."""
+    place = Place(tmp_path, tiny_folder)
+    text = matrix_text(tiny_folder).replace('encoders = ["', 'encoders = ["nobody/nothing", "')
+    text += f'[encoder."nobody/nothing"]\nrevision = "{"0" * 40}"\n'
+    ran = place.xner("run", place.matrix(text), "--out", place.out)
+    assert ran.code == 1 and "Traceback" not in ran.err
+    found = {record["cell"]["encoder"]: record for record in records(place.out)}
+    assert found["nobody/nothing"]["status"] == "failed"
+    assert "nobody/nothing" in found["nobody/nothing"]["error"]["message"]
+    assert found[tiny_folder.name]["status"] == "ok"
+
+
+def test_weights_that_vanish_while_they_are_needed(tmp_path: Path, tiny_folder: Path) -> None:
+    place, matrix = small(tmp_path, tiny_folder)
+    from bench.train import training
+
+    real, once = training.load_file, iter([True])
+
+    def gone(path: Any, *more: Any) -> Any:
+        if next(once, False):
+            Path(path).unlink()
+        return real(path, *more)
+
+    with mock.patch("bench.train.training.load_file", gone):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 1
+    statuses = {record["cell"]["label"]: record for record in records(place.out)}
+    assert statuses["zero_shot"]["status"] == "failed" and ".safetensors" in statuses["zero_shot"]["error"]["message"]
+    assert statuses["target_supervised"]["status"] == "ok"
+    assert place.xner("run", matrix, "--out", place.out, "--retry").code == 0
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_its_own_unit_only(plugged: Callable[..., Place]) -> None:
+    place = plugged(dies=DIES)
+    text = matrix_text(place.encoder, ("dies", "zero_shot", "target_supervised"), ("de", "zh"))
+    matrix = place.matrix(text)
+    site = os.pathsep.join([str(place.root / "site"), str(Path(__file__).resolve().parent.parent)])
+    ran = finished(place.spawn("run", matrix, "--out", place.out, "--jobs", "2", PYTHONPATH=site))
+    assert ran.code == 1 and "Traceback" not in ran.err
+    found = by_name(place.out)
+    assert len(found) == 6
+    for (label, _, _), record in found.items():
+        if label == "dies":
+            assert (record["status"], record["error"]["type"]) == ("failed", DIED)
+            assert record["error"]["message"] == "its process was killed by signal 9 (SIGKILL); out of memory?"
+        else:
+            assert record["status"] == "ok"
+    assert "2 cells failed" in ran.err and ran.err.count("FAILED: WorkerDied") == 2
+    (place.root / "repaired").touch()
+    again = finished(place.spawn("run", matrix, "--out", place.out, "--retry", PYTHONPATH=site))
+    assert again.code == 0, again.err
+    assert "4 done, 2 to run" in again.err
+    assert {r["attempts"] for r in records(place.out) if r["cell"]["label"] == "dies"} == {2}
+    assert json.loads((place.out / "matrix.json").read_text())["written"][0]["file"] == "small.toml"
