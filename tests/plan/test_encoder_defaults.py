@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-from bench.plan.where import Where
 
 from bench.core.errors import BadInput
 from bench.plan.resolve import Resolver
 from bench.plan.sections import EncoderSpec
+from bench.plan.where import Where
 
 
 class Own:
