@@ -38,7 +38,7 @@ def lookalike(one: str, other: str) -> str:
 
     "" where they differ in ASCII only, or in too much to be taken for each other.
     """
-    if (one + other).isascii():
+    if one == other or (one + other).isascii():
         return ""
     forms = {form: [unicodedata.normalize(form, word) for word in (one, other)] for form in ("NFC", "NFKC")}
     seen = [
@@ -46,7 +46,7 @@ def lookalike(one: str, other: str) -> str:
         for word in forms["NFKC"]
     ]
     matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
-    odd = [op for op in matcher.get_opcodes() if op[0] != "equal"] or [("equal", 0, 0, 0, 0)]
+    odd = [op for op in matcher.get_opcodes() if op[0] != "equal"]
     parts = [one[odd[0][1] : odd[-1][2]], other[odd[0][3] : odd[-1][4]]]
     if forms["NFC"][0] == forms["NFC"][1]:
         why = "the same letters in two normal forms: --normalise NFC"
