@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import packed_e5
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -22,6 +21,7 @@ from bench.store.artefacts import Artefacts
 from bench.train.batches import Collator
 from bench.train.predict import predict
 from bench.train.tagger import LinearTagger, load_encoder
+from tests.support import packed_e5
 
 
 @pytest.fixture(scope="module")

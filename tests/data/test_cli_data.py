@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-import packed_e5
 import pytest
 
 from bench.api import source_files
@@ -20,6 +19,7 @@ from bench.core.errors import BadInput
 from bench.data.encoders import find_encoder
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
+from tests.support import packed_e5
 
 CONTENT = {"box/a.txt": b"alpha", "box/b.txt": b"beta"}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import packed_e5
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +22,7 @@ from bench.train.tagger import load_encoder
 from data_recipes.encoders.e5_small import encoder as recipe_of
 from data_recipes.encoders.e5_small.packed import read
 from data_recipes.encoders.e5_small.tokenizer import charsmap, fast_tokenizer, normalisation
+from tests.support import packed_e5
 from tests.support.e2e_tools import Place
 
 FILE = packed_e5.packed()

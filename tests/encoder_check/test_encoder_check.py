@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import packed_e5
 import pytest
 
 from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
 from bench.core.errors import BadInput, Unavailable
 from bench.plan import registry
+from tests.support import packed_e5
 from tests.support.e2e_tools import Place, snapshot
 from tests.support.pud_files import iob2, write, write_pud
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from bench.core.errors import BadInput
+from bench.plan.place import Place
 from bench.plan.resolve import Resolver
 from bench.plan.sections import EncoderSpec
-from bench.plan.where import Where
 
 
 class Own:
@@ -21,7 +21,7 @@ class Own:
 
 def resolver(**tables: Any) -> Resolver:
     registry: Any = SimpleNamespace(names=lambda kind: ("own",), load=lambda kind, name: Own)
-    return Resolver({"encoder": tables}, Where("m.toml"), registry)
+    return Resolver({"encoder": tables}, Place("m.toml"), registry)
 
 
 def test_a_matrix_without_a_table_trains_by_the_encoders_own_recipe() -> None:

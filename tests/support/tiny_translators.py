@@ -51,7 +51,7 @@ def word_by_word(sentence: Sentence, words: Mapping[str, str]) -> tuple[str, ...
     return tuple(words[word] for word in sentence.words)
 
 
-def teach(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int, steps: int = 90) -> None:
+def teach(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int, steps: int = 140) -> None:
     """Train on all (source, target) ids at once until it knows them."""
     torch.set_num_threads(1)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any, ClassVar
 
 from bench.api.recipes import EncoderRecipe, Progress
 from bench.core.errors import Unavailable
@@ -23,6 +24,14 @@ class E5Small(EncoderRecipe):
     name = "e5-small"
     version = 1
     what = "intfloat/multilingual-e5-small, 4-bit weights read back to float32; MIT licence"
+    defaults: ClassVar[Mapping[str, Any]] = {  # the upper layers are shaped for sentence vectors (ours: see the card)
+        "layers": 9,
+        "freeze": 4,
+        "lr": 2e-4,
+        "head_lr": 1e-2,
+        "batch": 32,
+        "steps": 125,
+    }
     align_layer = 8  # simalign's for an encoder of 12 layers; the upper ones are shaped for sentence vectors
 
     def texts(self) -> Iterable[str]:
