@@ -88,8 +88,8 @@ class Keeper:
 
     def remove(self) -> None:
         """It is finished."""
-        for key in self.keys:
-            if self.artefacts is not None:
+        if self.artefacts is not None:
+            for key in self.keys:
                 self.artefacts.remove(STAGE, key)
 
     def _latest(self) -> Artefact | None:
@@ -105,35 +105,32 @@ def _write(run: Reached, folder: Path, place: Path) -> Mapping[str, Any]:
     tensors |= {f"carried.{name}": value for name, value in carried.items() if isinstance(value, torch.Tensor)}
     tensors |= {f"random.{name}": state for name, state in run.backoff.random_state().items()}
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, place / TENSORS)
-    numbers = {name: getattr(run, name) for name in ("step", "seen", "epoch")}
-    numbers |= {"checkpointing": run.backoff.checkpointing, "parts": run.backoff.parts}
+    state = {name: getattr(run, name) for name in ("step", "seen", "epoch")}
+    state |= {"checkpointing": run.backoff.checkpointing, "parts": run.backoff.parts, "history": asdict(run.history)}
     plain = {name: value for name, value in carried.items() if not isinstance(value, torch.Tensor)}
-    write_json(place / STATE, {**numbers, "carried": plain, "history": asdict(run.history)})
+    write_json(place / STATE, {**state, "carried": plain})
     for number in set(run.history.best.values()):
         shutil.copyfile(snapshot(folder, number), snapshot(place, number))
     return {"step": run.step}
 
 
 def _read(run: Reached, place: Path, folder: Path) -> None:
-    state = json.loads((place / STATE).read_text(encoding="utf-8"))
-    parts: dict[str, dict[str, torch.Tensor]] = {"tagger": {}, "optimiser": {}, "carried": {}, "random": {}}
-    for name, tensor in load_file(place / TENSORS).items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    run.tagger.load_state_dict(parts["tagger"])
-    by_parameter: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in parts["optimiser"].items():
-        index, _, rest = name.partition(".")
-        by_parameter.setdefault(int(index), {})[rest] = tensor.clone()
-    run.optimiser.load_state_dict({**run.optimiser.state_dict(), "state": by_parameter})
+    state, tensors = json.loads((place / STATE).read_text(encoding="utf-8")), load_file(place / TENSORS)
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): t.clone() for name, t in tensors.items() if name.startswith(prefix)}
+
+    run.tagger.load_state_dict(part("tagger."))
+    numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("optimiser.")})
+    moments = {number: part(f"optimiser.{number}.") for number in numbers}
+    run.optimiser.load_state_dict({**run.optimiser.state_dict(), "state": moments})
     if state["checkpointing"]:
         run.backoff.checkpoint()
     run.backoff.parts = state["parts"]
-    run.method.carry_on(run.tagger, state["carried"] | parts["carried"])
-    for name, value in state["history"].items():
-        setattr(run.history, name, value)
+    run.method.carry_on(run.tagger, state["carried"] | part("carried."))
+    run.history.__dict__.update(state["history"])
     run.history.ran["resumed"] = run.history.ran.get("resumed", 0) + 1
     run.step, run.seen, run.epoch = state["step"], state["seen"], state["epoch"]
     for number in set(run.history.best.values()):
         shutil.copyfile(snapshot(place, number), snapshot(folder, number))
-    run.backoff.restore_random(parts["random"])
+    run.backoff.restore_random(part("random."))
