@@ -129,7 +129,7 @@ def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None
     if config.get("is_encoder_decoder") and kind not in WITH_DECODER:
         raise BadInput(f"{what}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
     if kind == "xmod" and not config.get("default_language"):
-        raise BadInput(f"{what}: an X-MOD needs default_language in its config.json: whose adapters read all text")
+        raise BadInput(f"{what}: an X-MOD needs default_language in its config.json, which chooses the adapters")
     if kind == "albert" and freeze:
         raise BadInput(f"{what}: freeze = {freeze}, but the layers of an ALBERT share their weights")
     depth = next((config[name] for name in ("num_hidden_layers", "n_layers", "num_layers") if name in config), None)
