@@ -41,7 +41,7 @@ class Some(Method):
 
 CORPUS = """
 from dataclasses import dataclass
-from bench.core.sentences import Corpus, Facts
+from bench.api.recipes import Corpus, Facts
 
 @dataclass(frozen=True)
 class Params:
@@ -60,7 +60,7 @@ class Some(Corpus):
 
 PART = """
 from dataclasses import dataclass
-from bench.core.sentences import {base}
+from bench.api.recipes import {base}
 
 @dataclass(frozen=True)
 class Params:
