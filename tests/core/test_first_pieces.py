@@ -20,7 +20,8 @@ from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
 from bench.train.batches import Collator
 from bench.train.predict import predict
-from bench.train.tagger import LinearTagger, load_encoder
+from bench.data.loading import load_encoder
+from bench.train.tagger import LinearTagger
 from tests.support import packed_e5
 
 
