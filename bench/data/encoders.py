@@ -103,7 +103,7 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
         if sources := recipe.sources():
-            key = key_of("encoder", name=name, files=dict(sources), version=recipe.version)
+            key = key_of("encoder", code=code_of(type(recipe)), name=name, files=dict(sources))
         else:
             key = key_of("encoder", code=code_of(type(recipe)), name=name, versions=versions())
         return EncoderSource(name, key, recipe=recipe)
