@@ -16,11 +16,12 @@ from bench.core.sentences import Sentence
 from bench.core.subwords import Specials, bare_marks, layout, pieces_of
 from bench.data.embed import EncoderEmbedder
 from bench.data.encoders import find_encoder
+from bench.data.loading import load_encoder
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
 from bench.train.batches import Collator
+from bench.train.encoder import Encoder
 from bench.train.predict import predict
-from bench.data.loading import load_encoder
 from bench.train.tagger import LinearTagger
 from tests.support import packed_e5
 
@@ -128,7 +129,7 @@ def test_every_word_has_a_state_inside_it(xlmr: Any, words: list[str], max_lengt
 
 def test_a_tagger_scores_every_word(folder: Path, xlmr: Any, tags: Any) -> None:
     torch.manual_seed(0)
-    tagger = LinearTagger(load_encoder(str(folder)).model, tags, 0.0).eval()
+    tagger = LinearTagger(Encoder(load_encoder(str(folder)).model), tags, 0.0).eval()
     words = ("\u200b", "中国", "\ufe0f", "Anna", "𓀀", "\u0007") * 9  # in several windows
     found = predict(tagger, Collator(xlmr, tags, packed_e5.POSITIONS, torch.device("cpu")), [sentence(*words)])
     assert found.probabilities[0].shape == (len(words), len(tags))

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from bench.api.source_files import here
 from bench.core.errors import BadInput, Unavailable
 from bench.data.encoders import EncoderSource, find_encoder
+from bench.data.loading import load_encoder
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
-from bench.data.loading import load_encoder
 from data_recipes.encoders.e5_small import encoder as recipe_of
 from data_recipes.encoders.e5_small.packed import read
 from data_recipes.encoders.e5_small.tokenizer import charsmap, fast_tokenizer, normalisation
