@@ -123,9 +123,9 @@ def batch_of(states: torch.Tensor, labels: list[list[int]]) -> Batch:
 @pytest.mark.parametrize(
     ("params", "classes", "anchors"),
     [
-        (ConcnerParams(), [1, 1, 0, 2, 1, 0, 0], [1, 1, 0, 1, 1, 0, 0]),
-        (ConcnerParams(outside="class"), [1, 1, 0, 2, 1, 0, 0], [1] * 7),
-        (ConcnerParams(classes="tag"), [1, 2, 0, 3, 1, 0, 0], [1, 1, 0, 1, 1, 0, 0]),
+        (ConcnerParams(), [1, 2, 0, 3, 1, 0, 0], [1, 1, 0, 1, 1, 0, 0]),
+        (ConcnerParams(outside="class"), [1, 2, 0, 3, 1, 0, 0], [1] * 7),
+        (ConcnerParams(classes="type"), [1, 1, 0, 2, 1, 0, 0], [1, 1, 0, 1, 1, 0, 0]),
     ],
 )
 def test_classes_and_outside(params: ConcnerParams, classes: list[int], anchors: list[int]) -> None:
@@ -141,12 +141,41 @@ def test_outside_none_and_cross_language() -> None:
     batch = batch_of(states, LABELS)
     entities = torch.stack([states[0, 0], states[0, 1], states[0, 3], states[1, 0]]).numpy()
     whole, every = np.ones(4, bool), np.ones((4, 4), bool)
-    found = float(label_contrast(batch, ConcnerParams(outside="none")))
+    found = float(label_contrast(batch, ConcnerParams(classes="type", outside="none")))
     assert found == pytest.approx(by_hand(entities, [1, 1, 2, 1], 0.1, whole, every), rel=1e-6)
     language = np.asarray([0, 0, 0, 1])
     across = language[:, None] != language[None, :]
-    found = float(label_contrast(batch, ConcnerParams(outside="none", positives="cross-language")))
+    params = ConcnerParams(classes="type", outside="none", positives="cross-language")
+    found = float(label_contrast(batch, params))
     assert found == pytest.approx(by_hand(entities, [1, 1, 2, 1], 0.1, whole, across), rel=1e-6)
+
+
+def boundary_gap(states: torch.Tensor, labels: torch.Tensor) -> float:
+    """How far B-A and I-A lie apart on the line between their means, in standard deviations within them."""
+    first, inside = states[labels == 1], states[labels == 2]
+    direction = first.mean(0) - inside.mean(0)
+    spread = torch.cat([(first - first.mean(0)) @ direction, (inside - inside.mean(0)) @ direction]).std()
+    return float(direction @ direction / spread)
+
+
+def test_label_contrast_does_not_blur_where_entities_begin() -> None:
+    """On states that tell B from I, steps on LCL alone must leave them at least as far apart; merged classes do not."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.tensor([[1, 2, 2, 0, 3, 0, 1, 2]] * 16)
+    means = torch.randn(4, 12, generator=draw)
+    means[2] = means[1] + 0.7 * torch.randn(12, generator=draw)  # I-A is near B-A, and still another direction
+    start = means[labels] + 0.3 * torch.randn(16, 8, 12, generator=draw)
+    gaps = {}
+    for classes in ("tag", "type"):
+        states = start.clone().requires_grad_()
+        optimiser = torch.optim.SGD([states], lr=20.0)
+        for _ in range(60):
+            optimiser.zero_grad()
+            label_contrast(batch_of(states, labels.tolist()), ConcnerParams(classes=classes)).backward()
+            optimiser.step()
+        gaps[classes] = boundary_gap(states.detach()[labels >= 0], labels[labels >= 0])
+    before = boundary_gap(start[labels >= 0], labels[labels >= 0])
+    assert gaps["tag"] > before > gaps["type"]
 
 
 def test_a_share_of_the_outside_words() -> None:
