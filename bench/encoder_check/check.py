@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from bench.core.errors import BadInput
 from bench.core.tokenise import tokenise
 from bench.data.embed import EncoderEmbedder, counting
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.measure.retrieval import Retrieval, retrieval
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
@@ -25,6 +24,8 @@ from bench.store.artefacts import Artefacts
 LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
 RANDOM = "random:"  # before an encoder's name: its shape and tokenizer with random weights
 SEED = 1  # of random weights
+BLOCK = 1024  # rows of similarities in memory at a time
+Vectors = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], pa
             english[key] = _means(embedded)
             found.pieces_per_word.setdefault("en", _pieces_per_word(embedded, one.english, "en"))
         embedded = _embedded(embedder, one.other, layer)
-        both: Retrieval = retrieval(_means(embedded), english[key])
+        both = retrieval(_means(embedded), english[key])
         found.retrieved[language] = Retrieved(one.text, len(one.other), both.forward, both.backward)
         found.pieces_per_word[language] = _pieces_per_word(embedded, one.other, language)
     found.seconds = time.perf_counter() - begin
@@ -202,3 +203,47 @@ def _means(embedded: Sequence[Embedded]) -> npt.NDArray[np.float64]:
 def _pieces_per_word(embedded: Sequence[Embedded], lines: Sequence[str], language: str) -> float:
     words = sum(len(tokenise(line, language, "ud")) for line in lines)
     return sum(len(one.words) for one in embedded) / max(1, words)
+
+
+# --- retrieval --------------------------------------------------------------------------------------------------------
+
+
+class Retrieval(NamedTuple):
+    """Shares (0 to 1) of sentences whose translation is found: from the first side in the second, and back."""
+
+    forward: float
+    backward: float
+
+
+def retrieval(first: Vectors, second: Vectors) -> Retrieval:
+    """Accuracy@1 of two sides (n, H) of which row i translates row i.
+
+    Found means that no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder that gives every
+    sentence the same vector finds nothing. A vector of zeros is as near to all.
+
+    Raises:
+        ValueError: no rows, or sides of different shapes.
+    """
+    if first.shape != second.shape or first.ndim != 2 or not len(first):
+        raise ValueError(f"two sides of the same shape (n, H), n above 0, not {first.shape} and {second.shape}")
+    left, right = _unit(first), _unit(second)
+    return Retrieval(_found(left, right), _found(right, left))
+
+
+def _found(queries: Vectors, candidates: Vectors) -> float:
+    """Share of the queries whose own candidate is nearer than every other."""
+    right = 0
+    for start in range(0, len(queries), BLOCK):
+        similarities = queries[start : start + BLOCK] @ candidates.T
+        rows = np.arange(len(similarities))
+        own = similarities[rows, start + rows].copy()
+        similarities[rows, start + rows] = -np.inf
+        right += int((own > similarities.max(axis=1)).sum())
+    return right / len(queries)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    wide = vectors.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    return np.asarray(wide / norms)

@@ -20,6 +20,7 @@ dash, in every mode.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -28,11 +29,15 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.conll import Scheme
 from bench.core.sentences import Span
 from bench.store.record import RuleScores, TypeCounts
 
 Mode = Literal["strict", "seqeval-default", "conlleval"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+_LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIESLU"}  # L and U are BILOU's E and S
+_WHOLE = {"IOB2": re.compile("BI*"), "IOB1": re.compile("[BI]+"), "BIOES": re.compile("BI*E|S")}
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
 Surface = tuple[str, str]  # the words of an entity joined by single spaces, and its type
 
@@ -188,79 +193,58 @@ def score_tags(gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequ
 
     Returns:
         Types of the chunks of either side, sorted, and int32 counts (sentences, types, 3) of tp, fp, fn. These equal
-        seqeval's and conlleval.pl's sums.
+        seqeval's and conlleval.pl's sums. A type that occurs only in ill-formed tags has no chunk under `strict`.
 
     Raises:
         ValueError: the sides differ in sentences or lengths, a tag is not O, B-X or I-X, or the mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f"unknown mode '{mode}'; known: {', '.join(MODES)}")
-    if len(gold_tags) != len(predicted_tags):
-        raise ValueError(f"{len(gold_tags)} gold sentences but {len(predicted_tags)} predicted ones")
-    lengths = [len(tags) for tags in gold_tags]
-    for index, (length, tags) in enumerate(zip(lengths, predicted_tags, strict=True)):
-        if length != len(tags):
-            raise ValueError(f"sentence {index} has {length} gold tags but {len(tags)} predicted ones")
-    codes = _Codes()
-    strict = mode == "strict"
-    gold_type, gold_end = _chunks(codes.flatten(gold_tags), strict)
-    found_type, found_end = _chunks(codes.flatten(predicted_tags), strict)
-
-    correct = (gold_type >= 0) & (gold_type == found_type) & (gold_end == found_end)
-    sentence = np.repeat(np.arange(len(lengths)), np.array(lengths, int) + 1)  # one O closes each sentence
-    shape = (len(lengths), len(codes.types))
-
-    def by_sentence(type_: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        flat = sentence[chosen] * shape[1] + type_[chosen]
-        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-
-    tp = by_sentence(gold_type, correct)
-    fp = by_sentence(found_type, found_type >= 0) - tp
-    fn = by_sentence(gold_type, gold_type >= 0) - tp
-    counts = np.stack([tp, fp, fn], axis=-1).astype(np.int32)
-    # A type that occurs only in ill-formed tags has no chunk under `strict`, and no row in seqeval's report.
-    names = tuple(name for name in sorted(codes.types) if counts[:, codes.types[name]].any())
-    return TagScore(names, counts[:, [codes.types[name] for name in names]])
+    for index, (tags, predicted) in enumerate(zip(gold_tags, predicted_tags, strict=False)):
+        if len(tags) != len(predicted):
+            raise ValueError(f"sentence {index} has {len(tags)} gold tags but {len(predicted)} predicted ones")
+    gold, found = ([entities(tags, "IOB2", mode) for tags in side] for side in (gold_tags, predicted_tags))
+    types = tuple(sorted({span.type for spans in (*gold, *found) for span in spans}))
+    return TagScore(types, count(gold, found, types))
 
 
-class _Codes:
-    """Tags as integers: O is 0, B-X is 2x + 1, I-X is 2x + 2, where x numbers the types as they appear."""
+class NoTag(ValueError):
+    """The tag at `position` (from 0) is none of the scheme's."""
 
-    def __init__(self) -> None:
-        self.types: dict[str, int] = {}
-        self._of: dict[str, int] = {"O": 0}
-
-    def flatten(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-        """The codes of all tags, each sentence closed by an O so that no chunk crosses into the next."""
-        flat: list[int] = []
-        for tags in sentences:
-            for tag in tags:
-                code = self._of.get(tag)
-                flat.append(self._add(tag) if code is None else code)
-            flat.append(0)
-        return np.array(flat, np.int64)
-
-    def _add(self, tag: str) -> int:
-        prefix, dash, type_ = tag.partition("-")
-        if prefix not in ("B", "I") or not dash or not type_:
-            raise ValueError(f"tag '{tag}' is not O, B-X or I-X")
-        number = self.types.setdefault(type_, len(self.types))
-        self._of[tag] = 2 * number + (1 if prefix == "B" else 2)
-        return self._of[tag]
+    def __init__(self, position: int, tag: str, scheme: Scheme) -> None:
+        letters = [f"{letter}-X" for letter in _LETTERS[scheme][:4]]
+        super().__init__(f"tag '{tag}' is not O, {', '.join(letters[:-1])} or {letters[-1]} ({scheme})")
+        self.position = position
 
 
-def _chunks(codes: NDArray[np.int64], strict: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Chunks of codes (positions,): at each chunk's first position its type number and its end; -1 elsewhere."""
-    type_ = (codes - 1) // 2  # O gives -1
-    inside = (codes > 0) & (codes % 2 == 0)
-    previous = np.concatenate([[-1], type_[:-1]]) if len(codes) else type_
-    continues = inside & (previous == type_)
-    # The lenient chunks that open with B-X are exactly the strict ones; the others are what strict scoring ignores.
-    opens = (codes % 2 == 1) if strict else (codes > 0) & ~continues
-    starts = np.flatnonzero(opens)
-    breaks = np.flatnonzero(~continues)
-    types, ends = np.full(len(codes), -1, np.int64), np.full(len(codes), -1, np.int64)
-    types[starts] = type_[starts]
-    # A break follows every start, because each sentence is closed by an O.
-    ends[starts] = breaks[np.searchsorted(breaks, starts, side="right")]
-    return types, ends
+def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...]:
+    """The entities that a scorer finds in tags, ill-formed or not.
+
+    `strict`: as seqeval with mode='strict', a run of tags that is not whole in its scheme is no entity. The others: as
+    seqeval without a mode, every run is one; conlleval.pl agrees for O, B-X and I-X, and knows no other tags. IOB1 has
+    no ill-formed runs: B-X and I-X open an entity wherever they do not continue one.
+
+    Raises:
+        NoTag: a tag is not of the scheme.
+    """
+    if set(tags) <= {"O"}:
+        return ()
+    found: list[Span] = []
+    letters, open_type, start = "", "", 0
+
+    def close(end: int) -> None:
+        if letters and (mode != "strict" or _WHOLE[scheme].fullmatch(letters)):
+            found.append(Span(start, end, open_type))
+
+    for position, tag in enumerate(tags):
+        letter, _, type_ = tag.partition("-")
+        if tag != "O" and not (type_ and letter and letter in _LETTERS[scheme]):
+            raise NoTag(position, tag, scheme)
+        letter = {"L": "E", "U": "S"}.get(letter, letter)
+        if letters and letters[-1] in "BI" and letter in ("I", "E") and type_ == open_type:
+            letters += letter
+            continue
+        close(position)
+        letters, open_type, start = ("", "", 0) if tag == "O" else (letter, type_, position)
+    close(len(tags))
+    return tuple(found)
