@@ -17,8 +17,7 @@ from bench.report.frame import Group, groups, read
 from bench.report.plots.across import source_sets, sources_figure
 from bench.report.plots.canvas import settings
 from bench.report.plots.methods import confusion_figure, ranks_figure
-from bench.report.ranking import Ranking, ranking
-from bench.report.scores import scores_of
+from bench.report.scores import Ranking, ranking, scores_of
 from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
 from bench.report.tables.scores import groups_table
 from data_recipes.encoders.mini.text import LANGUAGES
