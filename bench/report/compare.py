@@ -16,7 +16,7 @@ from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none,
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 Limits = tuple[float, float]
-_DISTIL = ("distil", "distil_loss", "distil_start", "distil_outside")
+_VARIED = ("distil", "distil_loss", "distil_start", "distil_outside", "english")
 Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
 Kind = tuple[str, bool, bool]  # a method, whether distilled, whether with English
 DECLARED: dict[str, tuple[Kind, Kind]] = {  # the differences that were the question from the start
@@ -150,7 +150,7 @@ def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) ->
         rule=rule,
         lines=tuple(replace(line, verdict=_verdict(line, line.p_holm)) for line in lines),
         macro=replace(macro, verdict=_verdict(macro, macro.p)),  # a test alone, with nothing to adjust for
-        factors=factors(ours, theirs),
+        factors=_differing([run.record.factors for run in ours], [run.record.factors for run in theirs]),
         settings=settings(ours, theirs),
         declared=declared(ours, theirs, own) if rule == group.main_rule else "",
     )
@@ -242,9 +242,8 @@ def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -
     if any(own.get(_method(run), _rest(run)) != _rest(run) for run in (*a, *b)):
         return ""
     sides = [{_kind(run) for run in stored} for stored in (a, b)]
-    return next(
-        (text for text, pair in DECLARED.items() if sorted(map(sorted, sides)) == [[x] for x in sorted(pair)]), ""
-    )
+    kinds = sorted(map(sorted, sides))
+    return next((text for text, pair in DECLARED.items() if kinds == [[kind] for kind in sorted(pair)]), "")
 
 
 def _kind(run: Stored) -> Kind:
@@ -258,12 +257,7 @@ def _method(run: Stored) -> str:
 
 def _rest(run: Stored) -> str:
     params = run.record.cell.get("params") or {}
-    return canonical_json({name: value for name, value in params.items() if name not in (*_DISTIL, "english")})
-
-
-def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
-    """The factors that the records declare and in which A and B differ."""
-    return _differing([run.record.factors for run in a], [run.record.factors for run in b])
+    return canonical_json({name: value for name, value in params.items() if name not in _VARIED})
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:

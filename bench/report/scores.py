@@ -76,9 +76,7 @@ def scores_of(group: Group, rule: str) -> Scores:
     """
     rules = {rule for run in group.stored for rule in run.record.scores}
     by_rule = group.remembered("scores", lambda: _scores(group, rules))
-    return (
-        by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
-    )
+    return by_rule.get(rule) or group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
 
 
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
@@ -217,6 +215,12 @@ class Paired:
     @classmethod
     def of(cls, a: Sequence[Score], b: Sequence[Score]) -> Paired:
         """From the scores by language."""
+
+        def comparable(a: Score, b: Score) -> bool:
+            if a.counts is None or b.counts is None or a.first is None or b.first is None:
+                return False
+            return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
+
         seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
         if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
             return cls(seeds)
@@ -231,13 +235,6 @@ class Paired:
     @property
     def testable(self) -> bool:
         return bool(self.a) and len(self.seeds) >= MIN_SEEDS
-
-
-def comparable(a: Score, b: Score) -> bool:
-    """Whether both have counts, of the same test, which has two sentences at least."""
-    if a.counts is None or b.counts is None or a.first is None or b.first is None:
-        return False
-    return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
 
 
 def p_value(a: Score, b: Score) -> float | None:

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib.resources import files
 from itertools import permutations
 from pathlib import Path
@@ -21,7 +20,7 @@ from matplotlib.figure import Figure
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Span
 from bench.report.compare import compared, declared, own_settings
-from bench.report.errors import KINDS, Sample, Wrong, samples, totals
+from bench.report.errors import KINDS, Sample, Wrong, samples
 from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
 from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of
@@ -139,6 +138,10 @@ def marked(sentence: Wrong, spans: Sequence[tuple[Span, str]]) -> Markup:
 
 def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -> dict[str, Any]:
     """What the template shows of one table's records."""
+
+    def place(row: Row, target: str = "") -> str:  # the id of a method's part of the page, or of a language's in it
+        return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
+
     errors = samples(group, size)
     parts = (f"source {group.source or 'n/a'}", f"encoder {group.encoder}", group.axes)
     everywhere = shared([facts[run.record.key] for run in group.stored])
@@ -159,7 +162,7 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "everywhere": everywhere,
         "common": {row: {k: v for k, v in facts_.items() if k not in everywhere} for row, facts_ in common.items()},
         "by_seed": lambda stored, row: by_seed(stored, facts, {**everywhere, **common[row]}),
-        "place": partial(_place, group, prefix),
+        "place": place,
         "ranking": ranked,
         "beaten": _beaten(ranked),
         "languages": [_language(group, target) for target in group.targets],
@@ -167,11 +170,6 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "exploratory": [comparison for comparison in comparisons if not comparison.declared],
         "unprinted": len(pairs[_MOST_COMPARED:]),
     }
-
-
-def _place(group: Group, prefix: str, row: Row, target: str = "") -> str:
-    """The id of a method's part of the page, or of its part for a language."""
-    return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
 
 
 def _caveats(group: Group) -> list[str]:
@@ -235,7 +233,8 @@ def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[
 
 def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
     """Entities by kind of error, method and language."""
-    kinds, draft = list(totals(errors)), TableDraft(group, heads=("method", "language"))
+    seen, draft = {kind for s in errors.values() for kind in s.kinds}, TableDraft(group, heads=("method", "language"))
+    kinds = [kind for kind in KINDS if kind in seen]
     for row, target in group.cells:
         sample = errors.get((row, target))
         if sample is not None and not sample.why:

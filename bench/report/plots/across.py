@@ -18,17 +18,7 @@ N_SOURCE = "data.n_source"
 Point = tuple[float, float, float]  # translation accuracy, F1 of the labels, F1 of the tagger, all percent
 
 
-def quality_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """The groups that differ in an axis of the translator and in nothing else, two and more together."""
-    return _sets_along(every_group, TRANSLATOR)
-
-
-def source_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """The groups that differ in the number of source sentences and in nothing else, two and more together."""
-    return _sets_along(every_group, N_SOURCE)
-
-
-def _sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
+def sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
     """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
     sets: dict[tuple[object, ...], list[Group]] = {}
     for group in every_group:
