@@ -119,7 +119,7 @@ def _checked(
         embedder, facts = embedder_for(subject, args.layer, machine.device)
         if "ner" in parts and how.freeze >= facts.layers:
             raise BadInput(f"--freeze {how.freeze}: '{subject.label}' has {facts.layers} layers, the last must learn")
-        one = Checked(subject.label, subject.key, facts)
+        one = Checked(subject.label, subject.source.key, facts)
         chosen = _chosen(languages, LANGUAGES)
         if "retrieval" in parts and chosen:
             print(f"{subject.label}: retrieval", file=sys.stderr, flush=True)

@@ -47,10 +47,6 @@ class Subject:
     where: str
     made_in: float = 0.0  # seconds that its own recipe took
 
-    @property
-    def key(self) -> str:
-        return self.source.key
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -91,7 +87,7 @@ def subjects(names: Sequence[str], cache: Artefacts, progress: Progress) -> list
     """
     found = [_subject(name, cache, progress) for name in names]
     for one in found:
-        if sum(other.key == one.key for other in found) > 1:
+        if sum(other.source.key == one.source.key for other in found) > 1:
             raise BadInput(f"the encoder '{one.label}' stands there twice")
     labels = [one.label for one in found]
     return [
@@ -149,20 +145,15 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
     chosen = layer if layer is not None else advised if advised is not None else embedder.layers
     if not 0 <= chosen <= embedder.layers:
         raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
+    folder = Path(subject.where)
+    if not folder.is_dir():  # a hub id: the snapshot that was just loaded
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(subject.where, revision=subject.source.revision, local_files_only=True))
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
-    size = sum(file.stat().st_size for file in _folder(subject).glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     what = subject.source.recipe.what if subject.source.recipe is not None else ""
     return embedder, Facts(chosen, embedder.layers, parameters, size, what)
-
-
-def _folder(subject: Subject) -> Path:
-    """Where the files lie: of a hub id the snapshot that was just loaded."""
-    if Path(subject.where).is_dir():
-        return Path(subject.where)
-    from huggingface_hub import snapshot_download
-
-    revision = subject.source.revision
-    return Path(snapshot_download(subject.where, revision=revision, local_files_only=True))
 
 
 def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress) -> Found:
@@ -185,7 +176,7 @@ def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], pa
             found.pieces_per_word.setdefault("en", _pieces_per_word(embedded, one.english, "en"))
         embedded = _embedded(embedder, one.other, layer)
         both = retrieval(_means(embedded), english[key])
-        found.retrieved[language] = Retrieved(one.text, len(one.other), both.forward, both.backward)
+        found.retrieved[language] = Retrieved(one.text, len(one.other), *both)
         found.pieces_per_word[language] = _pieces_per_word(embedded, one.other, language)
     found.seconds = time.perf_counter() - begin
     return found

@@ -134,9 +134,8 @@ def _retrieval_blocks(checked: Sequence[Checked]) -> list[str]:
     for one in checked:
         for language, r in (one.retrieval.retrieved if one.retrieval else {}).items():
             sizes.setdefault(f"{r.sentences} of {r.text}", []).append(language)
-    among = "; ".join(
-        f"{size}" if len(sizes) == 1 else f"{' '.join(dict.fromkeys(of))}: {size}" for size, of in sizes.items()
-    )
+    named = [f"{' '.join(dict.fromkeys(of))}: {size}" for size, of in sizes.items()]
+    among = "; ".join(sizes if len(sizes) == 1 else named)
     blocks = []
     for way, name in (("to_en", "x → en"), ("from_en", "en → x")):
         rows = {o.label: {"mean": _mean(_retrieved(o, way)), **_retrieved(o, way)} for o in checked if o.retrieval}

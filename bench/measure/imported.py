@@ -140,9 +140,8 @@ def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequenc
     scored = [record for record in records if near(record.cell) and record.scores and record.rules]
     scored = [record for record in scored if not record.cell.get("imported")] or scored
     rules = sorted(record.rules[0] for record in scored)
-    return replace(
-        system, corpus=corpus, encoder=encoder, rule=system.rule or max(rules, key=rules.count, default="imported")
-    )
+    rule = system.rule or max(rules, key=rules.count, default="imported")
+    return replace(system, corpus=corpus, encoder=encoder, rule=rule)
 
 
 def _only(what: str, values: Sequence[str], out: Path) -> str:

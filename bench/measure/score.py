@@ -62,9 +62,8 @@ class Summary:
     @classmethod
     def of(cls, types: Mapping[str, TypeCounts]) -> Summary:
         """The scores that follow from the counts of each type."""
-        return cls(
-            *ratios(*(sum(getattr(c, name) for c in types.values()) for name in ("tp", "fp", "fn"))), dict(types)
-        )
+        sums = (sum(getattr(counts, name) for counts in types.values()) for name in ("tp", "fp", "fn"))
+        return cls(*ratios(*sums), dict(types))
 
 
 class TagScore(NamedTuple):

@@ -46,16 +46,11 @@ class TaggedFile:
 
     def with_entities(self, spans: Sequence[tuple[Span, ...]], language: str) -> list[Sentence]:
         """The file as labelled sentences: ids and groups from its comments, else `<language>-<n>` and none."""
-        return [
-            Sentence(
-                item.comment("sent_id") or f"{language}-{number}",
-                language,
-                item.words,
-                of_sentence,
-                item.comment("parallel_id", "group"),
-            )
-            for number, (item, of_sentence) in enumerate(zip(self.sentences, spans, strict=True), 1)
-        ]
+        sentences = []
+        for number, (item, of_sentence) in enumerate(zip(self.sentences, spans, strict=True), 1):
+            id_, group = item.comment("sent_id") or f"{language}-{number}", item.comment("parallel_id", "group")
+            sentences.append(Sentence(id_, language, item.words, of_sentence, group))
+        return sentences
 
 
 def test_of(
@@ -84,10 +79,8 @@ def test_of(
             return stored, dict(record.corpus)
         differs = differs or f"{difference} of {path}"
     if differs:
-        raise BadInput(
-            f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}; "
-            "give another test another --corpus"
-        )
+        why = f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}"
+        raise BadInput(f"{why}; give another test another --corpus")
     facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
     return gold, facts | {"test": digest_of(parsed(conll_text(gold)), target)}
 

@@ -277,12 +277,10 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
 
 
 def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], unknown: str = "unknown") -> Differing:
-    names = sorted({name for facts in (*a, *b) for name in facts})
-    values = {name: (_values(a, name, unknown), _values(b, name, unknown)) for name in names}
-    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    def values(facts: Sequence[Mapping[str, Any]], name: str) -> str:
+        every = [run.get(name, unknown) for run in facts]
+        texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in every}
+        return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
 
-
-def _values(facts: Sequence[Mapping[str, Any]], name: str, unknown: str) -> str:
-    values = [run.get(name, unknown) for run in facts]
-    texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in values}
-    return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
+    both = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}

@@ -177,11 +177,11 @@ def _tables(verified: Verified) -> None:
     for name in sorted(there.keys() - wanted.keys()):
         verified.add(there[name], "no table of these records")
     for name, expected in wanted.items():
-        if name not in there:
-            verified.add(folder / name, "missing; `xner tables` makes it")
-        else:
-            verified.count("tables")
+        verified.count("tables", int(name in there))
+        if name in there:
             _compare(verified, there[name], expected)
+        else:
+            verified.add(folder / name, "missing; `xner tables` makes it")
 
 
 def _compare(verified: Verified, path: Path, expected: str) -> None:
@@ -198,8 +198,8 @@ def _compare(verified: Verified, path: Path, expected: str) -> None:
 
 def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
     """The first place in which they differ, the length of the shorter where there is none."""
-    same = (a == b for a, b in zip(text, other, strict=False))
-    return next((place for place, equal in enumerate(same) if not equal), min(len(text), len(other)))
+    both = enumerate(zip(text, other, strict=False))
+    return next((place for place, (a, b) in both if a != b), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def _script(group: Group, target: str) -> str:
 
 
 def script_of(words: Iterable[str]) -> str:
-    """The script of most of the first words' letters, after Unicode's names; a code does not say it (Serbian has two)."""
+    """The script of most letters of the first words, by Unicode's names; a code does not say it: Serbian has two."""
     seen: Counter[str] = Counter()
     for word in words:
         seen.update(c for c in word if c.isalpha())
