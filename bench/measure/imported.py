@@ -88,7 +88,11 @@ def import_predictions(
     cells = [*(record.cell for record in records), *matrix_cells(out)]
     stated = bool(system.encoder)
     system = _placed(system, cells, records, out)
-    _refuse_own(system, cells, out)
+    if any(system.method in (cell.get("label"), cell.get("method")) and not cell.get("imported") for cell in cells):
+        raise BadInput(  # an import may not mix with the seeds of a method that was trained here
+            f"--method {system.method}: {out} has a method of this name that was trained here; give the imported one "
+            f"another, such as '{system.method}-imported'"
+        )
     refuse_placeholders(gold.path, gold.sentences)
     wanted = gold.entities(system.scheme, system.mode, ill_formed=system.mode != "strict")
     if not any(wanted):
@@ -148,15 +152,6 @@ def _only(what: str, values: Sequence[str], out: Path) -> str:
     if len(set(values)) > 1:
         raise BadInput(f"--{what}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
     return values[0] if values else ""
-
-
-def _refuse_own(system: System, cells: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """An import may not mix with the seeds of a method that was trained here."""
-    if any(system.method in (cell.get("label"), cell.get("method")) and not cell.get("imported") for cell in cells):
-        raise BadInput(
-            f"--method {system.method}: {out} has a method of this name that was trained here; give the imported one "
-            f"another, such as '{system.method}-imported'"
-        )
 
 
 def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any]:

@@ -183,8 +183,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
     line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
     equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
-    p = None if not pair.testable else 1.0 if pair.same else estimate.p
-    return replace(line, narrow=narrow, p=p, equivalent=equivalent)
+    return replace(line, narrow=narrow, p=pair.p(lambda: estimate), equivalent=equivalent)
 
 
 def _mean(score: Score, seeds: Sequence[int]) -> float:

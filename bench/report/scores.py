@@ -14,6 +14,7 @@ import pandas as pd
 from bench.measure.statistics import (
     MIN_SEEDS,
     Clusters,
+    Estimate,
     MacroSide,
     difference,
     difference_of_sides,
@@ -236,13 +237,15 @@ class Paired:
     def testable(self) -> bool:
         return bool(self.a) and len(self.seeds) >= MIN_SEEDS
 
+    def p(self, estimate: Callable[[], Estimate]) -> float | None:
+        """p of their difference, which is estimated only if needed; None where no test is possible."""
+        return None if not self.testable else 1.0 if self.same else estimate().p
+
 
 def p_value(a: Score, b: Score) -> float | None:
     """p of the paired difference over the seeds that both have; None where no test is possible."""
     pair = Paired.of([a], [b])
-    if not pair.testable:
-        return None
-    return 1.0 if pair.same else difference(pair.a[0], pair.b[0]).p
+    return pair.p(lambda: difference(pair.a[0], pair.b[0]))
 
 
 def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
@@ -352,14 +355,9 @@ def _average_p(group: Group, languages: Sequence[str], a: Row, b: Row) -> float 
     """p of the average difference, not adjusted; None where a language has no counts, another test, or few seeds."""
     scores = scores_of(group, group.main_rule)
     first, second = ([scores[row, target] for target in languages] for row in (a, b))
-    pair = Paired.of(first, second)
-    if not pair.testable:
-        return None
-    if pair.same:
-        return 1.0
-    clusters = clusters_of(group, first)
+    pair, clusters = Paired.of(first, second), clusters_of(group, first)
 
     def side(row: Row, counts: Sequence[np.ndarray]) -> MacroSide:  # computed once for all pairs of a method
         return group.remembered((row, pair.seeds, clusters.sizes), lambda: MacroSide.of(counts, clusters))
 
-    return difference_of_sides(side(a, pair.a), side(b, pair.b)).p
+    return pair.p(lambda: difference_of_sides(side(a, pair.a), side(b, pair.b)))

@@ -294,9 +294,7 @@ def _flat(where: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def shared(facts: Sequence[Facts]) -> dict[str, str]:
     """The fields that have one value in all of them."""
-    if not facts:
-        return {}
-    return {where: text for where, text in facts[0].items() if all(other.get(where) == text for other in facts)}
+    return dict(set.intersection(*(set(fields.items()) for fields in facts))) if facts else {}
 
 
 def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> list[tuple[str, list[str]]]:
