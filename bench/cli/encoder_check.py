@@ -45,12 +45,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default="test",
         help="dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection",
     )
-    parser.add_argument(
-        "--layer", type=int, metavar="N", help="of retrieval and projection (default: its own, or last)"
-    )
+    parser.add_argument("--layer", type=int, metavar="N", help="of retrieval, projection (default: its own, or last)")
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
     parser.add_argument(
-        "--freeze", type=int, default=0, metavar="N", help="lowest layers that NER leaves as pre-trained (default: 0)"
+        "--freeze", type=int, default=0, metavar="N", help="lowest layers NER leaves alone (default: 0)"
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")

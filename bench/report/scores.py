@@ -11,16 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bench.measure.statistics import (
-    MIN_SEEDS,
-    Clusters,
-    Estimate,
-    MacroSide,
-    difference,
-    difference_of_sides,
-    holm,
-    interval,
-)
+from bench.measure import statistics
 from bench.report.folder import problem_of
 from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
@@ -110,7 +101,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
-        estimate = interval(counts)
+        estimate = statistics.interval(counts)
         if abs(100 * estimate.mean - mean) > 100 * AGREE:
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
@@ -235,9 +226,9 @@ class Paired:
 
     @property
     def testable(self) -> bool:
-        return bool(self.a) and len(self.seeds) >= MIN_SEEDS
+        return bool(self.a) and len(self.seeds) >= statistics.MIN_SEEDS
 
-    def p(self, estimate: Callable[[], Estimate]) -> float | None:
+    def p(self, estimate: Callable[[], statistics.Estimate]) -> float | None:
         """p of their difference, which is estimated only if needed; None where no test is possible."""
         return None if not self.testable else 1.0 if self.same else estimate().p
 
@@ -245,10 +236,10 @@ class Paired:
 def p_value(a: Score, b: Score) -> float | None:
     """p of the paired difference over the seeds that both have; None where no test is possible."""
     pair = Paired.of([a], [b])
-    return pair.p(lambda: difference(pair.a[0], pair.b[0]))
+    return pair.p(lambda: statistics.difference(pair.a[0], pair.b[0]))
 
 
-def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
+def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
     """Which sentences of the languages' tests move together; `scores`: one for each language."""
 
     def names(run: Stored, sentences: int) -> list[str]:
@@ -261,7 +252,7 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
 
     tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
     keys = [(run.target, run.test, sentences) for run, sentences in tests]
-    return group.remembered(("clusters", *keys), lambda: Clusters.of([names(*test) for test in tests]))
+    return group.remembered(("clusters", *keys), lambda: statistics.Clusters.of([names(*test) for test in tests]))
 
 
 def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
@@ -277,7 +268,7 @@ def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
     p_values = [p_value(column[best], column[row]) for row in others]
     if any(p is None for p in p_values):
         return None
-    adjusted = holm(p_values)
+    adjusted = statistics.holm(p_values)
     return frozenset([best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
 
 
@@ -347,7 +338,7 @@ def _ranking(group: Group) -> Ranking:
     best = ranked.competing[:1]
     pairs = [pair for pair in combinations(ranked.competing, 2) if len(order) <= MOST_ROWS or pair[:1] == best]
     raw = {pair: p for pair in pairs if (p := _average_p(group, languages, *pair)) is not None}
-    adjusted = {pair: p for pair, p in zip(raw, holm(list(raw.values())), strict=True) if p is not None}
+    adjusted = {pair: p for pair, p in zip(raw, statistics.holm(list(raw.values())), strict=True) if p is not None}
     return replace(ranked, p_values=adjusted | {(b, a): p for (a, b), p in adjusted.items()})
 
 
@@ -357,7 +348,7 @@ def _average_p(group: Group, languages: Sequence[str], a: Row, b: Row) -> float 
     first, second = ([scores[row, target] for target in languages] for row in (a, b))
     pair, clusters = Paired.of(first, second), clusters_of(group, first)
 
-    def side(row: Row, counts: Sequence[np.ndarray]) -> MacroSide:  # computed once for all pairs of a method
-        return group.remembered((row, pair.seeds, clusters.sizes), lambda: MacroSide.of(counts, clusters))
+    def side(row: Row, counts: Sequence[np.ndarray]) -> statistics.MacroSide:  # once for all pairs of a method
+        return group.remembered((row, pair.seeds, clusters.sizes), lambda: statistics.MacroSide.of(counts, clusters))
 
-    return pair.p(lambda: difference_of_sides(side(a, pair.a), side(b, pair.b)))
+    return pair.p(lambda: statistics.difference_of_sides(side(a, pair.a), side(b, pair.b)))

@@ -20,6 +20,7 @@ from bench.store.planned import matrix_cells
 from bench.store.record import Record, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
+_SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule
 _AT_TOP = frozenset(
     {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", *FILES}
     | {"tables", "figures", "report.html"}  # made from the others
@@ -119,7 +120,8 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
         if path.name.startswith("."):
             continue
         if verified.store.path(path.name).exists():
-            known = _known_files(records.get(path.name))
+            record = records.get(path.name)
+            known = {*_SIDECARS, *map(predictions_name, record.scores)} if record and record.status == "ok" else None
             for inner in sorted(path.iterdir()) if path.is_dir() else ():
                 if inner.name.startswith("."):
                     verified.leftover(inner)
@@ -129,14 +131,6 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
             verified.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
         else:
             verified.add(path, "no record of this name")
-
-
-def _known_files(record: Record | None) -> set[str] | None:
-    """The sidecars that a record may have; None where that is unknown, or the record has no scores."""
-    if record is None or record.status != "ok":
-        return None
-    rules = {predictions_name(rule) for rule in record.scores}
-    return {"counts.npz", GOLD, "curves.json", "key.json", "space.npz"} | rules
 
 
 def _models(verified: Verified) -> None:

@@ -80,10 +80,8 @@ def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tup
         scores = scores_of(group, group.main_rule)
         for row in group.rows:
             cells = [group.cells[row, target] for target in languages]
-            words, labels = (
-                [value for stored in cells if (value := diagnostic(stored, name)) is not None]
-                for name in ("translation_accuracy", "projection_f1")
-            )
+            both = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
+            words, labels = ([value for value in values if value is not None] for values in both)
             mean, _ = macro(scores, row, languages)
             if mean is not None and len(words) == len(labels) == len(languages):
                 yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)
