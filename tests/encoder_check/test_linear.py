@@ -9,7 +9,7 @@ import pytest
 
 from bench.api.recipes import Embedded
 from bench.core.sentences import Sentence, Span
-from bench.encoder_check.linear import PENALTY, fit_linear, linear_f1
+from bench.encoder_check.run import PENALTY, fit_linear, linear_f1
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 KINDS = {"Anna": 1, "Bob": 1, "Oslo": 2, "Rome": 2}
