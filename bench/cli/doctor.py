@@ -20,7 +20,6 @@ _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pandas"),
     *("pyarrow", "matplotlib", "seqeval", "filelock", "tqdm"),
 )
-_OPTIONAL = ("submitit",)
 _FLAGS = ("XNER_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES")
 _LOW_DISK = 5e9  # bytes: less does not hold one base encoder with its optimiser state
 
@@ -52,10 +51,8 @@ def run(args: argparse.Namespace) -> int:
         return int(broken)
     width = max(len(item.name) for item in items)
     for item in items:
-        print(
-            f"{'!' if item.broken else ' '} {item.name:<{width}}  {item.value}"
-            + (f"  ({item.note})" if item.note else "")
-        )
+        note = f"  ({item.note})" if item.note else ""
+        print(f"{'!' if item.broken else ' '} {item.name:<{width}}  {item.value}{note}")
     print("something needed is broken: see the lines marked !" if broken else "all that is needed is here")
     return int(broken)
 
@@ -75,7 +72,7 @@ def _machine() -> Iterator[Item]:
 
 
 def _packages() -> Iterator[Item]:
-    for name in (*_NEEDED, *_OPTIONAL):
+    for name in (*_NEEDED, "submitit"):
         try:
             yield Item(name, metadata.version(name))
         except metadata.PackageNotFoundError:

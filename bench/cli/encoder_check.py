@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Translation retrieval both ways (FLORES test; sw and yo: held-out lines of NTREX), F1 of English "
         "gold spans projected on PUD (min-max spans, itermax and intersection), and zero-shot NER from the 1,000 "
         "sentences of en_pud: of a linear tagger on the frozen vectors (quick, no seed), and fine-tuned. What is "
-        "finished is kept in --out: the same command goes on. Exit code 2 if nothing could be measured.",
+        "finished is kept in --out: the same command resumes. Exit code 2 if nothing could be measured.",
     )
     parser.add_argument(
         "encoders",
@@ -45,12 +45,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default="test",
         help="dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection",
     )
-    parser.add_argument(
-        "--layer", type=int, metavar="N", help="of retrieval and projection (default: its own, or last)"
-    )
+    parser.add_argument("--layer", type=int, metavar="N", help="of retrieval, projection (default: its own, or last)")
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
     parser.add_argument(
-        "--freeze", type=int, default=0, metavar="N", help="lowest layers that NER leaves as pre-trained (default: 0)"
+        "--freeze", type=int, default=0, metavar="N", help="lowest layers NER leaves alone (default: 0)"
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")
@@ -89,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
     with progress_bar() as progress:
         found = subjects(args.encoders, Artefacts(cache_root()), progress)
-    checked = _checked(args, parts, found, languages, (how, machine))
+    checked = _checked(args, parts, found, languages, how, machine)
     if not any(one.measured for one in checked):
         reasons = [gap.reason for one in checked for gap in one.gaps] or ["no part asked for has these languages"]
         raise BadInput(f"nothing could be measured: {reasons[0]}")
@@ -104,23 +102,23 @@ def _checked(
     parts: list[str],
     subjects: list[Subject],
     languages: list[str],
-    where: tuple[Training, Machine],
+    how: Training,
+    machine: Machine,
 ) -> list[Checked]:
     """Every part of every encoder: what is quick first."""
-    from bench.encoder_check.check import embedder_for, retrieve
+    from bench.encoder_check.check import LANGUAGES, embedder_for, retrieve
     from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
     from bench.encoder_check.table import Checked
 
-    how, machine = where
     checked = []
-    known = ner_languages()
+    known = _ner_languages()
     tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
     for subject in subjects:
         embedder, facts = embedder_for(subject, args.layer, machine.device)
         if "ner" in parts and how.freeze >= facts.layers:
             raise BadInput(f"--freeze {how.freeze}: '{subject.label}' has {facts.layers} layers, the last must learn")
-        one = Checked(subject.label, subject.key, facts)
-        chosen = _chosen(languages, retrieval_languages())
+        one = Checked(subject.label, subject.source.key, facts)
+        chosen = _chosen(languages, LANGUAGES)
         if "retrieval" in parts and chosen:
             print(f"{subject.label}: retrieval", file=sys.stderr, flush=True)
             with progress_bar() as progress:
@@ -155,9 +153,10 @@ def _parts(args: argparse.Namespace) -> list[str]:
 
 def _languages(text: str | None) -> list[str]:
     """The languages asked for, [] where none are named."""
+    from bench.encoder_check.check import LANGUAGES
     from bench.encoder_check.run import PUD
 
-    known = {"en", *retrieval_languages(), *ner_languages(), *PUD}
+    known = {"en", *LANGUAGES, *_ner_languages(), *PUD}
     asked = [language.strip() for language in text.split(",")] if text else []
     for language in asked:
         if language not in known:
@@ -165,14 +164,7 @@ def _languages(text: str | None) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def retrieval_languages() -> tuple[str, ...]:
-    """Those of translation retrieval."""
-    from bench.encoder_check.check import LANGUAGES
-
-    return LANGUAGES
-
-
-def ner_languages() -> tuple[str, ...]:
+def _ner_languages() -> tuple[str, ...]:
     """Those that have a test of NER."""
     from bench.plan import registry
 

@@ -1,35 +1,45 @@
-"""`xner tables`, `xner plots`, `xner report`, `xner status`: what stands in a results folder."""
+"""The verbs that read a results folder: `xner tables`, `plots`, `report`, `status`, `compare`, `verify`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.core.errors import BadInput
 
-def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
+_PLACE = "results folder, or the name of a matrix (results/NAME)"
+Verb = Callable[[argparse.Namespace], int]
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the verbs."""
-    place = "results folder, or the name of a matrix (results/NAME)"
-    tables = commands.add_parser("tables", help="tables of stored records", description=tables_verb.__doc__)
-    tables.add_argument("out", nargs="+", metavar="OUT", help=place)
+
+    def verb(run: Verb, name: str, about: str, says: str, several: bool = False) -> argparse.ArgumentParser:
+        parser = commands.add_parser(name, help=about, description=run.__doc__)
+        parser.add_argument("out", nargs="+" if several else None, metavar="OUT", help=_PLACE)
+        parser.add_argument("--json", action="store_true", help=f"print {says}")
+        parser.set_defaults(run=run)
+        return parser
+
+    tables = verb(tables_verb, "tables", "tables of stored records", "the main tables as JSON", several=True)
     tables.add_argument("--format", default="md,csv,latex", help="comma-separated: md, csv, latex (default: all)")
-    tables.add_argument("--json", action="store_true", help="print the main tables as JSON")
-    tables.set_defaults(run=tables_verb)
-    plots = commands.add_parser("plots", help="plots of stored records", description=plots_verb.__doc__)
-    plots.add_argument("out", metavar="OUT", help=place)
+    plots = verb(plots_verb, "plots", "plots of stored records", "the paths as JSON")
     plots.add_argument("--format", default="png,svg,pdf", help="comma-separated: png, svg, pdf (default: all)")
-    plots.add_argument("--json", action="store_true", help="print the paths as JSON")
-    plots.set_defaults(run=plots_verb)
-    report = commands.add_parser("report", help="one HTML page of stored records", description=report_verb.__doc__)
-    report.add_argument("out", metavar="OUT", help=place)
-    report.add_argument("--json", action="store_true", help="print the path as JSON")
-    report.set_defaults(run=report_verb)
-    status = commands.add_parser("status", help="how far a matrix is", description=status_verb.__doc__)
-    status.add_argument("out", metavar="OUT", help=place)
-    status.add_argument("--json", action="store_true", help="print the counts as JSON")
-    status.set_defaults(run=status_verb)
+    verb(report_verb, "report", "one HTML page of stored records", "the path as JSON")
+    verb(status_verb, "status", "how far a matrix is", "the counts as JSON")
+    about = "two methods against each other: difference, interval, test, conclusion"
+    compare = verb(compare_verb, "compare", about, "JSON, F1 in percent")
+    compare.add_argument("a", metavar="A", help="a method or variant, as tables name it")
+    compare.add_argument("b", metavar="B", help="the one that it is compared with")
+    compare.add_argument("--rule", default="", metavar="R", help="selection rule (default: each table's main one)")
+    about = "score stored predictions again, make tables again, name every mismatch"
+    verify = verb(verify_verb, "verify", about, "JSON")
+    about = "list only where our rows agree with published figures; exit code 0"
+    verify.add_argument("--against", choices=["published"], help=about)
+    about = "points of F1 (default: %(default)g)"
+    verify.add_argument("--tolerance", type=float, default=2.0, metavar="F1", help=about)
 
 
 def tables_verb(args: argparse.Namespace) -> int:
@@ -45,13 +55,9 @@ def tables_verb(args: argparse.Namespace) -> int:
     tables = main_tables(found)
     written = write_tables(_place(outs), formats, found)
     write_shown(_place(outs), tables)
-    if args.json:
-        _print_json({"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]})
-        return 0
-    for table in tables:
-        print(terminal(table))
-    print(f"{len(written)} files in {written[0].parent}")
-    return 0
+    shown = "".join(f"{terminal(table)}\n" for table in tables)
+    value = {"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]}
+    return _said(args, value, f"{shown}{len(written)} files in {written[0].parent}\n")
 
 
 def plots_verb(args: argparse.Namespace) -> int:
@@ -60,11 +66,8 @@ def plots_verb(args: argparse.Namespace) -> int:
     from bench.report.plots import write_plots
 
     written = write_plots(resolve(args.out), _names(args.format))
-    if args.json:
-        _print_json({"files": [path.as_posix() for path in written]})
-        return 0
-    print(f"{len(written)} files in {written[0].parent}")
-    return 0
+    value = {"files": [path.as_posix() for path in written]}
+    return _said(args, value, f"{len(written)} files in {written[0].parent}\n")
 
 
 def report_verb(args: argparse.Namespace) -> int:
@@ -73,11 +76,8 @@ def report_verb(args: argparse.Namespace) -> int:
     from bench.report.html.page import write_report
 
     path = write_report(resolve(args.out))
-    if args.json:
-        _print_json({"files": [path.as_posix()]})
-    else:
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
-    return 0
+    text = f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser\n"
+    return _said(args, {"files": [path.as_posix()]}, text)
 
 
 def status_verb(args: argparse.Namespace) -> int:
@@ -86,14 +86,41 @@ def status_verb(args: argparse.Namespace) -> int:
     from bench.run.slurm import queue_state
 
     out = resolve(args.out)
-    found = status_of(out)
-    queue = queue_state(out)
-    if args.json:
-        _print_json(as_json(found) | {"slurm": queue.as_json()})
-    else:
-        print(text(found), end="")
-        print(queue.text(out), end="")
-    return 0
+    found, queue = status_of(out), queue_state(out)
+    return _said(args, as_json(found) | {"slurm": queue.as_json()}, text(found) + queue.text(out))
+
+
+def compare_verb(args: argparse.Namespace) -> int:
+    """Difference of F1 of A and B by target language and on average, with its 95 % interval, a paired test (seeds and
+    sentences crossed, Holm over the languages) and equivalence within one point; in what they differ, whether the
+    contrast was declared in advance, and what may be concluded."""
+    from bench.report.compare import compare
+    from bench.report.folder import resolve
+    from bench.report.verdicts import as_json, text
+
+    found = compare(resolve(args.out), args.a, args.b, args.rule)
+    return _said(args, [as_json(comparison) for comparison in found], "\n\n".join(map(text, found)) + "\n")
+
+
+def verify_verb(args: argparse.Namespace) -> int:
+    """Scores the stored predictions against the stored gold again and compares with records and counts; makes the
+    tables again and compares them to the byte; checks hashes of kept weights; names what is missing, foreign or
+    damaged. Exit code 1 where anything is wrong."""
+    from bench.report.folder import resolve
+    from bench.report.frame import groups, read
+    from bench.report.tables.published import agreement
+    from bench.report.verify import as_json, text, verify
+
+    out = resolve(args.out)
+    if args.against:  # that settings differ is no fault of the folder, so nothing is a failure
+        if not args.tolerance >= 0:
+            raise BadInput(f"--tolerance {args.tolerance:g}: must not be negative")
+        lines = agreement(groups(read([out])), args.tolerance)
+        none = f"{out}: no row of ours is meant to reproduce a published figure"
+        return _said(args, lines, ("\n".join(lines) or none) + "\n")
+    found = verify(out)
+    _said(args, as_json(found), text(found))
+    return 1 if found.findings else 0
 
 
 def _names(value: str) -> list[str]:
@@ -107,6 +134,6 @@ def _place(outs: Sequence[Path]) -> Path:
     return outs[0].resolve().parent / "+".join(out.resolve().name for out in outs)[:100]
 
 
-def _print_json(value: object) -> None:
-    json.dump(value, sys.stdout, sort_keys=True, indent=1, ensure_ascii=False)
-    print()
+def _said(args: argparse.Namespace, value: object, text: str) -> int:
+    print(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n" if args.json else text, end="")
+    return 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from bench.core.errors import BadInput
 from bench.core.tokenise import tokenise
 from bench.data.embed import EncoderEmbedder, counting
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.measure.retrieval import Retrieval, retrieval
 from bench.plan.keys import key_of, versions
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
@@ -25,6 +24,8 @@ from bench.store.artefacts import Artefacts
 LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
 RANDOM = "random:"  # before an encoder's name: its shape and tokenizer with random weights
 SEED = 1  # of random weights
+BLOCK = 1024  # rows of similarities in memory at a time
+Vectors = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,6 @@ class Subject:
     source: EncoderSource
     where: str
     made_in: float = 0.0  # seconds that its own recipe took
-
-    @property
-    def key(self) -> str:
-        return self.source.key
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def subjects(names: Sequence[str], cache: Artefacts, progress: Progress) -> list
     """
     found = [_subject(name, cache, progress) for name in names]
     for one in found:
-        if sum(other.key == one.key for other in found) > 1:
+        if sum(other.source.key == one.source.key for other in found) > 1:
             raise BadInput(f"the encoder '{one.label}' stands there twice")
     labels = [one.label for one in found]
     return [
@@ -148,20 +145,15 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
     chosen = layer if layer is not None else advised if advised is not None else embedder.layers
     if not 0 <= chosen <= embedder.layers:
         raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
+    folder = Path(subject.where)
+    if not folder.is_dir():  # a hub id: the snapshot that was just loaded
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(subject.where, revision=subject.source.revision, local_files_only=True))
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
-    size = sum(file.stat().st_size for file in _folder(subject).glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     what = subject.source.recipe.what if subject.source.recipe is not None else ""
     return embedder, Facts(chosen, embedder.layers, parameters, size, what)
-
-
-def _folder(subject: Subject) -> Path:
-    """Where the files lie: of a hub id the snapshot that was just loaded."""
-    if Path(subject.where).is_dir():
-        return Path(subject.where)
-    from huggingface_hub import snapshot_download
-
-    revision = subject.source.revision
-    return Path(snapshot_download(subject.where, revision=revision, local_files_only=True))
 
 
 def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress) -> Found:
@@ -183,8 +175,8 @@ def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], pa
             english[key] = _means(embedded)
             found.pieces_per_word.setdefault("en", _pieces_per_word(embedded, one.english, "en"))
         embedded = _embedded(embedder, one.other, layer)
-        both: Retrieval = retrieval(_means(embedded), english[key])
-        found.retrieved[language] = Retrieved(one.text, len(one.other), both.forward, both.backward)
+        both = retrieval(_means(embedded), english[key])
+        found.retrieved[language] = Retrieved(one.text, len(one.other), *both)
         found.pieces_per_word[language] = _pieces_per_word(embedded, one.other, language)
     found.seconds = time.perf_counter() - begin
     return found
@@ -202,3 +194,47 @@ def _means(embedded: Sequence[Embedded]) -> npt.NDArray[np.float64]:
 def _pieces_per_word(embedded: Sequence[Embedded], lines: Sequence[str], language: str) -> float:
     words = sum(len(tokenise(line, language, "ud")) for line in lines)
     return sum(len(one.words) for one in embedded) / max(1, words)
+
+
+# --- retrieval --------------------------------------------------------------------------------------------------------
+
+
+class Retrieval(NamedTuple):
+    """Shares (0 to 1) of sentences whose translation is found: from the first side in the second, and back."""
+
+    forward: float
+    backward: float
+
+
+def retrieval(first: Vectors, second: Vectors) -> Retrieval:
+    """Accuracy@1 of two sides (n, H) of which row i translates row i.
+
+    Found means that no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder that gives every
+    sentence the same vector finds nothing. A vector of zeros is as near to all.
+
+    Raises:
+        ValueError: no rows, or sides of different shapes.
+    """
+    if first.shape != second.shape or first.ndim != 2 or not len(first):
+        raise ValueError(f"two sides of the same shape (n, H), n above 0, not {first.shape} and {second.shape}")
+    left, right = _unit(first), _unit(second)
+    return Retrieval(_found(left, right), _found(right, left))
+
+
+def _found(queries: Vectors, candidates: Vectors) -> float:
+    """Share of the queries whose own candidate is nearer than every other."""
+    right = 0
+    for start in range(0, len(queries), BLOCK):
+        similarities = queries[start : start + BLOCK] @ candidates.T
+        rows = np.arange(len(similarities))
+        own = similarities[rows, start + rows].copy()
+        similarities[rows, start + rows] = -np.inf
+        right += int((own > similarities.max(axis=1)).sum())
+    return right / len(queries)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    wide = vectors.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    return np.asarray(wide / norms)

@@ -1,20 +1,29 @@
-"""What `xner encoder-check` runs as ordinary cells: zero-shot NER, and gold spans projected on PUD."""
+"""What `xner encoder-check` learns and scores: NER and projection on PUD as ordinary cells, and a linear tagger."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bench.api.recipes import Embedder
 from bench.core.errors import Unavailable
+from bench.core.sentences import Sentence, spans_of, tags_of
 from bench.data.cell_data import CellData
 from bench.data.embed import EncoderEmbedder
 from bench.data.identity import keyed
 from bench.encoder_check.check import Facts, Gap, Subject
-from bench.encoder_check.linear import linear_f1
+from bench.measure.score import count, f1
 from bench.plan.identity import Planned
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
@@ -32,9 +41,13 @@ PUD_DEFAULT = PUD[:3]
 TOO_SMALL = ("ceb", "tl")  # tests of 49 and 23 entities: on demand only
 
 
+PENALTY = 100.0  # of half the squared weights, beside the summed cross-entropy; chosen on six dev sets with `mini`
+ITERATIONS = 200
+
+
 @dataclass(frozen=True)
 class Machine:
-    """Where cells run and where their records stay, so that an interrupted check goes on."""
+    """Where cells run and where their records stay, so that an interrupted check resumes."""
 
     out: Path
     device: str = "cpu"
@@ -82,16 +95,16 @@ def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, ma
             made += _cells("encoder-check", {**settings, **more})
         for cell in made:
             column = cell.target if cell.label != EUROPARL else EUROPARL
-            one = _planned(cell, Gap("ner", column, ""), found[subject.label].gaps)
-            if one is not None:
-                planned.append((subject, column, one))
+            with _gap(found[subject.label].gaps, "ner", column):
+                _readable(cell)
+                planned.append((subject, column, keyed([cell])[0]))
     records = _run([one for _, _, one in planned], machine, machine.out / "ner")
     costs: dict[str, dict[str, float]] = {}  # by encoder and seed, of the test that is predicted fastest
     for subject, column, one in planned:
-        scores, record, seed = found[subject.label], records.get(one.key), str(one.cell.seed)
-        f1 = _f1(record, Gap("ner", column, ""), scores.gaps)
-        if f1 is not None and record is not None:
-            scores.f1.setdefault(column, {})[seed] = f1
+        scores, seed = found[subject.label], str(one.cell.seed)
+        with _gap(scores.gaps, "ner", column):
+            record = _finished(records.get(one.key))
+            scores.f1.setdefault(column, {})[seed] = record.scores[record.rules[0]].f1
             if record.cost.seconds is not None:
                 own, known = record.cost.seconds - subject.made_in, costs.setdefault(subject.label, {})
                 known[seed] = min(known.get(seed, own), own)
@@ -120,14 +133,57 @@ def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: S
     scores, tests = Scores(), {}
     made = _cells("encoder-check", _ner_settings(subject, languages, how) | {"axes.seeds": [1]})
     for cell in made:
-        data = _readable(cell, Gap("linear", cell.target, ""), scores.gaps)
-        if data is not None:
-            tests[cell.target] = data.test()
+        with _gap(scores.gaps, "linear", cell.target):
+            tests[cell.target] = _readable(cell).test()
     if tests:
         data = CellData(made[0])
         found = linear_f1(embedder, layer, data.types, data.source(), tests)
         scores.f1 = {language: {"": value} for language, value in found.items()}
     return scores
+
+
+def linear_f1(
+    embedder: Embedder,
+    layer: int,
+    types: Sequence[str],
+    train: Sequence[Sentence],
+    tests: Mapping[str, Sequence[Sentence]],
+) -> dict[str, float]:
+    """Strict F1 by test of a linear tagger trained on `train`; the same every time, no seed is drawn.
+
+    A word is the vector of its first piece at `layer`; one without a piece is outside any entity.
+    """
+    vectors, gold, _ = _words(embedder, layer, train)
+    tagger = fit_linear(vectors, gold)
+    found = {}
+    for name, sentences in tests.items():
+        vectors, _, at = _words(embedder, layer, sentences)
+        tags = [["O"] * len(sentence.words) for sentence in sentences]
+        for (sentence, word), tag in zip(at, tagger.predict(vectors), strict=True):
+            tags[sentence][word] = tag
+        found[name] = f1(count([s.spans or () for s in sentences], [spans_of(t) for t in tags], types))
+    return found
+
+
+def fit_linear(vectors: npt.NDArray[np.float64], tags: Sequence[str]) -> Pipeline:
+    """Multinomial logistic regression on standardised vectors (n, H) of words, fitted to their tags."""
+    regression = LogisticRegression(C=1 / PENALTY, max_iter=ITERATIONS, tol=1e-6)
+    return make_pipeline(StandardScaler(), regression).fit(vectors, tags)
+
+
+def _words(
+    embedder: Embedder, layer: int, sentences: Sequence[Sentence]
+) -> tuple[npt.NDArray[np.float64], list[str], list[tuple[int, int]]]:
+    """Of every word that has a piece: its vector (n, H), its tag, and its sentence and place there."""
+    vectors, tags, at = [], [], []
+    embedded = embedder.embed([sentence.words for sentence in sentences], layer)
+    for i, (sentence, one) in enumerate(zip(sentences, embedded, strict=True)):
+        words, first = np.unique(one.words, return_index=True)
+        vectors.append(one.vectors[first].astype(np.float64))
+        own = tags_of(sentence.spans or (), len(sentence.words))
+        tags += [own[word] for word in words]
+        at += [(i, int(word)) for word in words]
+    return np.concatenate(vectors), tags, at
 
 
 def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine: Machine) -> Scores:
@@ -148,14 +204,14 @@ def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine
     scores = Scores()
     planned = []
     for cell in _cells("pud-projection", settings):
-        one = _planned(cell, Gap("projection", cell.target, ""), scores.gaps)
-        if one is not None:
-            planned.append(one)
+        with _gap(scores.gaps, "projection", cell.target):
+            _readable(cell)
+            planned += keyed([cell])
     records = _run(planned, machine, machine.out / "projection" / subject.label.replace("/", "-"))
     for one in planned:
-        f1 = _f1(records.get(one.key), Gap("projection", one.cell.target, ""), scores.gaps)
-        if f1 is not None:
-            scores.f1.setdefault(str(one.cell.aligner_params["matching"]), {})[one.cell.target] = f1
+        with _gap(scores.gaps, "projection", one.cell.target):
+            record, matching = _finished(records.get(one.key)), str(one.cell.aligner_params["matching"])
+            scores.f1.setdefault(matching, {})[one.cell.target] = record.scores[record.rules[0]].f1
     return scores
 
 
@@ -164,22 +220,24 @@ def _cells(matrix: str, settings: Mapping[str, Any]) -> list[Cell]:
     return cells(load_matrix(matrix, [f"{key}={json.dumps(value)}" for key, value in settings.items()]))
 
 
-def _planned(cell: Cell, gap: Gap, gaps: list[Gap]) -> Planned | None:
-    """The cell with its key; None, and a gap, where its data are not here."""
-    return keyed([cell])[0] if _readable(cell, gap, gaps) is not None else None
-
-
-def _readable(cell: Cell, gap: Gap, gaps: list[Gap]) -> CellData | None:
-    """What the cell reads; None, and a gap, where that is not here."""
+@contextmanager
+def _gap(gaps: list[Gap], part: str, language: str) -> Iterator[None]:
+    """What is not here becomes a gap, once: the seeds of a language have one reason."""
     try:
-        data = CellData(cell)
-        if not data.data.read(cell.target, "test"):
-            raise Unavailable(f"its corpus has no {cell.corpus_params['tests']} set")
-        data.test()
-        return data
+        yield
     except Unavailable as error:
-        _note(gaps, gap, str(error))
-        return None
+        gap = Gap(part, language, str(error))
+        if gap not in gaps:
+            gaps.append(gap)
+
+
+def _readable(cell: Cell) -> CellData:
+    """What the cell reads; Unavailable where that is not here."""
+    data = CellData(cell)
+    if not data.data.read(cell.target, "test"):
+        raise Unavailable(f"its corpus has no {cell.corpus_params['tests']} set")
+    data.test()
+    return data
 
 
 def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, Record]:
@@ -195,20 +253,11 @@ def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, R
     return {one.key: record for one in planned if (record := records.get(one.key)) is not None}
 
 
-def _f1(record: Record | None, gap: Gap, gaps: list[Gap]) -> float | None:
-    """F1 under the main rule; None, and a gap, where there is none."""
+def _finished(record: Record | None) -> Record:
+    """The record; Unavailable where it has no score."""
     if record is None:
-        _note(gaps, gap, "not run: the same command goes on")
-    elif record.status == "ok":
-        return record.scores[record.rules[0]].f1
-    else:
+        raise Unavailable("not run: the same command resumes")
+    if record.status != "ok":
         error = record.error or {}
-        _note(gaps, gap, record.reason or f"failed: {error.get('type')}: {error.get('message')}")
-    return None
-
-
-def _note(gaps: list[Gap], gap: Gap, reason: str) -> None:
-    """Add a gap once: the seeds of a language have one reason."""
-    found = Gap(gap.part, gap.language, reason)
-    if found not in gaps:
-        gaps.append(found)
+        raise Unavailable(record.reason or f"failed: {error.get('type')}: {error.get('message')}")
+    return record

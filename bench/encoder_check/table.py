@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from bench.report.folder import aligned
+
 if TYPE_CHECKING:
     from bench.encoder_check.check import Facts, Found, Gap
     from bench.encoder_check.run import Scores, Training
@@ -118,7 +120,7 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
         blocks.append(_percents(title, {o.label: _with_mean(o.linear) for o in checked if o.linear}))
     if any(one.ner for one in checked):
         n = len(how.seeds)
-        learnt = f"lr {how.lr:g}, {_learning(how)}"
+        learnt = f"lr {how.lr:g}, {f'lowest {how.freeze} layers as pre-trained' if how.freeze else 'all layers'}"
         title = f"zero-shot NER from en_pud, F1, mean of {n} seed{'s' * (n > 1)} ({learnt}; mean: without English)"
         blocks.append(_percents(title, {o.label: _with_mean(o.ner) for o in checked if o.ner}))
     gaps = dict.fromkeys(f"{gap.part} {gap.language}: {gap.reason}" for one in checked for gap in one.gaps)
@@ -127,18 +129,13 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
     return "\n\n".join(blocks)
 
 
-def _learning(how: Training) -> str:
-    return f"lowest {how.freeze} layers as pre-trained" if how.freeze else "all layers"
-
-
 def _retrieval_blocks(checked: Sequence[Checked]) -> list[str]:
     sizes: dict[str, list[str]] = {}
     for one in checked:
         for language, r in (one.retrieval.retrieved if one.retrieval else {}).items():
             sizes.setdefault(f"{r.sentences} of {r.text}", []).append(language)
-    among = "; ".join(
-        f"{size}" if len(sizes) == 1 else f"{' '.join(dict.fromkeys(of))}: {size}" for size, of in sizes.items()
-    )
+    named = [f"{' '.join(dict.fromkeys(of))}: {size}" for size, of in sizes.items()]
+    among = "; ".join(sizes if len(sizes) == 1 else named)
     blocks = []
     for way, name in (("to_en", "x → en"), ("from_en", "en → x")):
         rows = {o.label: {"mean": _mean(_retrieved(o, way)), **_retrieved(o, way)} for o in checked if o.retrieval}
@@ -155,10 +152,5 @@ def _percents(title: str, rows: Mapping[str, Mapping[str, float | None]]) -> str
 def _table(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
     """Title, head and a line a row; – where a row has no such column."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    lines = [["", *columns], *([label, *(row.get(c, "–") for c in columns)] for label, row in rows.items())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    shown = [
-        "  ".join([a.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))])
-        for a, *rest in lines
-    ]
-    return "\n".join([title, *shown])
+    grid = [["", *columns], *([label, *(row.get(c, "–") for c in columns)] for label, row in rows.items())]
+    return "\n".join([title, *aligned(grid)])

@@ -15,7 +15,7 @@ from bench.core.errors import BadInput
 from bench.core.files import sha256_of
 from bench.core.sentences import Sentence, Span
 from bench.core.tags import Mode
-from bench.measure.score import count, rule_scores, summary
+from bench.measure.score import Summary, count, f1, rule_scores, summary
 from bench.measure.tagged import Tagged, labelled, test_of
 from bench.plan.keys import key_of
 from bench.store.packed import refuse_packed
@@ -89,7 +89,11 @@ def import_predictions(
     refuse_packed(out)
     stated = bool(system.encoder)
     system = _placed(system, cells, records, out)
-    _refuse_own(system, cells, out)
+    if any(system.method in (cell.get("label"), cell.get("method")) and not cell.get("imported") for cell in cells):
+        raise BadInput(  # an import may not mix with the seeds of a method that was trained here
+            f"--method {system.method}: {out} has a method of this name that was trained here; give the imported one "
+            f"another, such as '{system.method}-imported'"
+        )
     refuse_placeholders(gold.path, gold.items)
     wanted = gold.gold(system.mode)
     if not any(wanted):
@@ -99,7 +103,12 @@ def import_predictions(
     test, facts = test_of(system.corpus, gold, labelled(gold, wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
     foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
-    record = _scored(system, test, found, [*types, *foreign], _noted(system, stated, facts | {"types": types}))
+    every = [*types, *foreign]
+    counts = count(wanted, found, every)
+    tagged = [replace(sentence, spans=spans) for sentence, spans in zip(test, found, strict=True)]
+    texts = {"gold": conll_text(test), "predictions": conll_text(tagged)}
+    total = summary(counts, every)
+    record = _scored(system, test, total, texts, _noted(system, stated, facts | {"types": types}))
     others = [o for o in records if cell_name(o.cell) == cell_name(record.cell) and o.key != record.key]
     if others and not replacing:
         raise BadInput(
@@ -107,10 +116,9 @@ def import_predictions(
             "with other predictions or settings; --replace puts these in their place"
         )
     there = record in records
-    store.put_text(record.key, GOLD, conll_text(test))
-    store.put_text(record.key, predictions_name(record.rules[0]), conll_text(_tagged(test, found)))
-    counts = count(wanted, found, [*types, *foreign])
-    store.put_counts(record.key, {record.rules[0]: counts}, [*types, *foreign])
+    store.put_text(record.key, GOLD, texts["gold"])
+    store.put_text(record.key, predictions_name(system.rule), texts["predictions"])
+    store.put_counts(record.key, {system.rule: counts}, every)
     store.put(record)
     cell = {"key": record.key} | {name: value for name, value in record.cell.items() if name != "params"}
     add_cells(out, [cell])
@@ -119,8 +127,7 @@ def import_predictions(
         shutil.rmtree(out / "sidecars" / other.key, ignore_errors=True)
     lenient = predicted.entities("seqeval-default" if system.mode == "strict" else system.mode)
     every = list(dict.fromkeys([*types, *_types(lenient)]))
-    total = summary(count(wanted, lenient, every), every)
-    return Imported(record, there, foreign, round(total.f1, 6))
+    return Imported(record, there, foreign, round(f1(count(wanted, lenient, every)), 6))
 
 
 # --- where it belongs -------------------------------------------------------------------------------------------------
@@ -138,24 +145,14 @@ def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequenc
     scored = [record for record in records if near(record.cell) and record.scores and record.rules]
     scored = [record for record in scored if not record.cell.get("imported")] or scored
     rules = sorted(record.rules[0] for record in scored)
-    return replace(
-        system, corpus=corpus, encoder=encoder, rule=system.rule or max(rules, key=rules.count, default="imported")
-    )
+    rule = system.rule or max(rules, key=rules.count, default="imported")
+    return replace(system, corpus=corpus, encoder=encoder, rule=rule)
 
 
 def _only(what: str, values: Sequence[str], out: Path) -> str:
     if len(set(values)) > 1:
         raise BadInput(f"--{what}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
     return values[0] if values else ""
-
-
-def _refuse_own(system: System, cells: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """An import may not mix with the seeds of a method that was trained here."""
-    if any(system.method in (cell.get("label"), cell.get("method")) and not cell.get("imported") for cell in cells):
-        raise BadInput(
-            f"--method {system.method}: {out} has a method of this name that was trained here; give the imported one "
-            f"another, such as '{system.method}-imported'"
-        )
 
 
 def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any]:
@@ -174,19 +171,13 @@ def _types(spans: Sequence[tuple[Span, ...]]) -> list[str]:
 
 
 def _scored(
-    system: System,
-    test: Sequence[Sentence],
-    found: Sequence[tuple[Span, ...]],
-    types: Sequence[str],
-    facts: dict[str, Any],
+    system: System, test: Sequence[Sentence], total: Summary, texts: Mapping[str, str], facts: dict[str, Any]
 ) -> Record:
-    total = summary(count([s.spans or () for s in test], found, types), types)
-    said = asdict(system)
-    texts = {"gold": sha256_of(conll_text(test)), "predictions": sha256_of(conll_text(_tagged(test, found)))}
+    said, hashes = asdict(system), {name: sha256_of(text) for name, text in texts.items()}
     tokens = sum(len(s.words) for s in test)
     factors = dict.fromkeys((field.name for field in fields(Factors)), "unknown") | {"imported": "yes"}
     return Record(
-        key=key_of("import", facts=facts, types=list(types), **said, **texts),
+        key=key_of("import", facts=facts, types=list(total.types), **said, **hashes),
         matrix=system.corpus,
         cell={name: said[name] for name in ("method", "source", "target", "encoder", "seed", "corpus")}
         | {"label": system.method, "params": {}, "trial": 0, "n_source": None, "axes": {}, "imported": True},
@@ -198,9 +189,5 @@ def _scored(
         sentences=len(test),
         tokens_gold=tokens,
         tokens_scored=tokens,
-        ran={"imported": True, "mode": system.mode, "scheme": system.scheme, "sha256": texts},
+        ran={"imported": True, "mode": system.mode, "scheme": system.scheme, "sha256": hashes},
     )
-
-
-def _tagged(test: Sequence[Sentence], found: Sequence[tuple[Span, ...]]) -> list[Sentence]:
-    return [replace(sentence, spans=spans) for sentence, spans in zip(test, found, strict=True)]

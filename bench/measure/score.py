@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.sentences import Span
-from bench.core.tags import MODES, Mode
+from bench.core.tags import MODES, Mode, entities
 from bench.store.record import RuleScores, TypeCounts
 
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
@@ -56,9 +56,8 @@ class Summary:
     @classmethod
     def of(cls, types: Mapping[str, TypeCounts]) -> Summary:
         """The scores that follow from the counts of each type."""
-        return cls(
-            *ratios(*(sum(getattr(c, name) for c in types.values()) for name in ("tp", "fp", "fn"))), dict(types)
-        )
+        sums = (sum(getattr(counts, name) for counts in types.values()) for name in ("tp", "fp", "fn"))
+        return cls(*ratios(*sums), dict(types))
 
 
 class TagScore(NamedTuple):
@@ -187,79 +186,16 @@ def score_tags(gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequ
 
     Returns:
         Types of the chunks of either side, sorted, and int32 counts (sentences, types, 3) of tp, fp, fn. These equal
-        seqeval's and conlleval.pl's sums.
+        seqeval's and conlleval.pl's sums. A type that occurs only in ill-formed tags has no chunk under `strict`.
 
     Raises:
         ValueError: the sides differ in sentences or lengths, a tag is not O, B-X or I-X, or the mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f"unknown mode '{mode}'; known: {', '.join(MODES)}")
-    if len(gold_tags) != len(predicted_tags):
-        raise ValueError(f"{len(gold_tags)} gold sentences but {len(predicted_tags)} predicted ones")
-    lengths = [len(tags) for tags in gold_tags]
-    for index, (length, tags) in enumerate(zip(lengths, predicted_tags, strict=True)):
-        if length != len(tags):
-            raise ValueError(f"sentence {index} has {length} gold tags but {len(tags)} predicted ones")
-    codes = _Codes()
-    strict = mode == "strict"
-    gold_type, gold_end = _chunks(codes.flatten(gold_tags), strict)
-    found_type, found_end = _chunks(codes.flatten(predicted_tags), strict)
-
-    correct = (gold_type >= 0) & (gold_type == found_type) & (gold_end == found_end)
-    sentence = np.repeat(np.arange(len(lengths)), np.array(lengths, int) + 1)  # one O closes each sentence
-    shape = (len(lengths), len(codes.types))
-
-    def by_sentence(type_: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        flat = sentence[chosen] * shape[1] + type_[chosen]
-        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-
-    tp = by_sentence(gold_type, correct)
-    fp = by_sentence(found_type, found_type >= 0) - tp
-    fn = by_sentence(gold_type, gold_type >= 0) - tp
-    counts = np.stack([tp, fp, fn], axis=-1).astype(np.int32)
-    # A type that occurs only in ill-formed tags has no chunk under `strict`, and no row in seqeval's report.
-    names = tuple(name for name in sorted(codes.types) if counts[:, codes.types[name]].any())
-    return TagScore(names, counts[:, [codes.types[name] for name in names]])
-
-
-class _Codes:
-    """Tags as integers: O is 0, B-X is 2x + 1, I-X is 2x + 2, where x numbers the types as they appear."""
-
-    def __init__(self) -> None:
-        self.types: dict[str, int] = {}
-        self._of: dict[str, int] = {"O": 0}
-
-    def flatten(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-        """The codes of all tags, each sentence closed by an O so that no chunk crosses into the next."""
-        flat: list[int] = []
-        for tags in sentences:
-            for tag in tags:
-                code = self._of.get(tag)
-                flat.append(self._add(tag) if code is None else code)
-            flat.append(0)
-        return np.array(flat, np.int64)
-
-    def _add(self, tag: str) -> int:
-        prefix, dash, type_ = tag.partition("-")
-        if prefix not in ("B", "I") or not dash or not type_:
-            raise ValueError(f"tag '{tag}' is not O, B-X or I-X")
-        number = self.types.setdefault(type_, len(self.types))
-        self._of[tag] = 2 * number + (1 if prefix == "B" else 2)
-        return self._of[tag]
-
-
-def _chunks(codes: NDArray[np.int64], strict: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Chunks of codes (positions,): at each chunk's first position its type number and its end; -1 elsewhere."""
-    type_ = (codes - 1) // 2  # O gives -1
-    inside = (codes > 0) & (codes % 2 == 0)
-    previous = np.concatenate([[-1], type_[:-1]]) if len(codes) else type_
-    continues = inside & (previous == type_)
-    # The lenient chunks that open with B-X are exactly the strict ones; the others are what strict scoring ignores.
-    opens = (codes % 2 == 1) if strict else (codes > 0) & ~continues
-    starts = np.flatnonzero(opens)
-    breaks = np.flatnonzero(~continues)
-    types, ends = np.full(len(codes), -1, np.int64), np.full(len(codes), -1, np.int64)
-    types[starts] = type_[starts]
-    # A break follows every start, because each sentence is closed by an O.
-    ends[starts] = breaks[np.searchsorted(breaks, starts, side="right")]
-    return types, ends
+    for index, (tags, predicted) in enumerate(zip(gold_tags, predicted_tags, strict=False)):
+        if len(tags) != len(predicted):
+            raise ValueError(f"sentence {index} has {len(tags)} gold tags but {len(predicted)} predicted ones")
+    gold, found = ([entities(tags, "IOB2", mode) for tags in side] for side in (gold_tags, predicted_tags))
+    types = tuple(sorted({span.type for spans in (*gold, *found) for span in spans}))
+    return TagScore(types, count(gold, found, types))

@@ -34,7 +34,7 @@ class Spread:
     """The mean squares of a two-way layout, each over its number of cells: what they are of the mean's variance.
 
     `seeds` and its degrees of freedom are 0 where seeds are not part of the variance; then `residual` is 0, too.
-    `se_seeds` and `se_sentences` both hold the residual, so their squares add up to more than that of `se`.
+    `seeds` and `sentences` both hold the residual, so that they add up to more than the square of `se`.
     """
 
     seeds: float
@@ -52,16 +52,6 @@ class Spread:
     def se(self) -> float:
         """Standard error of the mean."""
         return math.sqrt(self.seeds + self.rest)
-
-    @property
-    def se_seeds(self) -> float | None:
-        """That with the test sentences held fixed, None where seeds are not part of it."""
-        return math.sqrt(self.seeds) if self.df_seeds else None
-
-    @property
-    def se_sentences(self) -> float:
-        """That with the seeds held fixed."""
-        return math.sqrt(self.sentences)
 
     @property
     def what(self) -> What:

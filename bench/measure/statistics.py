@@ -19,7 +19,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +32,17 @@ MIN_SEEDS = 3  # below it the variance of seeds is not estimated and nothing is 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean F1 over seeds, and how sure it is: `low` and `high` are the 95 % confidence limits."""
+    """Mean F1 over seeds, or a difference of two, paired, and how sure it is."""
 
     mean: float
     spread: Spread
     seeds: int
-    least: ClassVar[float] = 0.0  # that a limit can be
+    paired: bool = False
 
     def limits(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence limits, clipped to what an F1 or a difference can be; ValueError for a level not in (0, 1)."""
         half = self.spread.half_width(level)
-        return max(self.least, self.mean - half), min(1.0, self.mean + half)
+        return max(-1.0 if self.paired else 0.0, self.mean - half), min(1.0, self.mean + half)
 
     @cached_property
     def _limits(self) -> tuple[float, float]:
@@ -51,10 +50,12 @@ class Estimate:
 
     @property
     def low(self) -> float:
+        """The lower 95 % confidence limit."""
         return self._limits[0]
 
     @property
     def high(self) -> float:
+        """The upper one."""
         return self._limits[1]
 
     @property
@@ -62,23 +63,15 @@ class Estimate:
         """Which variance the limits hold."""
         return self.spread.what
 
-
-@dataclass(frozen=True)
-class PairedEstimate(Estimate):
-    """Mean F1 of a minus that of b over the seeds, paired."""
-
-    least: ClassVar[float] = -1.0
-
     @property
     def p(self) -> float | None:
-        """Two-sided; None below 3 seeds: no test. Where nothing varies, 1 for equal means and 0 otherwise."""
+        """Two-sided; None below 3 seeds: no test. Where nothing varies, 1 for a mean of 0 and 0 otherwise."""
         return self.spread.p_value(self.mean) if self.spread.df_seeds else None
 
 
 def f1_by_seed(counts: Counts) -> Floats:
     """Micro F1 of each seed (seeds,) from counts (seeds, sentences, 3); 0/0 is 0."""
-    numerator, denominator = _parts(counts)
-    return _over(numerator.sum(axis=1), denominator.sum(axis=1))
+    return f1_and_influence(counts)[0]
 
 
 def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
@@ -105,20 +98,17 @@ def interval(counts: Counts) -> Estimate:
     Raises:
         ValueError: counts are not (seeds, sentences, 3) with a seed and two sentences.
     """
-    values = _pseudo_values(counts)
-    return Estimate(float(values.mean()), _spread(values), len(counts))
+    side = MacroSide.of([counts])
+    return _estimate(side.f1, side.moves, side.shapes)
 
 
-def difference(a: Counts, b: Counts) -> PairedEstimate:
+def difference(a: Counts, b: Counts) -> Estimate:
     """Mean F1 of `a` minus that of `b`, paired by seed and sentence: the same model on differences of values.
 
     Raises:
         ValueError: a and b differ in shape, or as `interval`.
     """
-    if a.shape != b.shape:
-        raise ValueError(f"counts of the shapes {a.shape} and {b.shape} cannot be paired by seed and sentence")
-    values = _pseudo_values(a) - _pseudo_values(b)
-    return PairedEstimate(float(values.mean()), _spread(values), len(a))
+    return macro_difference([a], [b])
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -176,10 +166,14 @@ class MacroSide:
     @classmethod
     def of(cls, counts: Sequence[Counts], clusters: Clusters | None = None) -> MacroSide:
         """From counts by language, each (seeds, sentences, 3); ValueError as `macro_difference`."""
-        shapes = _checked(counts, clusters)
+        if len({len(array) for array in counts}) != 1:
+            raise ValueError("counts of no language, or not of the same seeds everywhere")
+        if clusters is not None and list(clusters.sizes) != [array.shape[1] for array in counts]:
+            raise ValueError("clusters must name each sentence of each language")
+        shapes = tuple((len(array), array.shape[1]) for array in counts)
         f1, moves = np.zeros(shapes[0][0]), []
-        for array, (_, n) in zip(counts, shapes, strict=True):
-            of_language, influences = f1_and_influence(array)
+        for array in counts:
+            n, (of_language, influences) = array.shape[1], f1_and_influence(array)
             f1 += of_language / len(counts)
             beyond = n * influences  # its rows sum to 0
             of_sentence = beyond.mean(axis=0)
@@ -189,8 +183,8 @@ class MacroSide:
         return cls(f1, together if clusters is None else clusters.added(together), shapes)
 
 
-def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> PairedEstimate:
-    """Mean over languages of mean F1 of `a` minus that of `b`, in fractions; with one language, `difference`.
+def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> Estimate:
+    """Mean over languages of mean F1 of `a` minus that of `b`, in fractions.
 
     The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
     variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
@@ -208,31 +202,22 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
     return difference_of_sides(MacroSide.of(a, clusters), MacroSide.of(b, clusters))
 
 
-def difference_of_sides(a: MacroSide, b: MacroSide) -> PairedEstimate:
+def difference_of_sides(a: MacroSide, b: MacroSide) -> Estimate:
     """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
     if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
-        sizes = f"{len(a.shapes)} and {len(b.shapes)} languages"
-        raise ValueError(f"counts of {sizes} cannot be paired by seed and sentence")
-    by_seed, moves = a.f1 - b.f1, a.moves - b.moves
-    seeds = len(by_seed)
-    of_sentences = float(moves[-1] @ moves[-1])
-    smallest = min(sentences for _, sentences in a.shapes) - 1
+        raise ValueError(f"counts of the shapes {a.shapes} and {b.shapes} cannot be paired by seed and sentence")
+    return _estimate(a.f1 - b.f1, a.moves - b.moves, a.shapes, paired=True)
+
+
+def _estimate(by_seed: Floats, moves: Floats, shapes: Sequence[tuple[int, int]], paired: bool = False) -> Estimate:
+    """From values by seed and what sentences move them, as `MacroSide` has them."""
+    seeds, of_sentences = len(by_seed), float(moves[-1] @ moves[-1])
+    smallest = min(sentences for _, sentences in shapes) - 1
     spread = Spread(0.0, 0, of_sentences, smallest)
     if seeds >= MIN_SEEDS:
         of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
         spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
-    return PairedEstimate(float(by_seed.mean()), spread, seeds)
-
-
-def _checked(counts: Sequence[Counts], clusters: Clusters | None) -> tuple[tuple[int, int], ...]:
-    """Seeds and sentences by language."""
-    if not counts or any(array.ndim != 3 or array.shape[2] != 3 or array.shape[1] < 2 for array in counts):
-        raise ValueError("counts are not (seeds, sentences, 3) by language, with 2 sentences at least")
-    if len({len(array) for array in counts}) > 1:
-        raise ValueError("counts have not the same seeds everywhere")
-    if clusters is not None and list(clusters.sizes) != [array.shape[1] for array in counts]:
-        raise ValueError("clusters must name each sentence of each language")
-    return tuple((len(array), array.shape[1]) for array in counts)
+    return Estimate(float(by_seed.mean()), spread, seeds, paired)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -250,26 +235,3 @@ def _over(top: Floats, bottom: Floats) -> Floats:
     """top / bottom, 0 where bottom is."""
     result: Floats = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
     return result
-
-
-def _pseudo_values(counts: Counts) -> Floats:
-    """Values (seeds, sentences) whose row means are the seeds' F1 and whose spread is that of the influences."""
-    f1, influences = f1_and_influence(counts)
-    influences *= counts.shape[1]
-    influences += f1[:, None]
-    return influences
-
-
-def _spread(values: Floats) -> Spread:
-    """The variance of the grand mean of values (seeds, sentences), in its parts."""
-    seeds, sentences = values.shape
-    by_seed = values.mean(axis=1, keepdims=True)
-    by_sentence = values.mean(axis=0, keepdims=True)
-    mean = values.mean()
-    of_sentences = float(((by_sentence - mean) ** 2).sum()) / (sentences * (sentences - 1))
-    if seeds < MIN_SEEDS:
-        return Spread(0.0, 0, of_sentences, sentences - 1)
-    of_seeds = float(((by_seed - mean) ** 2).sum()) / (seeds * (seeds - 1))
-    residual = float(((values - by_seed - by_sentence + mean) ** 2).sum())
-    of_residual = residual / ((seeds - 1) * (sentences - 1) * values.size)
-    return Spread(of_seeds, seeds - 1, of_sentences, sentences - 1, of_residual)

@@ -141,10 +141,8 @@ def test_of(
             return stored, dict(record.corpus)
         differs = differs or f"{difference} of {path}"
     if differs:
-        raise BadInput(
-            f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}; "
-            "give another test another --corpus"
-        )
+        why = f"the gold is not the test of corpus '{corpus}' in '{target}': {differs}"
+        raise BadInput(f"{why}; give another test another --corpus")
     facts: dict[str, Any] = dict(like[0].corpus) if like else {"title": corpus, "name": corpus}
     return list(gold), facts | {"test": digest_of(parsed(conll_text(gold)), target)}
 

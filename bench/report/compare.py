@@ -16,7 +16,7 @@ from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none,
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 Limits = tuple[float, float]
-_DISTIL = ("distil", "distil_loss", "distil_start", "distil_outside")
+_VARIED = ("distil", "distil_loss", "distil_start", "distil_outside", "english")
 Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
 Kind = tuple[str, bool, bool]  # a method, whether distilled, whether with English
 DECLARED: dict[str, tuple[Kind, Kind]] = {  # the differences that were the question from the start
@@ -150,7 +150,7 @@ def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) ->
         rule=rule,
         lines=tuple(replace(line, verdict=_verdict(line, line.p_holm)) for line in lines),
         macro=replace(macro, verdict=_verdict(macro, macro.p)),  # a test alone, with nothing to adjust for
-        factors=factors(ours, theirs),
+        factors=_differing([run.record.factors for run in ours], [run.record.factors for run in theirs]),
         settings=settings(ours, theirs),
         declared=declared(ours, theirs, own) if rule == group.main_rule else "",
     )
@@ -183,8 +183,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
     line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
     equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
-    p = None if not pair.testable else 1.0 if pair.same else estimate.p
-    return replace(line, narrow=narrow, p=p, equivalent=equivalent)
+    return replace(line, narrow=narrow, p=pair.p(lambda: estimate), equivalent=equivalent)
 
 
 def _mean(score: Score, seeds: Sequence[int]) -> float:
@@ -242,9 +241,8 @@ def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -
     if any(own.get(_method(run), _rest(run)) != _rest(run) for run in (*a, *b)):
         return ""
     sides = [{_kind(run) for run in stored} for stored in (a, b)]
-    return next(
-        (text for text, pair in DECLARED.items() if sorted(map(sorted, sides)) == [[x] for x in sorted(pair)]), ""
-    )
+    kinds = sorted(map(sorted, sides))
+    return next((text for text, pair in DECLARED.items() if kinds == [[kind] for kind in sorted(pair)]), "")
 
 
 def _kind(run: Stored) -> Kind:
@@ -258,12 +256,7 @@ def _method(run: Stored) -> str:
 
 def _rest(run: Stored) -> str:
     params = run.record.cell.get("params") or {}
-    return canonical_json({name: value for name, value in params.items() if name not in (*_DISTIL, "english")})
-
-
-def factors(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
-    """The factors that the records declare and in which A and B differ."""
-    return _differing([run.record.factors for run in a], [run.record.factors for run in b])
+    return canonical_json({name: value for name, value in params.items() if name not in _VARIED})
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
@@ -283,12 +276,10 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
 
 
 def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], unknown: str = "unknown") -> Differing:
-    names = sorted({name for facts in (*a, *b) for name in facts})
-    values = {name: (_values(a, name, unknown), _values(b, name, unknown)) for name in names}
-    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    def values(facts: Sequence[Mapping[str, Any]], name: str) -> str:
+        every = [run.get(name, unknown) for run in facts]
+        texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in every}
+        return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
 
-
-def _values(facts: Sequence[Mapping[str, Any]], name: str, unknown: str) -> str:
-    values = [run.get(name, unknown) for run in facts]
-    texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in values}
-    return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
+    both = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -139,12 +139,6 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
     return "type and boundary" if near else alone
 
 
-def totals(found: Mapping[tuple[Row, str], Sample]) -> Iterator[str]:
-    """The kinds that occur, in the order of `KINDS`."""
-    seen = {kind for sample in found.values() for kind in sample.kinds}
-    return (kind for kind in KINDS if kind in seen)
-
-
 def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
     """Counts (types + 1, types + 1): gold type by predicted type, the last row and column for none.
 
@@ -152,21 +146,21 @@ def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], t
     others, then its own type, then the first); a predicted entity that shares no word with any gold one stands in the
     last row.
     """
+
+    def closeness(span: Span, other: Span) -> tuple[bool, int, bool]:
+        return span[:2] == other[:2], _overlap(span, other), span.type == other.type
+
     place = {type_: i for i, type_ in enumerate(types)}
     counts = np.zeros((len(types) + 1, len(types) + 1), dtype=np.int64)
     for wanted, predicted in zip(gold, found, strict=True):
         for span in wanted:
             near = [other for other in predicted if _overlap(span, other) > 0]
-            best = max(near, key=lambda other: _closeness(span, other), default=None)
+            best = max(near, key=lambda other: closeness(span, other), default=None)
             counts[place[span.type], place[best.type] if best else -1] += 1
         for span in predicted:
             if all(_overlap(span, other) <= 0 for other in wanted):
                 counts[-1, place[span.type]] += 1
     return counts
-
-
-def _closeness(span: Span, other: Span) -> tuple[bool, int, bool]:
-    return (span.start, span.end) == (other.start, other.end), _overlap(span, other), span.type == other.type
 
 
 def _overlap(span: Span, other: Span) -> int:

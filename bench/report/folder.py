@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,15 +85,12 @@ def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
     stored = {record.key: record for record in (Records(out).all() if records is None else records)}
     cells = matrix_cells(out)
     planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in stored.items()}
-    tallies: dict[tuple[str, str], StateCounts] = {}
+    tallies: dict[tuple[str, str], StateCounts] = defaultdict(StateCounts)
     for key, cell in planned.items():
-        tallies.setdefault((str(cell.get("label", "?")), str(cell.get("target", "?"))), StateCounts()).count(
-            stored.get(key)
-        )
+        tallies[str(cell.get("label", "?")), str(cell.get("target", "?"))].count(stored.get(key))
     damaged = tuple(Records(out).damaged(stored).values())
-    if not cells:
-        return Status(out, dict(sorted(tallies.items())), False, 0, damaged)
-    return Status(out, tallies, True, len(stored.keys() - planned.keys()), damaged)
+    tallies = dict(tallies if cells else sorted(tallies.items()))
+    return Status(out, tallies, bool(cells), len(stored.keys() - planned.keys()) if cells else 0, damaged)
 
 
 def as_json(status: Status) -> dict[str, Any]:
@@ -108,11 +105,8 @@ def as_json(status: Status) -> dict[str, Any]:
 
 def text(status: Status) -> str:
     """A line per method and target, then why cells failed or were skipped, then the total."""
-    grid: list[tuple[str, ...]] = [("method", "target", *STATES)]
-    grid += [
-        (*map(printable, key), *(str(tally.states[s] or ".") for s in STATES)) for key, tally in status.tallies.items()
-    ]
-    lines = aligned(grid, left=2)
+    counts = [[*key, *(str(tally.states[s] or ".") for s in STATES)] for key, tally in status.tallies.items()]
+    lines = aligned([("method", "target", *STATES), *(map(printable, row) for row in counts)], left=2)
     if status.why:
         lines += ["", *(f"{count} x {printable(reason)}" for reason, count in status.why.items())]
     known = f"; {status.unplanned} records of cells that the matrix does not name" if status.unplanned else ""

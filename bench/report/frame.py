@@ -197,8 +197,8 @@ def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
         for rule in record.rules if record.scores else (None,):
             score = record.scores.get(rule) if rule is not None else None
             row = names | {"rule": rule, "main": rule is not None and rule == record.rules[0]}
-            for name in ("f1", "precision", "recall", "step", "dev_f1", "recall_seen", "recall_unseen"):
-                row[name] = getattr(score, name, None)
+            parts = ("f1", "precision", "recall", "step", "dev_f1", "recall_seen", "recall_unseen")
+            row |= {name: getattr(score, name, None) for name in parts}
             rows.append(row | {"oracle_rule": bool(score and score.oracle)})
     frame = pd.DataFrame(rows)
     if frame["n_source"].isna().any():  # of imported predictions; the others' must not become fractions

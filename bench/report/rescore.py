@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench.core.errors import BadInput
 from bench.core.files import sha256_of_file
-from bench.measure.score import TagScore, ratios, score_tags
+from bench.measure.score import Counts, count, ratios
 from bench.store.record import Record, Records, TypeCounts
 from bench.store.sidecars import GOLD, Damaged, Sidecar, digest_of, predictions_name, read_arrays, read_sidecar
 
@@ -19,25 +24,94 @@ KEPT = 8  # files in memory: the gold of one test serves all its records
 _TAG = re.compile(r"O|[BI]-\S.*")
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it must be: where, what is there, what should be."""
+
+    file: str  # from the results folder
+    what: str
+    stored: str = ""
+    expected: str = ""
+
+    def __str__(self) -> str:
+        values = f": stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}"
+        return f"{self.file}: {self.what}{values if self.stored or self.expected else ''}"
+
+
+@dataclass
+class Verified:
+    """What was looked at and what was found; notes are no mismatch."""
+
+    out: Path
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store = Records(self.out)
+
+    def _place(self, file: Path) -> str:
+        """From the results folder; of a packed one as it was before it was packed."""
+        return file.relative_to(self.out if file.is_relative_to(self.out) else self.store.home).as_posix()
+
+    def add(self, file: Path, what: str, stored: Any = "", expected: Any = "") -> None:
+        """Note a mismatch."""
+        self.findings.append(Finding(self._place(file), what, str(stored)[:200], str(expected)[:200]))
+
+    def leftover(self, file: Path) -> None:
+        """Note a file that a killed write left."""
+        self.notes.append(f"{self._place(file)}: left by a write that did not finish; it may be deleted")
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Note what was looked at."""
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        """Read a file inside the block: that it cannot be read is a mismatch, and no error."""
+        try:
+            yield
+        except (BadInput, Damaged) as error:
+            self.add(path, str(error))
+        except UnicodeDecodeError as error:
+            self.add(path, f"not UTF-8 at byte {error.start}")
+        except json.JSONDecodeError as error:
+            self.add(path, f"truncated or not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+        except (RecursionError, ValueError) as error:  # JSON nested too deeply, a number too long
+            self.add(path, f"not a record: {error}")
+        except (KeyError, TypeError) as error:  # arrays without types
+            self.add(path, f"truncated or damaged: {error}")
+        except FileNotFoundError:
+            self.add(path, "missing")
+        except OSError as error:
+            self.add(path, f"cannot be read: {error.strerror}")
+
+
 @dataclass
 class Rescorer:
     """Checks finished records one by one; files of the same bytes are read once."""
 
-    add: Callable[..., None]  # (file, what, stored, should be)
-    store: Records
+    verified: Verified
     files: dict[str, Sidecar] = field(default_factory=dict)  # by hash
     tests: dict[tuple[str, str], str] = field(default_factory=dict)  # digest of a gold file in a language
-    scored: dict[tuple[str, str], TagScore] = field(default_factory=dict)  # by gold and predictions
+    scored: dict[tuple[str, ...], Counts] = field(default_factory=dict)  # by gold, predictions and types
+
+    def __post_init__(self) -> None:
+        self.add, self.store = self.verified.add, self.verified.store
 
     def check(self, record: Record) -> int:
         """The number of scores that were made again."""
         if not record.scores or set(record.scores) - set(record.rules):
             wanted = f"some of {', '.join(record.rules)}"
             self.add(self.store.path(record.key), "scores by rule", ", ".join(record.scores), wanted)
-        gold = self._read(record.key, GOLD)
-        types, counts = self._counts(record.key)
+        gold, path = self._read(record.key, GOLD), self.store.sidecar(record.key, COUNTS)
+        counts: dict[str, np.ndarray] = {}
+        types: list[str] = []
+        with self.verified.reading(path):
+            arrays = read_arrays(path)
+            types, counts = [str(type_) for type_ in arrays.pop("types").tolist()], arrays
         for rule in sorted(set(counts) - set(record.scores)):
-            self.add(self.store.sidecar(record.key, COUNTS), f"holds the rule '{rule}', of which there is no score")
+            self.add(path, f"holds the rule '{rule}', of which there is no score")
         if not gold:
             return 0
         self._facts(record, gold)
@@ -46,32 +120,13 @@ class Rescorer:
     def _read(self, key: str, name: str) -> str:
         """The hash of a CoNLL sidecar, by which `files` has it; '' where it cannot be read, which is a finding."""
         path = self.store.sidecar(key, name)
-        try:
-            sha = sha256_of_file(path) if path.is_file() else ""
+        with self.verified.reading(path):
+            sha = sha256_of_file(path)
             self.files[sha] = self.files.pop(sha) if sha in self.files else _checked(read_sidecar(path))
-        except Damaged as error:
-            self.add(path, str(error))
-            return ""
-        except OSError as error:
-            self.add(path, f"cannot be read: {error.strerror}")
-            return ""
-        while len(self.files) > KEPT:  # the newest come last
-            del self.files[next(iter(self.files))]
-        return sha
-
-    def _counts(self, key: str) -> tuple[list[str], dict[str, np.ndarray]]:
-        """Types and counts by rule of counts.npz; nothing where it cannot be read."""
-        path = self.store.sidecar(key, COUNTS)
-        try:
-            arrays = read_arrays(path)
-            return [str(type_) for type_ in arrays.pop("types").tolist()], arrays
-        except FileNotFoundError:
-            self.add(path, "missing")
-        except Damaged as error:
-            self.add(path, str(error))
-        except (KeyError, TypeError) as error:
-            self.add(path, f"truncated or damaged: {error}")
-        return [], {}
+            while len(self.files) > KEPT:  # the newest come last
+                del self.files[next(iter(self.files))]
+            return sha
+        return ""
 
     def _facts(self, record: Record, sha: str) -> None:
         """Sentences, tokens and which test it is."""
@@ -100,19 +155,21 @@ class Rescorer:
         if difference := _first_difference(*sides):
             self.add(self.store.sidecar(record.key, name), *difference)
             return False
-        if (gold, predicted) not in self.scored:
+        found = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
+        every = [*types, *sorted(found.difference(types))]
+        if (gold, predicted, *every) not in self.scored:
             # rules of one record often chose the same checkpoint; nothing else repeats
-            self.scored = {(gold, predicted): score_tags(sides[0].tags, sides[1].tags, "strict")}
-        scored = self.scored[gold, predicted]
-        self._compare_scores(record, rule, scored)
+            self.scored = {(gold, predicted, *every): count(sides[0].spans, sides[1].spans, every)}
+        counts = self.scored[gold, predicted, *every]
+        self._compare_scores(record, rule, every, counts)
         if types:
-            self._compare_counts(record, rule, sides[0].ids, _wider(scored, types), stored)
+            self._compare_counts(self.store.sidecar(record.key, COUNTS), rule, sides[0].ids, every, (stored, counts))
         return True
 
-    def _compare_scores(self, record: Record, rule: str, found: TagScore) -> None:
+    def _compare_scores(self, record: Record, rule: str, types: Sequence[str], counts: Counts) -> None:
         path, stored = self.store.path(record.key), record.scores[rule]
-        sums = found.counts.sum(axis=0, dtype=np.int64)
-        expected = {type_: TypeCounts(*row) for type_, row in zip(found.types, sums.tolist(), strict=True)}
+        sums = counts.sum(axis=0, dtype=np.int64)
+        expected = {type_: TypeCounts(*row) for type_, row in zip(types, sums.tolist(), strict=True)}
         for type_ in sorted(stored.types.keys() | expected.keys()):
             kept, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
             if kept != made:
@@ -123,16 +180,15 @@ class Rescorer:
                 self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 
     def _compare_counts(
-        self, record: Record, rule: str, ids: Sequence[str], expected: TagScore, stored: np.ndarray | None
+        self, path: Path, rule: str, ids: Sequence[str], types: list[str], both: tuple[np.ndarray | None, Counts]
     ) -> None:
-        path = self.store.sidecar(record.key, COUNTS)
-        types, counts = expected
+        stored, counts = both
         if stored is None:
             self.add(path, f"lacks the rule '{rule}'")
         elif stored.shape != counts.shape or stored.dtype.kind not in "iu":
             form = f"{stored.dtype} {stored.shape}"
             self.add(path, f"{rule}: (sentences, types, 3) of types {', '.join(types)}", form, f"int32 {counts.shape}")
-        elif not np.array_equal(stored, counts):
+        elif (stored != counts).any():
             wrong = np.argwhere((stored != counts).any(axis=2))
             (sentence, type_), number = wrong[0], len(set(wrong[:, 0].tolist()))
             what = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
@@ -163,11 +219,3 @@ def _first_difference(gold: Sidecar, predicted: Sidecar) -> tuple[str, str, str]
             place = next(i for i, (word, other) in enumerate(zip(words, others, strict=True)) if word != other)
             return f"word {place + 1} of sentence {number} ('{id_}')", repr(others[place]), repr(words[place])
     return None
-
-
-def _wider(found: TagScore, types: list[str]) -> TagScore:
-    """The counts in the order of `types`, further ones after them."""
-    every = [*types, *(type_ for type_ in found.types if type_ not in types)]
-    counts = np.zeros((len(found.counts), len(every), 3), np.int32)
-    counts[:, [every.index(type_) for type_ in found.types]] = found.counts
-    return TagScore(tuple(every), counts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from bench.measure.statistics import MIN_SEEDS, Clusters, difference, holm, interval
+from bench.measure import statistics
 from bench.report.folder import problem_of
 from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
@@ -17,6 +19,7 @@ from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
 LEVEL = 0.05  # of all tests
 AGREE = 1e-6  # stored F1 and F1 of the counts sidecar differ by rounding only
+MOST_ROWS = 30  # beyond, only pairs with the best are tested: 435 pairs are enough to adjust for
 CellStatus = Literal["ok", "skipped", "failed", "missing", "no score"]
 
 
@@ -65,9 +68,7 @@ def scores_of(group: Group, rule: str) -> Scores:
     """
     rules = {rule for run in group.stored for rule in run.record.scores}
     by_rule = group.remembered("scores", lambda: _scores(group, rules))
-    return (
-        by_rule[rule] if rule in by_rule else group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
-    )
+    return by_rule.get(rule) or group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
 
 
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
@@ -100,7 +101,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
-        estimate = interval(counts)
+        estimate = statistics.interval(counts)
         if abs(100 * estimate.mean - mean) > 100 * AGREE:
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
@@ -206,6 +207,12 @@ class Paired:
     @classmethod
     def of(cls, a: Sequence[Score], b: Sequence[Score]) -> Paired:
         """From the scores by language."""
+
+        def comparable(a: Score, b: Score) -> bool:
+            if a.counts is None or b.counts is None or a.first is None or b.first is None:
+                return False
+            return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
+
         seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
         if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
             return cls(seeds)
@@ -219,25 +226,20 @@ class Paired:
 
     @property
     def testable(self) -> bool:
-        return bool(self.a) and len(self.seeds) >= MIN_SEEDS
+        return bool(self.a) and len(self.seeds) >= statistics.MIN_SEEDS
 
-
-def comparable(a: Score, b: Score) -> bool:
-    """Whether both have counts, of the same test, which has two sentences at least."""
-    if a.counts is None or b.counts is None or a.first is None or b.first is None:
-        return False
-    return a.first.test == b.first.test and a.counts.shape[1] == b.counts.shape[1] >= 2
+    def p(self, estimate: Callable[[], statistics.Estimate]) -> float | None:
+        """p of their difference, which is estimated only if needed; None where no test is possible."""
+        return None if not self.testable else 1.0 if self.same else estimate().p
 
 
 def p_value(a: Score, b: Score) -> float | None:
     """p of the paired difference over the seeds that both have; None where no test is possible."""
     pair = Paired.of([a], [b])
-    if not pair.testable:
-        return None
-    return 1.0 if pair.same else difference(pair.a[0], pair.b[0]).p
+    return pair.p(lambda: statistics.difference(pair.a[0], pair.b[0]))
 
 
-def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
+def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
     """Which sentences of the languages' tests move together; `scores`: one for each language."""
 
     def names(run: Stored, sentences: int) -> list[str]:
@@ -250,7 +252,7 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> Clusters:
 
     tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
     keys = [(run.target, run.test, sentences) for run, sentences in tests]
-    return group.remembered(("clusters", *keys), lambda: Clusters.of([names(*test) for test in tests]))
+    return group.remembered(("clusters", *keys), lambda: statistics.Clusters.of([names(*test) for test in tests]))
 
 
 def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
@@ -266,5 +268,87 @@ def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
     p_values = [p_value(column[best], column[row]) for row in others]
     if any(p is None for p in p_values):
         return None
-    adjusted = holm(p_values)
+    adjusted = statistics.holm(p_values)
     return frozenset([best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
+
+
+# --- ranking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods by macro F1, the highest first, and what the tests say of the pairs; F1 and differences in percent.
+
+    The average is that of the main table; p are of `macro_difference` over the seeds that all languages of both have,
+    Holm-adjusted over all pairs that are tested (*ours*: the family is this table's methods). Oracles are in `rows`,
+    but compete with nobody: no pair with one is tested.
+    """
+
+    languages: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    means: Mapping[Row, float] = field(default_factory=dict)
+    oracles: frozenset[Row] = frozenset()
+    p_values: Mapping[tuple[Row, Row], float] = field(default_factory=dict)  # adjusted, tested pairs in both orders
+
+    @property
+    def competing(self) -> tuple[Row, ...]:
+        """The rows that are no oracles."""
+        return tuple(row for row in self.rows if row not in self.oracles)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were tested."""
+        return len(self.p_values) // 2
+
+    def differ(self, a: Row, b: Row) -> bool | None:
+        """Whether the two differ significantly; None where they were not tested."""
+        p = self.p_values.get((a, b))
+        return None if p is None else p < LEVEL
+
+    def average_ranks(self, scores: Scores) -> dict[Row, float]:
+        """Mean over the languages of each competing method's rank by F1 (1: best; equals share theirs), best first."""
+        f1 = pd.DataFrame({t: {row: scores[row, t].mean for row in self.competing} for t in self.languages})
+        ranks = f1.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
+        return {row: float(ranks[row]) for row in ranks.index}
+
+    def ties(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+        """The longest runs of neighbours in `rows` of which no two differ significantly; runs of one left out."""
+        runs: list[tuple[Row, ...]] = []
+        for start in range(len(rows)):
+            end = start + 1
+            while end < len(rows) and all(self.differ(row, rows[end]) is False for row in rows[start:end]):
+                end += 1
+            run = tuple(rows[start:end])
+            if len(run) > 1 and not (runs and set(run) <= set(runs[-1])):
+                runs.append(run)
+        return runs
+
+
+def ranking(group: Group) -> Ranking:
+    """The ranking of the group's methods under its main rule; an empty one where no language has all their numbers."""
+    return group.remembered("ranking", lambda: _ranking(group))
+
+
+def _ranking(group: Group) -> Ranking:
+    scores = scores_of(group, group.main_rule)
+    languages = average_over(scores, group.rows, group.targets)
+    means = {row: mean for row in group.rows if (mean := macro(scores, row, languages)[0]) is not None}
+    order = tuple(sorted(means, key=lambda row: -means[row]))  # stable: of equals the table's first
+    ranked = Ranking(languages, order, means, oracle_rows(scores) & means.keys())
+    best = ranked.competing[:1]
+    pairs = [pair for pair in combinations(ranked.competing, 2) if len(order) <= MOST_ROWS or pair[:1] == best]
+    raw = {pair: p for pair in pairs if (p := _average_p(group, languages, *pair)) is not None}
+    adjusted = {pair: p for pair, p in zip(raw, statistics.holm(list(raw.values())), strict=True) if p is not None}
+    return replace(ranked, p_values=adjusted | {(b, a): p for (a, b), p in adjusted.items()})
+
+
+def _average_p(group: Group, languages: Sequence[str], a: Row, b: Row) -> float | None:
+    """p of the average difference, not adjusted; None where a language has no counts, another test, or few seeds."""
+    scores = scores_of(group, group.main_rule)
+    first, second = ([scores[row, target] for target in languages] for row in (a, b))
+    pair, clusters = Paired.of(first, second), clusters_of(group, first)
+
+    def side(row: Row, counts: Sequence[np.ndarray]) -> statistics.MacroSide:  # once for all pairs of a method
+        return group.remembered((row, pair.seeds, clusters.sizes), lambda: statistics.MacroSide.of(counts, clusters))
+
+    return pair.p(lambda: statistics.difference_of_sides(side(a, pair.a), side(b, pair.b)))

@@ -73,10 +73,8 @@ def _on_average(comparison: Comparison) -> str:
     if len(comparison.languages) < 2 or not form:
         return ""
     sign = -1 if line.verdict == "worse" else 1
-    what = {
-        "undecided": _range(line),
-        "no interval": line.note.removeprefix("no interval: "),
-    }.get(line.verdict, f"{sign * (line.difference or 0.0):.1f} F1 ({_range(line, sign)})")
+    whats = {"undecided": _range(line), "no interval": line.note.removeprefix("no interval: ")}
+    what = whats.get(line.verdict, f"{sign * (line.difference or 0.0):.1f} F1 ({_range(line, sign)})")
     return f"On average over {', '.join(comparison.languages)}, {comparison.a} {_filled(comparison, form, what)}"
 
 
@@ -88,8 +86,9 @@ def _range(line: ComparisonLine, sign: int = 1) -> str:
 def _status(comparison: Comparison) -> str:
     if comparison.declared:
         return f"Declared in advance: {comparison.declared}."
-    other = f"the rule {comparison.rule} is not the main one"
-    why = "this contrast was not declared in advance" if comparison.rule == comparison.group.main_rule else other
+    why = "this contrast was not declared in advance"
+    if comparison.rule != comparison.group.main_rule:
+        why = f"the rule {comparison.rule} is not the main one"
     return f"Exploratory: {why}. To be confirmed on other seeds or data."
 
 
@@ -104,8 +103,8 @@ def _credit(comparison: Comparison) -> str:
         return "They differ in no factor or setting that the records hold."
     if len(names) == 1:
         return f"They differ in {names[0]} only, to which a difference may be credited.{unequal}"
-    listed = ", ".join(names)
-    return f"They differ in {len(names)} things ({listed}): a difference is not due to any one of them alone.{unequal}"
+    what = f"They differ in {len(names)} things ({', '.join(names)})"
+    return f"{what}: a difference is not due to any one of them alone.{unequal}"
 
 
 def summary(comparison: Comparison) -> str:

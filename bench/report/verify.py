@@ -4,63 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import BadInput
 from bench.report.folder import printable
 from bench.report.frame import groups, read
-from bench.report.rescore import Rescorer
+from bench.report.rescore import Rescorer, Verified
 from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
 from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
+from bench.store.packed import FILES
 from bench.store.planned import matrix_cells
-from bench.store.record import Record, Records, from_json
+from bench.store.record import Record, from_json
 from bench.store.sidecars import GOLD, predictions_name
 
+_SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule
 _AT_TOP = frozenset(
-    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json"}
+    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", *FILES}
     | {"tables", "figures", "report.html"}  # made from the others
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it must be: where, what is there, what should be."""
-
-    file: str  # from the results folder
-    what: str
-    stored: str = ""
-    expected: str = ""
-
-    def __str__(self) -> str:
-        values = f": stored {self.stored or 'nothing'}, should be {self.expected or 'nothing'}"
-        return f"{self.file}: {self.what}{values if self.stored or self.expected else ''}"
-
-
-@dataclass
-class Verified:
-    """What was looked at and what was found; notes are no mismatch."""
-
-    out: Path
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, file: Path, what: str, stored: Any = "", expected: Any = "") -> None:
-        """Note a mismatch."""
-        place = file.relative_to(self.out).as_posix()
-        self.findings.append(Finding(place, what, str(stored)[:200], str(expected)[:200]))
-
-    def leftover(self, file: Path) -> None:
-        """Note a file that a killed write left."""
-        place = file.relative_to(self.out).as_posix()
-        self.notes.append(f"{place}: left by a write that did not finish; it may be deleted")
-
-    def count(self, what: str, number: int = 1) -> None:
-        """Note what was looked at."""
-        self.counts[what] = self.counts.get(what, 0) + number
 
 
 def verify(out: Path) -> Verified:
@@ -74,11 +38,11 @@ def verify(out: Path) -> Verified:
         BadInput: there are no records at all.
     """
     verified = Verified(out)
-    if not any((out / "records").glob("*")):
+    if not any((verified.store.home / "records").glob("*")):
         raise BadInput(f"{out}: no records here, so nothing can be verified")
     records = dict(_records(verified))
     planned = _matrix(verified, records)
-    rescorer = Rescorer(verified.add, Records(out))
+    rescorer = Rescorer(verified)
     for record in records.values():
         verified.count("records")
         if record.status == "ok":
@@ -94,31 +58,19 @@ def verify(out: Path) -> Verified:
 
 def _records(verified: Verified) -> Iterator[tuple[str, Record]]:
     """Every record that this version can read, by key."""
-    for path in sorted((verified.out / "records").iterdir()):
+    for path in sorted((verified.store.home / "records").iterdir()):
         if path.name.startswith("."):
             verified.leftover(path)
-            continue
-        if path.suffix != ".json" or not path.is_file():
+        elif path.suffix != ".json" or not path.is_file():
             verified.add(path, "no record: nothing that this program writes")
-            continue
-        try:
-            record = from_json(json.loads(path.read_text(encoding="utf-8")), "record")
-            _check_form(record)
-        except BadInput as error:
-            verified.add(path, str(error))
-        except UnicodeDecodeError as error:
-            verified.add(path, f"not UTF-8 at byte {error.start}")
-        except json.JSONDecodeError as error:
-            verified.add(path, f"truncated or not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
-        except (RecursionError, ValueError) as error:  # nested too deeply, a number too long
-            verified.add(path, f"not a record: {error}")
-        except OSError as error:
-            verified.add(path, f"cannot be read: {error.strerror}")
         else:
-            if record.key != path.stem:
-                verified.add(path, "the key is not the file's name", record.key, path.stem)
-                continue
-            yield record.key, record
+            with verified.reading(path):
+                record = from_json(json.loads(path.read_text(encoding="utf-8")), "record")
+                _check_form(record)
+                if record.key == path.stem:
+                    yield record.key, record
+                else:
+                    verified.add(path, "the key is not the file's name", record.key, path.stem)
 
 
 def _check_form(record: Record) -> None:
@@ -152,8 +104,8 @@ def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
         record = records[str(cell["key"])]
         for name, value in cell.items():
             if name != "key" and record.cell.get(name) != value:
-                file = Records(verified.out).path(record.key)
-                verified.add(file, f"cell.{name} is not what matrix.json says", record.cell.get(name), value)
+                file, what = verified.store.path(record.key), f"cell.{name} is not what matrix.json says"
+                verified.add(file, what, record.cell.get(name), value)
     if cells and (absent := len(keys - records.keys())):
         verified.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
     if cells and (more := len(records.keys() - keys)):
@@ -163,12 +115,13 @@ def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
 
 def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str]) -> None:
     """Folders and files that belong to no record."""
-    folder = verified.out / "sidecars"
+    folder = verified.store.home / "sidecars"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
-        if (verified.out / "records" / f"{path.name}.json").exists():
-            known = _known_files(records.get(path.name))
+        if verified.store.path(path.name).exists():
+            record = records.get(path.name)
+            known = {*_SIDECARS, *map(predictions_name, record.scores)} if record and record.status == "ok" else None
             for inner in sorted(path.iterdir()) if path.is_dir() else ():
                 if inner.name.startswith("."):
                     verified.leftover(inner)
@@ -178,14 +131,6 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
             verified.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
         else:
             verified.add(path, "no record of this name")
-
-
-def _known_files(record: Record | None) -> set[str] | None:
-    """The sidecars that a record may have; None where that is unknown, or the record has no scores."""
-    if record is None or record.status != "ok":
-        return None
-    rules = {predictions_name(rule) for rule in record.scores}
-    return {"counts.npz", GOLD, "curves.json", "key.json", "space.npz"} | rules
 
 
 def _models(verified: Verified) -> None:
@@ -226,35 +171,29 @@ def _tables(verified: Verified) -> None:
     for name in sorted(there.keys() - wanted.keys()):
         verified.add(there[name], "no table of these records")
     for name, expected in wanted.items():
-        if name not in there:
-            verified.add(folder / name, "missing; `xner tables` makes it")
-        else:
-            verified.count("tables")
+        verified.count("tables", int(name in there))
+        if name in there:
             _compare(verified, there[name], expected)
+        else:
+            verified.add(folder / name, "missing; `xner tables` makes it")
 
 
 def _compare(verified: Verified, path: Path, expected: str) -> None:
-    try:
+    with verified.reading(path):
         stored = path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        verified.add(path, f"not UTF-8 at byte {error.start}")
-        return
-    except OSError as error:
-        verified.add(path, f"cannot be read: {error.strerror}")
-        return
-    if stored != expected:
-        lines = stored.split("\n"), expected.split("\n")
-        number = _first_difference(*lines)
-        at = [text[number] if number < len(text) else "" for text in lines]
-        start = max(0, _first_difference(*at) - 40)  # shortly before it
-        what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
-        verified.add(path, what, *(repr(line[start : start + 100]) for line in at))
+        if stored != expected:
+            lines = stored.split("\n"), expected.split("\n")
+            number = _first_difference(*lines)
+            at = [text[number] if number < len(text) else "" for text in lines]
+            start = max(0, _first_difference(*at) - 40)  # shortly before it
+            what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
+            verified.add(path, what, *(repr(line[start : start + 100]) for line in at))
 
 
 def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
     """The first place in which they differ, the length of the shorter where there is none."""
-    same = (a == b for a, b in zip(text, other, strict=False))
-    return next((place for place, equal in enumerate(same) if not equal), min(len(text), len(other)))
+    both = enumerate(zip(text, other, strict=False))
+    return next((place for place, (a, b) in both if a != b), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.report import plots
 from bench.report.frame import groups, read
-from bench.report.plots.across import quality_figure, quality_sets
+from bench.report.plots.across import TRANSLATOR, quality_figure, sets_along
 from bench.report.plots.canvas import settings
 from tests.support.e2e_tools import Place, matrix_text, records
 from tests.support.records_for_tests import Plan, make
@@ -79,14 +79,14 @@ def test_only_groups_that_differ_in_the_translator_are_one_plot(tmp_path: Path) 
             axes = {"translator.frames.error_rate": rate, "data.n_source": size}
             cell = {"axes": axes, "z": f"{rate} {size}"}  # z: the fixture's keys take the end of what differs
             make(tmp_path / "varied", Plan({"label_projection": 0.5}, ("de",), (1,), cell=cell))
-    sets = quality_sets(groups(read([tmp_path / "varied"])))
+    sets = sets_along(groups(read([tmp_path / "varied"])), TRANSLATOR)
     assert [[one.axes for one in several] for several in sets] == [
         [f"data.n_source={size}, translator.frames.error_rate={rate}" for rate in (0.0, 0.3)] for size in (100, 200)
     ]
     with settings():
         assert quality_figure(sets[0]) is None, "records without measures draw nothing"
     make(tmp_path / "plain", Plan({"label_projection": 0.5}, ("de", "fi"), (1,)))
-    assert quality_sets(groups(read([tmp_path / "plain"]))) == []
+    assert sets_along(groups(read([tmp_path / "plain"])), TRANSLATOR) == []
 
 
 def test_every_transfer_and_error_rate_of_a_small_demo(
@@ -112,7 +112,7 @@ def test_every_transfer_and_error_rate_of_a_small_demo(
     assert found["marker", 0.4]["projection_f1"] < found["align", 0.4]["projection_f1"], "what is damaged is left out"
     monkeypatch.setattr(plots, "MAKERS", {})  # the others have tests of their own
     assert [path.name for path in plots.write_plots(place.out, ["png"])] == ["quality.png"]
-    (several,) = quality_sets(groups(read([place.out])))
+    (several,) = sets_along(groups(read([place.out])), TRANSLATOR)
     with settings():
         figure = quality_figure(several)
     assert figure is not None

@@ -30,7 +30,7 @@ def test_without_seeds_it_is_the_t_test_over_sentences(df_seeds: int) -> None:
     spread = Spread(0.0, df_seeds, 1e-4, 19)
     assert spread.p_value(0.02) == pytest.approx(2 * stats.t.sf(2, 19))
     assert spread.half_width(0.9) == pytest.approx(stats.t.ppf(0.95, 19) * 0.01)
-    assert (spread.se_seeds, spread.se_sentences) == (None if df_seeds == 0 else 0, pytest.approx(0.01))
+    assert spread.se == pytest.approx(0.01)
     assert spread.what == ("test sentences only" if df_seeds == 0 else "seeds and test sentences")
 
 

@@ -98,7 +98,7 @@ def test_interval_against_anova_by_hand() -> None:
     result = statistics.interval(counts)
     assert sentences > residual
     assert result.spread.se == pytest.approx(np.sqrt(total / 120))
-    assert result.spread.se_seeds == pytest.approx(np.std(statistics.f1_by_seed(counts), ddof=1) / 2)
+    assert result.spread.seeds == pytest.approx(np.var(statistics.f1_by_seed(counts), ddof=1) / 4)
     spread = Spread(seeds / 120, 3, sentences / 120, 29, residual / 120)
     assert result.high - result.mean == pytest.approx(spread.half_width(0.95))
     assert result.limits(0.9)[1] - result.mean == pytest.approx(spread.half_width(0.9))
@@ -115,7 +115,7 @@ def test_never_below_the_seeds_alone() -> None:
     assert (result.low, result.high) == (pytest.approx(low), pytest.approx(min(high, 1)))
     for seed in range(20):
         noisy = statistics.interval(simulate(np.random.default_rng(seed), 5, 20, 1, sd_seed=1)[0])
-        assert noisy.spread.se_seeds is not None and noisy.spread.se >= noisy.spread.se_seeds
+        assert noisy.spread.df_seeds == 4 and noisy.spread.se >= np.sqrt(noisy.spread.seeds)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -123,8 +123,8 @@ def test_few_seeds_give_no_test(seeds: int) -> None:
     a, b = simulate(np.random.default_rng(1), seeds, 50, 2)
     result, gap = statistics.interval(a), statistics.difference(a, b)
     assert result.what == gap.what == "test sentences only"
-    assert result.spread.se_seeds is None and gap.p is None
-    assert result.spread.se == result.spread.se_sentences
+    assert result.spread.df_seeds == 0 and gap.p is None
+    assert result.spread.se == np.sqrt(result.spread.sentences)
     expected = 50 * statistics.f1_and_influence(a)[1].mean(axis=0)
     assert result.spread.se == pytest.approx(np.std(expected, ddof=1) / np.sqrt(50))
 
@@ -248,7 +248,7 @@ def test_one_language_is_the_paired_difference(seeds: int) -> None:
     a, b = systems(1, seeds)
     ours, pair = macro_difference([a], [b]), statistics.difference(a, b)
     assert ours.limits(0.9) == pytest.approx(pair.limits(0.9), rel=1e-9)
-    values = attrgetter("mean", "low", "high", "spread.se", "spread.se_seeds", "spread.se_sentences", "p")
+    values = attrgetter("mean", "low", "high", "spread.se", "spread.seeds", "spread.sentences", "p")
     for name, (value, expected) in enumerate(zip(values(ours), values(pair), strict=True)):
         assert value == (expected if expected is None else pytest.approx(expected, rel=1e-9)), name
     assert (ours.what, ours.seeds) == (pair.what, seeds)
@@ -268,8 +268,8 @@ def test_independent_languages_shrink_the_sentences_part_and_parallel_ones_do_no
     parallel = macro_difference([a] * 3, [b] * 3, Clusters.of(names))
     assert (parallel.spread.se, parallel.p) == (pytest.approx(once.spread.se), pytest.approx(once.p))
     apart = macro_difference([a] * 3, [b] * 3, Clusters.of([[""] * a.shape[1]] * 3))
-    assert apart.spread.se_sentences == pytest.approx(once.spread.se_sentences / np.sqrt(3))
-    assert apart.spread.se_seeds == pytest.approx(once.spread.se_seeds), "the seeds are the same three times"
+    assert apart.spread.sentences == pytest.approx(once.spread.sentences / 3)
+    assert apart.spread.seeds == pytest.approx(once.spread.seeds), "the seeds are the same three times"
 
 
 def test_parallel_languages_against_the_layout_of_their_means() -> None:
@@ -294,7 +294,7 @@ def test_parallel_languages_against_the_layout_of_their_means() -> None:
 def test_below_three_seeds_nothing_is_tested() -> None:
     a, b = systems(3, seeds=2)
     found = macro_difference([a, a], [b, b])
-    assert (found.p, found.spread.se_seeds, found.what) == (None, None, "test sentences only")
+    assert (found.p, found.spread.df_seeds, found.what) == (None, 0, "test sentences only")
 
 
 def test_systems_that_are_equal_or_differ_everywhere_alike() -> None:

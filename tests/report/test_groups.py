@@ -14,13 +14,11 @@ from bench.core.languages import table as codes
 from bench.core.sentences import Span
 from bench.report.errors import confusion
 from bench.report.frame import Group, groups, read
-from bench.report.plots.across import source_sets, sources_figure
+from bench.report.plots.across import N_SOURCE, sets_along, sources_figure
 from bench.report.plots.canvas import settings
 from bench.report.plots.methods import confusion_figure, ranks_figure
-from bench.report.ranking import Ranking, ranking
-from bench.report.scores import scores_of
-from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
-from bench.report.tables.scores import groups_table
+from bench.report.scores import Ranking, ranking, scores_of
+from bench.report.tables.scores import UNKNOWN, family_of, groups_table, pretrained_on, script_of
 from data_recipes.encoders.mini.text import LANGUAGES
 from tests.conftest import toy_sentences
 from tests.support.records_for_tests import Plan, make
@@ -175,7 +173,7 @@ def test_f1_against_source_sentences(tmp_path: Path) -> None:
     for size, more in ((100, 0.0), (1000, 0.3)):
         cell = {"axes": {"data.n_source": size}, "n_source": size, "z": f"{size:05}"}
         make(tmp_path / "sizes", Plan({"zero_shot": 0.3 + more, "en_trans": 0.5 + more}, cell=cell))
-    (several,) = source_sets(groups(read([tmp_path / "sizes"])))
+    (several,) = sets_along(groups(read([tmp_path / "sizes"])), N_SOURCE)
     with settings():
         drawn = sources_figure(several)
     assert drawn is not None
@@ -187,4 +185,4 @@ def test_f1_against_source_sentences(tmp_path: Path) -> None:
     low, high = lines["zero_shot"].get_ydata()
     assert low < high
     make(tmp_path / "plain", Plan({"zero_shot": 0.5}))
-    assert source_sets(groups(read([tmp_path / "plain"]))) == []
+    assert sets_along(groups(read([tmp_path / "plain"])), N_SOURCE) == []

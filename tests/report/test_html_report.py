@@ -21,10 +21,8 @@ from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, Span
 from bench.report.errors import SidecarPairs, judged, sample, samples
 from bench.report.frame import groups, read
-from bench.report.html.facts import flat, shared
-from bench.report.html.page import compact, language, report_html, visible, write_report
-from bench.report.ranking import ranking
-from bench.report.scores import best_of, scores_of
+from bench.report.html.page import compact, flat, language, report_html, shared, visible, write_report
+from bench.report.scores import best_of, ranking, scores_of
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, predictions_name
 from tests.support.records_for_tests import Plan, make, put_gap

@@ -19,9 +19,11 @@ from bench.cli.main import main
 from bench.core.conll import conll_text
 from bench.core.sentences import digest
 from bench.report.frame import groups, read
+from bench.report.rescore import Verified
 from bench.report.tables import main_tables, write_shown, write_tables
-from bench.report.verify import Verified, verify
+from bench.report.verify import verify
 from bench.store.artefacts import Artefacts
+from bench.store.packed import pack
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, unpacked
 from tests.support.e2e_tools import Place, by_name, matrix_text
@@ -78,6 +80,26 @@ def test_a_clean_folder(clean: Path, capsys: pytest.CaptureFixture[str]) -> None
     value = json.loads(capsys.readouterr().out)
     assert value["clean"] and value["mismatches"] == value["notes"] == []
     assert value["checked"]["tables"] == len(list((clean / "tables").iterdir()))
+
+
+def test_a_packed_folder_is_verified_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped demo, packed: every score made again. Its tables may be in an earlier version's words."""
+    shipped = Path(__file__).parents[2] / "results" / "reference" / "demo"
+    out = Path(shutil.copytree(shipped, tmp_path / "demo", ignore=shutil.ignore_patterns("figures", "report.html")))
+    assert main(["pack", str(out)]) == 0 and not (out / "records").exists()
+    capsys.readouterr()
+    main(["verify", str(out), "--json"])
+    value = json.loads(capsys.readouterr().out)
+    assert value["checked"]["records"] == 36 and value["checked"]["scores"] == 108
+    assert [one for one in value["mismatches"] if not one["file"].startswith("tables/")] == []
+    assert not any("parquet" in note for note in value["notes"])
+
+
+def test_a_changed_packed_record_is_named(out: Path) -> None:
+    edit_record(out, lambda record: record["scores"]["last"].update(f1=0.99))
+    key = first(out).key
+    pack(out)
+    assert f"records/{key}.json: scores.last.f1: stored 0.99" in said(verify(out))
 
 
 def test_the_digest_is_the_runners() -> None:

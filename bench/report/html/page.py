@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib.resources import files
 from itertools import permutations
 from pathlib import Path
@@ -17,25 +17,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench.core.files import write_bytes
+from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Span
 from bench.report.compare import compared, declared, own_settings
-from bench.report.errors import KINDS, Sample, Wrong, samples, totals
+from bench.report.errors import KINDS, Sample, Wrong, samples
 from bench.report.folder import problem_of, status_of
-from bench.report.frame import Group, Row, chosen, groups, read_all
-from bench.report.html.facts import Facts, by_seed, environment, flat, shared
+from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
 from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of
 from bench.report.plots import figures_across, figures_of
 from bench.report.plots.canvas import saved, settings
 from bench.report.plots.methods import baseline_of
-from bench.report.ranking import Ranking, ranking
-from bench.report.scores import LEVEL, best_of, scores_of
+from bench.report.scores import LEVEL, Ranking, best_of, ranking, scores_of
 from bench.report.tables import all_tables
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
+from bench.store.record import Cost, Record, Resources
 
 NAME = "report.html"
+Facts = Mapping[str, str]  # of a record: every field by its dotted name
+_TOLD = frozenset({"scores", "error", "reason", "status", "schema", "key", "cell.seed", "cell.label", "cell.target"})
 _SENTENCES, _MOST = 600, 5  # sentences shown as a sample of errors: in the page, and of one cell
+_MOST_VALUES = 8  # of one field that are listed
 _MOST_COMPARED = 40  # comparisons that are printed in full
 # Controls, marks that turn the direction of text, blanks without width, halves of surrogate pairs, characters that HTML
 # forbids. The joiners U+200C and U+200D are letters' business (Persian, Hindi, emoji) and stay.
@@ -136,6 +138,10 @@ def marked(sentence: Wrong, spans: Sequence[tuple[Span, str]]) -> Markup:
 
 def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -> dict[str, Any]:
     """What the template shows of one table's records."""
+
+    def place(row: Row, target: str = "") -> str:  # the id of a method's part of the page, or of a language's in it
+        return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
+
     errors = samples(group, size)
     parts = (f"source {group.source or 'n/a'}", f"encoder {group.encoder}", group.axes)
     everywhere = shared([facts[run.record.key] for run in group.stored])
@@ -156,7 +162,7 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "everywhere": everywhere,
         "common": {row: {k: v for k, v in facts_.items() if k not in everywhere} for row, facts_ in common.items()},
         "by_seed": lambda stored, row: by_seed(stored, facts, {**everywhere, **common[row]}),
-        "place": partial(_place, group, prefix),
+        "place": place,
         "ranking": ranked,
         "beaten": _beaten(ranked),
         "languages": [_language(group, target) for target in group.targets],
@@ -164,11 +170,6 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "exploratory": [comparison for comparison in comparisons if not comparison.declared],
         "unprinted": len(pairs[_MOST_COMPARED:]),
     }
-
-
-def _place(group: Group, prefix: str, row: Row, target: str = "") -> str:
-    """The id of a method's part of the page, or of its part for a language."""
-    return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
 
 
 def _caveats(group: Group) -> list[str]:
@@ -232,7 +233,8 @@ def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[
 
 def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
     """Entities by kind of error, method and language."""
-    kinds, draft = list(totals(errors)), TableDraft(group, heads=("method", "language"))
+    seen, draft = {kind for s in errors.values() for kind in s.kinds}, TableDraft(group, heads=("method", "language"))
+    kinds = [kind for kind in KINDS if kind in seen]
     for row, target in group.cells:
         sample = errors.get((row, target))
         if sample is not None and not sample.why:
@@ -266,3 +268,57 @@ def compact(svg: str) -> str:
     """The drawing with less to store: positions to a hundredth of a point, no comments, no names of parts."""
     svg = _PATH.sub(lambda match: _FRACTION.sub(r"\1", match[0]), _EXTRA.sub("", svg))
     return re.sub(r"\s+", " ", svg).replace("> <", "><").strip()
+
+
+# --- what records say beside their scores -----------------------------------------------------------------------------
+
+
+def flat(record: Record) -> dict[str, str]:
+    """Every field by its dotted name; what the page tells elsewhere (scores, key, seed, label, target) left out."""
+    return dict(_flat("", vars(record)))
+
+
+def _flat(where: str, value: Any) -> Iterator[tuple[str, str]]:
+    if where in _TOLD:
+        return
+    if isinstance(value, Resources | Cost):
+        value = vars(value)
+    if isinstance(value, dict) and value:
+        for part, inner in value.items():
+            yield from _flat(f"{where}.{part}" if where else str(part), inner)
+    elif type(value) is int:  # most values, and a tenth of canonical_json's time
+        yield where, str(value)
+    elif value not in (None, {}, [], (), ""):
+        yield where, value if isinstance(value, str) else canonical_json(value)
+
+
+def shared(facts: Sequence[Facts]) -> dict[str, str]:
+    """The fields that have one value in all of them."""
+    return dict(set.intersection(*(set(fields.items()) for fields in facts))) if facts else {}
+
+
+def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> list[tuple[str, list[str]]]:
+    """Fields of a cell's records, by key in `facts`, that are not `known`: a value a seed, or one where they agree."""
+    fields = [facts[run.record.key] for run in stored]
+    names = sorted({where for record in fields for where in record if where not in known})
+    values = {where: [record.get(where, "–") for record in fields] for where in names}
+    return [(where, texts[:1] if len(set(texts)) == 1 else texts) for where, texts in values.items()]
+
+
+def environment(facts: Sequence[Facts]) -> list[tuple[str, list[tuple[str, int]], int]]:
+    """Versions, devices, code: field, its most frequent values with their numbers of records, how many more there are.
+
+    Where more values than can be listed are numbers, their range stands for them.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for where, text in (item for record in facts for item in record.items()):
+        if where.startswith(("versions.", "ran.", "code", "commit", "matrix")):
+            counts.setdefault(where, Counter())[text] += 1
+    rows = []
+    for where, values in sorted(counts.items()):
+        listed = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+        if len(listed) > _MOST_VALUES and all(text.isdigit() for text in values):
+            numbers = sorted(map(int, values))
+            listed = [(f"{numbers[0]} to {numbers[-1]} ({len(numbers)} values)", values.total())]
+        rows.append((where, listed[:_MOST_VALUES], max(0, len(listed) - _MOST_VALUES)))
+    return rows

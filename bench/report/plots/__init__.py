@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, read, suffixes
-from bench.report.plots.across import quality_figure, quality_sets, source_sets, sources_figure
+from bench.report.plots.across import N_SOURCE, TRANSLATOR, quality_figure, sets_along, sources_figure
 from bench.report.plots.canvas import FORMATS, saved, settings
 from bench.report.plots.methods import bars_figure, confusion_figure, cost_figure, gain_figure, ranks_figure
 from bench.report.plots.training import curves_figure, loss_figure, space_figure
@@ -25,10 +25,9 @@ MAKERS: dict[str, Callable[[Group], Figure | None]] = {
     "loss": loss_figure,
     "space": space_figure,
 }
-Sets = Callable[[Sequence[Group]], list[tuple[Group, ...]]]
-ACROSS: dict[str, tuple[Sets, Callable[[Sequence[Group]], Figure | None]]] = {
-    "quality": (quality_sets, quality_figure),
-    "sources": (source_sets, sources_figure),
+ACROSS: dict[str, tuple[str, Callable[[Sequence[Group]], Figure | None]]] = {  # with the axes that vary
+    "quality": (TRANSLATOR, quality_figure),
+    "sources": (N_SOURCE, sources_figure),
 }
 
 
@@ -44,17 +43,16 @@ def write_plots(out: Path, formats: Sequence[str] = FORMATS, found: Sequence[Gro
     found = groups(read([out])) if found is None else found
     written = []
     with settings():
-        named = [*_with_suffix(found), *figures_across(found)]
-        for name, figure in named:
+        named = [
+            (f"{name}{suffix}", figure)
+            for group, suffix in zip(found, suffixes(found), strict=True)
+            for name, figure in figures_of(group)
+        ]
+        for name, figure in [*named, *figures_across(found)]:
             for format_ in formats:
                 written.append(out / "figures" / f"{name}.{format_}")
                 write_bytes(written[-1], saved(figure, format_))
     return sorted(written)
-
-
-def _with_suffix(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
-    for group, suffix in zip(found, suffixes(found), strict=True):
-        yield from ((f"{name}{suffix}", figure) for name, figure in figures_of(group))
 
 
 def figures_of(group: Group) -> Iterator[tuple[str, Figure]]:
@@ -66,8 +64,8 @@ def figures_of(group: Group) -> Iterator[tuple[str, Figure]]:
 
 def figures_across(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
     """Name and figure of all that several groups have something for together; call inside `settings`."""
-    for name, (sets_of, draw) in ACROSS.items():
-        sets = sets_of(found)
+    for name, (varied, draw) in ACROSS.items():
+        sets = sets_along(found, varied)
         for several, suffix in zip(sets, suffixes([several[0] for several in sets]), strict=True):
             if (figure := draw(several)) is not None:
                 yield f"{name}{suffix}", figure

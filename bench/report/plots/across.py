@@ -18,17 +18,7 @@ N_SOURCE = "data.n_source"
 Point = tuple[float, float, float]  # translation accuracy, F1 of the labels, F1 of the tagger, all percent
 
 
-def quality_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """The groups that differ in an axis of the translator and in nothing else, two and more together."""
-    return _sets_along(every_group, TRANSLATOR)
-
-
-def source_sets(every_group: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """The groups that differ in the number of source sentences and in nothing else, two and more together."""
-    return _sets_along(every_group, N_SOURCE)
-
-
-def _sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
+def sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
     """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
     sets: dict[tuple[object, ...], list[Group]] = {}
     for group in every_group:
@@ -90,10 +80,8 @@ def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tup
         scores = scores_of(group, group.main_rule)
         for row in group.rows:
             cells = [group.cells[row, target] for target in languages]
-            words, labels = (
-                [value for stored in cells if (value := diagnostic(stored, name)) is not None]
-                for name in ("translation_accuracy", "projection_f1")
-            )
+            both = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
+            words, labels = ([value for value in values if value is not None] for values in both)
             mean, _ = macro(scores, row, languages)
             if mean is not None and len(words) == len(labels) == len(languages):
                 yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)

@@ -33,11 +33,9 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
 }
-_CANVASES: dict[str, type[FigureCanvasBase]] = {
-    "png": FigureCanvasAgg,
-    "svg": FigureCanvasSVG,
-    "pdf": FigureCanvasPdf,
-}
+_CANVASES: dict[str, type[FigureCanvasBase]] = dict(
+    zip(FORMATS, (FigureCanvasAgg, FigureCanvasSVG, FigureCanvasPdf), strict=True)
+)
 _SETTINGS: Any = {  # matplotlib types the keys one by one
     "svg.hashsalt": "xner-bench",
     "svg.fonttype": "path",  # a reader's machine may lack the font
@@ -111,10 +109,6 @@ class Look:
     hatch: str
     oracle: bool
 
-    def patch(self) -> Patch:
-        """Its entry in a legend."""
-        return Patch(facecolor=self.face, edgecolor=self.edge, hatch=self.hatch, linewidth=0.6)
-
 
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
     """Viridis, dark to light in the order of the rows; oracles light grey and hatched."""
@@ -149,11 +143,6 @@ def light_grid(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
 
 def legend(fig: Figure, shown: Sequence[Look]) -> None:
     """The legend, right of the axes. A leading blank, since matplotlib hides labels that begin with an underscore."""
-    fig.legend(
-        [look.patch() for look in shown],
-        [f" {look.label}" for look in shown],
-        loc="outside right upper",
-        frameon=False,
-        fontsize=8,
-        handleheight=1.1,
-    )
+    patches = [Patch(facecolor=x.face, edgecolor=x.edge, hatch=x.hatch, linewidth=0.6) for x in shown]
+    style: dict[str, Any] = {"loc": "outside right upper", "frameon": False, "fontsize": 8, "handleheight": 1.1}
+    fig.legend(patches, [f" {look.label}" for look in shown], **style)

@@ -16,8 +16,7 @@ from bench.report.errors import SidecarPairs, confusion, middle
 from bench.report.frame import Group, Row, Stored
 from bench.report.notes import interval_note
 from bench.report.plots.canvas import GREY, Look, figure, finished, legend, light_grid, looks, plain
-from bench.report.ranking import ranking
-from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, p_value, scores_of
+from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, p_value, ranking, scores_of
 from bench.store.record import Cost
 from bench.store.sidecars import Damaged
 

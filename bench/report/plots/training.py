@@ -59,11 +59,10 @@ def _means(points: Points, scale: float = 1.0) -> tuple[list[float], list[float]
 
 def curves_figure(group: Group) -> Figure | None:
     """F1 on source dev against steps; None where no record has the sidecar."""
-    series = {
-        row: [(curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves]
-        for row, curves in _curves(group).items()
-    }
-    drawn = {row: points for row, pairs in series.items() if (points := _points(pairs))}
+    drawn: dict[Row, Points] = {}
+    for row, curves in _curves(group).items():
+        if points := _points((curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves):
+            drawn[row] = points
     if not drawn:
         return None
     shown = looks(group, list(drawn), oracle_rows(scores_of(group, group.main_rule)))

@@ -87,8 +87,7 @@ def texts_of(out: Path, formats: Sequence[str], found: Sequence[Group]) -> dict[
 
 def write_shown(out: Path, tables: Sequence[Table]) -> Path:
     """Publish out/tables/main.txt: the main tables as the end of a run prints them."""
-    path = out / "tables" / SHOWN
-    write_bytes(path, shown_text(tables).encode())
+    write_bytes(path := out / "tables" / SHOWN, shown_text(tables).encode())
     return path
 
 

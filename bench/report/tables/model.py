@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -36,6 +36,9 @@ class Entry:
         return half_width(self.value, self.low, self.high)
 
 
+Line = dict[str, Entry]  # a row, by column
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table: `frame` holds Entries only; its first columns, named in `heads`, say what a row is."""
@@ -48,10 +51,9 @@ class Table:
     notes: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
 
-    def rows(self) -> Iterator[dict[str, Entry]]:
+    def rows(self) -> list[Line]:
         """The rows, by column name."""
-        for values in self.frame.itertuples(index=False, name=None):
-            yield dict(zip(self.frame.columns, values, strict=True))
+        return list(self.frame.to_dict("records"))
 
 
 class TableDraft:
@@ -61,7 +63,7 @@ class TableDraft:
         self.group = group
         self.oracles = oracle_rows(scores) if scores else frozenset[Row]()
         self.heads = (*(["suite"] if len(group.suites) > 1 and heads[0] == "method" else []), *heads)
-        self.lines: list[dict[str, Entry]] = []
+        self.lines: list[Line] = []
         self.footnotes: list[str] = []
 
     def notes(self, *texts: str) -> tuple[int, ...]:
@@ -69,9 +71,7 @@ class TableDraft:
         self.footnotes += [text for text in dict.fromkeys(texts) if text not in self.footnotes]
         return tuple(self.footnotes.index(text) + 1 for text in texts)
 
-    def add(
-        self, row: Row, heads: Mapping[str, str | Entry] | None = None, oracle: bool | None = None
-    ) -> dict[str, Entry]:
+    def add(self, row: Row, heads: Mapping[str, str | Entry] | None = None, oracle: bool | None = None) -> Line:
         """A new row of a method, to be filled; `heads`: what names it beside suite and method."""
         marked = row in self.oracles if oracle is None else oracle
         line = {"suite": Entry(text=row[0]), "method": Entry(text=row[1], oracle=marked)}
@@ -103,14 +103,14 @@ class TableDraft:
     def table(self, name: str, what: str, columns: Sequence[str], notes: Sequence[str], of: str = "language") -> Table:
         """The table of the rows so far; above `notes` the group's own, below them the oracles' where there are any."""
         marked = any(line[head].oracle for line in self.lines for head in self.heads)
-        names = [*self.heads, *columns]
+        names, above = [*self.heads, *columns], [*corpus_notes(self.group), *setting_notes(self.group)]
         return Table(
             name=name,
             title=title_of(self.group, what),
             heads=self.heads,
             frame=pd.DataFrame([[line[c] for c in names] for line in self.lines], columns=names, dtype=object),
             columns_are=of,
-            notes=(*corpus_notes(self.group), *setting_notes(self.group), *notes, *([ORACLE] if marked else [])),
+            notes=tuple(filter(None, (*above, *notes, ORACLE if marked else ""))),
             footnotes=tuple(self.footnotes),
         )
 

@@ -92,8 +92,9 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
     languages = average_over(scores, group.rows, group.targets)
     for row in group.rows:
         line = draft.add(row, {"from": "ours", "method": group.name_of(row)})
-        line |= {target: _bare(draft.score(scores[row, target])) for target in group.targets}
-        line["macro"] = _bare(draft.macro(scores, row, languages))
+        entries = {target: draft.score(scores[row, target]) for target in group.targets}
+        entries["macro"] = draft.macro(scores, row, languages)
+        line |= {column: replace(entry, low=None, high=None) for column, entry in entries.items()}
     _add_theirs(draft, theirs)
     types = ", ".join(map(str, group.stored[0].record.corpus.get("types") or ()))
     notes = [
@@ -137,11 +138,6 @@ def agreement(found: Sequence[Group], tolerance: float, folder: Path = FOLDER) -
     return lines
 
 
-def _bare(entry: Entry) -> Entry:
-    """Without its interval."""
-    return replace(entry, low=None, high=None)
-
-
 def _add_theirs(draft: TableDraft, known: Sequence[Published]) -> None:
     """A row for each paper, table and method; their own mean, where they print one, in the macro column."""
     by_row: dict[tuple[object, ...], list[Published]] = {}
@@ -155,9 +151,5 @@ def _add_theirs(draft: TableDraft, known: Sequence[Published]) -> None:
         line = draft.add(("", ""), {"from": paper, "method": method}, False)
         for column in (*draft.group.targets, "macro"):
             printed = found.get(MEAN if column == "macro" else column)
-            line[column] = TableDraft.gap() if printed is None else _entry(printed.value)
-
-
-def _entry(value: str) -> Entry:
-    """With the decimals that were printed."""
-    return Entry(float(value), digits=len(value.partition(".")[2]))
+            value = printed.value if printed else ""  # with the decimals that were printed
+            line[column] = Entry(float(value), digits=len(value.partition(".")[2])) if value else TableDraft.gap()

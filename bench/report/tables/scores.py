@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, scores_of
-from bench.report.tables.languages import UNKNOWN, family_of, pretrained_on, script_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
+_HERE = Path(__file__).parent
+UNKNOWN = "unknown"
+_SCRIPTS = {"Cjk": "Han", "Hiragana": "Kana", "Katakana": "Kana"}
+ENOUGH = 20_000  # letters that say which script a text is in
 Part = Callable[[RuleScores], float | None]
+NO_RECALL = "unknown, or no such entity"
 MARKS = (
     f"Bold (* in plain text): the column's best and what is not significantly different from it (paired test, "
     f"p ≥ {LEVEL:g}, Holm within the column)."
@@ -39,22 +47,18 @@ def main_table(group: Group, name: str = "main") -> Table:
         line["macro"] = draft.macro(scores, row, languages)
         if with_last:
             line["last"] = replace(draft.macro(last, row, languages), low=None, high=None)
-    notes = ["F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.", f"Checkpoint: {rule or 'n/a'}."]
-    if with_last:
-        notes.append("last: the macro average when the last checkpoint is taken instead.")
-    notes += [interval_note(score.what for score in scores.values()), macro_note(languages), *_mark_notes(best)]
-    return draft.table(
-        name,
-        "F1 by method and target language",
-        [*group.targets, "macro", *(["last"] if with_last else [])],
-        notes,
-    )
-
-
-def _mark_notes(best: Mapping[str, frozenset[Row] | None]) -> list[str]:
     untested = ", ".join(target for target, marked in best.items() if marked is None)
-    why = f"No marks in {untested}: the test needs at least 3 seeds and counts of the same test."
-    return [*([MARKS] if any(best.values()) else []), *([why] if untested else [])]
+    notes = [
+        "F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.",
+        f"Checkpoint: {rule or 'n/a'}.",
+        "last: the macro average when the last checkpoint is taken instead." if with_last else "",
+        interval_note(score.what for score in scores.values()),
+        macro_note(languages),
+        MARKS if any(best.values()) else "",
+        f"No marks in {untested}: the test needs at least 3 seeds and counts of the same test." if untested else "",
+    ]
+    columns = [*group.targets, "macro", *(["last"] if with_last else [])]
+    return draft.table(name, "F1 by method and target language", columns, notes)
 
 
 # --- groups of languages ----------------------------------------------------------------------------------------------
@@ -76,9 +80,7 @@ def groups_table(group: Group, name: str = "groups") -> Table | None:
         f"F1: strict IOB2, percent, mean over the languages of a group and over seeds. Checkpoint: {group.main_rule}.",
         *(f"{title}: {', '.join(targets)}." for title, targets in members.items()),
         "Script: of most letters of the test. Languages differ in more than their group: no evidence of its effect.",
-        interval_note(
-            (score.what for score in scores.values()), "±: mean of the languages' half-widths (a bound) of the"
-        ),
+        interval_note((s.what for s in scores.values()), "±: mean of the languages' half-widths (a bound) of the"),
     ]
     return draft.table(name, "F1 by groups of languages", list(members), notes, of="quantity")
 
@@ -93,8 +95,7 @@ def _members(group: Group, languages: Sequence[str]) -> dict[str, tuple[str, ...
     members: dict[str, tuple[str, ...]] = {}
     for way, group_of in ways.items():
         together: dict[str, tuple[str, ...]] = {}
-        for target in languages:
-            title = f"{way}: {group_of(target)}"
+        for target, title in ((target, f"{way}: {group_of(target)}") for target in languages):
             together[title] = (*together.get(title, ()), target)
         if len(together) > 1:
             members |= {title: targets for title, targets in together.items() if targets not in members.values()}
@@ -113,6 +114,50 @@ def _script(group: Group, target: str) -> str:
     return UNKNOWN
 
 
+def script_of(words: Iterable[str]) -> str:
+    """The script of most letters of the first words, by Unicode's names; a code does not say it: Serbian has two."""
+    seen: Counter[str] = Counter()
+    for word in words:
+        seen.update(c for c in word if c.isalpha())
+        if seen.total() > ENOUGH:
+            break
+    scripts: Counter[str] = Counter()
+    for letter, count in seen.items():
+        first = unicodedata.name(letter, UNKNOWN).split()[0].title()
+        scripts[_SCRIPTS.get(first, first)] += count
+    return scripts.most_common(1)[0][0] if scripts else UNKNOWN
+
+
+def family_of(language: str) -> str:
+    """Its family, of Indo-European and Afro-Asiatic the branch (families.csv)."""
+    return _families().get(language, UNKNOWN)
+
+
+def pretrained_on(encoder: str, language: str) -> str:
+    """'seen' or 'not seen' by the encoder's pre-training (pretraining.csv, which says where its lists are from)."""
+    known = _pretraining().get(encoder.rsplit("/", 1)[-1])
+    return UNKNOWN if known is None else "seen" if language in known else "not seen"
+
+
+@lru_cache(maxsize=1)
+def _families() -> dict[str, str]:
+    return {code: row["family"] for row in _rows("families.csv") for code in row["languages"].split()}
+
+
+@lru_cache(maxsize=1)
+def _pretraining() -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for row in _rows("pretraining.csv"):
+        same = row["source"].removeprefix("as ")
+        found[row["encoder"]] = found.get(same, frozenset()) | set(row["languages"].split())
+    return found
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (_HERE / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 # --- parts of the scores ----------------------------------------------------------------------------------------------
 
 
@@ -122,10 +167,9 @@ def types_table(group: Group, name: str = "types") -> Table | None:
     if not types:
         return None
     parts: dict[str, Part] = {type_: partial(_type_f1, type_) for type_ in sorted(types)}
-    note = "F1: strict IOB2, percent, mean over seeds; no intervals."
-    return _parts(group, "type", parts, "no gold entity of the type").table(
-        name, "F1 by entity type", group.targets, [note, f"Checkpoint: {group.main_rule or 'n/a'}."]
-    )
+    notes = ["F1: strict IOB2, percent, mean over seeds; no intervals.", f"Checkpoint: {group.main_rule or 'n/a'}."]
+    draft = _parts(group, "type", parts, "no gold entity of the type")
+    return draft.table(name, "F1 by entity type", group.targets, notes)
 
 
 def _type_f1(type_: str, score: RuleScores) -> float | None:
@@ -143,12 +187,8 @@ def seen_table(group: Group, name: str = "seen") -> Table | None:
     if all(part(score) is None for score in scores for part in parts.values()):
         return None
     note = "Recall in percent, mean over seeds. Seen: surface and type stand in that method's training labels."
-    return _parts(group, "entities", parts, "unknown, or no such entity").table(
-        name,
-        "Recall of entities seen and unseen in training",
-        group.targets,
-        [note, f"Checkpoint: {group.main_rule or 'n/a'}."],
-    )
+    notes, draft = [note, f"Checkpoint: {group.main_rule or 'n/a'}."], _parts(group, "entities", parts, NO_RECALL)
+    return draft.table(name, "Recall of entities seen and unseen in training", group.targets, notes)
 
 
 def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> TableDraft:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure import retrieval as module
-from bench.measure.retrieval import Retrieval, retrieval
+from bench.encoder_check import check as module
+from bench.encoder_check.check import Retrieval, retrieval
 
 
 def test_what_is_found_each_way() -> None:
