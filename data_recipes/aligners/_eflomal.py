@@ -32,10 +32,10 @@ _SYSTEM_SEED, _OWN_SEED = b"/dev/urandom\0", b"seed\0"
 class Run:
     """What eflomal is told; the names and defaults are its own, but for the seed."""
 
-    seed: int = 0  # -1: the system's random numbers
+    seed: int = 0  # the same links every time (on one machine); -1: eflomal's own way, other links in every run
     samplers: int = 3
     iterations: float = 1.0  # a factor on 5,000 / √sentences
-    null_prior: float = 0.2
+    null_prior: float = 0.2  # how readily a word has no link
 
 
 def program() -> Path:

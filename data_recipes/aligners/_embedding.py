@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.api.recipes import Aligner, Embedded, Embedder
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair
-from data_recipes.aligners._matching import Found, Ints, Vectors, word_means
 
 BLOCK = 512  # pairs whose vectors are in memory at a time
 
 Level = Literal["subword", "word"]
+Vectors = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Found = tuple[Any, ...]  # index arrays of the links: rows, columns
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,16 @@ class EmbeddingAligner(Aligner):
 
 
 def units(one: Embedded, level: Level) -> tuple[Vectors, Ints]:
-    """The vectors (n, H) that are matched, and the word of each (n,)."""
-    return word_means(one.vectors, one.words) if level == "word" else (one.vectors, one.words)
+    """The vectors (n, H) that are matched, and the word of each (n,); words: the means of their pieces."""
+    if level == "subword":
+        return one.vectors, one.words
+    starts = np.flatnonzero(np.diff(one.words, prepend=-1))
+    means: Vectors = np.add.reduceat(one.vectors, starts, axis=0)
+    means /= np.diff(starts, append=len(one.words))[:, None]
+    return means, one.words[starts]
 
 
-def word_links(found: Found, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> tuple[Link, ...]:
+def word_links(found: Found, source: Ints, target: Ints) -> tuple[Link, ...]:
     """Sorted links of the words that hold the matched units; `source` and `target` as `units` gives them."""
     rows, columns = found
     return tuple(sorted(set(zip(source[rows].tolist(), target[columns].tolist(), strict=True))))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.api.recipes import Embedded
 from bench.core.sentences import Link
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, units, word_links
-from data_recipes.aligners._matching import Found, distorted, intersection, itermax, match, similarity
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors, units, word_links
+
+Matrix = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,71 @@ def links_of(source: Embedded, target: Embedded, params: SimalignParams) -> tupl
     if not len(source.words) or not len(target.words):
         return ()
     (x, of_x), (y, of_y) = units(source, params.level), units(target, params.level)
-    return word_links(matched(distorted(similarity(x, y), params.distortion), params), of_x, of_y)
-
-
-def matched(matrix: np.ndarray[Any, Any], params: SimalignParams) -> Found:
-    """The cells that the matching of the parameters chooses."""
+    matrix = distorted(similarity(x, y), params.distortion)
     if params.matching == "intersection":
-        return intersection(matrix)
+        return word_links(intersection(matrix), of_x, of_y)
     if params.matching == "itermax":
-        return itermax(matrix, params.max_count, params.alpha_ratio)
-    return match(matrix)
+        return word_links(itermax(matrix, params.max_count, params.alpha_ratio), of_x, of_y)
+    return word_links(match(matrix), of_x, of_y)
+
+
+# --- the package's matchings of a similarity matrix (section 3), without its loops; the same links --------------------
+
+
+def similarity(source: Vectors, target: Vectors) -> Vectors:
+    """(1 + cosine) / 2 of the rows of (m, H) and (n, H): (m, n), from 0 to 1."""
+    cosine: Vectors = _unit(source) @ _unit(target).T
+    return (cosine + np.float32(1)) / np.float32(2)  # in this form: simalign's ties are ours
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    norms: Vectors = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    norms[norms == 0] = 1
+    return vectors / norms
+
+
+def distorted(matrix: Matrix, ratio: float) -> Matrix:
+    """Similarities made smaller the further two positions are off the diagonal (their section 3.4); 0 changes none."""
+    m, n = matrix.shape
+    if min(m, n) < 2 or ratio == 0:
+        return matrix
+    off = np.arange(n) / (n - 1.0) - (np.arange(m) / (m - 1.0))[:, None]
+    weighted: Matrix = matrix * (1.0 - off**2 * ratio)
+    return weighted
+
+
+def intersection(matrix: Matrix) -> Found:
+    """Cells that are the first maximum of both their row and their column (Argmax)."""
+    rows, columns = np.arange(matrix.shape[0]), matrix.argmax(axis=1)
+    mutual = matrix.argmax(axis=0)[columns] == rows
+    return rows[mutual], columns[mutual]
+
+
+def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
+    """Argmax, then again on what is left, at most `max_count` times in all (Itermax).
+
+    Rows and columns that have a link count `alpha_ratio`; a cell of which both have one is out.
+    """
+    found = np.zeros(matrix.shape, bool)
+    found[intersection(matrix)] = True
+    if min(matrix.shape) <= 2:
+        return np.nonzero(found)
+    weights = np.asarray([min(2 * alpha_ratio, 1.0), alpha_ratio, 0.0])
+    for _ in range(1, max_count):
+        row, column = found.max(axis=1, keepdims=True), found.max(axis=0, keepdims=True)
+        if row.all() or column.all():
+            break
+        linked = row.astype(np.int64) + column  # how many of the two have a link
+        rows, columns = intersection(matrix * weights[linked])
+        new = linked[rows, columns] < 2
+        if not new.any():
+            break
+        found[rows[new], columns[new]] = True
+    return np.nonzero(found)
+
+
+def match(matrix: Matrix) -> Found:
+    """The one-to-one links of the smaller side that sum to the most (Match): exactly, not by simalign's search."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second that no plan should wait for
+
+    return tuple(linear_sum_assignment(matrix, maximize=True))

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from bench.api.recipes import Embedded
 from bench.core.sentences import Link
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, units, word_links
-from data_recipes.aligners._matching import Vectors
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Vectors, units, word_links
 
 Doubles = npt.NDArray[np.float64]
 

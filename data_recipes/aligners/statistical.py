@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import ClassVar, Literal
 
@@ -12,15 +12,17 @@ from bench.core.errors import Unavailable
 from bench.core.sentences import Link, Pair
 from data_recipes import parallel_text
 from data_recipes.aligners._eflomal import Run, align, version
-from data_recipes.aligners._lexicon import Form, Vocabulary, priors
-from data_recipes.aligners._symmetrise import Symmetrisation, symmetrise
 from data_recipes.wiktionary import files_for, hashes_of
+from data_recipes.words import splitter
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]  # the words of a pair
+Symmetrisation = Literal["intersection", "grow-diag-final-and", "union"]
+_BESIDE = ((-1, 0), (0, -1), (1, 0), (0, 1))
+_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 @dataclass(frozen=True)
-class StatisticalParams:
+class StatisticalParams(Run):
     """[aligner.statistical]; the defaults were chosen on PUD Portuguese (README), but for eflomal's own."""
 
     symmetrisation: Symmetrisation = "intersection"
@@ -29,22 +31,11 @@ class StatisticalParams:
     prefix: int = 4  # letters of a word that count, a rough stem; 0: all
     same: float = 1.0  # pseudo-count of two words of the same form: names; 0: none
     dictionary: float = 0.5  # pseudo-count of each translation that `wiktionary` gives
-    seed: int = 0  # the same links every time (on one machine); -1: eflomal's own way, other links in every run
-    samplers: int = 3  # eflomal's
-    iterations: float = 1.0  # eflomal's: a factor on 5,000 / √sentences
-    null_prior: float = 0.2  # eflomal's: how readily a word has no link
 
     def __post_init__(self) -> None:
-        if self.prefix < 0:
-            raise ValueError("prefix must be at least 0")
-        if self.same < 0:
-            raise ValueError("same must be at least 0")
-        if self.dictionary < 0:
-            raise ValueError("dictionary must be at least 0")
-        if self.seed < -1:
-            raise ValueError("seed must be at least 0, or -1 for none")
-        if self.samplers < 1:
-            raise ValueError("samplers must be at least 1")
+        for name, least in {"prefix": 0, "same": 0, "dictionary": 0, "seed": -1, "samplers": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}{' (none)' if name == 'seed' else ''}")
         if self.iterations <= 0:
             raise ValueError("iterations must be above 0")
         if not 0 < self.null_prior < 1:
@@ -89,14 +80,12 @@ class StatisticalAligner(Aligner):
 
     def _align(self, sides: Sequence[Sides], source: str, target: str) -> Iterator[tuple[Link, ...]]:
         params: StatisticalParams = self.params
-        form = Form(params.lowercase, params.prefix)
-        vocabularies = Vocabulary(form), Vocabulary(form)
+        vocabularies = [Vocabulary(params.lowercase, params.prefix) for _ in range(2)]
         text = [*sides, *self._extra(sides, source, target)]
         numbers = [[vocabulary.encode(side[i]) for side in text] for i, vocabulary in enumerate(vocabularies)]
         entries = parallel_text.word_pairs(source, target) if "wiktionary" in params.extra else []
         known = priors(*vocabularies, params.same, params.dictionary, entries)
-        run = Run(params.seed, params.samplers, params.iterations, params.null_prior)
-        for forward, reverse in align(numbers[0], numbers[1], known, run)[: len(sides)]:
+        for forward, reverse in align(*numbers, known, params)[: len(sides)]:
             yield symmetrise(forward, reverse, params.symmetrisation)
 
     def _extra(self, sides: Sequence[Sides], source: str, target: str) -> list[Sides]:
@@ -105,7 +94,7 @@ class StatisticalAligner(Aligner):
             return []
         lines = [line for name in names for line in parallel_text.lines_of(name, source, target)]
         split = [
-            parallel_text.splitter(language, {word for side in sides for word in side[i]})
+            splitter(language, {word for side in sides for word in side[i]})
             for i, language in enumerate((source, target))
         ]
         return [(tuple(split[0](one)), tuple(split[1](other))) for one, other in lines]
@@ -113,3 +102,93 @@ class StatisticalAligner(Aligner):
 
 def _languages(pair: Pair) -> tuple[str, str]:
     return pair.source.language, pair.target.language
+
+
+# --- words as numbers, and what is known before any sentence is read ------------------------------------------------
+
+
+@dataclass
+class Vocabulary:
+    """Numbers of the forms of one language's words, from 0, in the order in which they are first seen."""
+
+    lowercase: bool = True
+    prefix: int = 0  # letters of a word that count, a rough stem; 0: all. Words with a digit count whole.
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def form(self, word: str) -> str:
+        """What counts as the same word; never empty for a word that is not."""
+        form = word.lower() if self.lowercase else word
+        return form[: self.prefix] if self.prefix and not any(map(str.isdigit, form)) else form
+
+    def encode(self, words: Sequence[str]) -> list[int]:
+        """Numbers of the words; unseen forms get the next ones."""
+        return [self.numbers.setdefault(self.form(word), len(self.numbers)) for word in words]
+
+    def number(self, word: str) -> int | None:
+        """The number of a word's form, None where it was never seen."""
+        return self.numbers.get(self.form(word))
+
+
+def priors(
+    source: Vocabulary, target: Vocabulary, same: float, dictionary: float, entries: Iterable[tuple[str, str]]
+) -> Mapping[tuple[int, int], float]:
+    """Pseudo-counts of (source form, target form): `same` where they are one form, `dictionary` where an entry says so.
+
+    A name is mostly written alike in both languages, and rare: of rare words nothing else is known. Both add up.
+    """
+    counts: dict[tuple[int, int], float] = {}
+    if same:
+        counts = {(n, target.numbers[form]): same for form, n in source.numbers.items() if form in target.numbers}
+    known = {(source.number(s), target.number(t)) for s, t in entries} if dictionary else set()
+    for s, t in known:
+        if s is not None and t is not None:
+            counts[s, t] = counts.get((s, t), 0.0) + dictionary
+    return counts
+
+
+# --- two directions made one ------------------------------------------------------------------------------------------
+
+
+def symmetrise(forward: Iterable[Link], reverse: Iterable[Link], how: Symmetrisation) -> tuple[Link, ...]:
+    """Links (source word, target word), sorted and once each, of a pair that was aligned in both directions.
+
+    For any input intersection ⊆ grow-diag-final-and ⊆ union.
+    """
+    first, second = set(forward), set(reverse)
+    if how == "intersection":
+        return tuple(sorted(first & second))
+    if how == "union":
+        return tuple(sorted(first | second))
+    return tuple(sorted(_grow_diag_final_and(first, second)))
+
+
+def _grow_diag_final_and(forward: set[Link], reverse: set[Link]) -> set[Link]:
+    """Koehn, Och & Marcu 2003 as Moses runs it: neighbours of kept links first, then links of two free words.
+
+    A link of the union is added beside a kept one where one of its words is still free, until nothing is added; then
+    each direction, forward first, adds its links whose words are both free.
+    """
+    either = forward | reverse
+    kept = forward & reverse
+    sources = {s for s, _ in kept}
+    targets = {t for _, t in kept}
+
+    def add(link: Link) -> None:
+        kept.add(link)
+        sources.add(link[0])
+        targets.add(link[1])
+
+    grown = True
+    while grown:
+        grown = False
+        for source, target in sorted(kept):
+            for down, right in (*_BESIDE, *_DIAGONAL):
+                link = (source + down, target + right)
+                if link in either and link not in kept and (link[0] not in sources or link[1] not in targets):
+                    add(link)
+                    grown = True
+    for direction in (forward, reverse):
+        for link in sorted(direction - kept):
+            if link[0] not in sources and link[1] not in targets:
+                add(link)
+    return kept

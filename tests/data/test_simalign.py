@@ -16,8 +16,17 @@ from bench.api.recipes import Embedded, Embedder
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence
 from bench.plan import registry
-from data_recipes.aligners._matching import distorted, intersection, itermax, match, similarity, word_means
-from data_recipes.aligners.simalign import Simalign, SimalignParams, links_of
+from data_recipes.aligners._embedding import units
+from data_recipes.aligners.simalign import (
+    Simalign,
+    SimalignParams,
+    distorted,
+    intersection,
+    itermax,
+    links_of,
+    match,
+    similarity,
+)
 
 MATCHINGS = ("intersection", "itermax", "match")
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -116,7 +125,7 @@ def test_similarities_distortion_and_means_are_the_packages(shape: tuple[int, in
     np.testing.assert_allclose(distorted(matrix, ratio), SentenceAligner.apply_distortion(matrix, ratio), atol=1e-12)
     words = np.sort(draw.integers(0, 4, shape[0]))
     tokens = [["piece"] * int((words == word).sum()) for word in np.unique(words)]
-    means, present = word_means(x, words)
+    means, present = units(Embedded(x, words), "word")
     np.testing.assert_allclose(means, SentenceAligner.average_embeds_over_words([x, x], [tokens, tokens])[0], atol=1e-6)
     assert present.tolist() == np.unique(words).tolist()
 

@@ -6,7 +6,7 @@ import random
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -19,9 +19,14 @@ from bench.plan.registry import REGISTRY
 from data_recipes import parallel_text
 from data_recipes.aligners import _eflomal, statistical
 from data_recipes.aligners._eflomal import Run
-from data_recipes.aligners._lexicon import Form, Vocabulary, priors
-from data_recipes.aligners._symmetrise import SYMMETRISATIONS
-from data_recipes.aligners.statistical import StatisticalAligner, StatisticalParams
+from data_recipes.aligners.statistical import (
+    StatisticalAligner,
+    StatisticalParams,
+    Symmetrisation,
+    Vocabulary,
+    priors,
+)
+from data_recipes.words import splitter
 
 WORDS = (
     "the dog sees a red house and two men walk home in green rain",
@@ -83,7 +88,7 @@ TEXTS = st.lists(
 
 
 @settings(max_examples=15)
-@given(TEXTS, st.sampled_from(SYMMETRISATIONS))
+@given(TEXTS, st.sampled_from(get_args(Symmetrisation)))
 def test_any_words_give_links_inside_the_sentences(texts: list[tuple[list[str], list[str]]], how: Any) -> None:
     eflomal()
     pairs = [pair(i, source, target) for i, (source, target) in enumerate(texts)]
@@ -142,13 +147,13 @@ def test_without_eflomal_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_forms_are_stems_and_numbers_stay_whole() -> None:
-    assert Form(prefix=4).of("Häuser") == "häus"
-    assert Form(prefix=4).of("1990er") == "1990er"
-    assert Form(lowercase=False).of("Häuser") == "Häuser"
+    assert Vocabulary(prefix=4).form("Häuser") == "häus"
+    assert Vocabulary(prefix=4).form("1990er") == "1990er"
+    assert Vocabulary(lowercase=False).form("Häuser") == "Häuser"
 
 
 def test_priors_of_words_of_one_form_and_of_dictionary_entries_add_up() -> None:
-    source, target = Vocabulary(Form()), Vocabulary(Form())
+    source, target = Vocabulary(), Vocabulary()
     source.encode(["Paris", "dog", "is"])
     target.encode(["hund", "ist", "PARIS"])
     entries = [("dog", "Hund"), ("Dog", "hund"), ("paris", "Paris"), ("cat", "Katze")]
@@ -245,7 +250,7 @@ def test_extra_text_is_split_like_the_pairs_and_gives_no_links_of_its_own(
 
 
 def test_chinese_is_cut_into_the_words_of_the_pairs() -> None:
-    assert parallel_text.splitter("zh", {"北京", "大学", "的"})("北京大学的AI，人") == [
+    assert splitter("zh", {"北京", "大学", "的"})("北京大学的AI，人") == [
         "北京",
         "大学",
         "的",

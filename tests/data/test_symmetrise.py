@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.core.sentences import Link
-from data_recipes.aligners._symmetrise import SYMMETRISATIONS, symmetrise
+from data_recipes.aligners.statistical import Symmetrisation, symmetrise
 
 LINKS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20)
 GDFA = "grow-diag-final-and"
@@ -30,7 +32,7 @@ def test_sorted_once_each_and_the_order_of_links_does_not_matter(
 ) -> None:
     shuffled = forward + forward[:3]
     draw.shuffle(shuffled)  # type: ignore[attr-defined]
-    for how in SYMMETRISATIONS:
+    for how in get_args(Symmetrisation):
         found = symmetrise(forward, reverse, how)
         assert list(found) == sorted(set(found))
         assert symmetrise(shuffled, list(reversed(reverse)), how) == found
@@ -38,7 +40,7 @@ def test_sorted_once_each_and_the_order_of_links_does_not_matter(
 
 @given(LINKS)
 def test_two_directions_that_agree_stay_as_they_are(links: list[Link]) -> None:
-    for how in SYMMETRISATIONS:
+    for how in get_args(Symmetrisation):
         assert symmetrise(links, links, how) == tuple(sorted(set(links)))
 
 

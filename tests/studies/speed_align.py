@@ -14,8 +14,8 @@ import numpy as np
 from bench.api.recipes import Embedded
 from bench.core.sentences import Link, Pair
 from bench.data.embed import EncoderEmbedder, pieces_of
-from data_recipes.aligners._matching import distorted, match, similarity, word_means
-from data_recipes.aligners.simalign import Simalign, SimalignParams, links_of
+from data_recipes.aligners._embedding import units
+from data_recipes.aligners.simalign import Simalign, SimalignParams, distorted, links_of, match, similarity
 
 MATCHINGS = ("intersection", "itermax", "match")
 LETTERS = {"intersection": "a", "itermax": "i", "match": "m"}  # how SentenceAligner is told
@@ -165,7 +165,5 @@ def difference(
 
 def matrix_of(source: Embedded, target: Embedded, params: SimalignParams) -> np.ndarray[Any, Any]:
     """The similarities that are matched: (m, n)."""
-    (x, of_x), (y, of_y) = source, target
-    if params.level == "word":
-        x, y = word_means(x, of_x)[0], word_means(y, of_y)[0]
+    x, y = (units(side, params.level)[0] for side in (source, target))
     return distorted(similarity(x, y), params.distortion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.recipes import Corpus, Facts
@@ -24,9 +24,9 @@ class DemoParams:
     n_unlabelled: int = 600
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            if one.name != "seed" and getattr(self, one.name) < 0:
-                raise BadInput(f"corpus demo: {one.name} is {getattr(self, one.name)}, must not be negative")
+        for name, value in vars(self).items():
+            if name != "seed" and value < 0:
+                raise BadInput(f"corpus demo: {name} is {value}, must not be negative")
 
 
 class DemoCorpus(Corpus):
@@ -83,8 +83,8 @@ class DemoCorpus(Corpus):
     def _overlaps(self) -> list[str]:
         findings: list[str] = []
         for language in LANGUAGES:
-            texts = {split: {one.text for one in self.read(language, split)} for split in ("train", "unlabelled")}
-            texts["dev"] = {one.text for one in self.read(language, "dev")}
+            splits: tuple[Split, ...] = ("train", "unlabelled", "dev")
+            texts = {split: {one.text for one in self.read(language, split)} for split in splits}
             for one in self.read(language, "test"):
                 found = [split for split, known in texts.items() if one.text in known]
                 findings.extend(f"{language}: test sentence {one.id} is also in {split}" for split in found)
@@ -112,8 +112,6 @@ def parallel_text(params: DemoParams, pairs: int = 6000, *, labelled: bool = Fal
     """
     others = LANGUAGES[1:]
     drawn = draw(params.seed, "unlabelled", "parallel", -(-pairs // len(others)))
-    found: list[tuple[Sentence, Sentence]] = []
-    for one in drawn:
-        english = one.sentence("en", labelled=labelled)
-        found.extend((english, one.sentence(other, labelled=labelled)) for other in others)
+    sides = ((one, one.sentence("en", labelled=labelled)) for one in drawn)
+    found = [(english, one.sentence(other, labelled=labelled)) for one, english in sides for other in others]
     return found[:pairs]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from bench.api.brackets import CLOSE, OPEN
 from bench.core.sentences import Link, Span
 from data_recipes.corpora.demo.tables import Filler, Form, Frame, Literal, Slot, tables
 
-OPEN, CLOSE = "[", "]"
-UNLINKED: frozenset[str] = frozenset()
 EUPHONY = {"в": ("във", "вфvfw"), "с": ("със", "сзsz")}
 BASE = {long: short for short, (long, _) in EUPHONY.items()}
 
@@ -78,7 +77,7 @@ def render(content: Content, language: str) -> Rendered:
                 keys.append(shared)
         else:
             found = _fill(words, content, element, language)
-            keys.extend([UNLINKED] * (len(words) - len(keys)))
+            keys.extend([frozenset()] * (len(words) - len(keys)))
             slots[element.number] = found
             spans.append(Span(found.entity[0], found.entity[-1] + 1, element.type))
     if language == "bg":

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 
+from bench.api.brackets import has_bracket, unbracketed
 from bench.core.sentences import Span
-from data_recipes.corpora.demo.grammar import BASE, CLOSE, OPEN, Content, Inflected, Placeholder
+from data_recipes.corpora.demo.grammar import BASE, Content, Inflected, Placeholder
 from data_recipes.corpora.demo.tables import CASES, TYPES, Element, Filler, Form, Frame, Literal, Name, tables
 
 PLACEHOLDER = re.compile(r"(PER|LOC|ORG)\d+")
@@ -46,9 +48,8 @@ def lexicon(language: str) -> Lexicon:
             words = _folded(form.words)
             names.setdefault((name.type, case), {}).setdefault(words[0], []).append((words, form, name))
             articles[name.type].add(_folded(form.before))
-    for table in names.values():
-        for found in table.values():
-            found.sort(key=lambda one: -len(one[0]))
+    for forms in (forms for table in names.values() for forms in table.values()):
+        forms.sort(key=lambda form: -len(form[0]))
     fillers = {
         kind: [(_folded([word.text for word in row[language]]), number) for number, row in enumerate(rows)]
         for kind, rows in tables().fillers.items()
@@ -123,15 +124,16 @@ def parse(words: Words, language: str, spans: Sequence[Span] | None = None) -> C
     Square brackets must stand exactly around entities. Of several readings, the one whose entities are `spans` (in
     `words`, brackets counted) is taken; spans that fit no reading are ignored.
     """
-    taken_out = _brackets(words)
+    taken_out = unbracketed(words)
     if taken_out is None:
         return None
-    plain, marked, place = taken_out
+    plain, marked = taken_out
+    place = list(accumulate((not has_bracket([word]) for word in words), initial=0))  # by old position the new one
     moved = frozenset(
         Span(place[s.start], place[s.end - 1] + 1, s.type) for s in spans or () if s.start < s.end <= len(words)
     )
-    found = _read(plain, marked, language, moved) if spans is not None else None
-    return found or _read(plain, marked, language, None)
+    found = _read(plain, frozenset(marked), language, moved) if spans is not None else None
+    return found or _read(plain, frozenset(marked), language, None)
 
 
 def _read(
@@ -149,28 +151,3 @@ def _read(
             if len(bracketed) == len(marked):
                 return Content(frame, match.names, match.rows, bracketed)
     return None
-
-
-def _brackets(words: Words) -> tuple[Words, frozenset[tuple[int, int]], list[int]] | None:
-    """Words without brackets, what was bracketed (start, end), and the new position of each old word.
-
-    None if they do not pair, nest, or hold nothing.
-    """
-    plain: list[str] = []
-    marked = set()
-    place = []
-    start = None
-    for word in words:
-        place.append(len(plain))
-        if word == OPEN:
-            if start is not None:
-                return None
-            start = len(plain)
-        elif word == CLOSE:
-            if start is None or start == len(plain):
-                return None
-            marked.add((start, len(plain)))
-            start = None
-        else:
-            plain.append(word)
-    return None if start is not None else (tuple(plain), frozenset(marked), place)

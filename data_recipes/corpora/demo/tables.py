@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.core.errors import BadInput
 
 LANGUAGES = ("en", "de", "hu", "bg", "zh")
 TYPES = ("PER", "LOC", "ORG")
-SPLITS = ("train", "dev", "test", "unlabelled")
 CASES = {"de": ("nom", "acc", "dat", "gen"), "hu": ("nom", "acc", "dat", "ins", "loc", "abl", "lat")}
 FINAL = (".", "?", "。", "？")
 
@@ -101,15 +101,11 @@ class Tables:
 
 def rows(file: str) -> list[dict[str, str]]:
     """Rows of a tab-separated file of this folder, by column name."""
-    text = resources.files("data_recipes.corpora.demo").joinpath(file).read_text(encoding="utf-8")
-    header, *lines = text.rstrip("\n").split("\n")
-    columns = header.split("\t")
-    found = []
-    for number, line in enumerate(lines, start=2):
-        cells = line.split("\t")
-        if len(cells) != len(columns):
-            raise BadInput(f"demo corpus, {file} line {number}: {len(cells)} cells, not {len(columns)}")
-        found.append(dict(zip(columns, cells, strict=True)))
+    with Path(__file__).with_name(file).open(encoding="utf-8", newline="") as lines:
+        found = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n"))
+    for number, row in enumerate(found, start=2):
+        if None in row or None in row.values():
+            raise BadInput(f"demo corpus, {file} line {number}: not as many cells as columns")
     return found
 
 
@@ -138,8 +134,7 @@ def parse_name(row: dict[str, str], landscape: frozenset[str] = frozenset()) -> 
     forms = {}
     for language in LANGUAGES:
         for case in CASES.get(language, ("nom",)):
-            cell = row[language] if case == "nom" else row[f"{language}_{case}"]
-            cell = cell or (row["de"] if language == "de" else "")
+            cell = row[language if case == "nom" else f"{language}_{case}"] or (row["de"] if language == "de" else "")
             if not cell:
                 raise BadInput(f"demo corpus, names.tsv, {row['id']}: no {language} {case}")
             forms[language, case] = parse_form(cell, english, person=row["type"] == "PER")
