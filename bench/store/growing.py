@@ -59,8 +59,8 @@ class Growing:
 
     def _save(self) -> None:
         sizes = [part.stat().st_size if part.exists() else 0 for part in self.parts]
-        known = {"notes": self.notes, "sizes": sizes, "finished": self.finished}
-        write_json(self.state, known | {"of": self.made_of})
+        known = {"notes": self.notes, "sizes": sizes, "finished": self.finished, "of": self.made_of}
+        write_json(self.state, known)
 
     def resume(self) -> None:
         """Continue what an interrupted run left; what it wrote after its last block is cut off.

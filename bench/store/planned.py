@@ -11,6 +11,7 @@ from typing import Any
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_json
 from bench.store.artefacts import claimed
+from bench.store.packed import refuse_packed
 
 FILE = "matrix.json"
 
@@ -21,15 +22,12 @@ def matrix_cells(out: Path) -> list[dict[str, Any]]:
     Raises:
         BadInput: the file is not what `xner run` writes.
     """
-    value = _read(out)
-    cells = value.get("cells") if value else []
-    if not isinstance(cells, list) or not all(isinstance(cell, dict) and "key" in cell for cell in cells):
-        raise BadInput(f"{out / FILE}: expected an object with `cells`, each with a `key`")
+    cells: list[dict[str, Any]] = _read(out).get("cells", [])
     return cells
 
 
 def _read(out: Path) -> dict[str, Any]:
-    """The file's object, {} where there is none."""
+    """The file's object, {} where there is none; BadInput as `matrix_cells`."""
     path = out / FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -37,7 +35,8 @@ def _read(out: Path) -> dict[str, Any]:
         return {}
     except ValueError as error:
         raise BadInput(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict) or not value:
+    cells = value.get("cells") if isinstance(value, dict) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) and "key" in cell for cell in cells):
         raise BadInput(f"{path}: expected an object with `cells`, each with a `key`")
     return value
 
@@ -70,7 +69,11 @@ def add_cells(
 
     `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
     kept after those that are there. A damaged file is written anew.
+
+    Raises:
+        BadInput: the folder is a packed suite.
     """
+    refuse_packed(out)
     with claimed(out, FILE):  # two that add at once must not lose each other's cells
         try:
             before, texts = matrix_cells(out), matrices(out)
