@@ -27,7 +27,7 @@ from bench.core.files import (
     write_bytes,
     write_json,
 )
-from bench.store.sidecars import GOLD, compressed
+from bench.store.sidecars import GOLD, compressed, npz_of, read_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,7 +142,11 @@ def _content(name: str, data: bytes) -> object:
     if name.endswith(".gz"):
         return gzip.decompress(data) if data else b""
     if name == "counts.npz":
-        return {key: (array.dtype.str, array.tolist()) for key, array in _arrays(data).items()} if data else {}
+        return (
+            {key: (array.dtype.str, array.tolist()) for key, array in read_arrays(io.BytesIO(data)).items()}
+            if data
+            else {}
+        )
     return data
 
 
@@ -152,20 +156,14 @@ def _content(name: str, data: bytes) -> object:
 def _write(folder: Path, sidecars: Sidecars) -> None:
     rest = {place: data for place, data in sidecars.items() if not _has_columns(place[1], data)}
     of_tags = {place: gzip.decompress(data).decode() for place, data in sidecars.items() if place[1].endswith(CONLL)}
-    counts = {key: _arrays(data) for (key, name), data in sidecars.items() if name == "counts.npz"}
+    counts = {key: read_arrays(io.BytesIO(data)) for (key, name), data in sidecars.items() if name == "counts.npz"}
     curves = {key: data for (key, name), data in sidecars.items() if name == "curves.json" and (key, name) not in rest}
     if counts:
         rows = [
-            {
-                "key": key,
-                "rule": rule,
-                "types": list(map(str, arrays["types"])),
-                "sentences": len(array),
-                "counts": array.ravel(),
-            }
+            {"key": key, "rule": rule, "types": types, "sentences": len(array), "counts": array.ravel()}
             for key, arrays in counts.items()
+            for types in [arrays.pop("types").tolist()]
             for rule, array in arrays.items()
-            if rule != "types"
         ]
         _put(folder / COUNTS, rows)
     if curves:
@@ -183,11 +181,12 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, str], bytes]]:
         BadInput: a file is damaged.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     for name, restore in ((COUNTS, _counts), (CURVES, _curves), (PREDICTIONS, _conll), (OTHERS, _others)):
         if (folder / name).is_file():
             try:
-                yield from restore(_table(folder / name))
+                yield from restore(pq.read_table(folder / name))
             except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
                 raise BadInput(f"{folder / name}: truncated or damaged: {error}") from error
 
@@ -203,23 +202,8 @@ def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | N
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist(rows)
-    if metadata:
-        table = table.replace_schema_metadata(dict(metadata))
     with published(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=19)
-
-
-def _table(path: Path) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(path)
-
-
-def _arrays(data: bytes) -> dict[str, Any]:
-    import numpy as np
-
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=19)
 
 
 def _counts(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
@@ -230,9 +214,7 @@ def _counts(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
         by_rule = arrays.setdefault(row["key"], {"types": np.array(row["types"])})
         by_rule[row["rule"]] = np.array(row["counts"], np.int32).reshape(row["sentences"], len(row["types"]), 3)
     for key, by_rule in arrays.items():
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **by_rule)
-        yield (key, "counts.npz"), buffer.getvalue()
+        yield (key, "counts.npz"), npz_of(by_rule)
 
 
 def _curve_rows(key: str, curves: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -243,8 +225,8 @@ def _curve_rows(key: str, curves: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "key": key,
             "curve": name,
-            "values": [float(value) for value in values],
-            "whole": all(isinstance(value, int) for value in values),
+            "values": list(map(float, values)),
+            "whole": all(isinstance(v, int) for v in values),
         }
         for name, values in named.items()
     ]

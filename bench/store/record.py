@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.core.errors import BadInput
 from bench.core.files import write_bytes, write_json
 from bench.store.packed import opened
-from bench.store.sidecars import compressed, read_arrays
+from bench.store.sidecars import compressed, npz_of, read_arrays
 
 if TYPE_CHECKING:  # status and why read thousands of records and no array
     import numpy as np
@@ -221,10 +220,7 @@ class Records:
         """Publish counts.npz: by rule an int32 array (sentences, types, 3) of tp, fp, fn, and `types`."""
         import numpy as np
 
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {"types": np.array(list(types)), **counts}
-        np.savez_compressed(buffer, **arrays)
-        write_bytes(self.sidecar(key, "counts.npz"), buffer.getvalue())
+        write_bytes(self.sidecar(key, "counts.npz"), npz_of({"types": np.array(list(types)), **counts}))
 
     def counts(self, key: str) -> dict[str, np.ndarray]:
         """By rule the array (sentences, types, 3) of tp, fp, fn; {} where the sidecar is missing.
