@@ -44,11 +44,7 @@ def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
 
 
 def files_of(texts: Iterable[Text], source: str, target: str) -> list[Path]:
-    """Where the files of these texts lie that `lines_of` reads.
-
-    Raises:
-        Unavailable: as `lines_of`.
-    """
+    """Where the files of these texts lie that `lines_of` reads; Unavailable as `lines_of`."""
     read = {"ntrex": _ntrex, "flores": _flores}
     names = {name for text in texts for code in (source, target) for variant in read[text](code) for name in variant}
     return [here(name) for name in sorted(names)]

@@ -141,12 +141,8 @@ def _content(name: str, data: bytes) -> object:
     """What must be the same before and after: compressed bytes may differ with the compressing library."""
     if name.endswith(".gz"):
         return gzip.decompress(data) if data else b""
-    if name == "counts.npz":
-        return (
-            {key: (array.dtype.str, array.tolist()) for key, array in read_arrays(io.BytesIO(data)).items()}
-            if data
-            else {}
-        )
+    if name == "counts.npz" and data:
+        return {key: (array.dtype.str, array.tolist()) for key, array in read_arrays(io.BytesIO(data)).items()}
     return data
 
 

@@ -27,20 +27,18 @@ class Drawn:
 
     def sentence(self, language: str, *, labelled: bool = True) -> Sentence:
         """The content in one language; the id is the group, the same in all languages."""
-        return self._sentence(language, self._side(language), labelled)
+        side = self._side(language)
+        return Sentence(self.group, language, side.words, side.spans if labelled else None, self.group)
 
     def pair(self, source: str, target: str) -> Pair:
         """The content in two languages, with gold links."""
-        one, other = self._side(source), self._side(target)
-        return Pair(self._sentence(source, one, True), self._sentence(target, other, True), links(one, other))
+        found = links(self._side(source), self._side(target))
+        return Pair(self.sentence(source), self.sentence(target), found)
 
     def _side(self, language: str) -> Rendered:
         if language not in self.sides:
             self.sides[language] = render(self.content, language)
         return self.sides[language]
-
-    def _sentence(self, language: str, side: Rendered, labelled: bool) -> Sentence:
-        return Sentence(self.group, language, side.words, side.spans if labelled else None, self.group)
 
 
 def frames_of(split: str) -> tuple[Frame, ...]:

@@ -62,11 +62,7 @@ class EuroparlCorpus(Corpus):
         return read_side(language, misc=self.params.misc)
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        """Line by line, gold labels on both sides; from English only.
-
-        Raises:
-            BadInput: as `read`.
-        """
+        """Line by line, gold labels on both sides; from English only; BadInput as `read`."""
         if source != "en" or target not in LANGUAGES or target == source:
             return []
         return [Pair(*both) for both in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
