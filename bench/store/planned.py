@@ -30,7 +30,7 @@ def _read(out: Path) -> dict[str, Any]:
     """The file's object, {} where there is none; BadInput as `matrix_cells`."""
     path = out / FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -80,12 +80,12 @@ class StatisticalAligner(Aligner):
 
     def _align(self, sides: Sequence[Sides], source: str, target: str) -> Iterator[tuple[Link, ...]]:
         params: StatisticalParams = self.params
-        vocabularies = [Vocabulary(params.lowercase, params.prefix) for _ in range(2)]
+        vocabularies = Vocabulary(params.lowercase, params.prefix), Vocabulary(params.lowercase, params.prefix)
         text = [*sides, *self._extra(sides, source, target)]
         numbers = [[vocabulary.encode(side[i]) for side in text] for i, vocabulary in enumerate(vocabularies)]
         entries = parallel_text.word_pairs(source, target) if "wiktionary" in params.extra else []
         known = priors(*vocabularies, params.same, params.dictionary, entries)
-        for forward, reverse in align(*numbers, known, params)[: len(sides)]:
+        for forward, reverse in align(numbers[0], numbers[1], known, params)[: len(sides)]:
             yield symmetrise(forward, reverse, params.symmetrisation)
 
     def _extra(self, sides: Sequence[Sides], source: str, target: str) -> list[Sides]:
