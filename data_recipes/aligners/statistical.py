@@ -13,7 +13,6 @@ from bench.core.sentences import Link, Pair
 from data_recipes import parallel_text
 from data_recipes.aligners._eflomal import Run, align, version
 from data_recipes.wiktionary import files_for, hashes_of
-from data_recipes.words import splitter
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]  # the words of a pair
 Symmetrisation = Literal["intersection", "grow-diag-final-and", "union"]
@@ -94,7 +93,7 @@ class StatisticalAligner(Aligner):
             return []
         lines = [line for name in names for line in parallel_text.lines_of(name, source, target)]
         split = [
-            splitter(language, {word for side in sides for word in side[i]})
+            parallel_text.splitter(language, {word for side in sides for word in side[i]})
             for i, language in enumerate((source, target))
         ]
         return [(tuple(split[0](one)), tuple(split[1](other))) for one, other in lines]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.api.brackets import CLOSE, OPEN
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Link, Sentence
 from data_recipes.corpora.demo.draw import candidates
-from data_recipes.corpora.demo.grammar import CLOSE, OPEN, Content, Placeholder, Rendered, links, render
+from data_recipes.corpora.demo.grammar import Content, Placeholder, Rendered, links, render
 from data_recipes.corpora.demo.parse import parse
 from data_recipes.corpora.demo.tables import LANGUAGES, Name
 

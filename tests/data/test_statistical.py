@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from data_recipes.words import splitter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from data_recipes.aligners.statistical import (
     Vocabulary,
     priors,
 )
-from data_recipes.words import splitter
 
 WORDS = (
     "the dog sees a red house and two men walk home in green rain",
