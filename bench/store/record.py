@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # status and why read thousands of records and no array
     import numpy as np
 
 SCHEMA = 1
+_KEY = re.compile("[0-9a-f]{32}")
 Status = Literal["ok", "failed", "skipped"]
 Translation = Literal["none", "human", "machine"]
 
@@ -204,8 +206,9 @@ class Records:
         return found
 
     def damaged(self, known: Collection[str]) -> dict[str, Path]:
-        """By key the files that are no records but half-written or damaged ones; `known` keys are not looked at."""
-        paths = {path.stem: path for path in sorted((self.home / "records").glob("*.json")) if path.stem not in known}
+        """By key the files named as records that are half-written or damaged; `known` keys are not looked at."""
+        files = sorted((self.home / "records").glob("*.json"))
+        paths = {path.stem: path for path in files if _KEY.fullmatch(path.stem) and path.stem not in known}
         return {key: path for key, path in paths.items() if not _is_json(path)}
 
     def put(self, record: Record) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from apertium_stand_in import install
-from bench.data.transfer import MarkedTranslations, load_transfer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,13 +24,16 @@ from bench.core.errors import BadInput, Unavailable
 from bench.core.portuguese import contracted, expanded
 from bench.core.sentences import Sentence, Span
 from bench.core.tokenise import detokenise, tokenise
+from bench.data.transferred import MarkedTranslations
 from bench.data.translating import NoCorpus
+from bench.plan import registry
 from data_recipes.aligners.translator import TranslatorAligner
 from data_recipes.translators._apertium import bound, escaped, parts_of, read, without_added
 from data_recipes.translators._texts import Asked, Chunk, Draft, asked_of, word_links, words_at
 from data_recipes.translators.apertium import ApertiumParams, ApertiumTranslator, modes_folder
 from data_recipes.translators.bergamot import BergamotParams, BergamotTranslator
 from data_recipes.translators.pivot import PivotParams, PivotTranslator, composed
+from tests.support.apertium_stand_in import install
 from tests.support.e2e_tools import Place, by_name, matrix_text, small_corpus
 
 NEEDS_APERTIUM = pytest.mark.skipif(
@@ -470,7 +471,7 @@ def test_marks_go_through_apertium(transfer: str) -> None:
     sentence = english("Merkel met Obama in Berlin .", spans=[Span(0, 1, "PER"), Span(2, 3, "PER"), Span(4, 5, "LOC")])[
         0
     ]
-    job = MarkedTranslations(load_transfer(transfer), made(), "es", NoCorpus())
+    job = MarkedTranslations(registry.load("transfer", transfer), made(), "es", NoCorpus())
     marked = job.of([sentence])[0]
     assert marked is not None and marked.outcomes == ("projected",) * 3
     assert [marked.words[slice(*one)] for one in marked.ranges if one] == [("Merkel",), ("Obama",), ("Berlín",)]

@@ -270,7 +270,7 @@ def test_what_changed_since_submission_is_a_failure_that_says_so(place: Place, s
     train.unlink()
     _corpus.cache_clear()
     assert run_all(place, scheduler) == 1
-    assert any("no training sentences" in one["error"]["message"] for one in records(place.out)), "data that is gone"
+    assert any("en train: no sentences" in one["error"]["message"] for one in records(place.out)), "data that is gone"
 
 
 def test_a_failed_cell_is_queued_again_only_by_retry(place: Place, scheduler: Scheduler) -> None:

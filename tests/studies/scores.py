@@ -1,23 +1,18 @@
-"""100,000 random taggings: the entities that `xner score` counts against seqeval's and conlleval's; run by hand.
-
-`python -m tests.score_study`
-"""
+"""The entities that `xner score` counts on 100,000 random taggings, against seqeval's and conlleval's."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import argparse
+from collections.abc import Sequence
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+import numpy as np
+from seqeval.metrics import sequence_labeling, v1
+from seqeval.scheme import IOB2
 
-import numpy as np  # noqa: E402
-from seqeval.metrics import sequence_labeling, v1  # noqa: E402
-from seqeval.scheme import IOB2  # noqa: E402
-
-from bench.cli.score import scored  # noqa: E402
-from bench.core.tags import MODES, Mode, entities  # noqa: E402
-from bench.measure.score import ratios  # noqa: E402
-from tests.measure.test_score import conlleval, taggings  # noqa: E402
+from bench.cli.score import scored
+from bench.core.tags import MODES, Mode, entities
+from bench.measure.score import ratios
+from tests.measure.test_score import conlleval, taggings
 
 
 def differs(gold: list[list[str]], predicted: list[list[str]], mode: Mode) -> bool:
@@ -34,7 +29,11 @@ def differs(gold: list[list[str]], predicted: list[list[str]], mode: Mode) -> bo
     return not np.allclose(np.array(mine), np.array(theirs).T, rtol=0, atol=1e-12)
 
 
-def main(sentences: int = 100_000, part: int = 2_000) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the parts that differ; 1 if there are any."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sentences", type=int, default=100_000)
+    sentences, part = parser.parse_args(arguments).sentences, 2_000
     gold, predicted = taggings(sentences)
     found = {
         mode: sum(differs(gold[i : i + part], predicted[i : i + part], mode) for i in range(0, sentences, part))
@@ -42,7 +41,3 @@ def main(sentences: int = 100_000, part: int = 2_000) -> int:
     }
     print(f"{sentences} taggings in parts of {part}; parts that differ: {found}")
     return 1 if any(found.values()) else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
