@@ -21,6 +21,40 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one too
 settings.load_profile("any machine")
 
+# files whose tests train for long, start processes or draw figures: `pytest -m "not slow"` leaves them out
+SLOW = (
+    "cli/test_predict.py",
+    "data/test_e2e_corpora.py",
+    "data/test_e5_small.py",
+    "data/test_filters.py",
+    "data/test_seq2seq.py",
+    "data/test_simalign.py",
+    "encoder_check",
+    "measure/test_quality.py",
+    "methods",
+    "plan/test_broken_plugins.py",
+    "plan/test_digests.py",
+    "plan/test_label_axes.py",
+    "plan/test_modes.py",
+    "plan/test_new_method.py",
+    "plan/test_stages.py",
+    "report/test_html_browser.py",
+    "report/test_latex.py",
+    "report/test_plots.py",
+    "run",
+    "studies",
+    "train/test_diagnostics.py",
+    "train/test_memory.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = Path(item.fspath).relative_to(Path(__file__).parent).as_posix()
+        if place.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = {"PER": ("Anna", "Bob", "Carl", "Dora"), "LOC": ("Rome", "Oslo", "Paris", "Bonn")}
 TEMPLATES = (
