@@ -12,6 +12,7 @@ from bench.cli.run import matrix_arguments, planned_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.data.sources import missing
     from bench.plan.estimate import Time
     from bench.plan.explain import CellState
 
@@ -36,11 +37,13 @@ def plan_verb(args: argparse.Namespace) -> int:
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 
-    out, planned, _ = planned_cells(args)
+    out, planned, _, lock = planned_cells(args)
     found = states(planned, out)
     todo = [cell for cell, state in zip(planned, found, strict=True) if state.state in TO_RUN]
     work, cache = units(todo), Artefacts(cache_root())
-    disk, time = peak_bytes(todo), time_of(work, Records(out).all(), cache)
+    sizes = {pinned.id: pinned.bytes for pinned in lock}
+    downloads = {name.id: sizes[name.id] for name in missing(cell.cell for cell in todo)}
+    disk, time = peak_bytes(todo, sizes), time_of(work, Records(out).all(), cache)
     artefacts = shared(todo, cache)
     if args.json:
         rows = [
@@ -50,7 +53,12 @@ def plan_verb(args: argparse.Namespace) -> int:
             for p, state in zip(planned, found, strict=True)
         ]
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
-        whole |= {"disk_bytes": disk, "artefacts": [vars(stage) for stage in artefacts], "time": vars(time)}
+        whole |= {
+            "download_bytes": downloads,
+            "disk_bytes": disk,
+            "artefacts": [vars(stage) for stage in artefacts],
+            "time": vars(time),
+        }
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
@@ -62,10 +70,12 @@ def plan_verb(args: argparse.Namespace) -> int:
     print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
     for stage in artefacts:
         print(f"  shared artefacts, {stage.stage}: {stage.here} in the cache, {stage.to_make} to make")
+    for repository, size in downloads.items():
+        print(f"  download: {repository}, about {size / 1e6:.0f} MB (estimate), and as much disk in the hub's cache")
     if disk is None:
-        print("  disk while it runs: unknown until the encoder is made or fetched")
+        print("  disk while it runs: unknown until the encoder is made")
     else:
-        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time")
+        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time (estimate)")
     if todo:
         print(f"  time in one process: {_said(time, len(work))}")
     return 0

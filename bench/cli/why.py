@@ -37,10 +37,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the state of the cells; BadInput where there is no such folder or cell."""
     from bench.data.identity import keyed
+    from bench.data.sources import with_commits
     from bench.plan.explain import why
     from bench.report.folder import resolve
 
-    found = why(resolve(args.out), args.cell, lambda cell: keyed([cell])[0], args.matrix, args.set)
+    out = resolve(args.out)
+    found = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
     if args.json:
         print(json.dumps([_as_json(state) for state in found], indent=1, sort_keys=True, ensure_ascii=False))
     for state in [] if args.json else found:

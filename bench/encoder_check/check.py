@@ -156,12 +156,7 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
 
 def _folder(subject: Subject) -> Path:
     """Where the files lie: of a hub id the snapshot that was just loaded."""
-    if Path(subject.where).is_dir():
-        return Path(subject.where)
-    from huggingface_hub import snapshot_download
-
-    revision = subject.source.revision
-    return Path(snapshot_download(subject.where, revision=revision, local_files_only=True))
+    return Path(subject.where)
 
 
 def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress) -> Found:

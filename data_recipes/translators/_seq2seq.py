@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
+from bench.api.hub import HubName
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Sentence
@@ -18,7 +19,7 @@ from bench.core.tokenise import detokenise, tokenise
 from data_recipes.serbian import to_latin
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
 from data_recipes.translators._engine import Engine, Request
-from data_recipes.translators._models import ModelSource, find_model
+from data_recipes.translators._models import ModelSource, find_model, hub_name, is_hub_id
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
 REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
@@ -77,10 +78,21 @@ class Seq2SeqTranslator(Translator):
 
     def find(self, source: str, target: str) -> ModelSource:
         """The model for a pair of languages; raises as `codes` and `find_model`."""
+        return find_model(self._model(source, target), self.params.revision)
+
+    def hub_names(self, source: str, target: str) -> tuple[HubName, ...]:
+        """The model of a pair of languages, where it is the hub's."""
+        try:
+            model = self._model(source, target)
+        except Unavailable:
+            return ()
+        return (hub_name(model, self.params.revision),) if is_hub_id(model) else ()
+
+    def _model(self, source: str, target: str) -> str:
         if source == target:
             raise Unavailable(f"translator {self.name}: source and target language are both '{source}'")
         ours, theirs = self.codes(source, target)
-        return find_model(self.params.model.replace("{source}", ours).replace("{target}", theirs), self.params.revision)
+        return self.params.model.replace("{source}", ours).replace("{target}", theirs)
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """The weights in place of their name, and the libraries that run them."""
