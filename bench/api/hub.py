@@ -169,7 +169,20 @@ def downloaded(name: HubName) -> int:
     return sum(sizes)
 
 
-def damaged(folder: Path) -> list[Path]:
+def verified(name: HubName, commit: str) -> tuple[Path, int]:
+    """As `fetch`, each file hashed; files that are not as published are fetched again, and counted.
+
+    Raises:
+        BadInput: as `fetch`.
+    """
+    folder = fetch(name, commit)
+    bad = _damaged(folder)
+    for blob in bad:
+        blob.unlink()
+    return fetch(name, commit), len(bad)
+
+
+def _damaged(folder: Path) -> list[Path]:
     """The stored files of a snapshot whose content is not what their names, the hub's own hashes, say."""
     found = []
     for path in sorted(folder.rglob("*")):

@@ -12,7 +12,6 @@ from bench.cli.run import matrix_arguments, planned_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.data.sources import missing
     from bench.plan.estimate import Time
     from bench.plan.explain import CellState
 
@@ -30,6 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
+    from bench.data.sources import missing
     from bench.plan.estimate import shared, time_of, trainings
     from bench.plan.explain import states
     from bench.plan.units import units

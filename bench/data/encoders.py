@@ -127,18 +127,24 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
         hashes = _hashes(folder)
         _check(f"encoder '{name}'", folder, spec)
         return EncoderSource(folder.resolve().name, key_of("encoder", files=hashes), where=str(folder))
-    if not is_hub_id(name):
-        owner = OWNERS.get(name.partition("-")[0] if not name.startswith("xlm-roberta") else "xlm-roberta")
-        hint = f"; did you mean '{owner}/{name}'?" if owner else nearest(name, registry.names("encoder"))
-        raise BadInput(f"encoder '{name}' is no folder, no recipe and no hub id (OWNER/NAME){hint}")
+    is_hub_id(name)  # or refused
     commit = hub.commit_of(hub_name(name, spec))
     return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether an encoder's name can only be the hub's: no recipe and no folder here."""
-    here = name in registry.names("encoder") or Path(name).expanduser().is_dir()
-    return not here and not name.startswith((".", "/", "~")) and hub.ID.fullmatch(name) is not None
+    """Whether an encoder's name is the hub's: no recipe and no folder here.
+
+    Raises:
+        BadInput: it is none of the three.
+    """
+    if name in registry.names("encoder") or Path(name).expanduser().is_dir():
+        return False
+    if name.startswith((".", "/", "~")) or not hub.ID.fullmatch(name):
+        owner = next((owner for family, owner in OWNERS.items() if name.startswith(f"{family}-")), "")
+        hint = f"; did you mean '{owner}/{name}'?" if owner else nearest(name, registry.names("encoder"))
+        raise BadInput(f"encoder '{name}' is no folder, no recipe and no hub id (OWNER/NAME){hint}")
+    return True
 
 
 def hub_name(name: str, spec: EncoderSpec) -> hub.HubName:

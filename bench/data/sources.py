@@ -45,7 +45,7 @@ def names_of(cell: Cell) -> Roles:
         roles["translator"] = [name for pair in pairs for name in translator.hub_names(*pair)]
         embeds = registry.load("aligner", cell.labels.aligner).embeds
         linked = reads_links(method, cell.labels) or Need.TEST_TRANSLATION in needs
-        if embeds and linked and is_hub_id(cell.labels.aligner_encoder):
+        if embeds and linked and cell.labels.aligner_encoder and is_hub_id(cell.labels.aligner_encoder):
             roles["aligner_encoder"] = [hub_name(cell.labels.aligner_encoder, cell.aligner_recipe)]
     return {role: tuple(dict.fromkeys(names)) for role, names in roles.items() if names}
 
