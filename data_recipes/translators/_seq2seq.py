@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from bench.api.hub import HubName
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable
+from bench.core.memo import process_memo
 from bench.core.sentences import Sentence
 from bench.core.tokenise import detokenise, tokenise
 from data_recipes.serbian import to_latin
@@ -58,7 +59,6 @@ class Seq2SeqTranslator(Translator):
     Params: ClassVar[type] = Seq2SeqParams
     licence: ClassVar[str] = ""  # where it restricts use
     params: Seq2SeqParams
-    _loaded: tuple[tuple[ModelSource, str], Engine] | None = None
 
     @abstractmethod
     def codes(self, source: str, target: str) -> tuple[str, str]:
@@ -103,20 +103,24 @@ class Seq2SeqTranslator(Translator):
         return {"model": found.version, "revision": "", "libraries": minor}
 
     def engine(self, found: ModelSource) -> Engine:
-        """The model, loaded once for all calls.
+        """The model, loaded once for all targets of a process.
 
         Raises:
             Unavailable: `engine` asks for a package that is not installed.
             BadInput: the model cannot be loaded, or not be converted.
         """
-        if self._loaded is None or self._loaded[0] != (found, self.device):
+        memo, how = process_memo(), replace(self.params, model=found.label, revision="")
+        key = ("translator", found, how, self.device)
+        engine: Engine | None = memo.get(key)
+        if engine is None:
             made: type[Engine] = Engine
             if self.params.engine == "ctranslate2":
                 ctranslate2_version()  # before gigabytes are fetched
                 made = CTranslate2Engine
-            self._loaded = None  # never two of them in memory
-            self._loaded = ((found, self.device), made(found, self.params, self.device))
-        return self._loaded[1]
+            memo.forget("translator")  # never two of them in memory
+            engine = made(found, self.params, self.device)
+            memo.put(key, engine, engine.bytes)
+        return engine
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """Translations with the ids and groups of the sentences, without tags or links; None where one failed.

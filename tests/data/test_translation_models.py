@@ -24,7 +24,7 @@ def test_no_folder_and_no_hub_id_is_a_skip(tmp_path: Path) -> None:
 
 
 def test_a_hub_model_that_is_not_cached_says_so_offline() -> None:
-    with pytest.raises(BadInput, match="nobody/no-such-model-here: config.json is not in the hub's cache"):
+    with pytest.raises(BadInput, match=r"nobody/no-such-model-here: config\.json is not in the hub's cache"):
         _models.find_model("nobody/no-such-model-here", "v1")
     commit = "0123456789abcdef0123456789abcdef01234567"
     listed = f"other/model@{commit[::-1]} some/model@{commit}"

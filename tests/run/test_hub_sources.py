@@ -1,4 +1,4 @@
-"""A matrix whose encoder and corpus are a hub's: online, offline, with the hub dead or changed; every fault one line."""
+"""A matrix whose encoder and corpus are a hub's: online, offline, with the hub dead or changed; faults in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.api.hub import commit_of
 from data_recipes.corpora.wikiann.hub import REPOSITORY
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import Place, Ran, matrix_text, records
-from tests.support.hub import BAD, Fault, Hub, serving
+from tests.support.hub import BAD, Fault, Hub, conversion, serving
 
 ENCODER = "org/tiny"
 TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -204,3 +204,25 @@ def test_data_are_fetched_and_verified(online: Online) -> None:
     second = online.xner("data", "fetch", "wikiann", "--languages", "de")
     assert second.code == 0 and "1 files fetched again: not as published" in second.err, second.err
     assert blob.read_bytes() == whole
+
+
+def test_pickled_weights_are_planned_as_their_conversion(online: Online, tmp_path: Path) -> None:
+    hub, pickled, converted = online.hub, tmp_path / "pickled", tmp_path / "converted"
+    for folder, file in ((pickled, "pytorch_model.bin"), (converted, "model.safetensors")):
+        folder.mkdir()
+        (folder / file).write_bytes(b"weights")
+        (folder / "config.json").write_text("{}")
+    hub.put("model", "org/nllb", pickled)
+    revision = hub.commit("model", "org/nllb")
+    labels = 'translator = "nllb"\naligner = "statistical"\n[translator.nllb]\nmodel = "org/nllb"\nrevision = "{}"'
+    corpus = 'corpus = "wikiann"'
+    text = matrix_text(Path(ENCODER), ("label_projection",), labels=labels.format(revision), corpus=corpus)
+    online.matrix(text.replace("[data]", '[data]\noverlap = "drop-from-train"', 1))
+    ran = online.xner("plan", "small.toml", "--out", "out", "--json")
+    assert ran.code == 2 and f"org/nllb has no safetensors at revision '{revision}'" in ran.err
+    hub.put("model", "org/nllb", converted, "refs/pr/39")
+    hub.discussions["org/nllb"] = [conversion("org/nllb", 39)]
+    ran = online.xner("plan", "small.toml", "--out", "out", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json()["download_bytes"]["org/nllb"] == len(b"weights{}")
+    assert "as much disk in the hub's cache" in online.xner("plan", "small.toml", "--out", "out").out

@@ -63,6 +63,15 @@ class Hub:
         return sum(re.search(pattern, request) is not None for request in self.requests)
 
 
+def conversion(name: str, number: int) -> dict[str, Any]:
+    """The discussion in which the hub's bot offers a model's weights as safetensors."""
+    author = {"name": "SFconvertbot", "type": "user"}
+    row = {"num": number, "title": "Adding `safetensors` variant of this model", "author": author}
+    row |= {"isPullRequest": True, "status": "open", "createdAt": "2023-03-31T15:38:38.000Z"}
+    row |= {"repo": {"name": name, "type": "model"}, "numComments": 1, "topReactions": [], "numReactionUsers": 0}
+    return row | {"pinned": False}
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
