@@ -9,9 +9,10 @@ import hashlib
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -157,7 +158,48 @@ def cached(name: HubName, commit: str) -> Path | None:
         return None
 
 
-def downloaded(name: HubName) -> int:
+def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
+    """As `fetch`; a download, of about `size` bytes, with a bar on a terminal and a line in a pipe.
+
+    Raises:
+        BadInput: as `fetch`.
+    """
+    folder = cached(name, commit)
+    if folder is not None or offline():
+        return folder or fetch(name, commit)
+    facts = ", ".join(filter(None, (which, f"{size / 1e6:.1f} MB" if size else "")))
+    with _watched(name, f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}", size):
+        return fetch(name, commit)
+
+
+@contextmanager
+def _watched(name: HubName, told: str, size: int) -> Iterator[None]:
+    """Show how the cache of a repository grows, twice a second."""
+    if not sys.stderr.isatty():
+        print(told, file=sys.stderr, flush=True)
+        yield
+        return
+    from tqdm import tqdm
+
+    before, done = _downloaded(name), threading.Event()
+    bar: Any = tqdm(total=size or None, desc=told, unit="B", unit_scale=True, dynamic_ncols=True)
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            bar.update(_downloaded(name) - before - bar.n)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+        bar.update(max(0, _downloaded(name) - before - bar.n))
+    finally:
+        done.set()
+        watcher.join()
+        bar.close()
+
+
+def _downloaded(name: HubName) -> int:
     """Bytes of the repository that the cache holds, of whatever commit, unfinished downloads among them."""
     from huggingface_hub import constants
 
@@ -244,6 +286,7 @@ def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None
 
     for attempt in range(1, TRIES + 1):
         try:
+            _take_over()
             return call()
         except (of_client, OSError, ValueError) as error:
             pause = _pause(error, attempt)
@@ -251,6 +294,22 @@ def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None
                 raise BadInput(_in_words(name, error)) from error
         (sleep or time.sleep)(pause)
     raise AssertionError("unreachable")
+
+
+def _take_over() -> None:
+    """Retries are ours, and no log lines: the client would wait minutes for a rate limit, again and again."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()
+    hooks = getattr(get_session(), "event_hooks", {"response": [_raise_at_once]})  # older clients wait for nothing
+    if _raise_at_once not in hooks["response"]:
+        hooks["response"].append(_raise_at_once)
+
+
+def _raise_at_once(response: Any) -> None:
+    if response.status_code == 429 or response.status_code >= 500:
+        response.raise_for_status()
 
 
 def _pause(error: BaseException, attempt: int) -> float | None:

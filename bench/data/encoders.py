@@ -54,7 +54,7 @@ class EncoderSource:
         """
         recipe = self.recipe
         if self.revision:
-            return str(hub.fetch(hub_name(self.where, EncoderSpec()), self.revision)), None
+            return str(hub.fetch_shown(hub_name(self.where, EncoderSpec()), self.revision)), None
         if recipe is None or self.where:
             return self.where, None
 

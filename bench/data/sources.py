@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from bench.api.hub import HubName, Pinned, cached, downloaded, fetch, offline, resolve
+from bench.api.hub import HubName, Pinned, cached, fetch_shown, resolve
 from bench.api.method import LINKED, Need
 from bench.api.recipes import Corpus, Translator
 from bench.core.errors import BadInput
@@ -29,15 +26,16 @@ Roles = Mapping[str, tuple[HubName, ...]]  # corpus, encoder, aligner_encoder, t
 
 def names_of(cell: Cell) -> Roles:
     """By role what a cell reads from the hub."""
+    roles: dict[str, list[HubName]] = {}
+    if trains(cell) and is_hub_id(cell.encoder):
+        roles["encoder"] = [hub_name(cell.encoder, cell.recipe)]
     if cell.broken:
-        return {}
+        return {role: tuple(names) for role, names in roles.items()}
     method = method_of(cell)
     needs = needs_of_method(method)
     targets = [other.target for other in (every_target(cell) if Need.ALL_TARGETS in needs else [cell])]
     corpus: Corpus = registry.make("corpus", cell.data.corpus, cell.corpus_params)
-    roles = {"corpus": list(corpus.hub_names(list(dict.fromkeys([cell.source, *targets]))))}
-    if trains(cell) and is_hub_id(cell.encoder):
-        roles["encoder"] = [hub_name(cell.encoder, cell.recipe)]
+    roles["corpus"] = list(corpus.hub_names(list(dict.fromkeys([cell.source, *targets]))))
     pairs = [(cell.source, target) for target in targets if needs & (LINKED | {Need.SECOND_TRANSLATION})]
     pairs += [(cell.target, cell.source)] * (Need.TEST_TRANSLATION in needs)
     if pairs:
@@ -147,40 +145,7 @@ def missing(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
 
 
 def fetch_all(names: Sequence[HubName], lock: Sequence[Pinned]) -> None:
-    """Bring these here: one bar of bytes on a terminal, a line a source in a pipe. BadInput as `fetch`."""
+    """Bring these here, each with a bar of bytes or a line. BadInput as `fetch`."""
     sizes = {(pinned.id, pinned.commit): pinned.bytes for pinned in lock}
     for number, name in enumerate(names, 1):
-        size = sizes.get((name.id, name.commit), 0)
-        if not offline():
-            told = f"fetching {name.kind} {name.id} ({number} of {len(names)}, {size / 1e6:.1f} MB)"
-            with _watched(name, told, size):
-                fetch(name, name.commit)
-        else:
-            fetch(name, name.commit)
-
-
-@contextmanager
-def _watched(name: HubName, told: str, size: int) -> Iterator[None]:
-    """Show how the cache of a repository grows, twice a second."""
-    if not sys.stderr.isatty():
-        print(told, file=sys.stderr, flush=True)
-        yield
-        return
-    from tqdm import tqdm
-
-    before, done = downloaded(name), threading.Event()
-    bar: Any = tqdm(total=size or None, desc=told, unit="B", unit_scale=True, dynamic_ncols=True)
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            bar.update(downloaded(name) - before - bar.n)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-        bar.update(max(0, downloaded(name) - before - bar.n))
-    finally:
-        done.set()
-        watcher.join()
-        bar.close()
+        fetch_shown(name, name.commit, sizes.get((name.id, name.commit), 0), f"{number} of {len(names)}")

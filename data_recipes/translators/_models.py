@@ -30,7 +30,7 @@ class ModelSource:
         """
         if self.folder is not None:
             return self.folder
-        folder = hub.fetch(hub_name(self.label, ""), self.version)
+        folder = hub.fetch_shown(hub_name(self.label, ""), self.version)
         if not any(folder.glob(WEIGHTS)):
             raise BadInput(f"translation model '{self.label}' has no safetensors at commit {self.version}")
         return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -155,14 +155,22 @@ FAULTS = {
     "429": (Fault("", status=429, headers={"Retry-After": "300"}), "wait 300 s"),
     "500": (Fault("", status=500), "500"),
     "503": (Fault("", status=503), "503"),
+    "cut": (Fault("", cut=0), "cannot be reached"),
+    "slow": (Fault("", sleep=0.5), "cannot be reached"),
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_before_anything_is_written(online: Online, place: str, fault: str) -> None:
+SLOW = ("cut", "slow")  # each try waits: of one place
+
+
+@pytest.mark.parametrize(("place", "fault"), [(p, f) for p in PLACES for f in FAULTS if f not in SLOW or "large" in p])
+def test_a_fault_is_one_line_before_anything_is_written(
+    online: Online, place: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     what, said = FAULTS[fault]
-    online.hub.faults = [Fault(PLACES[place], what.status, what.headers)]
+    if fault == "slow":
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    online.hub.faults = [replace(what, match=PLACES[place])]
     ran = online.run()
     lines = [line for line in ran.err.splitlines() if not line.startswith("fetching ")]
     assert ran.code == 2 and "Traceback" not in ran.err
