@@ -128,7 +128,7 @@ def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[f
         BadInput: as `resolve`.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
 

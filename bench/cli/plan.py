@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
-    from bench.data.sources import missing
+    from bench.data.sources import not_cached
     from bench.plan.estimate import shared, time_of, trainings
     from bench.plan.explain import states
     from bench.plan.units import units
@@ -42,7 +42,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     todo = [cell for cell, state in zip(planned, found, strict=True) if state.state in TO_RUN]
     work, cache = units(todo), Artefacts(cache_root())
     sizes = {pinned.id: pinned.bytes for pinned in lock}
-    downloads = {name.id: sizes[name.id] for name in missing(cell.cell for cell in todo)}
+    downloads = {name.id: sizes[name.id] for name in not_cached(cell.cell for cell in todo)}
     disk, time = peak_bytes(todo, sizes), time_of(work, Records(out).all(), cache)
     artefacts = shared(todo, cache)
     if args.json:

@@ -61,7 +61,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
         BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had.
     """
     from bench.data.identity import keyed
-    from bench.data.sources import fetch_all, missing, with_commits
+    from bench.data.sources import fetch_all, not_cached, with_commits
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
     from bench.store.planned import Written
@@ -73,7 +73,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     chosen: list[Cell] = only(cells(spec), args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
-    fetch_all(missing(chosen, "dataset"), lock)  # keys are made of them
+    fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
     return out, keyed(chosen), written, lock
 
@@ -90,14 +90,14 @@ def run_verb(args: argparse.Namespace) -> int:
         raise BadInput("--upgrade asks the hub, which --offline forbids")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.data.sources import fetch_all, missing, write_lock
+    from bench.data.sources import fetch_all, not_cached, write_lock
     from bench.plan.units import unfinished, write_matrix
 
     out, planned, written, lock = planned_cells(args)
     todo = planned if force else unfinished(planned, out, args.mode == "retry")
     if args.mode == "read-only":
         return _read_only(out, planned)
-    fetch_all(missing(cell.cell for cell in todo), lock)
+    fetch_all(not_cached(cell.cell for cell in todo), lock)
     start = (_queued if slurm else _prepared)(args, out, todo)  # refuses before anything is written
     try:
         out.mkdir(parents=True, exist_ok=True)

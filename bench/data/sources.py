@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.api.hub import HubName, Pinned, cached, fetch_shown, resolve
 from bench.api.method import LINKED, Need
@@ -92,16 +93,21 @@ def merged(names: Iterable[Iterable[HubName]]) -> list[HubName]:
 
 def _pinned(cell: Cell, roles: Roles, lock: Mapping[tuple[str, str, str], Pinned]) -> Cell:
     """The cell with a list of commits, `OWNER/NAME@COMMIT …`, as each revision."""
-    listed = {
-        role: {"revision": " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names)}
-        for role, names in roles.items()
+    lists = {
+        role: " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names) for role, names in roles.items()
     }
+
+    def params(role: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        return {**own, **({"revision": lists[role]} if role in lists else {})}
+
     return replace(
         cell,
-        corpus_params=cell.corpus_params | listed.get("corpus", {}),
-        translator_params=cell.translator_params | listed.get("translator", {}),
-        recipe=replace(cell.recipe, **listed.get("encoder", {})),
-        aligner_recipe=replace(cell.aligner_recipe, **listed.get("aligner_encoder", {})),
+        corpus_params=params("corpus", cell.corpus_params),
+        translator_params=params("translator", cell.translator_params),
+        recipe=replace(cell.recipe, revision=lists.get("encoder", cell.recipe.revision)),
+        aligner_recipe=replace(
+            cell.aligner_recipe, revision=lists.get("aligner_encoder", cell.aligner_recipe.revision)
+        ),
     )
 
 
@@ -138,7 +144,7 @@ def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
 # --- fetching ---------------------------------------------------------------------------------------------------------
 
 
-def missing(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
+def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
     """What cells with their commits read (of a kind: model, dataset) that the hub's cache lacks."""
     names = [[n for n in some if kind in ("", n.kind)] for cell in cells for some in names_of(cell).values()]
     return [name for name in merged(names) if cached(name, name.commit) is None]
