@@ -28,7 +28,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--engine", choices=("local", "slurm"), default="local")
     run.add_argument("--profile", type=Path, metavar="FILE", help="with --engine slurm: what a job asks for (TOML)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    run.add_argument("--offline", action="store_true", help="never reach for the hub")
     run.add_argument("--upgrade", action="store_true", help="take what is newest on the hub, not what OUT was run with")
     run.add_argument("--keep-models", action="store_true", help="keep weights, and taggers for transformers' pipeline")
     run.add_argument(
@@ -50,6 +49,7 @@ def matrix_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="results folder (default: results/<name>)")
     parser.add_argument("--only", action="append", default=[], metavar="K=V", help="run a part, e.g. target=de,zh")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    parser.add_argument("--offline", action="store_true", help="never reach for the hub")
 
 
 def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written, list[Pinned]]:
@@ -60,6 +60,8 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     Raises:
         BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had.
     """
+    if args.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.data.identity import keyed
     from bench.data.sources import fetch_all, not_cached, with_commits
     from bench.plan.matrix import cells, only
@@ -88,8 +90,6 @@ def run_verb(args: argparse.Namespace) -> int:
         raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
     if args.offline and args.upgrade:
         raise BadInput("--upgrade asks the hub, which --offline forbids")
-    if args.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.data.sources import fetch_all, not_cached, write_lock
     from bench.plan.units import unfinished, write_matrix
 
