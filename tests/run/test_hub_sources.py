@@ -234,3 +234,17 @@ def test_pickled_weights_are_planned_as_their_conversion(online: Online, tmp_pat
     assert ran.code == 0, ran.err
     assert ran.json()["download_bytes"]["org/nllb"] == len(b"weights{}")
     assert "as much disk in the hub's cache" in online.xner("plan", "small.toml", "--out", "out").out
+
+
+def test_masakhaner_of_the_hub_asks_nobody_else(online: Online, tmp_path: Path) -> None:
+    names = {"info": {"features": {"ner_tags": {"feature": {"names": list(TAGS)}}}}}
+    for split in ("train", "validation", "test"):
+        file = tmp_path / "repositories" / "masakhaner2" / "ewe" / f"masakhaner2-{split}.parquet"  # the older layout
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table = pa.table({"tokens": [["Anna", "sleeps"]], "ner_tags": [[1, 0]]})
+        pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(names)}), file)
+    online.hub.put("dataset", "masakhane/masakhaner2", file.parents[1], "refs/convert/parquet")
+    ran = online.xner("data", "fetch", "masakhaner", "--languages", "ewe", "--set", "layout=hub")
+    assert ran.code == 0, ran.err
+    assert "masakhaner ewe: train 1, dev 1, test 1 sentences" in ran.out
+    assert online.xner("data", "fetch", "masakhaner", "--languages", "hau", "--set", "layout=hub").code == 2
