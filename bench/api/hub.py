@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +35,7 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})  # what huggingface_hub reads as s
 class HubName:
     """A repository as a user names it; `patterns` are the files that are read of it.
 
+    `revision` may also be what cells hold once their sources are known: a list `OWNER/NAME@COMMIT …`, see `commit`.
     `safetensors`: where the revision has pickled weights only, the hub's own conversion of it is looked for.
     """
 
@@ -38,6 +44,12 @@ class HubName:
     revision: str = ""
     patterns: tuple[str, ...] = ()
     safetensors: bool = False
+
+    @property
+    def commit(self) -> str:
+        """The commit that such a list gives this repository; "" where `revision` is no list, or it is not in it."""
+        entries = [entry.rpartition("@") for entry in self.revision.split() if "/" in entry.rpartition("@")[0]]
+        return next((commit for repository, _, commit in entries if repository == self.id), "")
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class Pinned:
     conversion: str = ""  # the pull request whose safetensors are read in place of pickled weights
     licence: str = ""
     bytes: int = 0  # of the files that are read
+    patterns: tuple[str, ...] = ()  # which files those are
+    when: str = ""  # it was resolved: UTC, ISO 8601
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -66,31 +80,57 @@ def resolve(name: HubName, sleep: Callable[[float], None] | None = None) -> Pinn
     """The commit that a name stands for now, its licence and the size of what is read; offline as the cache knows it.
 
     Raises:
-        BadInput: it cannot be had: what, which status, what to do; or it has pickled weights only, and no conversion.
+        BadInput: it cannot be had: what, which status, what to do; or it has pickled weights only, and no conversion;
+            or a data set has no file of a pattern (a language that it lacks).
     """
     if offline():
-        return Pinned(name.kind, name.id, name.revision, _cached_commit(name))
+        return Pinned(name.kind, name.id, name.revision, _cached_commit(name), patterns=name.patterns)
     info = _info(name, name.revision or None, sleep)
     reference = ""
     if name.safetensors and not any(file.rfilename.endswith(".safetensors") for file in info.siblings):
         reference = _conversion(name, sleep)
         info = _info(name, reference, sleep)
     files = [file for file in info.siblings if _wanted(file.rfilename, name.patterns)]
+    for pattern in name.patterns if name.kind == "dataset" else ():
+        if not any(_wanted(file.rfilename, (pattern,)) for file in files):
+            raise BadInput(f"data set {name.id} has no {pattern} at revision '{name.revision or 'main'}'")
     licence = str(getattr(info.card_data, "license", "") or "") if getattr(info, "card_data", None) else ""
-    return Pinned(
-        name.kind, name.id, name.revision, str(info.sha), reference, licence, sum(file.size or 0 for file in files)
-    )
+    size = sum(file.size or 0 for file in files)
+    return Pinned(name.kind, name.id, name.revision, str(info.sha), reference, licence, size, name.patterns)
+
+
+@lru_cache(maxsize=256)
+def commit_of(name: HubName) -> str:
+    """The commit to read: as a list of commits has it, else what the revision stands for, once a process, and said.
+
+    Raises:
+        BadInput: as `resolve`.
+    """
+    if name.commit:
+        return name.commit
+    if COMMIT.fullmatch(name.revision) and (not name.safetensors or _has_safetensors(cached(name, name.revision))):
+        return name.revision
+    if "@" in name.revision:
+        name = replace(name, revision="")
+    commit = resolve(name).commit
+    if commit != name.revision:
+        told = f"revision {name.revision or 'main'} is read at commit {commit}; pin it to make the run repeatable"
+        print(f"{name.id}: {told}", file=sys.stderr)
+    return commit
 
 
 def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[float], None] | None = None) -> Path:
     """The folder with the files of a commit that match the name's patterns, downloaded where they are not cached.
 
-    Interrupted downloads resume. `local` looks only into the cache.
+    Interrupted downloads resume. `local` looks only into the cache. No bars: whoever fetches much shows it himself.
 
     Raises:
         BadInput: as `resolve`.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
 
     def download() -> Path:
         return Path(
@@ -104,6 +144,99 @@ def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[f
         )
 
     return _retried(name, download, sleep)
+
+
+def _has_safetensors(folder: Path | None) -> bool:
+    return folder is not None and any(folder.glob("*.safetensors"))
+
+
+def cached(name: HubName, commit: str) -> Path | None:
+    """The folder of a commit where the cache has all of the files; None where it does not."""
+    try:
+        return fetch(name, commit, local=True)
+    except BadInput:
+        return None
+
+
+def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
+    """As `fetch`; a download, of about `size` bytes, with a bar on a terminal and a line in a pipe.
+
+    Raises:
+        BadInput: as `fetch`.
+    """
+    folder = cached(name, commit)
+    if folder is not None or offline():
+        return folder or fetch(name, commit)
+    facts = ", ".join(filter(None, (which, f"{size / 1e6:.1f} MB" if size else "")))
+    with _watched(name, f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}", size):
+        return fetch(name, commit)
+
+
+@contextmanager
+def _watched(name: HubName, told: str, size: int) -> Iterator[None]:
+    """Show how the cache of a repository grows, twice a second."""
+    if not sys.stderr.isatty():
+        print(told, file=sys.stderr, flush=True)
+        yield
+        return
+    from tqdm import tqdm
+
+    before, done = _downloaded(name), threading.Event()
+    bar: Any = tqdm(total=size or None, desc=told, unit="B", unit_scale=True, dynamic_ncols=True)
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            bar.update(_downloaded(name) - before - bar.n)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+        bar.update(max(0, _downloaded(name) - before - bar.n))
+    finally:
+        done.set()
+        watcher.join()
+        bar.close()
+
+
+def _downloaded(name: HubName) -> int:
+    """Bytes of the repository that the cache holds, of whatever commit, unfinished downloads among them."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"{name.kind}s--{name.id.replace('/', '--')}" / "blobs"
+    sizes = []
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # it was finished and renamed meanwhile
+            sizes.append(path.stat().st_size)
+    return sum(sizes)
+
+
+def verified(name: HubName, commit: str) -> tuple[Path, int]:
+    """As `fetch`, each file hashed; files that are not as published are fetched again, and counted.
+
+    Raises:
+        BadInput: as `fetch`.
+    """
+    folder = fetch(name, commit)
+    bad = _damaged(folder)
+    for blob in bad:
+        blob.unlink()
+    return fetch(name, commit), len(bad)
+
+
+def _damaged(folder: Path) -> list[Path]:
+    """The stored files of a snapshot whose content is not what their names, the hub's own hashes, say."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        blob = path.resolve()
+        if path.is_file() and blob.parent.name == "blobs":
+            data = hashlib.sha256() if len(blob.name) == 64 else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
+            with blob.open("rb") as opened:
+                while part := opened.read(1 << 20):
+                    data.update(part)
+            if data.hexdigest() != blob.name:
+                found.append(blob)
+    return found
 
 
 def _cached_commit(name: HubName) -> str:
@@ -153,6 +286,7 @@ def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None
 
     for attempt in range(1, TRIES + 1):
         try:
+            _take_over()
             return call()
         except (of_client, OSError, ValueError) as error:
             pause = _pause(error, attempt)
@@ -160,6 +294,22 @@ def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None
                 raise BadInput(_in_words(name, error)) from error
         (sleep or time.sleep)(pause)
     raise AssertionError("unreachable")
+
+
+def _take_over() -> None:
+    """Retries are ours, and no log lines: the client would wait minutes for a rate limit, again and again."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()
+    hooks = getattr(get_session(), "event_hooks", {"response": [_raise_at_once]})  # older clients wait for nothing
+    if _raise_at_once not in hooks["response"]:
+        hooks["response"].append(_raise_at_once)
+
+
+def _raise_at_once(response: Any) -> None:
+    if response.status_code == 429 or response.status_code >= 500:
+        response.raise_for_status()
 
 
 def _pause(error: BaseException, attempt: int) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from bench.api.hub import HubName
 from bench.core.sentences import Link, Pair, Sentence, Split
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Corpus(ABC):
         """
         return None
 
+    def hub_names(self, languages: Sequence[str]) -> tuple[HubName, ...]:
+        """What reading these languages takes from the hub; the parameter `revision` then gets the commits."""
+        return ()
+
     def tokenisation(self, language: str) -> str:
         """How the corpus splits words: ud, moses or characters."""
         return "ud"
@@ -130,6 +135,10 @@ class Translator(ABC):
             Unavailable: the language pair is not supported.
         """
         return {}
+
+    def hub_names(self, source: str, target: str) -> tuple[HubName, ...]:
+        """As `Corpus.hub_names`: what translating this pair takes from the hub, () where it is not supported."""
+        return ()
 
     @abstractmethod
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:

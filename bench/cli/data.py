@@ -133,11 +133,12 @@ def _presence(files: tuple[SourceFile, ...]) -> dict[str, Any]:
 
 
 def run_fetch(args: argparse.Namespace) -> int:
-    """Fetch the listed files of a corpus or folder; for a corpus on the hub, read the languages, which downloads them.
+    """Fetch the listed files of a corpus or folder; of a corpus on the hub its languages: verified, and read.
 
     Raises:
         BadInput: unknown name, a file that cannot be fetched or is not as published, or nothing to fetch.
     """
+    from bench.api.hub import commit_of, verified
     from bench.api.source_files import fetch, files_of, folders
     from bench.core.errors import BadInput, nearest
     from bench.plan import registry
@@ -146,7 +147,9 @@ def run_fetch(args: argparse.Namespace) -> int:
     corpus = registry.make("corpus", args.name, parsed(args.settings)) if args.name in corpora else None
     if corpus is None and args.name.split("/")[0] not in folders():
         raise BadInput(f"no corpus or source folder '{args.name}'{nearest(args.name, [*corpora, *folders()])}")
-    names = _sources(corpus) if corpus else (args.name,)
+    if args.languages and corpus is None:
+        raise BadInput("--languages is for corpora, not for folders of source files")
+    names = (args.name,) if corpus is None else () if corpus.hub_names(args.languages) else _sources(corpus)
     files = tuple(source for name in names for source in files_of(name))
     if licences := sorted({source.licence for source in files}):
         print(f"licence: {', '.join(licences)}")
@@ -161,9 +164,13 @@ def run_fetch(args: argparse.Namespace) -> int:
         print(f"{args.name}: {counts['fetched']} files fetched, {counts['present']} were here")
     elif corpus is None or not args.languages:
         raise BadInput(f"corpus '{args.name}' lists no source files; name the --languages to download, if it has a hub")
+    if corpus is None:
+        return 0
+    for name in corpus.hub_names(args.languages or corpus.languages()):
+        _, again = verified(name, commit_of(name))
+        if again:
+            print(f"{name.id}: {again} files fetched again: not as published", file=sys.stderr)
     for language in args.languages:
-        if corpus is None:
-            raise BadInput("--languages is for corpora, not for folders of source files")
         sizes = [f"{split} {len(corpus.read(language, split))}" for split in ("train", "dev", "test")]
         print(f"{args.name} {language}: {', '.join(sizes)} sentences")
     return 0

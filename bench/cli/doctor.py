@@ -37,7 +37,9 @@ class Item:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `doctor`."""
     parser = commands.add_parser("doctor", help="what this machine has, and what is broken")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
+    where = "where results go (default: results); the sources of a results folder are looked for"
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=argparse.SUPPRESS, help=where)
+    parser.add_argument("--out", type=Path, default=Path("results"), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -45,6 +47,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; 1 when something needed is missing or broken."""
     items = [*_machine(), *_packages(), *_torch(), *_disks(args.out), *_environment(), *_encoders(), *_plugins()]
+    items += _sources(args.out)
     broken = any(item.broken for item in items)
     if args.json:
         print(json.dumps({"ok": not broken, "items": [asdict(item) for item in items]}, indent=1, ensure_ascii=False))
@@ -153,6 +156,24 @@ def _encoders() -> Iterator[Item]:
             yield Item(f"encoder {name}", "in the cache", what)
         else:
             yield Item(f"encoder {name}", "is made when first used", what)
+
+
+def _sources(out: Path) -> Iterator[Item]:
+    """What the results folder's lock holds, and whether it is in the hub's cache."""
+    from bench.api.hub import HubName, cached
+    from bench.data.sources import FILE, read_lock
+
+    try:
+        lock = read_lock(out)
+    except BadInput as error:
+        yield Item(FILE, "damaged", _first_line(error), broken=True)
+        return
+    for pinned in lock:
+        here = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
+        note = "" if here else "the next run that needs it fetches it"
+        yield Item(
+            f"{pinned.kind} {pinned.id}", f"{'' if here else 'not '}in the cache at commit {pinned.commit}", note
+        )
 
 
 def _plugins() -> Iterator[Item]:

@@ -32,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
+    from bench.data.sources import not_cached
     from bench.plan.estimate import shared, time_of, trainings
     from bench.plan.explain import states
     from bench.plan.units import units
@@ -39,11 +40,13 @@ def plan_verb(args: argparse.Namespace) -> int:
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 
-    out, planned, _ = planned_cells(args)
+    out, planned, _, lock = planned_cells(args)
     found = states(planned, out)
     todo = [cell for cell, state in zip(planned, found, strict=True) if state.state in TO_RUN]
     work, cache = units(todo), Artefacts(cache_root())
-    disk, time = peak_bytes(todo), time_of(work, Records(out).all(), cache)
+    sizes = {pinned.id: pinned.bytes for pinned in lock}
+    downloads = {name.id: sizes[name.id] for name in not_cached(cell.cell for cell in todo)}
+    disk, time = peak_bytes(todo, sizes), time_of(work, Records(out).all(), cache)
     artefacts = shared(todo, cache)
     if args.json:
         rows = [
@@ -53,7 +56,12 @@ def plan_verb(args: argparse.Namespace) -> int:
             for p, state in zip(planned, found, strict=True)
         ]
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
-        whole |= {"disk_bytes": disk, "artefacts": [vars(stage) for stage in artefacts], "time": vars(time)}
+        whole |= {
+            "download_bytes": downloads,
+            "disk_bytes": disk,
+            "artefacts": [vars(stage) for stage in artefacts],
+            "time": vars(time),
+        }
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
@@ -67,10 +75,12 @@ def plan_verb(args: argparse.Namespace) -> int:
     print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
     for stage in artefacts:
         print(f"  shared artefacts, {stage.stage}: {stage.here} in the cache, {stage.to_make} to make")
+    for repository, size in downloads.items():
+        print(f"  download: {repository}, about {size / 1e6:.0f} MB (estimate), and as much disk in the hub's cache")
     if disk is None:
-        print("  disk while it runs: unknown until the encoder is made or fetched")
+        print("  disk while it runs: unknown until the encoder is made")
     else:
-        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time")
+        print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time (estimate)")
     if todo:
         print(f"  time in one process: {_said(time, len(work))}")
     return 0
@@ -123,10 +133,12 @@ def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def why_verb(args: argparse.Namespace) -> int:
     """Print the state of the cells; BadInput where there is no such folder or cell."""
     from bench.data.identity import keyed
+    from bench.data.sources import with_commits
     from bench.plan.explain import why
     from bench.report.folder import resolve
 
-    found = why(resolve(args.out), args.cell, lambda cell: keyed([cell])[0], args.matrix, args.set)
+    out = resolve(args.out)
+    found = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
     if args.json:
         print(json.dumps([_state_as_json(state) for state in found], indent=1, sort_keys=True, ensure_ascii=False))
     for state in [] if args.json else found:

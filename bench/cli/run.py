@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from bench.api.hub import Pinned
     from bench.plan.identity import Planned
     from bench.plan.matrix import Cell
     from bench.store.planned import Written
@@ -27,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--engine", choices=("local", "slurm"), default="local")
     run.add_argument("--profile", type=Path, metavar="FILE", help="with --engine slurm: what a job asks for (TOML)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    run.add_argument("--offline", action="store_true", help="never reach for the hub")
+    run.add_argument("--upgrade", action="store_true", help="take what is newest on the hub, not what OUT was run with")
     run.add_argument("--keep-models", action="store_true", help="keep weights, and taggers for transformers' pipeline")
     run.add_argument(
         "--mode",
@@ -48,16 +49,22 @@ def matrix_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="results folder (default: results/<name>)")
     parser.add_argument("--only", action="append", default=[], metavar="K=V", help="run a part, e.g. target=de,zh")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    parser.add_argument("--offline", action="store_true", help="never reach for the hub")
 
 
-def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written]:
-    """The results folder, the cells that the arguments select with their keys, and the matrix as it was written.
+def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written, list[Pinned]]:
+    """The results folder, the selected cells with their keys, the matrix as it was written, the lock of its sources.
+
+    What the cells read from the hub is resolved where the folder's lock does not hold it, and its data are fetched.
 
     Raises:
-        BadInput: as `load_matrix`; or no folder can be where the results would go.
+        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had.
     """
+    if args.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
+    from bench.data.sources import fetch_all, not_cached, with_commits
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
     from bench.store.planned import Written
@@ -68,11 +75,13 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
         if place.exists() and not place.is_dir():
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     chosen: list[Cell] = only(cells(spec), args.only)
+    chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
+    fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     planned = keyed(chosen)
-    for warning in warnings_of(one for one in chosen if not one.broken):
+    for warning in warnings_of(cell for cell in chosen if not cell.broken):
         print(f"warning: {warning}", file=sys.stderr)
     written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
-    return out, planned, written
+    return out, planned, written, lock
 
 
 def run_verb(args: argparse.Namespace) -> int:
@@ -83,22 +92,25 @@ def run_verb(args: argparse.Namespace) -> int:
     if slurm and (args.jobs is not None or force):
         what = "--mode force" if force else "--jobs"
         raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
-    if args.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+    if args.offline and args.upgrade:
+        raise BadInput("--upgrade asks the hub, which --offline forbids")
+    from bench.data.sources import fetch_all, not_cached, write_lock
     from bench.plan.units import unfinished, write_matrix
     from bench.store.packed import refuse_packed
 
-    out, planned, written = planned_cells(args)
+    out, planned, written, lock = planned_cells(args)
     todo = planned if force else unfinished(planned, out, args.mode == "retry")
     if args.mode == "read-only":
         return _read_only(out, planned)
     if todo:
         refuse_packed(out)
+    fetch_all(not_cached(cell.cell for cell in todo), lock)
     start = (_queued if slurm else _prepared)(args, out, todo)  # refuses before anything is written
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
+    write_lock(out, lock)
     write_matrix(planned, out, written)
     print(
         f"{planned[0].cell.matrix}: {len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run",

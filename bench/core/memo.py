@@ -38,6 +38,11 @@ class Memo:
         self._kept[key] = (value, size)
         self.bytes += size
 
+    def forget(self, kind: str) -> None:
+        """Drop the values whose key begins with `kind`."""
+        for key in [key for key in self._kept if isinstance(key, tuple) and key[:1] == (kind,)]:
+            self.bytes -= self._kept.pop(key)[1]
+
     def clear(self) -> None:
         self._kept.clear()
         self.bytes = 0

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bench.api import hub
 from bench.api.recipes import EncoderRecipe, Progress
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.files import sha256_of_unchanged
@@ -25,11 +23,22 @@ from bench.store.artefacts import Artefact, Artefacts
 
 WITH_DECODER = ("t5", "mt5", "umt5")  # families of which the encoder is loaded without the decoder
 WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
+OWNERS = {  # where the hub moved the models that once had no owner
+    "bert": "google-bert",
+    "xlm-roberta": "FacebookAI",
+    "roberta": "FacebookAI",
+    "distilbert": "distilbert",
+    "albert": "albert",
+    "camembert": "almanach",
+}
 
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """An encoder as a matrix names it. `where` is a folder or hub id; "" for a recipe that is still to be made."""
+    """An encoder as a matrix names it. `where` is a folder or hub id; "" for a recipe that is still to be made.
+
+    `revision` is the commit of a hub id.
+    """
 
     label: str  # what tables print: never a path
     key: str
@@ -38,8 +47,14 @@ class EncoderSource:
     recipe: EncoderRecipe | None = None
 
     def ensure(self, cache: Artefacts, progress: Progress) -> tuple[str, Artefact | None]:
-        """Folder or hub id to load, and the artefact it is (a recipe's); makes it if need be."""
+        """The folder to load, and the artefact it is (a recipe's); makes or fetches it if need be.
+
+        Raises:
+            BadInput: the hub does not give it.
+        """
         recipe = self.recipe
+        if self.revision:
+            return str(hub.fetch_shown(hub_name(self.where, EncoderSpec()), self.revision)), None
         if recipe is None or self.where:
             return self.where, None
 
@@ -91,7 +106,7 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     """Resolve an encoder's name.
 
     Raises:
-        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id whose commit is not known offline;
+        BadInput: it is no recipe, no transformers folder and no hub id; or a hub id that the hub does not resolve;
             or more layers of it are to be frozen than its config.json leaves (of a hub id its loading tells);
             or what a recipe reads is not here or damaged.
     """
@@ -112,12 +127,29 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
         hashes = _hashes(folder)
         _check(f"encoder '{name}'", folder, spec)
         return EncoderSource(folder.resolve().name, key_of("encoder", files=hashes), where=str(folder))
-    if name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise BadInput(
-            f"encoder '{name}' is no folder, no recipe and no hub id{nearest(name, registry.names('encoder'))}"
-        )
-    commit = spec.revision if re.fullmatch(r"[0-9a-f]{40}", spec.revision) else _commit(name, spec.revision or "main")
+    is_hub_id(name)  # or refused
+    commit = hub.commit_of(hub_name(name, spec))
     return EncoderSource(name, key_of("encoder", hub=name, commit=commit), where=name, revision=commit)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether an encoder's name is the hub's: no recipe and no folder here.
+
+    Raises:
+        BadInput: it is none of the three.
+    """
+    if name in registry.names("encoder") or Path(name).expanduser().is_dir():
+        return False
+    if name.startswith((".", "/", "~")) or not hub.ID.fullmatch(name):
+        owner = next((owner for family, owner in OWNERS.items() if name.startswith(f"{family}-")), "")
+        hint = f"; did you mean '{owner}/{name}'?" if owner else nearest(name, registry.names("encoder"))
+        raise BadInput(f"encoder '{name}' is no folder, no recipe and no hub id (OWNER/NAME){hint}")
+    return True
+
+
+def hub_name(name: str, spec: EncoderSpec) -> hub.HubName:
+    """What is read of an encoder on the hub."""
+    return hub.HubName("model", name, spec.revision, WEIGHTS, safetensors=True)
 
 
 def _check(what: str, folder: Path, spec: EncoderSpec) -> None:
@@ -163,24 +195,3 @@ def _hashes(folder: Path) -> dict[str, str]:
             f"encoder folder '{folder}' has no config.json with *.safetensors: not a transformers folder we load"
         )
     return {path.name: sha256_of_unchanged(path) for path in files}
-
-
-@lru_cache(maxsize=64)
-def _commit(name: str, revision: str) -> str:
-    """The commit that a branch or tag of the hub stands for, from the local cache or the hub itself."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=["config.json"], local_files_only=offline)
-    except RepositoryNotFoundError as error:
-        raise BadInput(f"encoder '{name}': the hub has no such model") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise BadInput(
-            f"encoder '{name}' at revision '{revision}' is not in the local hub cache and the hub cannot be reached;"
-            f' give a local folder, or [encoder."{name}"] revision = "<commit>" once it is cached'
-        ) from error
-    commit = Path(folder).name
-    print(f"encoder {name}: revision {revision} is commit {commit}; pin it to make the run repeatable", file=sys.stderr)
-    return commit

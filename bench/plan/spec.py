@@ -91,6 +91,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
             raise where.at(key).error("expected a table")
     raw["axes"] = _flat(raw["axes"])
     before = {key: list(values) for key, values in raw["axes"].items() if isinstance(values, list)}
+    before.setdefault("labels.aligner_encoder", []).append(raw["labels"].get("aligner_encoder", ""))
     where = Place(file, text, given=tuple(_set(raw, override) for override in overrides))
     spec = _structure(raw, where)
     for path in where.given:
@@ -234,7 +235,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
             place = where.at("axes", "methods", position)
             raise place.error(f"unknown method '{label}'{nearest(label, [*methods, *labels])}")
     used = {spec.labels.aligner_encoder, *spec.axes.extra.get("labels.aligner_encoder", ())}
-    known = {*spec.axes.encoders, *before.get("encoders", []), *used} - {""}
+    known = {*spec.axes.encoders, *before.get("encoders", []), *before["labels.aligner_encoder"], *used} - {""}
     for name in spec.raw["encoder"]:
         if name not in known:
             raise where.at("encoder", name).error(f"no axis names the encoder '{name}'{nearest(name, map(str, known))}")

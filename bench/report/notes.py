@@ -41,6 +41,16 @@ def corpus_notes(group: Group) -> list[str]:
     return notes
 
 
+def source_notes(group: Group) -> list[str]:
+    """The commits of what was read from the hub."""
+    read = {
+        (role, source) for run in group.stored for role, text in run.record.sources.items() for source in text.split()
+    }
+    if not read:
+        return []
+    return [f"Read from the hub: {'; '.join(f'{role} {source}' for role, source in sorted(read))}."]
+
+
 def setting_notes(group: Group) -> list[str]:
     """Corpus, encoder, budget and seeds, with every value that occurs: unequal budgets must be visible."""
     records = [run.record for run in group.stored]

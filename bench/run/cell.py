@@ -22,6 +22,7 @@ from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
 from bench.data.identity import code_that_ran, encoder_of
+from bench.data.sources import named
 from bench.measure.quality import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan.commit import commit
@@ -104,7 +105,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     trainer: CellTrainer | None = None
     try:
         method = method_of(cell)
-        base = replace(base, factors=asdict(method.factors()), code=code_that_ran(cell))
+        base = replace(base, factors=asdict(method.factors()), code=code_that_ran(cell), sources=named(cell))
         skip = method.applies(cell)
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.api.hub import cached
+from bench.data.encoders import EncoderSource, hub_name
 from bench.data.identity import encoder_of
 from bench.plan.identity import Planned, method_of
+from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts, cache_root
 
 
-def peak_bytes(missing: Sequence[Planned]) -> int | None:
+def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
     """Bytes of weights kept at a time, at most; None if an encoder's size is not known here yet.
+
+    `hub_sizes`: by id the bytes that are downloaded of a repository, which stand for an encoder that is not here.
 
     The trainings of one encoder, seed and target are kept together, each with a snapshot a selection rule.
     """
@@ -23,7 +28,7 @@ def peak_bytes(missing: Sequence[Planned]) -> int | None:
     for planned in missing:
         cell = planned.cell
         if cell.encoder not in sizes:
-            size = _size(encoder_of(cell).where, encoder_of(cell).key)
+            size = _size(encoder_of(cell), hub_sizes)
             if size is None:
                 return None
             sizes[cell.encoder] = size
@@ -33,10 +38,14 @@ def peak_bytes(missing: Sequence[Planned]) -> int | None:
     return max(groups.values(), default=0)
 
 
-def _size(where: str, key: str) -> int | None:
-    folder = Path(where) if where and Path(where).is_dir() else Artefacts(cache_root()).folder("encoder", key)
-    files = list(folder.glob("*.safetensors"))
-    return sum(_as_float32(file) for file in files) if files else None
+def _size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int | None:
+    folder: Path | None = Path(encoder.where)
+    if encoder.revision:
+        folder = cached(hub_name(encoder.where, EncoderSpec()), encoder.revision)
+    elif not encoder.where:
+        folder = Artefacts(cache_root()).folder("encoder", encoder.key)
+    files = list(folder.glob("*.safetensors")) if folder else []
+    return sum(_as_float32(file) for file in files) if files else hub_sizes.get(encoder.where)
 
 
 def _as_float32(file: Path) -> int:

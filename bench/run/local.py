@@ -99,6 +99,7 @@ def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False)
 
 def _free_device(device: str) -> None:
     """Give back what translating and aligning took: the trainings' processes need it."""
+    process_memo().forget("translator")
     gc.collect()
     if device.startswith("cuda"):
         import torch

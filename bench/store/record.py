@@ -87,6 +87,7 @@ class Record:
     status: Status
     parents: dict[str, str] = field(default_factory=dict)
     factors: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)  # by role OWNER/NAME@COMMIT of what was read from the hub
     corpus: dict[str, Any] = field(default_factory=dict)  # title, synthetic, human_translations, licence, types, test
     scores: dict[str, RuleScores] = field(
         default_factory=dict

@@ -49,6 +49,7 @@ class CTranslate2Engine(Engine):
             )
         except RuntimeError as error:
             raise BadInput(f"ctranslate2 cannot load {place}: {error} (remove the folder to convert again)") from error
+        self.bytes = sum(file.stat().st_size for file in place.iterdir())
         said = GenerationConfig()
         if (folder / "generation_config.json").is_file():
             said = GenerationConfig.from_pretrained(folder)

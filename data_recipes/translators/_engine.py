@@ -39,6 +39,7 @@ class Engine:
     """A loaded model and its tokenizer; `_load` and `_generated` are what another runtime does otherwise."""
 
     what: str = ""  # what provenance says of the runtime
+    bytes: int = 0  # of its weights
 
     def __init__(self, found: ModelSource, params: Settings, device: str = "auto") -> None:
         import torch
@@ -68,6 +69,7 @@ class Engine:
         dtype = torch.float32 if self.params.precision == "fp32" else torch.bfloat16
         model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
         self.model: Any = model.to(self.device, dtype).eval()
+        self.bytes = sum(p.numel() * p.element_size() for p in model.parameters())
 
     def translate(self, texts: Sequence[str], request: Request) -> list[Draft]:
         """Each text's translation, in their order; texts of more than `longest` sub-words have none."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
+from bench.api.hub import HubName
 from bench.core.errors import Unavailable
+from bench.core.memo import process_memo
 from data_recipes.serbian import to_latin
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
 from data_recipes.translators._engine import Engine, Request
-from data_recipes.translators._models import ModelSource, find_model
+from data_recipes.translators._models import ModelSource, find_model, hub_name, is_hub_id
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
@@ -49,7 +51,6 @@ class Seq2SeqTranslator(TextTranslator):
 
     Params: ClassVar[type] = Seq2SeqParams
     params: Seq2SeqParams
-    _loaded: tuple[tuple[ModelSource, str], Engine] | None = None
 
     @abstractmethod
     def codes(self, source: str, target: str) -> tuple[str, str]:
@@ -69,10 +70,21 @@ class Seq2SeqTranslator(TextTranslator):
 
     def find(self, source: str, target: str) -> ModelSource:
         """The model for a pair of languages; raises as `codes` and `find_model`."""
+        return find_model(self._model(source, target), self.params.revision)
+
+    def hub_names(self, source: str, target: str) -> tuple[HubName, ...]:
+        """The model of a pair of languages, where it is the hub's."""
+        try:
+            model = self._model(source, target)
+        except Unavailable:
+            return ()
+        return (hub_name(model, self.params.revision),) if is_hub_id(model) else ()
+
+    def _model(self, source: str, target: str) -> str:
         if source == target:
             raise Unavailable(f"translator {self.name}: source and target language are both '{source}'")
         ours, theirs = self.codes(source, target)
-        return find_model(self.params.model.replace("{source}", ours).replace("{target}", theirs), self.params.revision)
+        return self.params.model.replace("{source}", ours).replace("{target}", theirs)
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """The weights in place of their name, and the libraries that run them."""
@@ -83,20 +95,24 @@ class Seq2SeqTranslator(TextTranslator):
         return {"model": found.version, "revision": "", "libraries": minor}
 
     def engine(self, found: ModelSource) -> Engine:
-        """The model, loaded once for all calls.
+        """The model, loaded once for all targets of a process.
 
         Raises:
             Unavailable: `engine` asks for a package that is not installed.
             BadInput: the model cannot be loaded, or not be converted.
         """
-        if self._loaded is None or self._loaded[0] != (found, self.device):
+        memo, how = process_memo(), replace(self.params, model=found.label, revision="")
+        key = ("translator", found, how, self.device)
+        engine: Engine | None = memo.get(key)
+        if engine is None:
             made: type[Engine] = Engine
             if self.params.engine == "ctranslate2":
                 ctranslate2_version()  # before gigabytes are fetched
                 made = CTranslate2Engine
-            self._loaded = None  # never two of them in memory
-            self._loaded = ((found, self.device), made(found, self.params, self.device))
-        return self._loaded[1]
+            memo.forget("translator")  # never two of them in memory
+            engine = made(found, self.params, self.device)
+            memo.put(key, engine, engine.bytes)
+        return engine
 
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
         """Translations without chunks: attention is no alignment.

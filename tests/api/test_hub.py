@@ -11,7 +11,7 @@ import pytest
 from bench.api import hub as ours
 from bench.api.hub import TRIES, HubName, fetch, resolve
 from bench.core.errors import BadInput
-from tests.support.hub import BAD, Fault, Hub, serving
+from tests.support.hub import BAD, Fault, Hub, conversion, serving
 
 MODEL = HubName("model", "org/model", patterns=("*.json", "*.safetensors"))
 
@@ -93,10 +93,7 @@ def test_pickled_weights_are_read_from_their_conversion(hub: Hub, tmp_path: Path
     converted.mkdir()
     (converted / "model.safetensors").write_bytes(b"weights")
     hub.put("model", "org/nllb", converted, "refs/pr/39")
-    author = {"name": "SFconvertbot", "type": "user"}
-    row = {"num": 39, "title": "Adding `safetensors` variant of this model", "author": author, "isPullRequest": True}
-    row |= {"status": "open", "createdAt": "2023-03-31T15:38:38.000Z", "repo": {"name": "org/nllb", "type": "model"}}
-    hub.discussions["org/nllb"] = [row | {"numComments": 1, "topReactions": [], "numReactionUsers": 0, "pinned": False}]
+    hub.discussions["org/nllb"] = [conversion("org/nllb", 39)]
     pinned = resolve(name)
     assert (pinned.conversion, pinned.commit) == ("refs/pr/39", hub.commit("model", "org/nllb", "refs/pr/39"))
     assert (fetch(name, pinned.commit) / "model.safetensors").read_bytes() == b"weights"

@@ -85,6 +85,8 @@ def test_english_is_a_choice(data: Path) -> None:
 
 # --- the hub ----------------------------------------------------------------------------------------------------------
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
 
 def write_parquet(path: Path, rows: list[tuple[list[str], list[int]]], names: list[str] | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,11 +99,11 @@ def write_parquet(path: Path, rows: list[tuple[list[str], list[int]]], names: li
 
 @pytest.fixture
 def cached(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = data / "snapshot"
+    folder = data / COMMIT
 
     def snapshot_download(repo: str, *, repo_type: str, revision: str, **rest: Any) -> str:
         assert (repo, repo_type, set(rest)) == (hub.REPOSITORY, "dataset", {"allow_patterns", "local_files_only"})
-        if revision != "refs/convert/parquet":
+        if revision not in ("refs/convert/parquet", COMMIT):
             raise FileNotFoundError(revision)
         return str(folder)
 
@@ -113,6 +115,8 @@ def test_the_hub_gives_the_same_sentences(cached: Path) -> None:
     rows = [(list(EXPECTED[0].words), [1, 0, 7, 0]), (["G5", "Sahel"], [3, 4])]
     write_parquet(cached / "ewe" / "test" / "0000.parquet", rows, TAGS)
     assert masakhaner(layout="hub").read("ewe", "test") == EXPECTED
+    write_parquet(cached / "ewe" / "masakhaner2-validation.parquet", rows, TAGS)  # the older layout
+    assert [s.words for s in masakhaner(layout="hub").read("ewe", "dev")] == [s.words for s in EXPECTED]
     order = [*TAGS[:1], *TAGS[5:7], *TAGS[1:5], *TAGS[7:]]  # the file's own names decide, whatever their order
     moved = [(words, [order.index(TAGS[tag]) for tag in tags]) for words, tags in rows]
     write_parquet(cached / "ewe" / "test" / "0000.parquet", moved, order)
@@ -140,5 +144,5 @@ def test_other_parquet_is_refused(cached: Path) -> None:
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInput, match="not the parquet of MasakhaNER"):
         corpus.read("ewe", "test")
-    with pytest.raises(BadInput, match="cannot be downloaded"):
+    with pytest.raises(BadInput, match="not in the hub's cache"):
         masakhaner(layout="hub", revision="main").read("ewe", "test")

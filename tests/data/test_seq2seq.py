@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from bench.core.errors import BadInput, Unavailable
+from bench.core.memo import process_memo
 from bench.core.sentences import Sentence
 from data_recipes.translators._engine import Engine, Request, batches, limit_of
+from data_recipes.translators._models import ModelSource
 from data_recipes.translators._seq2seq import Seq2SeqTranslator
 from data_recipes.translators._texts import loops
 from data_recipes.translators.marian import MarianParams, MarianTranslator
@@ -130,6 +132,20 @@ def test_nllb_writes_the_language_that_is_asked_for(nllb_folder: Path, capsys: p
         assert sum(t.words == word_by_word(s, words) for s, t in pairs) >= 7
         assert "CC BY-NC 4.0" in out.provenance
     assert capsys.readouterr().err.count("CC BY-NC 4.0") <= 1  # once a process
+
+
+def test_a_model_is_loaded_once_for_all_targets(nllb_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[ModelSource] = []
+    load = Engine._load
+    monkeypatch.setattr(Engine, "_load", lambda self, found, folder: (loaded.append(found), load(self, found, folder)))
+    process_memo().clear()
+    engines = {id(nllb(nllb_folder).engine(nllb(nllb_folder).find("en", target))) for target in ("de", "fr", "de")}
+    assert (len(engines), len(loaded)) == (1, 1)
+    assert process_memo().bytes == sum(p.numel() * 4 for p in nllb(nllb_folder).engine(loaded[0]).model.parameters())
+    other = nllb(nllb_folder, precision="bf16")
+    assert id(other.engine(other.find("en", "de"))) not in engines, "and another way of running it is another engine"
+    process_memo().forget("translator")
+    assert process_memo().bytes == 0
 
 
 def test_nllb_is_told_the_source_language(nllb_folder: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from data_recipes.words import splitter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +26,7 @@ from data_recipes.aligners.statistical import (
     Vocabulary,
     priors,
 )
+from data_recipes.parallel_text import splitter
 
 WORDS = (
     "the dog sees a red house and two men walk home in green rain",

@@ -117,7 +117,7 @@ def test_wrong_arguments(place: Place, verb: str, arguments: tuple[str, ...], sa
     [
         ("tinny", ("encoder 'tinny'", "did you mean 'tiny'?")),
         ("./nowhere", ("encoder './nowhere'", "no folder")),
-        ("org/never-cached", ("encoder 'org/never-cached'", "cannot be reached")),
+        ("org/never-cached", ("model org/never-cached", "not in the hub's cache")),
         ("empty", ("encoder folder 'empty'", "config.json")),
     ],
 )

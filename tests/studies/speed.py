@@ -104,10 +104,8 @@ def run_align(args: argparse.Namespace) -> int:
 
 def _pairs(args: argparse.Namespace) -> list[list[Pair]]:
     """The pairs of the files, else by language a few more than asked for of NTREX: long ones are left out."""
-    from data_recipes.words import splitter
-
     from bench.core.lines import read_parallel
-    from data_recipes.parallel_text import lines_of
+    from data_recipes.parallel_text import lines_of, splitter
 
     if (args.source is None) != (args.target is None):
         raise BadInput("--source and --target go together")

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +62,15 @@ class Hub:
         return sum(re.search(pattern, request) is not None for request in self.requests)
 
 
+def conversion(name: str, number: int) -> dict[str, Any]:
+    """The discussion in which the hub's bot offers a model's weights as safetensors."""
+    author = {"name": "SFconvertbot", "type": "user"}
+    row = {"num": number, "title": "Adding `safetensors` variant of this model", "author": author}
+    row |= {"isPullRequest": True, "status": "open", "createdAt": "2023-03-31T15:38:38.000Z"}
+    row |= {"repo": {"name": name, "type": "model"}, "numComments": 1, "topReactions": [], "numReactionUsers": 0}
+    return row | {"pinned": False}
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -79,10 +87,17 @@ def _commit(revision: str, folder: Path) -> str:
     return hashlib.sha1(text.encode()).hexdigest()
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Whoever hangs up is no news."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing on standard error."""
+
+
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
     """The hub, answering on this machine until the block ends."""
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub, of_files)) for of_files in (False, True)]
+    servers = [_Quiet(("127.0.0.1", 0), _handler(hub, of_files)) for of_files in (False, True)]
     hub.url, hub.files_url = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
     threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
     for thread in threads:
@@ -128,7 +143,7 @@ def _handler(hub: Hub, of_files: bool) -> type[BaseHTTPRequestHandler]:
             fault = next((f for f in hub.faults if f.times > 0 and re.search(f.match, request)), None)
             if fault is not None:
                 fault.times -= 1
-                time.sleep(fault.sleep)
+                threading.Event().wait(fault.sleep)  # time.sleep is what tests take away
                 if fault.status:
                     return self.error(fault.status, "", "", **fault.headers)
             self.cut = fault.cut if fault is not None else None

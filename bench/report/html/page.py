@@ -312,7 +312,7 @@ def environment(facts: Sequence[Facts]) -> list[tuple[str, list[tuple[str, int]]
     """
     counts: dict[str, Counter[str]] = {}
     for where, text in (item for record in facts for item in record.items()):
-        if where.startswith(("versions.", "ran.", "code", "commit", "matrix")):
+        if where.startswith(("sources.", "versions.", "ran.", "code", "commit", "matrix")):
             counts.setdefault(where, Counter())[text] += 1
     rows = []
     for where, values in sorted(counts.items()):

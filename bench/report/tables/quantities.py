@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.report.frame import Group, Stored
+from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
@@ -55,6 +56,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
         "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
         "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
         "labelled, dev, translated, unlabelled, target gold: sentences.",
+        *source_notes(group),
     ]
     return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
 

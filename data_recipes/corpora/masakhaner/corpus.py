@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from bench.api.hub import HubName
 from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir, here
@@ -15,7 +17,7 @@ from bench.core.tags import IllFormedError, decode
 from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
-from data_recipes.corpora.wikiann.corpus import WikiannCorpus
+from data_recipes.corpora.wikiann.corpus import WikiannCorpus, WikiannParams
 
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
@@ -29,7 +31,7 @@ class MasakhanerParams:
 
     source: Literal["en_pud", "wikiann", "conll2003"] = "en_pud"
     layout: Literal["auto", "text", "hub"] = "auto"  # auto: text where $XNER_DATA/masakhaner2 has the language
-    revision: str = "refs/convert/parquet"  # of the hub's dataset; a commit of that branch, to be pinned
+    revision: str = "refs/convert/parquet"  # of the hub's dataset; a commit of that branch, or of an older layout
 
     def __post_init__(self) -> None:
         if not self.revision:
@@ -41,7 +43,6 @@ class MasakhanerCorpus(Corpus):
 
     name: ClassVar[str] = "masakhaner"
     Params: ClassVar[type] = MasakhanerParams
-    sources: ClassVar[tuple[str, ...]] = ("masakhaner2", "uner/en_pud", "uner/en_ewt")
     facts: ClassVar[Facts] = Facts(
         title="MasakhaNER 2",
         licence="CC BY-NC 4.0: not for commercial use",
@@ -52,6 +53,12 @@ class MasakhanerCorpus(Corpus):
         ),
     )
     params: MasakhanerParams
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Folders of source files, not of the hub."""
+        english_files = ("uner/en_pud", "uner/en_ewt") if self.params.source == "en_pud" else ()
+        return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -83,11 +90,18 @@ class MasakhanerCorpus(Corpus):
         lines = [line for language in present for line in overlap_findings(self, language)]
         return lines or ["no text file is here; 'xner data fetch masakhaner' brings them"]
 
+    def hub_names(self, languages: Sequence[str]) -> tuple[HubName, ...]:
+        """The parquet files of the languages that have no text files here; WikiAnn's for an English that is its."""
+        hubs = [language for language in languages if language != "en" and not self._is_text(language)]
+        own = (hub.hub_name(self.params.revision, *hubs),) if hubs else ()
+        english_names = "en" in languages and self.params.source == "wikiann"
+        return own + (self._wikiann().hub_names(["en"]) if english_names else ())
+
     # --- the three sources of sentences -------------------------------------------------------------------------------
 
     def _english(self, split: Split) -> list[Sentence]:
         if self.params.source == "wikiann":
-            return WikiannCorpus().read("en", split)
+            return self._wikiann().read("en", split)
         if self.params.source == "en_pud":
             return english() if split == "train" else GOLD["en"].read("en", split)
         path = data_dir() / "conll2003" / _CONLL2003[split]
@@ -95,6 +109,10 @@ class MasakhanerCorpus(Corpus):
             raise Unavailable(f"{path} is not here: CoNLL-2003 is not open; put your own copy there")
         form = Format(scheme="IOB1", label_map={"MISC": "O"})
         return read_conll(path, "en", TYPES, form, require_entities=split == "test")
+
+    def _wikiann(self) -> WikiannCorpus:
+        pinned = self.params.revision if "@" in self.params.revision else "main"  # a list of commits holds both
+        return WikiannCorpus(WikiannParams(revision=pinned))
 
     def _text(self, language: str, split: Split) -> list[Sentence]:
         sentences = read_conll(
@@ -108,7 +126,7 @@ class MasakhanerCorpus(Corpus):
         return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
 
     def _hub(self, language: str, split: Split) -> list[Sentence]:
-        rows = hub.read_split(hub.snapshot(language, self.params.revision), language, split)
+        rows = hub.read_split(language, split, self.params.revision)
         sentences = []
         for number, (words, tags) in enumerate(rows, 1):
             where = f"corpus masakhaner: {language} {split}, row {number}"

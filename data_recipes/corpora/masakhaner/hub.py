@@ -4,52 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.api.hub import HubName, commit_of, fetch
 from bench.core.errors import BadInput
-from data_recipes import hub_files
+from data_recipes.corpora.wikiann.hub import SPLITS, parquet_columns
 
 REPOSITORY = "masakhane/masakhaner2"
-SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 Row = tuple[tuple[str, ...], tuple[str, ...]]  # words, tags
 
 
-def snapshot(language: str, revision: str, *, local: bool = False) -> Path:
-    """The snapshot's folder with the parquet files of one language; its name is the commit.
-
-    `local` (and HF_HUB_OFFLINE) looks only at what is already in the hub's cache.
-
-    Raises:
-        BadInput: not in the cache and cannot be downloaded: what to do.
-    """
-    otherwise = (
-        f"run 'xner data fetch masakhaner2/{language}' with a network, or put the text files at"
-        f" $XNER_DATA/masakhaner2/{language}/{{train,dev,test}}.txt"
-    )
-    return hub_files.snapshot(REPOSITORY, revision, f"{language}/*/*.parquet", local=local, otherwise=otherwise)
+def hub_name(revision: str, *languages: str) -> HubName:
+    """The parquet files of these languages, in either layout."""
+    return HubName("dataset", REPOSITORY, revision, tuple(f"{language}/*.parquet" for language in languages))
 
 
-def read_split(folder: Path, language: str, split: str) -> list[Row]:
-    """The rows of a split, tags by the names that the file itself gives them.
+def read_split(language: str, split: str, revision: str) -> list[Row]:
+    """The rows of a split, tags by the names that the file itself gives them; fetched where they are not cached.
 
     Raises:
-        BadInput: no file, a damaged one, one without the columns or the names, or a tag that has no name.
+        BadInput: the hub does not give the files or has none of this split; a damaged one, one without the columns or
+            the names, or a tag that has no name.
     """
-    paths = sorted((folder / language / SPLITS[split]).glob("*.parquet"))
+    name = hub_name(revision, language)
+    folder = fetch(name, commit_of(name)) / language
+    layouts = (f"{SPLITS[split]}/*.parquet", f"masakhaner2-{SPLITS[split]}*.parquet")  # the second is the older one
+    paths = sorted(path for layout in layouts for path in folder.glob(layout))
     if not paths:
-        raise BadInput(f"corpus masakhaner: {folder} has no {language}/{SPLITS[split]}/*.parquet")
+        raise BadInput(f"corpus masakhaner: {folder.parent} has no {language}/{SPLITS[split]}/*.parquet")
     return [row for path in paths for row in _rows(path)]
 
 
 def _rows(path: Path) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path, columns=["tokens", "ner_tags"])
-        tokens, tags = (table.column(name).to_pylist() for name in ("tokens", "ner_tags"))
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are these
-        raise BadInput(f"{path}: not the parquet of MasakhaNER: {str(error).splitlines()[0]}") from error
-    names = hub_files.label_names(path, table.schema.metadata or {})
+    tokens, tags, names = parquet_columns(path, "MasakhaNER")
     if names is None:  # there is no guessing
         raise BadInput(f"{path}: it does not say what the numbers in ner_tags stand for (no huggingface metadata)")
     rows = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from bench.api.hub import HubName, cached, commit_of
 from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir
@@ -20,7 +22,7 @@ from data_recipes.corpora.wikiann.text import read_text
 
 @dataclass(frozen=True)
 class WikiannParams:
-    """`revision` is a commit of the hub's repository; "main" is whatever is newest, which `check` reports by name."""
+    """`revision` of the hub's repository: a commit, or "main", whatever is newest when a matrix is first run."""
 
     revision: str = "main"
     layout: Literal["auto", "hub", "text"] = "auto"  # auto: text where $XNER_DATA/wikiann has the language, else hub
@@ -80,10 +82,15 @@ class WikiannCorpus(Corpus):
                 self._read(language, split, repairs)
             lines.extend(f"{language}: {count} {what}" for what, count in sorted(repairs.items()) if count)
             if not self._is_text(language):
-                commit = hub.snapshot(language, self.params.revision, local=True).name
+                commit = commit_of(hub.hub_name(self.params.revision, language))
                 if commit != self.params.revision:
                     lines.append(f"{language}: revision '{self.params.revision}' is commit {commit}: pin it")
         return lines
+
+    def hub_names(self, languages: Sequence[str]) -> tuple[HubName, ...]:
+        """The parquet files of the languages that have no text files here."""
+        hubs = [language for language in languages if not self._is_text(language)]
+        return (hub.hub_name(self.params.revision, *hubs),) if hubs else ()
 
     def _read(self, language: str, split: str, repairs: Counter[str]) -> list[Sentence]:
         if language not in (known := self.languages()):
@@ -92,12 +99,7 @@ class WikiannCorpus(Corpus):
             path = self._text_folder / language / split
             rows = read_text(path, language)
         else:
-            paths = hub.files_of(hub.snapshot(language, self.params.revision), language, split)
-            if not paths:
-                raise BadInput(
-                    f"corpus wikiann: the snapshot at '{self.params.revision}' in the hub's cache has no {language}"
-                    f" {split}; run 'xner data fetch wikiann --languages {language}' with a network"
-                )
+            paths = hub.files_of(language, split, self.params.revision)
             rows = [row for path in paths for row in hub.read_parquet(path)]
         sentences = sentences_of(rows, language, split, repairs)
         if split == "test" and not any(sentence.spans for sentence in sentences):
@@ -119,7 +121,6 @@ class WikiannCorpus(Corpus):
     def _is_here(self, language: str) -> bool:
         if self._is_text(language):
             return True
-        try:
-            return bool(hub.files_of(hub.snapshot(language, self.params.revision, local=True), language, "test"))
-        except BadInput:
-            return False  # that is the answer: it is not in the cache
+        name = hub.hub_name(self.params.revision, language)
+        folder = cached(name, name.commit or name.revision)
+        return folder is not None and (folder / language).is_dir()
