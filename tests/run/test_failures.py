@@ -157,16 +157,14 @@ def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path, tiny_folder: Pat
 
 
 def test_missing_weights_of_the_hub(tmp_path: Path, tiny_folder: Path) -> None:
-    """A pinned encoder is planned without its files; without them its cells fail, those of another encoder do not."""
+    """What is read from the hub is fetched before the first cell: what is missing stops the run in one line."""
     place = Place(tmp_path, tiny_folder)
     text = matrix_text(tiny_folder).replace('encoders = ["', 'encoders = ["nobody/nothing", "')
     text += f'[encoder."nobody/nothing"]\nrevision = "{"0" * 40}"\n'
     ran = place.xner("run", place.matrix(text), "--out", place.out)
-    assert ran.code == 1 and "Traceback" not in ran.err
-    found = {record["cell"]["encoder"]: record for record in records(place.out)}
-    assert found["nobody/nothing"]["status"] == "failed"
-    assert "nobody/nothing" in found["nobody/nothing"]["error"]["message"]
-    assert found[tiny_folder.name]["status"] == "ok"
+    assert ran.code == 2 and "Traceback" not in ran.err
+    assert "model nobody/nothing" in ran.err and "not in the hub's cache" in ran.err
+    assert not (place.out / "records").exists()
 
 
 def test_weights_that_vanish_while_they_are_needed(tmp_path: Path, tiny_folder: Path) -> None:
