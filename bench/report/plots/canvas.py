@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,9 +76,45 @@ def saved(fig: Figure, format_: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """ASCII only, so that every character has a glyph; others as escapes."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text.replace("±", "+/-").replace("–", "-").encode("ascii", "backslashreplace").decode()
+    """The text with a glyph for every character: what no font here has is written as an escape. Inside `settings`."""
+    text = "".join(c if c.isprintable() else " " for c in text).replace("±", "+/-").replace("–", "-")
+    return "".join(c if c.isascii() or _has_glyph(c) else c.encode("ascii", "backslashreplace").decode() for c in text)
+
+
+def _has_glyph(character: str) -> bool:
+    """Whether a font of the figure has it; a font of this machine that does joins the figure's."""
+    families: list[str] = matplotlib.rcParams["font.family"]
+    family = _family_with(character)
+    if family and family not in families:
+        matplotlib.rcParams["font.family"] = [*families, family]
+    return bool(family)
+
+
+@lru_cache(maxsize=4096)
+def _family_with(character: str) -> str:
+    """The font that draws a character: matplotlib's own, else the first by name that has it; "" and a word if none."""
+    own = str(_SETTINGS["font.family"][0])
+    fonts = [font for font in font_manager.fontManager.ttflist if font.style == "normal"]
+    others = sorted({(font.name, font.fname) for font in fonts if not font.name.startswith("Last Resort")})  # boxes
+    for name, path in [(own, str(font_manager.findfont(own))), *others]:
+        if ord(character) in _characters_of(path):
+            return name
+    _say_missing(unicodedata.name(character, "?").partition(" ")[0])
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _characters_of(path: str) -> frozenset[int]:
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+@lru_cache(maxsize=64)  # once a script
+def _say_missing(script: str) -> None:
+    print(
+        f"warning: no font here has {script} letters, so figures show escapes for them; a package with such a font "
+        "(in Debian fonts-noto-core or fonts-noto-cjk) brings them",
+        file=sys.stderr,
+    )
 
 
 def wrapped(text: str, width: float, size: float = 8.0) -> str:

@@ -22,6 +22,7 @@ from bench.store.sidecars import Damaged
 
 BASELINE = "en_trans"
 MOST_METHODS, MOST_LANGUAGES = 6, 12  # of types confused: panels beyond are too small to read
+LARGEST = 30.0  # inches of those panels
 BARS_A_LINE = 64  # beyond, languages go on in a further panel
 
 
@@ -212,18 +213,22 @@ def confusion_figure(group: Group) -> Figure | None:
                 panels[row, target] = counts
     if not types or not panels:
         return None
-    rows = list(dict.fromkeys(row for row, _ in panels))
+    names = [textwrap.fill(plain(name), 14) for name in (*types, "none")]
+    margin = 0.06 * max(len(line) for name in names for line in name.splitlines())
+    side = max(1.35, 0.24 * len(names)) + margin  # inches: every percentage has room, and the names beside it
+    rows = list(dict.fromkeys(row for row, _ in panels))[: max(1, int(LARGEST / side))]
     targets = [target for target in group.targets if any(target == other for _, other in panels)]
-    fig = figure(1.6 + 1.35 * len(targets), 1.5 + 1.35 * len(rows))
+    targets = targets[: max(1, int(LARGEST / side))]
+    fig = figure(1.6 + side * len(targets), 1.5 + side * len(rows))
     axes = fig.subplots(len(rows), len(targets), squeeze=False)
     shown = looks(group, rows)
     for y, row in enumerate(rows):
         for x, target in enumerate(targets):
-            _confused_panel(axes[y, x], panels.get((row, target)), types)
+            _confused_panel(axes[y, x], panels.get((row, target)), names)
             if y == 0:
                 axes[y, x].set_title(plain(target), fontsize=9)
         axes[y, 0].set_ylabel(f"{textwrap.fill(shown[row].label, 22)}\ngold", fontsize=7)
-    rest = {"languages": len(group.targets) - MOST_LANGUAGES, "methods": len(group.rows) - len(rows)}
+    rest = {"languages": len(group.targets) - len(targets), "methods": len(group.rows) - len(rows)}
     left_out = "".join(f" {more} further {what} are not drawn." for what, more in rest.items() if more > 0)
     note = (
         "Rows: gold type; columns: type of the predicted entity that shares most words. Percent of the gold entities "
@@ -241,7 +246,8 @@ def _confused(stored: Stored, rule: str, types: Sequence[str], pairs: SidecarPai
     return confusion(gold, predicted, types) if known else None
 
 
-def _confused_panel(axis: Axes, counts: np.ndarray | None, types: Sequence[str]) -> None:
+def _confused_panel(axis: Axes, counts: np.ndarray | None, names: Sequence[str]) -> None:
+    """One panel; `names` are those of the types, and of none, as they are shown."""
     if counts is None:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)  # the panel's label stays
@@ -251,10 +257,9 @@ def _confused_panel(axis: Axes, counts: np.ndarray | None, types: Sequence[str])
     share[-1] = np.nan
     axis.imshow(share, cmap="Greys", vmin=0, vmax=130)
     for (y, x), count in np.ndenumerate(counts):
-        spurious = y == len(types) and x < len(types)
+        spurious = y == len(names) - 1 and x < y
         text = f"{count}" if spurious else "" if np.isnan(share[y, x]) else f"{share[y, x]:.0f}"
         axis.text(x, y, text, ha="center", va="center", fontsize=6.5, color="white" if share[y, x] > 60 else "black")
-    names = [plain(name) for name in (*types, "none")]
     axis.set_xticks(range(len(names)), names, fontsize=6, rotation=90)
     axis.set_yticks(range(len(names)), names, fontsize=6)
     axis.tick_params(length=0)
