@@ -11,8 +11,9 @@ from typing import Any
 
 import bench
 from bench.api.method import LINKED, Method, Need
-from bench.core.errors import Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
+from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.labels import LinkStage, links_of_test, source_links
@@ -127,9 +128,14 @@ def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, An
 
 
 def _data_key(method: Method, data: CellData) -> dict[str, Any]:
-    """What of the cell's own sentences is part of its key."""
+    """What of the cell's own sentences is part of its key; BadInput where a rule has no dev set to choose on."""
     cell, corpus, needs = data.cell, data.data, needs_of_method(method)
     target = cell.target
+    if trains(cell) and "source-dev" in cell.train.rules and corpus.split_digest(cell.source, "dev") == digest(()):
+        raise BadInput(
+            f"train.rules: 'source-dev' chooses a checkpoint on dev sentences, of which corpus '{cell.data.corpus}' has "
+            f"none in '{cell.source}': rules = [\"last\"] takes the last one"
+        )
     of_data: dict[str, Any] = {
         "overlap": cell.data.overlap,
         "n_source": cell.data.n_source,

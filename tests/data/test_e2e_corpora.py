@@ -232,12 +232,21 @@ def test_files_that_a_matrix_does_not_need_may_be_wrong(place: Place) -> None:
     assert run(place, corpus, "--only", "target=de") == 0
 
 
-def test_a_corpus_without_dev_chooses_the_last_checkpoint(place: Place) -> None:
+def test_a_rule_without_a_dev_set_is_refused(place: Place) -> None:
+    splits = {"en/train": demo_sentences("en", "train", 32), "de/test": demo_sentences("de", "test", 16)}
+    corpus = write_corpus(place.root / "few", splits)
+    ran = place.xner("run", place.matrix(matrix_text(place.encoder, ("zero_shot",), ("de",), corpus=corpus)))
+    assert ran.code == 2 and not place.out.exists()
+    assert "'source-dev' chooses a checkpoint on dev sentences, of which corpus 'conll' has none in 'en'" in ran.err
+
+
+def test_a_corpus_without_dev_takes_the_last_checkpoint(place: Place) -> None:
     splits = {"en/train": demo_sentences("en", "train", 32), "de/test": demo_sentences("de", "test", 16)}
     splits["zh/test"] = demo_sentences("zh", "test", 16)
-    assert run(place, write_corpus(place.root / "few", splits), "--only", "target=de") == 0
+    last = ("--only", "target=de", "--set", 'train.rules=["last"]')
+    assert run(place, write_corpus(place.root / "few", splits), *last) == 0
     (record,) = records(place.out)
     assert record["status"] == "ok", record["error"]
-    assert record["scores"]["source-dev"]["step"] == record["scores"]["last"]["step"] == 4
-    assert record["scores"]["source-dev"]["dev_f1"] is None
+    assert list(record["scores"]) == record["rules"] == ["last"]
+    assert (record["scores"]["last"]["step"], record["scores"]["last"]["dev_f1"]) == (4, None)
     assert record["resources"]["dev"] == 0
