@@ -132,9 +132,9 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
     cell, corpus, needs = data.cell, data.data, needs_of_method(method)
     target = cell.target
     if trains(cell) and "source-dev" in cell.train.rules and corpus.split_digest(cell.source, "dev") == digest(()):
+        where = f"corpus '{cell.data.corpus}' has none in '{cell.source}'"
         raise BadInput(
-            f"train.rules: 'source-dev' chooses a checkpoint on dev sentences, of which corpus '{cell.data.corpus}' has "
-            f"none in '{cell.source}': rules = [\"last\"] takes the last one"
+            f"train.rules: 'source-dev' chooses on dev sentences, and {where}: rules = [\"last\"] needs none"
         )
     of_data: dict[str, Any] = {
         "overlap": cell.data.overlap,

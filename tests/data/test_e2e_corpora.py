@@ -237,7 +237,7 @@ def test_a_rule_without_a_dev_set_is_refused(place: Place) -> None:
     corpus = write_corpus(place.root / "few", splits)
     ran = place.xner("run", place.matrix(matrix_text(place.encoder, ("zero_shot",), ("de",), corpus=corpus)))
     assert ran.code == 2 and not place.out.exists()
-    assert "'source-dev' chooses a checkpoint on dev sentences, of which corpus 'conll' has none in 'en'" in ran.err
+    assert "'source-dev' chooses on dev sentences, and corpus 'conll' has none in 'en'" in ran.err
 
 
 def test_a_corpus_without_dev_takes_the_last_checkpoint(place: Place) -> None:
