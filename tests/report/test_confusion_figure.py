@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from bench.cli.main import main
 from bench.core.sentences import Sentence, Span
 from bench.report.frame import groups, read
 from bench.report.plots import canvas
@@ -52,6 +53,18 @@ def test_every_number_has_room(types: Sequence[str], tmp_path: Path, monkeypatch
             numbers = [text for text in axis.texts if text.get_text()]
             assert {text.get_text() for text in numbers} >= {"100"}
             assert max(text.get_window_extent(renderer).width for text in numbers) < box
+
+
+@pytest.mark.parametrize("types", [LONG, ARABIC], ids=lambda types: types[0])
+def test_xner_plots_draws_them(
+    types: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite(tmp_path, types, monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main(["plots", str(tmp_path), "--format", "png"]) == 0
+    assert (tmp_path / "figures" / "confusion.png").stat().st_size > 20_000
+    assert "not applied" not in capsys.readouterr().err
 
 
 def test_what_no_font_has_is_an_escape_and_said_once(
