@@ -24,11 +24,20 @@ def resolve_device(asked: str, precisions: Iterable[str]) -> str:
     """ "cpu" or "cuda".
 
     Raises:
-        BadInput: cuda is asked for and there is none, or the device lacks a precision of the matrix.
+        BadInput: cuda is asked for and there is none, this torch has no kernels for the card, or the device lacks a
+            precision of the matrix.
     """
     if asked == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda: torch sees no CUDA device; --device cpu runs here")
     name = "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        try:
+            torch.ones(1, device=name).add_(1).item()  # an architecture that this torch was not built for fails here
+        except RuntimeError as error:
+            why = str(error).strip().partition("\n")[0]
+            raise BadInput(
+                f"this torch runs nothing on the card ({why}): install one built for it, or --device cpu"
+            ) from error
     for precision in precisions:
         autocast(torch.device(name), precision)
     return name
