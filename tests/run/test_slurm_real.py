@@ -127,6 +127,7 @@ def test_cancelled_killed_and_requeued_units_come_back(cluster: Cluster) -> None
     cluster.hurry(third)
     until(lambda: not cluster.queue(), "the queue does not empty")
     found = by_name(cluster.place.out)
+    assert not [record["error"] for record in found.values() if record["status"] != "ok"], cluster.said()
     assert {(name, record["status"], record["attempts"]) for name, record in found.items()} == {
         ((label, target, 1), "ok", 1) for label in LABELS for target in TARGETS
     }, cluster.said()
