@@ -35,12 +35,11 @@ class EncoderEmbedder:
     def __init__(
         self,
         where: str,
-        revision: str | None = None,
         align_layer: int | None = None,
         max_length: int | None = None,
         device: str = "cpu",
     ) -> None:
-        loaded = load_encoder(where, revision)
+        loaded = load_encoder(where)
         self.device = torch.device(device)
         self.model: Any = loaded.model.to(self.device).eval()
         self.tokenizer = loaded.tokenizer
@@ -244,4 +243,4 @@ def embedder_of(
         BadInput: the encoder cannot be loaded.
     """
     where, made = source.ensure(cache, progress)
-    return EncoderEmbedder(where, source.revision, source.align_layer(spec), spec.max_length, device), made
+    return EncoderEmbedder(where, source.align_layer(spec), spec.max_length, device), made

@@ -24,20 +24,20 @@ class Loaded:
     longest: int
 
 
-def load_encoder(where: str, revision: str | None = None, layers: int | None = None) -> Loaded:
-    """Load weights as float32, whatever type the checkpoint was stored in; safetensors only, and no code from the hub.
+def load_encoder(where: str, layers: int | None = None) -> Loaded:
+    """Load a folder's weights as float32, whatever type they were stored in; safetensors only, and no code but ours.
 
     `layers` keeps the lowest so many; of an encoder-decoder that transformers can split (T5) only the encoder is read.
 
     Raises:
-        BadInput: there is no such folder or hub model, it has no safetensors, no fast tokenizer, or fewer layers.
+        BadInput: there is no such folder, it has no safetensors, no fast tokenizer, or fewer layers.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    options: dict[str, Any] = {"trust_remote_code": False} | ({"revision": revision} if revision else {})
+    options: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = _fast_tokenizer(AutoTokenizer, where, options)
         config = AutoConfig.from_pretrained(where, **options)
@@ -82,15 +82,12 @@ def _first_position(model: Any) -> int:
 PLAIN = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 
 
-def stored_matrix(where: str, revision: str | None, name: str, weight: torch.Tensor) -> torch.Tensor:
+def stored_matrix(where: str, name: str, weight: torch.Tensor) -> torch.Tensor:
     """A loaded matrix as its safetensors file maps it into memory: all processes share the pages that are read.
 
     `weight` itself where no file holds these very numbers under that name, with or without a prefix.
     """
-    from transformers.utils.hub import cached_file
-
-    config = cached_file(where, "config.json", revision=revision, local_files_only=True)
-    for file in sorted(Path(str(config)).parent.glob("*.safetensors")):
+    for file in sorted(Path(where).glob("*.safetensors")):
         with safe_open(file, "pt") as opened:
             for key in opened.keys():  # noqa: SIM118 - it is no dictionary
                 if f".{key}".endswith(f".{name}"):

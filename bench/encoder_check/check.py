@@ -106,14 +106,14 @@ def _subject(name: str, cache: Artefacts, progress: Progress) -> Subject:
     key = key_of("encoder", random_of=source.key, seed=SEED, versions=versions())
 
     def build(folder: Path) -> Mapping[str, Any]:
-        write_random(where, source.revision, folder / label)
+        write_random(where, folder / label)
         return {"encoder": label, "seed": SEED}
 
     made = str(cache.get_or_make("encoder", key, build).folder / label)
     return Subject(label, made, find_encoder(made, spec), made)
 
 
-def write_random(where: str, revision: str | None, folder: Path) -> None:
+def write_random(where: str, folder: Path) -> None:
     """Write an encoder of the same shape, tokenizer and number type, its weights drawn as its class draws them.
 
     Raises:
@@ -124,8 +124,8 @@ def write_random(where: str, revision: str | None, folder: Path) -> None:
 
     from bench.data.loading import load_encoder
 
-    loaded = load_encoder(where, revision)
-    config = AutoConfig.from_pretrained(where, **({"revision": revision} if revision else {}))
+    loaded = load_encoder(where)
+    config = AutoConfig.from_pretrained(where)
     stored = config.dtype or torch.float32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -140,18 +140,13 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
     Raises:
         BadInput: it cannot be loaded, or has no such layer.
     """
-    embedder = EncoderEmbedder(subject.where, subject.source.revision, device=device)
+    embedder = EncoderEmbedder(subject.where, device=device)
     advised = subject.source.align_layer(EncoderSpec())
     chosen = layer if layer is not None else advised if advised is not None else embedder.layers
     if not 0 <= chosen <= embedder.layers:
         raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
-    folder = Path(subject.where)
-    if not folder.is_dir():  # a hub id: the snapshot that was just loaded
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(subject.where, revision=subject.source.revision, local_files_only=True))
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in Path(subject.where).glob("*.safetensors"))
     what = subject.source.recipe.what if subject.source.recipe is not None else ""
     return embedder, Facts(chosen, embedder.layers, parameters, size, what)
 

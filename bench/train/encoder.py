@@ -21,14 +21,14 @@ from bench.data.loading import PLAIN, Loaded, layer_stack, load_encoder, stored_
 from bench.train.rows import use_rows
 
 
-def fresh_encoder(key: str, where: str, revision: str | None = None, layers: int | None = None) -> Loaded:
+def fresh_encoder(key: str, where: str, layers: int | None = None) -> Loaded:
     """`load_encoder` by the row, a copy of what this process keeps under that content key. BadInput as there."""
     memo, name = process_memo(), ("encoder", key, layers)
     kept: Loaded | None = memo.get(name)
     if kept is None:
-        kept = load_encoder(where, revision, layers)
+        kept = load_encoder(where, layers)
         size = sum(p.numel() * p.element_size() for p in kept.model.parameters())
-        use_rows(kept.model, functools.partial(stored_matrix, where, revision))
+        use_rows(kept.model, functools.partial(stored_matrix, where))
         memo.put(name, kept, size)
     return replace(kept, model=copy.deepcopy(kept.model))
 

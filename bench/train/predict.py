@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -62,7 +62,6 @@ class Meter:
     sentences: int = 0
     tokens: int = 0
     passes: int = 0
-    by_stage: dict[str, float] = field(default_factory=dict)
 
 
 @torch.no_grad()

@@ -99,11 +99,6 @@ class WordRows(nn.Module):
         table[self.ids.cpu()] = self.weight.detach().cpu()
         return table
 
-    @property
-    def unheld(self) -> int:
-        """How many numbers of the whole table are not in `weight`."""
-        return self.pretrained.weight.numel() - self.weight.numel()
-
 
 def use_rows(model: Any, stored: Callable[[str, Tensor], Tensor] = lambda name, weight: weight) -> None:
     """Let an encoder of transformers hold its word embeddings by the row; `stored` tells where all rows lie.

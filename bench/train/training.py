@@ -198,7 +198,7 @@ class CellTrainer:
     def _new_tagger(self) -> LinearTagger:
         recipe, train, key = self.cell.recipe, self.cell.train, self.encoder.key
         where, _ = self.encoder.ensure(self.places.cache, self.places.progress)
-        loaded = fresh_encoder(key, where, self.encoder.revision, recipe.layers)
+        loaded = fresh_encoder(key, where, recipe.layers)
         self._reads = loaded.tokenizer, min(recipe.max_length, loaded.longest)
         if train.compile:
             loaded.model.compile(dynamic=True)

@@ -109,7 +109,7 @@ def test_random_weights_are_a_row_beside(place: Place) -> None:
     assert first != (place.encoder / "model.safetensors").read_bytes()
     from bench.encoder_check.check import write_random
 
-    write_random(str(place.encoder), None, place.root / "again")
+    write_random(str(place.encoder), place.root / "again")
     assert (place.root / "again" / "model.safetensors").read_bytes() == first, "seeded"
 
 

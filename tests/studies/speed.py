@@ -143,10 +143,6 @@ def _embedder(name: str, device: str) -> tuple[str, str, EncoderEmbedder]:
     source = find_encoder(name, spec)
     cache = Artefacts(cache_root())
     where, _ = source.ensure(cache, lambda done, total, what: None)
-    if source.revision is not None:  # simalign takes no revision, but a folder
-        from huggingface_hub import snapshot_download
-
-        where = snapshot_download(source.where, revision=source.revision)
     embedder, _ = embedder_of(source, spec, cache, device, lambda done, total, what: None)
     return source.label, where, embedder
 

@@ -185,9 +185,9 @@ def test_an_encoder_is_read_once_and_every_copy_is_fresh(tiny_folder: Path, monk
     memo, loads = Memo(10**6), list[str]()
     monkeypatch.setattr(encoder_module, "process_memo", lambda: memo)
 
-    def noting(where: str, revision: str | None = None, layers: int | None = None) -> Any:
+    def noting(where: str, layers: int | None = None) -> Any:
         loads.append(where)
-        return load_encoder(where, revision, layers)
+        return load_encoder(where, layers)
 
     monkeypatch.setattr(encoder_module, "load_encoder", noting)
     first = fresh_encoder("a", str(tiny_folder)).model
@@ -273,7 +273,7 @@ def test_word_embeddings_are_read_from_the_file_as_it_stores_them(
     assert table.pretrained.weight.dtype == torch.float16, "as stored: mapped, not copied"
     assert torch.equal(table.whole(), loaded) and table.whole().dtype == torch.float32
     other = loaded.detach() + 1
-    assert stored_matrix(str(folder), None, f"{name}.weight", other) is other, "another file: other numbers"
+    assert stored_matrix(str(folder), f"{name}.weight", other) is other, "another file: other numbers"
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
