@@ -99,7 +99,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
     """The hub, answering on this machine until the block ends."""
     servers = [_Quiet(("127.0.0.1", 0), _handler(hub, of_files)) for of_files in (False, True)]
     hub.url, hub.files_url = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
-    threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True) for server in servers]
     for thread in threads:
         thread.start()
     try:
