@@ -23,7 +23,7 @@ from bench.plan.place import Place
 from bench.plan.schema import build
 from bench.run.shared import pieces, said
 from bench.run.unit import failed, perform
-from bench.run.weights import Weights, keep_weights, users_of
+from bench.run.weights import User, Weights, keep_weights, users_of
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.planned import matrix_cells
 
@@ -178,14 +178,17 @@ def _current(out: Path, task: Task) -> Iterator[Planned]:
 
 
 def _free_weights(out: Path) -> None:
-    """Free the weights that no unfinished cell of the folder needs; those of submitted units are unfinished."""
+    """Free the weights that no unfinished cell of the folder needs.
+
+    Of a submitted unit all cells count until the last is recorded: they share a training, whose weights it reads.
+    """
     wanted = {str(cell["key"]) for cell in matrix_cells(out)}
-    todo = {}
+    todo: dict[str, set[User]] = {}
     for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):
         for task in json.loads(path.read_text(encoding="utf-8"))["tasks"]:
-            unrecorded = [cell for cell in task["cells"] if attempts_of(out, cell["key"]) <= cell["attempts"]]
-            if task["unit"] and unrecorded and wanted.issuperset(cell["key"] for cell in task["cells"]):
-                todo[task["unit"]] = users_of(cell["described"] for cell in unrecorded)
+            unfinished = any(attempts_of(out, cell["key"]) <= cell["attempts"] for cell in task["cells"])
+            if task["unit"] and unfinished and wanted.issuperset(cell["key"] for cell in task["cells"]):
+                todo.setdefault(task["unit"], set()).update(users_of(cell["described"] for cell in task["cells"]))
     Weights(out, todo).leave()
 
 

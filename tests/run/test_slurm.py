@@ -8,7 +8,9 @@ import pickletools
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -17,9 +19,12 @@ from bench.core.errors import BadInput
 from bench.data.cell_data import _corpus
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
+from bench.run import job
 from bench.run.job import JobCell, Task, array_file, read_task
 from bench.run.slurm import Array, Profile, load_profile, parameters, queue_state
 from bench.run.slurm import snapshot as code_snapshot
+from bench.run.unit import perform
+from bench.store.record import Record
 from tests.support.e2e_tools import Place, Ran, by_name, matrix_text, records, sidecars, small_corpus, snapshot
 from tests.support.fake_slurm import Scheduler
 
@@ -252,6 +257,27 @@ def test_an_element_that_runs_twice_trains_once(place: Place, scheduler: Schedul
         scheduler.run("1")
     assert not spy.called
     assert snapshot(place.out / "records") == kept
+
+
+def test_an_element_that_ends_leaves_the_weights_of_a_unit_that_is_half_done(
+    place: Place, scheduler: Scheduler
+) -> None:
+    """zero_shot serves both targets by one training: with one of them recorded the other still reads its weights."""
+    place.matrix(matrix_text(place.encoder, ("zero_shot",), TARGETS))
+    assert submit(place).code == 0
+    freed: list[int] = []
+
+    def ended_meanwhile(*arguments: Any, **more: Any) -> Iterator[Record]:
+        for record in perform(*arguments, **more):
+            weights = set((place.out / "models").glob("fit/[!.]*"))
+            job._free_weights(place.out)  # as another element does when it ends
+            freed.append(len(weights - set((place.out / "models").glob("fit/[!.]*"))))
+            yield record
+
+    with mock.patch.object(job, "perform", ended_meanwhile):
+        run_all(place, scheduler)
+    assert freed[0] == 0
+    assert [(record["status"], record["attempts"]) for record in records(place.out)] == [("ok", 1)] * 2
 
 
 def test_what_changed_since_submission_is_a_failure_that_says_so(place: Place, scheduler: Scheduler) -> None:
