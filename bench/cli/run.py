@@ -65,7 +65,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
     from bench.data.sources import fetch_all, not_cached, with_commits
-    from bench.plan.matrix import cells, only
+    from bench.plan.matrix import cells, declared, only
     from bench.plan.spec import load_matrix
     from bench.store.planned import Written
 
@@ -74,13 +74,16 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
-    chosen: list[Cell] = only(cells(spec), args.only)
+    made = cells(spec)
+    chosen: list[Cell] = only(made, args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
     fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     planned = keyed(chosen)
     for warning in warnings_of(cell for cell in chosen if not cell.broken):
         print(f"warning: {warning}", file=sys.stderr)
-    written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
+    written = Written(
+        Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only), declared(spec, made)
+    )
     return out, planned, written, lock
 
 

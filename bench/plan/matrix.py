@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
+from bench.store.planned import Contrast, row_name
 
 T = TypeVar("T")
 
@@ -105,6 +106,35 @@ def only(cells: Sequence[Cell], filters: Sequence[str]) -> list[Cell]:
     if not chosen:
         raise BadInput(f"--only {' '.join(filters)}: no cell is left")
     return chosen
+
+
+def declared(spec: MatrixSpec, cells: Iterable[Cell]) -> tuple[Contrast, ...]:
+    """The contrasts row by row: a method that [labels]' axes make several rows of has one for each.
+
+    `cells`: all of the matrix. Two rows make a pair where no axis of [labels] chose differently for them, unless the
+    matrix names both rows in full. What --set took off the axes is left out.
+
+    Raises:
+        BadInput: a contrast names a row that is not there.
+    """
+    rows = {
+        row_name(cell.label, cell.axes): (cell.label, {k: v for k, v in cell.axes.items() if k.startswith("labels.")})
+        for cell in cells
+    }
+    found: list[Contrast] = []
+    for position, contrast in enumerate(spec.contrasts):
+        sides = [[row for row, (label, _) in rows.items() if side in (row, label)] for side in (contrast.a, contrast.b)]
+        for side, named in zip((contrast.a, contrast.b), sides, strict=True):
+            if not named and not spec.where.given:
+                raise spec.where.at("contrast", position).error(f"there is no row '{side}'{nearest(side, rows)}")
+        pairs = [(a, b) for a in sides[0] for b in sides[1]]
+        if not {contrast.a, contrast.b} <= rows.keys():
+            chosen = {row: axes for row, (_, axes) in rows.items()}
+            pairs = [(a, b) for a, b in pairs if all(chosen[b].get(k, v) == v for k, v in chosen[a].items())]
+        for a, b in pairs:
+            name = contrast.name if len(pairs) == 1 else f"{contrast.name}: {a} - {b}"
+            found.append(replace(contrast, a=a, b=b, name=name))
+    return tuple(found)
 
 
 class _Maker:

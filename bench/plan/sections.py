@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.plan.place import Place
+from bench.store.planned import Contrast
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -166,6 +167,7 @@ class MatrixSpec:
     search: SearchSpec = field(default_factory=SearchSpec)
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
+    contrasts: tuple[Contrast, ...] = ()  # as written; `bench.plan.matrix.declared` gives them row by row
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 

@@ -26,6 +26,7 @@ from bench.plan.sections import (
     TrainSpec,
     VariantSpec,
 )
+from bench.store.planned import Contrast
 
 __all__ = [
     "AxesSpec",
@@ -40,7 +41,7 @@ __all__ = [
     "shipped",
 ]
 
-_TOP = ("name", "source", "axes", "search", "variant", "exclude", *SECTIONS, *PLUGINS)
+_TOP = ("name", "source", "axes", "search", "variant", "exclude", "contrast", *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -141,7 +142,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
     head, _, rest = key.partition(".")
     if head not in _TOP:
         raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")
-    if head in ("variant", "exclude"):
+    if head in ("variant", "exclude", "contrast"):
         raise BadInput(f"--set: {head}: lists of tables are changed in the file")
     name, dot, last = rest.rpartition(".")
     path: tuple[str, ...] = (head, rest.strip("\"'")) if rest else (head,)
@@ -183,6 +184,9 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         search=build(SearchSpec, raw["search"], where.at("search")),
         variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
         excludes=tuple(listed),
+        contrasts=tuple(
+            build(Contrast, table, where.at("contrast", i)) for i, table in enumerate(_tables(raw, "contrast", where))
+        ),
         raw=raw,
         where=where,
     )
@@ -254,6 +258,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_functions(spec, registry)
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
+    _check_contrasts(spec, before)
 
 
 def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
@@ -317,6 +322,22 @@ def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
             for value in values:
                 if value not in own and value not in before.get(axis, []):
                     raise place.at(key).error(f"{value!r} is not on the axis{nearest(str(value), map(str, own))}")
+
+
+def _check_contrasts(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
+    """Names and pairs; whether there is such a row is known once the cells are (`declared`)."""
+    known = dict.fromkeys((*spec.axes.methods, *before.get("methods", [])))
+    for position, contrast in enumerate(spec.contrasts):
+        place, earlier = spec.where.at("contrast", position), spec.contrasts[:position]
+        for key, label in (("a", contrast.a), ("b", contrast.b)):
+            if label.partition(" (")[0] not in known:
+                raise place.at(key).error(f"'{label}' is not on the axis of methods{nearest(label, known)}")
+        if contrast.a == contrast.b:
+            raise place.error(f"'{contrast.a}' cannot be compared with itself")
+        if any({contrast.a, contrast.b} == {other.a, other.b} for other in earlier):
+            raise place.error(f"{contrast.a} - {contrast.b} stands there twice")
+        if not contrast.name.strip() or any(contrast.name == other.name for other in earlier):
+            raise place.at("name").error("must be a name that no other contrast has")
 
 
 def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
