@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from bench.core.files import sha256_of
 from bench.core.sentences import Span, spans_of
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, Row, Stored
+from bench.report.notes import visible
 from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it
@@ -21,37 +24,17 @@ KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overl
     "missed": "in the gold only: nothing predicted overlaps it",
     "spurious": "predicted only: no gold entity overlaps it",
 }
-WIDEST = 60  # words of a sentence that are shown
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A sentence whose entities were not all found, or not only they; spans with their kind, by start."""
-
-    id: str
-    words: tuple[str, ...]
-    gold: tuple[tuple[Span, str], ...]
-    found: tuple[tuple[Span, str], ...]
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """The words to show: all, or those around the first error where the sentence is long."""
-        if len(self.words) <= WIDEST:
-            return 0, len(self.words)
-        starts = [span.start for span, kind in (*self.gold, *self.found) if kind != "correct"]
-        first = max(0, min(min(starts) - WIDEST // 4, len(self.words) - WIDEST))
-        return first, first + WIDEST
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Errors of one record: of its entities by kind, of its sentences how many are wrong, and some of those."""
+    """Errors of one record: of its entities by kind, how many of its sentences are wrong, and what it predicted."""
 
     stored: Stored
     kinds: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
-    sentences: int = 0
-    shown: tuple[Wrong, ...] = ()
+    gold: Sidecar | None = None
+    found: tuple[tuple[Span, ...], ...] = ()  # by sentence
     why: str = ""  # nothing can be shown
 
 
@@ -85,46 +68,80 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
     return by_f1[(len(by_f1) - 1) // 2][2] if by_f1 else None
 
 
-def samples(group: Group, size: int) -> dict[tuple[Row, str], Sample]:
-    """By row and target the errors of its middle seed (by F1; the lower of two), `size` sentences shown at most.
-
-    Sentences are drawn in an order that depends on the sentence only, so that all methods show the same ones where they
-    err on them. Cells without a finished record are left out.
-    """
-    made = {}
-    for target in group.targets:  # one test in memory at a time
-        pairs = SidecarPairs()
-        for (row, other), stored in group.cells.items():
-            if other == target and (chosen := middle(stored, group.main_rule)) is not None:
-                made[row, target] = sample(chosen, group.main_rule, size, pairs)
+def samples(group: Group) -> dict[tuple[Row, str], Sample]:
+    """By row and target the errors of its middle seed (by F1; the lower of two), where a record is finished."""
+    pairs, made = SidecarPairs(), {}
+    for (row, target), stored in group.cells.items():
+        if (chosen := middle(stored, group.main_rule)) is not None:
+            made[row, target] = sample(chosen, group.main_rule, pairs)
     return made
 
 
-def sample(stored: Stored, rule: str, size: int, pairs: SidecarPairs) -> Sample:
+def sample(stored: Stored, rule: str, pairs: SidecarPairs) -> Sample:
     """The errors of one record."""
     try:
         gold, predicted = pairs.read(stored, rule)
     except Damaged as error:
         return Sample(stored, why=str(error))
     kinds: Counter[str] = Counter()
-    wrong: list[Wrong] = []
-    for id_, words, *tags in zip(gold.ids, gold.words, gold.tags, predicted.tags, strict=True):
+    wrong, found = 0, []
+    for tags in zip(gold.tags, predicted.tags, strict=True):
+        found.append(tuple(spans_of(tags[1])))
         if tags[0] == tags[1] and set(tags[0]) == {"O"}:
             continue
-        sentence = judged(id_, words, spans_of(tags[0]), spans_of(tags[1]))
-        kinds.update(kind for _, kind in sentence.gold)
-        kinds.update(kind for _, kind in sentence.found if kind == "spurious")
-        if any(kind != "correct" for _, kind in (*sentence.gold, *sentence.found)):
-            wrong.append(sentence)
-    chosen = sorted(wrong, key=lambda sentence: sha256_of(f"{sentence.id}\n{' '.join(sentence.words)}"))[:size]
-    return Sample(stored, kinds, len(wrong), len(gold.words), tuple(chosen))
+        ours, theirs = judged(spans_of(tags[0]), found[-1])
+        kinds.update(ours)
+        kinds.update(kind for kind in theirs if kind == "spurious")
+        wrong += any(kind != "correct" for kind in (*ours, *theirs))
+    return Sample(stored, kinds, wrong, gold, tuple(found))
 
 
-def judged(id_: str, words: Sequence[str], gold: Sequence[Span], found: Sequence[Span]) -> Wrong:
-    """The spans of a sentence with their kinds."""
-    ours = tuple((span, _kind(span, found, "missed")) for span in gold)
-    theirs = tuple((span, _kind(span, gold, "spurious")) for span in found)
-    return Wrong(id_, tuple(words), ours, theirs)
+def judged(gold: Sequence[Span], found: Sequence[Span]) -> tuple[list[str], list[str]]:
+    """What becomes of each gold span, and what each predicted one is."""
+    return [_kind(span, found, "missed") for span in gold], [_kind(span, gold, "spurious") for span in found]
+
+
+def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -> dict[str, Any]:
+    """JSON for the page's browser: by target the sentences on which a row errs, and where rows differ from the gold.
+
+    Spans are flat lists of first word, word after the last, and place of the type. Of each target at most `most`
+    sentences, in an order that depends on the sentence only.
+    """
+    types: dict[str, int] = {}
+    tests = [_test(target, [made.get((row, target)) for row in group.rows], types, most) for target in group.targets]
+    first = next(iter(contrasts_of(group)), None)
+    labels = [row[1] for row in group.rows]
+    start = [labels.index(first.a), labels.index(first.b)] if first else [0, min(1, len(labels) - 1)]
+    found = {"tests": [test for test in tests if test], "types": list(types), "kinds": KINDS}
+    return {"rows": list(map(visible, labels)), "start": start, **found}
+
+
+def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
+    first = next((sample for sample in found if sample and sample.gold), None)
+    if first is None or first.gold is None:
+        return {}
+    test, gold = first.gold, list(first.gold.spans)
+    same = [sample if sample and sample.gold is test else None for sample in found]
+    wrong = {i for sample in same if sample for i, spans in enumerate(sample.found) if list(spans) != list(gold[i])}
+    chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
+
+    def flat(spans: Iterable[Span]) -> list[int]:
+        return [n for span in spans for n in (span.start, span.end, types.setdefault(span.type, len(types)))]
+
+    return {
+        "target": target,
+        "wrong": len(wrong),
+        "ids": [visible(test.ids[i]) for i in chosen],
+        "words": ["\n".join(visible(word) for word in test.words[i]) for i in chosen],
+        "gold": [flat(gold[i]) for i in chosen],
+        "seeds": [sample.stored.seed if sample else None for sample in same],
+        "found": [
+            {n: flat(sample.found[i]) for n, i in enumerate(chosen) if list(sample.found[i]) != list(gold[i])}
+            if sample
+            else None
+            for sample in same
+        ],
+    }
 
 
 def _kind(span: Span, others: Sequence[Span], alone: str) -> str:

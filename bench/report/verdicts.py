@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
-from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
+from bench.report.compare import MARGIN, Comparison, ComparisonLine, Limits, Verdict
 from bench.report.folder import aligned, printable
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL
 
-HEADS = ("difference", "95 % interval", "p", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
+HEADS = ("difference", "95 % interval", "p", "simultaneous", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 # by verdict: of the languages, and of the average
 FORMS: dict[Verdict, tuple[str, str]] = {
     "better": ("{a} is significantly better than {b} in {what}.", "is significantly better than {b} by {what}."),
@@ -25,8 +24,8 @@ FORMS: dict[Verdict, tuple[str, str]] = {
         "and {b} are equivalent within ±{margin:g} F1.",
     ),
     "undecided": (
-        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain "
-        "possible.",
+        "{a} and {b} are not significantly different in {what}; the differences in brackets (simultaneous 95 %) "
+        "remain possible.",
         "and {b} are not significantly different ({what} is possible).",
     ),
     "no test": ("No test in {what}: fewer than {seeds} seeds.", "and {b} are not tested: fewer than {seeds} seeds."),
@@ -79,7 +78,7 @@ def _on_average(comparison: Comparison) -> str:
 
 
 def _range(line: ComparisonLine, sign: int = 1) -> str:
-    low, high = sorted(sign * limit for limit in line.interval or (0.0, 0.0))
+    low, high = sorted(sign * limit for limit in line.together or line.interval or (0.0, 0.0))
     return f"{low:+.1f} to {high:+.1f}"
 
 
@@ -107,22 +106,6 @@ def _credit(comparison: Comparison) -> str:
     return f"{what}: a difference is not due to any one of them alone.{unequal}"
 
 
-def summary(comparison: Comparison) -> str:
-    """The result in a line: on average where there are several languages."""
-    line = comparison.shown[-1]
-    if line.difference is None:
-        return "nothing to compare"
-    said = {
-        "better": "▲ significantly better",
-        "worse": "▼ significantly worse",
-        "same": "the same",
-        "equivalent": f"equivalent within ±{MARGIN:g}",
-        "undecided": "not significantly different",
-    }.get(line.verdict, "not tested")
-    where = "on average" if len(comparison.lines) > 1 else f"in {line.name}"
-    return f"{said} {where}, {line.difference:+.1f}{f' ({_range(line)})' if line.interval else ''}"
-
-
 # --- text and JSON ----------------------------------------------------------------------------------------------------
 
 
@@ -135,8 +118,10 @@ def text(comparison: Comparison) -> str:
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
-        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages. "
-        f"within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted. "
+        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
+        "simultaneous: the interval at the level at which Holm tests, which leaves out 0 exactly where p (Holm) is "
+        f"below {LEVEL:g}. within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average "
+        "with no less variance than independent languages would have. "
         f"macro: mean over the languages where both have a number. {TESTS}"
     )
     differing = comparison.factors | comparison.settings
@@ -160,13 +145,17 @@ def cells(line: ComparisonLine) -> list[str]:
     def p(value: float | None) -> str:
         return "<0.001" if value is not None and value < 0.001 else number(value, ".3f")
 
+    def limits(value: Limits | None) -> str:
+        return "-" if value is None else f"{value[0]:+.2f} to {value[1]:+.2f}"
+
     return [
         line.name,
         number(line.a, ".2f"),
         number(line.b, ".2f"),
         number(line.difference, "+.2f"),
-        "-" if line.interval is None else f"{line.interval[0]:+.2f} to {line.interval[1]:+.2f}",
+        limits(line.interval),
         p(line.p),
+        limits(line.together),
         p(line.p_holm),
         {None: "-", True: "yes", False: "no"}[line.equivalent],
         str(len(line.seeds) or "-"),
@@ -195,7 +184,13 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _json(line: ComparisonLine) -> dict[str, Any]:
-    names = {"name": "language", "interval": "interval_95", "narrow": "interval_90", "what": "interval_holds"}
+    names = {
+        "name": "language",
+        "interval": "interval_95",
+        "together": "interval_simultaneous",
+        "narrow": "interval_90",
+        "what": "interval_holds",
+    }
     names |= {"equivalent": "equivalent_within_1"}
-    values = {names.get(name, name): value for name, value in asdict(line).items() if name != "same"}
+    values = {names.get(name, name): value for name, value in vars(line).items() if name not in ("same", "estimate")}
     return values | {"interval_holds": line.what or None, "note": line.note or None}

@@ -247,17 +247,16 @@ def _who(translators: Set[Translation]) -> Translation:
 
 
 def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
-    """The cold sum over the cell's ancestors; None where a human translated."""
+    """The cold sum over the cell's ancestors."""
     seconds = {a.address: a.seconds for a in ancestors(trainer)}
     histories = [trained.history for trained in trainer.rounds.values()]
-    used = resources_of(trainer)
-    human = "human" in (used.translation, used.test_translation)
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
     frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
     flops = float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens)  # 2 forward, 4 backward
     return Cost(
-        seconds=None if human else round(sum(seconds.values()) + predicting, 2),
+        seconds=round(sum(seconds.values()) + predicting, 2),
+        inference=round(predicting, 2),
         steps=sum(history.steps for history in histories),
         evals=sum(len(history.eval_steps) for history in histories),
         batch=trainer.cell.train.batch if histories else 0,

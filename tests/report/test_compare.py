@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
 from bench.report import frame
-from bench.report.compare import Comparison, ComparisonLine, compare
+from bench.report.compare import Comparison, ComparisonLine, compare, judged_together
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
+from bench.store.planned import Contrast, Written, add_cells
 from bench.store.record import Records
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
+from tests.support.records_for_tests import counts_of as counts_for
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.7, "concner": 0.72}
 FACTORS = {"data": "both", "labels_from": "projection (plain)", "loss_terms": "cross-entropy"}
@@ -172,32 +176,51 @@ def test_factors_and_settings(tmp_path: Path) -> None:
     assert one(tmp_path, "concner", "zero_shot").factors["data"] == ("both", "unknown")
 
 
-def variants(out: Path, **params: dict[str, Any]) -> None:
-    """Rows of one folder: label to method and parameters."""
-    for label, more in params.items():
-        cell = {"label": label, "method": more.pop("use"), "params": more}
-        put(out, Plan({label: 0.7}, cell=cell), label, "de", 1)
+def declare(out: Path, *contrasts: Contrast) -> None:
+    """matrix.json of the records, as a matrix with these contrasts writes it."""
+    cells = [{"key": record.key, **record.cell} for record in Records(out).all()]
+    add_cells(out, cells, "toy", [Written("toy.toml", "", contrasts=contrasts)])
 
 
 def test_contrasts_declared_in_advance(tmp_path: Path) -> None:
-    variants(
-        tmp_path,
-        en_trans={"use": "en_trans", "distil": False},
-        concner={"use": "concner", "distil": False, "alpha": 0.5},
-        kd={"use": "concner", "distil": True, "alpha": 0.5},
-        weak={"use": "concner", "distil": False, "alpha": 0.1},
-        label_projection={"use": "label_projection", "english": False, "distil": False},
-        lp_en={"use": "label_projection", "english": True, "distil": False},
-        lp_en_kd={"use": "label_projection", "english": True, "distil": True},
-    )
-    declared = {("concner", "en_trans"), ("concner", "lp_en"), ("kd", "lp_en_kd"), ("en_trans", "concner")}
-    pairs = (*declared, ("kd", "en_trans"), ("weak", "en_trans"), ("concner", "label_projection"), ("kd", "lp_en"))
-    for a, b in pairs:
+    make(tmp_path, Plan(QUALITY))
+    declare(tmp_path, Contrast("concner", "en_trans", "the question", primary=True))
+    for a, b in (("concner", "en_trans"), ("en_trans", "concner")):
         found = one(tmp_path, a, b)
-        assert bool(found.declared) == ((a, b) in declared), (a, b)
-        assert any(x.startswith("Declared" if found.declared else "Exploratory") for x in conclusions(found))
+        assert (found.declared, found.primary) == ("the question", True)
+        assert "Declared in advance: the question." in conclusions(found)
+    assert not one(tmp_path, "concner", "zero_shot").declared
     other_rule = one(tmp_path, "concner", "en_trans", "last")
     assert not other_rule.declared and "the rule last is not the main one" in " ".join(conclusions(other_rule))
+
+
+@given(st.lists(st.floats(0.3, 0.9), min_size=2, max_size=5), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_an_interval_leaves_out_0_exactly_where_holm_rejects(qualities: list[float], seed: int) -> None:
+    counts = [
+        [counts_for(q, name, str(n + seed), r, 60) for r in (1, 2, 3)] for n, q in enumerate(qualities) for name in "ab"
+    ]
+    stacked = [np.stack(seeds).sum(axis=2) for seeds in counts]
+    estimates = [difference(x, y) for x, y in zip(stacked[::2], stacked[1::2], strict=True)]
+    lines = judged_together(
+        [ComparisonLine(str(n), p=e.p, difference=e.mean, estimate=e) for n, e in enumerate(estimates)]
+    )
+    for line in lines:
+        assert line.together is not None and line.p_holm is not None
+        assert (line.together[0] > 0 or line.together[1] < 0) == (line.p_holm < 0.05)
+
+
+def test_seeds_that_agree_on_average_by_luck_make_no_equivalence(tmp_path: Path) -> None:
+    """Two languages whose seeds go opposite ways: the average of every seed is the same, each language's is not."""
+    for label in "ab":
+        for target in ("de", "fi"):
+            for seed in (1, 2, 3):
+                moved = (seed - 2) * (1 if target == "de" else -1) * (0.06 if label == "a" else 0.0)
+                put(tmp_path, Plan({label: 0.6 + moved}, sentences=4000), label, target, seed)
+    macro = one(tmp_path, "a", "b").macro
+    assert macro.estimate is not None and macro.narrow is not None
+    low, high = (100 * limit for limit in macro.estimate.limits(0.9))
+    assert macro.narrow[1] - macro.narrow[0] > 2 * (high - low) and not macro.equivalent
 
 
 def test_label_axes_name_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,6 +228,7 @@ def test_label_axes_name_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for aligner in ("simalign", "statistical"):
         make(tmp_path, Plan({"concner": 0.7}, cell={"axes": {"labels.aligner": aligner}}))
         make(tmp_path, Plan({"en_trans": 0.6}, cell={"axes": {"labels.aligner": aligner}}))
+    declare(tmp_path, Contrast("concner (simalign)", "en_trans (simalign)", "the question"))
     found = one(tmp_path, "concner (simalign)", "en_trans (simalign)")
     assert found.declared and not found.settings
     crossed = one(tmp_path, "concner (simalign)", "en_trans (statistical)")

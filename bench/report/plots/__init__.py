@@ -9,15 +9,31 @@ from matplotlib.figure import Figure
 
 from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, read, suffixes
-from bench.report.plots.across import N_SOURCE, TRANSLATOR, quality_figure, sets_along, sources_figure
+from bench.report.plots.across import (
+    N_SOURCE,
+    TRANSLATOR,
+    quality_figure,
+    sets_along,
+    sources_figure,
+    translations_figure,
+)
 from bench.report.plots.canvas import FORMATS, saved, settings
-from bench.report.plots.methods import bars_figure, confusion_figure, cost_figure, gain_figure, ranks_figure
+from bench.report.plots.methods import (
+    confusion_figure,
+    cost_figure,
+    f1_figure,
+    forest_figure,
+    pairs_figure,
+    ranks_figure,
+)
 from bench.report.plots.training import curves_figure, loss_figure, space_figure
 from bench.report.tables import checked_formats
 
 MAKERS: dict[str, Callable[[Group], Figure | None]] = {
-    "f1": bars_figure,
-    "gain": gain_figure,
+    "forest": forest_figure,
+    "f1": f1_figure,
+    "translations": translations_figure,
+    "pairs": pairs_figure,
     "ranks": ranks_figure,
     "f1-cost": cost_figure,
     "confusion": confusion_figure,

@@ -12,11 +12,20 @@ from bench.report.tables.model import Table
 from bench.report.tables.published import published_table
 from bench.report.tables.quantities import cost_table, projection_table, space_table
 from bench.report.tables.render import RENDERERS, terminal
-from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
+from bench.report.tables.scores import (
+    contrasts_table,
+    gap_table,
+    groups_table,
+    main_table,
+    rules_table,
+    seen_table,
+    types_table,
+)
 
 SHOWN = "main.txt"
 MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
     "main": main_table,
+    "contrasts": contrasts_table,
     "groups": groups_table,
     "types": types_table,
     "seen": seen_table,
