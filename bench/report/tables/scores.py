@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.report.contrasts import contrasts_of, family_note, outcomes, ratio_of, sentence, title_of_contrast
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
-from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, partlyrows, scores_of
+from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, partial_rows, scores_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
@@ -39,7 +39,7 @@ def main_table(group: Group, name: str = "main") -> Table:
     rule = group.main_rule
     scores, last = scores_of(group, rule), scores_of(group, "last")
     languages = average_over(scores, group.rows, group.targets)
-    partly = partlyrows(scores, group.rows, group.targets)
+    partly = partial_rows(scores, group.rows, group.targets)
     best = {target: best_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
     with_last = rule != "last" and any(score.mean is not None for score in last.values())
     oracles = [row for row in group.rows if row in oracle_rows(scores)]
