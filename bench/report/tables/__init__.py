@@ -13,6 +13,7 @@ from bench.report.tables.published import published_table
 from bench.report.tables.quantities import cost_table, errors_table, projection_table, space_table
 from bench.report.tables.render import RENDERERS, terminal
 from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
+from bench.report.tables.search import settings_table
 
 SHOWN = "main.txt"
 MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
@@ -27,6 +28,7 @@ MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
     "projection": projection_table,
     "space": space_table,
     "published": published_table,
+    "settings": settings_table,
 }
 
 
