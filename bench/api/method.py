@@ -249,6 +249,7 @@ class Factors:
     target_gold: str = "no"
 
 
+SearchSpace = Mapping[str, tuple[Any, ...]]  # by parameter, or "labels.matcher" and "labels.filters", what to draw from
 Labels = Mapping[tuple[str, ...], tuple[Span, ...]]  # the spans of sentences, by their words
 
 
@@ -270,6 +271,7 @@ class Method(ABC):
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
     intrinsic: ClassVar[bool] = False  # scores projected labels and trains nothing: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
+    search_space: ClassVar[SearchSpace] = {}  # what `xner search` may choose beside the recipe
 
     def __init__(self, params: MethodParams | None = None) -> None:
         self.params = self.Params() if params is None else params

@@ -79,4 +79,7 @@ def describe(cell: Cell) -> dict[str, Any]:
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
         "axes": cell.axes,
-    } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})
+    } | {
+        **({"settings": cell.settings} if cell.settings else {}),
+        **({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {}),
+    }

@@ -15,7 +15,7 @@ from bench.run.job import JOBS
 from bench.run.slurm import QueueState, queue_state
 from bench.run.weights import KEPT, Weights, users_of
 from bench.store.artefacts import CLAIMS, Artefacts, held_claims
-from bench.store.planned import cell_name, matrix_cells
+from bench.store.planned import CHOSEN, cell_name, matrix_cells
 from bench.store.record import Record, Records
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
@@ -171,7 +171,7 @@ class _Search:
             elif not Records(self.out).path(folder.name).exists() and folder.name not in planned:
                 self.findings.add("leftovers", [folder])
         for path in sorted(self.out.glob("[!.]*")):
-            if path.name not in (*PLACES, "matrix.json"):
+            if path.name not in (*PLACES, "matrix.json", CHOSEN):
                 self._foreign(path)
 
     def _foreign(self, path: Path) -> None:

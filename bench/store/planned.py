@@ -14,6 +14,7 @@ from bench.store.artefacts import claimed
 from bench.store.packed import refuse_packed
 
 FILE = "matrix.json"
+CHOSEN = "chosen.toml"  # of a folder that `xner search` ran
 
 
 def matrix_cells(out: Path) -> list[dict[str, Any]]:

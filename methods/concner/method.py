@@ -15,6 +15,7 @@ from bench.api.method import (
     MethodParams,
     Need,
     Round,
+    SearchSpace,
     Step,
     Tagger,
     Term,
@@ -70,6 +71,17 @@ class Concner(Method):
     needs = frozenset({Need.PLAIN_TRANSLATION})
     additive = False  # a contrastive term compares the sentences of a batch: it cannot be split
     declared = Factors(data="both", labels_from="projection (plain)")
+    search_space: ClassVar[SearchSpace] = {
+        "alpha": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "beta": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "temperature": (0.05, 0.1, 0.2, 0.5),
+        "translation_temperature": (0.05, 0.1),
+        "outside": ("negative", "class", "none"),
+        "outside_share": (0.1, 1.0),
+        "head": (0, 128),
+        "pooling": ("mean", "cls"),
+        "tcl_first": (0.0, 0.2),
+    }
     params: ConcnerParams
 
     def __init__(self, params: MethodParams | None = None) -> None:
