@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bench.core.files import sha256_of
-from bench.core.sentences import Span, spans_of
+from bench.core.sentences import Span
 from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, Row, Stored
 from bench.report.notes import visible
-from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
+from bench.store.sidecars import GOLD, Damaged, Sidecar, parsed, predictions_name, unpacked
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it
     "correct": "same words, same type",
@@ -27,39 +27,23 @@ KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overl
 
 
 @dataclass(frozen=True)
+class Gold:
+    """A test: its text by sentence, what that says, and the entities; read once for all records that share it."""
+
+    blocks: list[str]
+    sidecar: Sidecar
+    spans: list[tuple[Span, ...]]
+
+
+@dataclass(frozen=True)
 class Sample:
-    """Errors of one record: of its entities by kind, how many of its sentences are wrong, and what it predicted."""
+    """Errors of one record: of its entities by kind, and what it predicts in the sentences where it is wrong."""
 
     stored: Stored
+    gold: Gold | None = None
+    found: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)  # by sentence that differs from the gold
     kinds: Counter[str] = field(default_factory=Counter)
-    wrong: int = 0
-    gold: Sidecar | None = None
-    found: tuple[tuple[Span, ...], ...] = ()  # by sentence
     why: str = ""  # nothing can be shown
-
-
-class SidecarPairs:
-    """Gold and predictions of records; a test that several share is read once."""
-
-    def __init__(self) -> None:
-        self._gold: dict[str, Sidecar] = {}
-
-    def read(self, stored: Stored, rule: str) -> tuple[Sidecar, Sidecar]:
-        """Gold and predictions, sentence by sentence the same words.
-
-        Raises:
-            Damaged: one of them cannot be read, or they are not of the same sentences.
-        """
-        key, test = stored.record.key, stored.test
-        try:
-            if test not in self._gold:
-                self._gold[test] = read_sidecar(stored.store.sidecar(key, GOLD))
-            predicted = read_sidecar(stored.store.sidecar(key, predictions_name(rule)))
-        except Damaged as error:
-            raise Damaged(f"gold or predictions of seed {stored.seed}: {error}") from error
-        if self._gold[test].words != predicted.words:
-            raise Damaged(f"seed {stored.seed}: gold and predictions are not of the same sentences")
-        return self._gold[test], predicted
 
 
 def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
@@ -70,30 +54,64 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
 
 def samples(group: Group) -> dict[tuple[Row, str], Sample]:
     """By row and target the errors of its middle seed (by F1; the lower of two), where a record is finished."""
-    pairs, made = SidecarPairs(), {}
-    for (row, target), stored in group.cells.items():
-        if (chosen := middle(stored, group.main_rule)) is not None:
-            made[row, target] = sample(chosen, group.main_rule, pairs)
-    return made
+    return {cell: shown for cell, (shown, _) in _samples(group).items() if shown is not None}
 
 
-def sample(stored: Stored, rule: str, pairs: SidecarPairs) -> Sample:
-    """The errors of one record."""
+def kinds_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
+    """By row and target the errors of every finished record by kind; what was predicted is left out."""
+    return {cell: every for cell, (_, every) in _samples(group).items()}
+
+
+def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
+    def read() -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
+        rule, tests, made = group.main_rule, dict[str, Gold](), {}
+        for cell, stored in group.cells.items():
+            shown, chosen, every = None, middle(stored, rule), []
+            for run in (run for run in stored if run.score(rule) is not None):
+                one = sample(run, rule, tests)
+                shown = one if run is chosen else shown
+                every.append(replace(one, found={}))
+            made[cell] = shown, every
+        return made
+
+    return group.remembered("samples", read)
+
+
+def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
+    """The errors of one record; `tests`: what was read already, by test."""
     try:
-        gold, predicted = pairs.read(stored, rule)
+        gold, found = _read(stored, rule, tests)
     except Damaged as error:
-        return Sample(stored, why=str(error))
-    kinds: Counter[str] = Counter()
-    wrong, found = 0, []
-    for tags in zip(gold.tags, predicted.tags, strict=True):
-        found.append(tuple(spans_of(tags[1])))
-        if tags[0] == tags[1] and set(tags[0]) == {"O"}:
-            continue
-        ours, theirs = judged(spans_of(tags[0]), found[-1])
+        return Sample(stored, why=f"gold or predictions of seed {stored.seed}: {error}")
+    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in found))
+    for i, spans in found.items():
+        ours, theirs = judged(gold.spans[i], spans)
         kinds.update(ours)
         kinds.update(kind for kind in theirs if kind == "spurious")
-        wrong += any(kind != "correct" for kind in (*ours, *theirs))
-    return Sample(stored, kinds, wrong, gold, tuple(found))
+    return Sample(stored, gold, found, kinds)
+
+
+def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict[int, tuple[Span, ...]]]:
+    """The gold, and the predicted entities of the sentences that differ from it: only their text is read closely.
+
+    Raises:
+        Damaged: one of them cannot be read, or they are not of the same sentences.
+    """
+    file = stored.store.sidecar(stored.record.key, GOLD)
+    if stored.test not in tests:
+        text = unpacked(file)
+        tests[stored.test] = Gold(text.split("\n\n"), parsed(text), parsed(text).spans)
+    gold, text = tests[stored.test], unpacked(file.with_name(predictions_name(rule)))
+    blocks = text.split("\n\n")
+    differ = [i for i, pair in enumerate(zip(blocks, gold.blocks, strict=False)) if pair[0] != pair[1]]
+    if len(blocks) != len(gold.blocks):
+        parsed(text)  # says what is damaged
+        raise Damaged("not of the same sentences")
+    part = parsed("".join(f"{blocks[i]}\n\n" for i in differ)) if differ else Sidecar([], [], [], [])
+    if part.words != [gold.sidecar.words[i] for i in differ]:
+        raise Damaged("not of the same sentences")
+    pairs = zip(differ, part.spans, strict=True)
+    return gold, {i: spans for i, spans in pairs if spans != gold.spans[i]}
 
 
 def judged(gold: Sequence[Span], found: Sequence[Span]) -> tuple[list[str], list[str]]:
@@ -117,12 +135,11 @@ def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -
 
 
 def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
-    first = next((sample for sample in found if sample and sample.gold), None)
-    if first is None or first.gold is None:
+    gold = next((sample.gold for sample in found if sample and sample.gold), None)
+    if gold is None:
         return {}
-    test, gold = first.gold, list(first.gold.spans)
-    same = [sample if sample and sample.gold is test else None for sample in found]
-    wrong = {i for sample in same if sample for i, spans in enumerate(sample.found) if list(spans) != list(gold[i])}
+    same = [sample if sample and sample.gold is gold else None for sample in found]
+    wrong, test = {i for sample in same if sample for i in sample.found}, gold.sidecar
     chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
 
     def flat(spans: Iterable[Span]) -> list[int]:
@@ -133,12 +150,10 @@ def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], mo
         "wrong": len(wrong),
         "ids": [visible(test.ids[i]) for i in chosen],
         "words": ["\n".join(visible(word) for word in test.words[i]) for i in chosen],
-        "gold": [flat(gold[i]) for i in chosen],
+        "gold": [flat(gold.spans[i]) for i in chosen],
         "seeds": [sample.stored.seed if sample else None for sample in same],
         "found": [
-            {n: flat(sample.found[i]) for n, i in enumerate(chosen) if list(sample.found[i]) != list(gold[i])}
-            if sample
-            else None
+            {n: flat(sample.found[i]) for n, i in enumerate(chosen) if i in sample.found} if sample else None
             for sample in same
         ],
     }
@@ -154,6 +169,17 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
     if any(other.type == span.type for other in near):
         return "boundary"
     return "type and boundary" if near else alone
+
+
+def confused(sample: Sample, types: Sequence[str]) -> np.ndarray | None:
+    """`confusion` of a record; None where it cannot be read, or holds a type that the corpus does not name."""
+    if sample.gold is None:
+        return None
+    spans, found = sample.gold.spans, sample.found
+    if not {span.type for entities in (*spans, *found.values()) for span in entities} <= set(types):
+        return None
+    right = Counter(span.type for i, entities in enumerate(spans) if i not in found for span in entities)
+    return confusion([spans[i] for i in found], found.values(), types) + np.diag([*(right[t] for t in types), 0])
 
 
 def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:

@@ -22,7 +22,7 @@ from bench.cli.main import main
 from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, Span
 from bench.report.contrasts import contrasts_of, sentence
-from bench.report.errors import SidecarPairs, judged, sample, samples
+from bench.report.errors import judged, sample, samples
 from bench.report.frame import groups, read
 from bench.report.html.page import compact, flat, report_html, shared, write_report
 from bench.report.notes import visible
@@ -279,7 +279,7 @@ def test_counts_of_kinds_are_those_of_the_record(scored: tuple[Path, str]) -> No
         tp, fp, fn = (sum(getattr(c, name) for c in types) for name in ("tp", "fp", "fn"))
         kinds = one.kinds
         assert kinds["correct"] == tp and sum(kinds.values()) - tp - kinds["spurious"] == fn
-        assert kinds["spurious"] <= fp and 0 < one.wrong <= len(one.found) == 40
+        assert kinds["spurious"] <= fp and 0 < len(one.found) <= len(one.gold.spans) == 40
         f1s = sorted(
             o.record.scores["source-dev"].f1
             for o in group.stored
@@ -300,8 +300,8 @@ def test_the_browser_has_what_every_method_predicts(scored: tuple[Path, str]) ->
         assert test["wrong"] == len(test["ids"]) == len(test["words"]) == len(test["gold"]) <= 40
         for row, found, seed in zip(group.rows, test["found"], test["seeds"], strict=True):
             one = made[row, test["target"]]
-            assert one.stored.seed == seed and len(found) == one.wrong
-            wrong = {one.gold.ids[i]: list(spans) for i, spans in enumerate(one.found) if spans != one.gold.spans[i]}
+            assert one.stored.seed == seed and len(found) == len(one.found)
+            wrong = {one.gold.sidecar.ids[i]: list(spans) for i, spans in one.found.items()}
             for place, numbers in found.items():
                 parts = [numbers[n : n + 3] for n in range(0, len(numbers), 3)]
                 spans = [Span(first, end, data["types"][type_]) for first, end, type_ in parts]
@@ -312,9 +312,9 @@ def test_other_sentences_and_damage_are_told(tmp_path: Path) -> None:
     make_scored(tmp_path, {"zero_shot": 0.5}, targets=("de",), seeds=(1,))
     (one,) = read([tmp_path])
     one.store.put_text(one.record.key, predictions_name("source-dev"), conll_text(gold_of("de", 3)))
-    assert "not of the same sentences" in sample(one, "source-dev", SidecarPairs()).why
+    assert "not of the same sentences" in sample(one, "source-dev", {}).why
     one.store.sidecar(one.record.key, GOLD).write_bytes(b"no gzip")
-    assert "cannot be read" in sample(one, "source-dev", SidecarPairs()).why
+    assert "cannot be read" in sample(one, "source-dev", {}).why
     with no_plots():
         assert "No sentences to compare: " in report_html(tmp_path)
 

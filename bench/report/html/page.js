@@ -119,8 +119,8 @@
     let place = 0;
     found.forEach(([start, end, type], i) => {
       line.append(words.slice(place, start).join(" "), " ");
-      const mark = make("mark", { class: kinds[i] === "correct" ? "ok" : "no" }, `${words.slice(start, end).join(" ")} `);
-      mark.append(make("i", {}, kinds[i] === "correct" ? `${types[type]} ✓` : `${types[type]} ✗ ${kinds[i]}`));
+      const mark = make("mark", { class: ["gold", "correct"].includes(kinds[i]) ? "ok" : "no" }, `${words.slice(start, end).join(" ")} `);
+      mark.append(make("i", {}, `${types[type]}${{ gold: "", correct: " ✓" }[kinds[i]] ?? ` ✗ ${kinds[i]}`}`));
       line.append(mark, " ");
       place = end;
     });
@@ -136,7 +136,7 @@
     bar.append(label, " ");
     return select;
   };
-  const opened = async (part) => {
+  const start = async (part) => {
     const data = await unpack(part.querySelector("template").content.textContent);
     const box = part.querySelector(".sentences");
     const bar = make("p", { class: "pick" });
@@ -181,8 +181,13 @@
           const words = text.split("\n");
           const item = make("li", {});
           const three = make("div", { class: "three" });
-          const lines = [["gold", gold, gold.map(() => "correct")], [data.rows[a.value], p, judged[0][1]], [data.rows[b.value], q, judged[1][1]]];
-          for (const [name, found, marks] of lines) three.append(side(name, words, found, marks, data.types, test.target));
+          three.append(side("gold", words, gold, gold.map(() => "gold"), data.types, test.target));
+          [[a, p], [b, q]].forEach(([one, found], n) => {
+            const missed = gold.filter((_, j) => judged[n][0][j] === "missed").map((span) => [span, "missed"]);
+            const every = [...found.map((span, j) => [span, judged[n][1][j]]), ...missed].sort((x, y) => x[0][0] - y[0][0]);
+            const [where, what] = [0, 1].map((part) => every.map((pair) => pair[part]));
+            three.append(side(data.rows[one.value], words, where, what, data.types, test.target));
+          });
           item.append(three, make("small", {}, test.ids[i]));
           return item;
         });
@@ -204,7 +209,7 @@
       fill();
     };
   };
-  const browse = (part) => (part.opening ??= opened(part));
+  const browse = (part) => (part.opening ??= start(part));
   const seen = new IntersectionObserver((parts) => parts.forEach((one) => one.isIntersecting && browse(one.target)));
   for (const part of document.querySelectorAll("section.browser")) if (part.querySelector("template")) seen.observe(part);
   document.addEventListener("click", async (event) => {

@@ -14,8 +14,8 @@ from scipy.stats import studentized_range
 
 from bench.report.compare import MARGIN, Comparison, ComparisonLine
 from bench.report.contrasts import baseline_of, contrasts_of, cost_of, family_note, signed, title_of_contrast
-from bench.report.errors import SidecarPairs, confusion, middle
-from bench.report.frame import Group, Row, Stored
+from bench.report.errors import confused, samples
+from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.plots.canvas import (
     GREY,
@@ -33,7 +33,6 @@ from bench.report.plots.canvas import (
     rows_axis,
 )
 from bench.report.scores import LEVEL, Score, Scores, average_over, macro, oracle_rows, ranking, scores_of
-from bench.store.sidecars import Damaged
 
 MOST_NUMBERS = 20  # methods of a heat map whose cells have room for a number
 Limits = tuple[float, float]
@@ -284,12 +283,9 @@ def confusion_figure(group: Group) -> Figure | None:
     """A panel a method, over its languages, of their middle seeds; None where no gold and predictions are stored."""
     types = sorted({str(type_) for run in group.stored for type_ in run.record.corpus.get("types") or ()})
     counted = dict[Row, np.ndarray]()
-    for target in group.targets:  # one test in memory at a time
-        pairs = SidecarPairs()
-        for row in (row for row in group.rows if row not in group.oracles):
-            stored = middle(group.cells[row, target], group.main_rule)
-            if stored is not None and (counts := _confused(stored, group.main_rule, types, pairs)) is not None:
-                counted[row] = counted[row] + counts if row in counted else counts
+    for (row, _), sample in samples(group).items():
+        if row not in group.oracles and (counts := confused(sample, types)) is not None:
+            counted[row] = counted[row] + counts if row in counted else counts
     if not types or not counted:
         return None
     names = [textwrap.fill(plain(name), 14) for name in (*types, "none")]
@@ -311,15 +307,6 @@ def confusion_figure(group: Group) -> Figure | None:
         "Middle seed by F1."
     )
     return finished(fig, group, "Types confused", note)
-
-
-def _confused(stored: Stored, rule: str, types: Sequence[str], pairs: SidecarPairs) -> np.ndarray | None:
-    try:
-        gold, predicted = (sidecar.spans for sidecar in pairs.read(stored, rule))
-    except Damaged:
-        return None  # `xner verify` says more
-    known = {span.type for spans in (*gold, *predicted) for span in spans} <= set(types)
-    return confusion(gold, predicted, types) if known else None
 
 
 def _confused_panel(axis: Axes, counts: np.ndarray, names: Sequence[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.report.contrasts import BASELINE, FLOOR, baseline_of, cost_of, cost_ratio
-from bench.report.errors import KINDS, SidecarPairs, sample
-from bench.report.frame import Group, Row, Stored
+from bench.report.errors import KINDS, kinds_by_seed
+from bench.report.frame import Group, Stored
 from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
@@ -118,15 +118,9 @@ def errors_table(group: Group, name: str = "errors") -> Table | None:
 
     From the stored predictions; None where there are none.
     """
-    found: dict[tuple[Row, str], list[Shares]] = {}
-    draft = TableDraft(group, heads=("method", "language"))
-    for target in group.targets:  # one test in memory at a time
-        pairs = SidecarPairs()
-        for row in group.rows:
-            finished = [run for run in group.cells[row, target] if run.score(group.main_rule) is not None]
-            read = [sample(run, group.main_rule, pairs) for run in finished]
-            found[row, target] = [shares for one in read if (shares := _shares(one.kinds))]
-            draft.notes(*(f"{row[1]}, {target}: {one.why}" for one in read if one.why))
+    draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
+    found = {cell: [shares for one in read if (shares := _shares(one.kinds))] for cell, read in every.items()}
+    draft.notes(*(f"{row[1]}, {t}: {one.why}" for (row, t), read in every.items() for one in read if one.why))
     kinds = [kind for kind in KINDS if any(shares[kind] for seeds in found.values() for shares in seeds)]
     for row in group.rows:
         means = {target: _mean_shares(seeds) for target in group.targets if (seeds := found[row, target])}
