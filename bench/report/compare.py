@@ -63,6 +63,7 @@ class Comparison:
     settings: Differing
     declared: str  # the contrast that this is, "" where it is exploratory
     primary: bool = False
+    title: str = ""  # the name of a declared contrast that has this sign, else both labels
 
     @property
     def shown(self) -> tuple[ComparisonLine, ...]:
@@ -147,6 +148,7 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
         settings=settings(ours, theirs),
         declared=contrast.name if contrast else "",
         primary=bool(contrast and contrast.primary),
+        title=contrast.name if contrast and contrast.a == a else f"{a} − {b}",
     )
 
 

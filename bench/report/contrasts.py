@@ -1,18 +1,16 @@
-"""What a suite was made to answer, in plain words: its declared contrasts, else each method against the naive pool."""
+"""What a suite was made to answer: declared contrasts, else each method against the naive pool; and what they cost."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.report.compare import MARGIN, Comparison, compared, declared_of, judged_together
+from bench.report.compare import Comparison, compared, declared_of, judged_together
 from bench.report.frame import Group, Row, Stored
-from bench.report.scores import LEVEL, mean_or_none
+from bench.report.scores import mean_or_none
 from bench.store.record import Cost
 
 BASELINE, FLOOR = "en_trans", "zero_shot"
-_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def contrasts_of(group: Group) -> tuple[Comparison, ...]:
@@ -52,81 +50,6 @@ def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
 
 def _first(row: Row, rows: Sequence[Row], name: str) -> Row | None:
     return next((other for other in rows if other[0] == row[0] and other[1].partition(" (")[0] == name), None)
-
-
-# --- in words ---------------------------------------------------------------------------------------------------------
-
-
-def title_of_contrast(comparison: Comparison) -> str:
-    """The declared name, else the two labels."""
-    return comparison.declared or f"{comparison.a} − {comparison.b}"
-
-
-def sentence(comparison: Comparison) -> str:
-    """Difference, interval and verdict, languages, and what the gain costs."""
-    return " ".join(filter(None, (f"{title_of_contrast(comparison)}: {_size(comparison)}", *_rest(comparison))))
-
-
-def _size(comparison: Comparison) -> str:
-    line, over = comparison.macro, comparison.languages
-    if line.difference is None:
-        return f"nothing to compare ({line.note})."
-    where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
-    limits = line.together or line.interval
-    interval = f" (95 % {signed(limits[0])} to {signed(limits[1])})" if limits else ""
-    return f"{signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."
-
-
-def verdict(comparison: Comparison) -> str:
-    """What may be concluded of the average, without a stop."""
-    line = comparison.macro
-    p = "" if line.p_holm is None else "p < 0.001" if line.p_holm < 0.001 else f"p = {line.p_holm:.3f}"
-    p = f"p = {line.p_holm:.4f}" if p == f"p = {LEVEL:.3f}" else p  # on which side of the level
-    inside = line.interval is not None and max(map(abs, line.interval)) < MARGIN
-    possible = "equivalence is not shown either" if inside else f"a difference above {MARGIN:g} F1 is not excluded"
-    small = f", by less than {MARGIN:g} F1" if line.equivalent else ""
-    return {
-        "better": f"significantly higher ({p}{small})",
-        "worse": f"significantly lower ({p}{small})",
-        "same": "the same counts in every sentence, as one training under two names has",
-        "equivalent": f"no difference shown, and equivalent within ±{MARGIN:g} F1",
-        "undecided": f"no difference shown; {possible}",
-        "no test": "not tested, with fewer than 3 seeds",
-        "no interval": "not tested, for lack of counts by sentence",
-    }.get(line.verdict, "nothing to compare")
-
-
-def _rest(comparison: Comparison) -> list[str]:
-    if comparison.macro.difference is None:
-        return []
-    return [by_language(comparison) if len(comparison.languages) > 1 else "", cost_words(comparison)]
-
-
-def outcomes(comparison: Comparison) -> Counter[str]:
-    """Languages in which A is better, worse, or neither is shown; or that could not be tested."""
-    names = {"better": "better", "worse": "worse", "no test": "not tested", "no interval": "not tested"}
-    return Counter(names.get(x.verdict, "undecided") for x in comparison.lines if x.verdict != "gap")
-
-
-def by_language(comparison: Comparison) -> str:
-    """In how many languages the difference goes which way."""
-    counts = outcomes(comparison)
-    if counts["not tested"] == counts.total():
-        return ""
-    said = [f"{name} in {spelled(counts[name])}" for name in ("better", "worse", "undecided")]
-    said += [f"not tested in {spelled(counts['not tested'])}"] if counts["not tested"] else []
-    return f"{', '.join(said)}.".capitalize()
-
-
-def spelled(number: int) -> str:
-    """The number in letters up to twelve."""
-    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
-
-
-def signed(value: float) -> str:
-    """To a tenth, to a hundredth where that would be nothing, with its sign: a limit above 0 never reads 0.0."""
-    text = next((t for t in (f"{value:+.1f}", f"{value:+.2f}") if float(t)), "0.0")
-    return text.replace("-", "−")
 
 
 # --- cost -------------------------------------------------------------------------------------------------------------
@@ -173,25 +96,3 @@ def ratio_of(comparison: Comparison) -> tuple[float, str] | None:
     runs = [run for run in comparison.group.stored if run.target in comparison.languages]
     a, b = (cost_of(run for run in runs if run.label == label) for label in (comparison.a, comparison.b))
     return cost_ratio(a, b)
-
-
-def cost_words(comparison: Comparison) -> str:
-    """The ratio of cost in a sentence; "" where neither seconds nor operations are known."""
-    if (found := ratio_of(comparison)) is None:
-        return ""
-    ratio, what = found
-    unit = "long" if what == "seconds" else "much compute"
-    return f"Takes as {unit}." if abs(ratio - 1) < 0.05 else f"Takes {ratio:.1f} times as {unit}."
-
-
-def family_note(comparisons: Sequence[Comparison]) -> str:
-    """What the numbers of the contrasts hold, and how far they may be believed."""
-    declared = any(comparison.declared for comparison in comparisons)
-    status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
-    family = "the primary contrasts, and over the others" if declared else f"the {len(comparisons)} of them"
-    return (
-        f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
-        f"Holm over {family}, for languages over those of a contrast; intervals are at the level at which Holm tests, "
-        f"so that they leave out 0 exactly where p < {LEVEL:g}. Cost: training and inference, human translation not "
-        "counted."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,12 @@ def test_better_worse_and_their_words(tmp_path: Path) -> None:
     assert [x.verdict for x in (*found.lines, found.macro)] == ["better"] * 3
     assert found.macro.p is not None and found.macro.p < 0.01
     said = conclusions(found)
-    assert said[0] == "concner is significantly better than zero_shot in de, fi."
-    assert said[1].startswith("On average over de, fi, concner is significantly better than zero_shot by ")
+    assert re.match(r"concner − zero_shot: \+[\d.]+ F1 on average over two languages \(95 % \+[\d.]+ to \+", said[0])
+    assert "significantly higher (p = 0.004). Better in two, worse in none, undecided in none." in said[0]
+    assert said[1] == "concner is significantly better in de, fi."
     worse = conclusions(one(tmp_path, "zero_shot", "concner"))
-    assert worse[0] == "zero_shot is significantly worse than concner in de, fi."
-    size = said[1].partition(" by ")[2]
-    assert worse[1].partition(" by ")[2] == size, "the same size, said from the other side"
+    assert worse[1] == "zero_shot is significantly worse in de, fi." and "significantly lower" in worse[0]
+    assert worse[0].partition(" F1 ")[0].endswith(said[0].partition(" F1 ")[0].rpartition("+")[2]), "the same size"
 
 
 def test_one_training_under_two_names(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_one_training_under_two_names(tmp_path: Path) -> None:
     found = one(tmp_path, "a", "a+b")
     assert {x.verdict for x in found.lines} == {"same"} and found.macro.verdict == "same"
     assert found.macro.p == 1.0 and found.macro.equivalent
-    assert "same counts in every sentence in de, fi" in conclusions(found)[0]
+    assert conclusions(found)[1] == "a is the same (in every sentence) in de, fi."
 
 
 def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
@@ -107,8 +108,9 @@ def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
     assert line(one(tmp_path, "a", "b"), "de").equivalent
     found = line(one(wide, "a", "b"), "de")
     assert found.equivalent is False and found.verdict == "undecided"
-    (said, *_) = conclusions(one(wide, "a", "b"))
-    assert said.startswith("a and b are not significantly different in de (") and "possible" in said
+    said = conclusions(one(wide, "a", "b"))
+    assert "no difference shown; a difference above 1 F1 is not excluded." in said[0] and " F1 in de (" in said[0]
+    assert said[1].startswith("a is not significantly different in de (")
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
@@ -119,7 +121,7 @@ def test_below_three_seeds_nothing_is_tested(tmp_path: Path, seeds: tuple[int, .
         assert (here.p, here.p_holm, here.equivalent, here.verdict) == (None, None, None, "no test")
         assert here.interval is not None and here.what == "test sentences only"
     said = conclusions(found)
-    assert said[0] == "No test in de, fi: fewer than 3 seeds." and "better" not in " ".join(said)
+    assert said[1] == "concner is not tested (fewer than 3 seeds) in de, fi." and "better" not in " ".join(said)
 
 
 def test_only_seeds_that_both_have(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_gaps_and_other_tests_stay_gaps_and_leave_the_average(tmp_path: Path) ->
     gap, other = line(found, "zh"), line(found, "pt")
     assert (gap.verdict, other.verdict) == ("gap", "gap")
     assert "concner: skipped: no translations into zh" in gap.note and other.note == "scored on different tests"
-    said = "Nothing to compare in pt (scored on different tests), zh (concner: skipped: no translations into zh)."
-    assert said in conclusions(found)
+    said = "not to be compared in pt (scored on different tests), zh (concner: skipped: no translations into zh)."
+    assert conclusions(found)[1].endswith(said)
 
 
 def test_missing_counts_leave_the_difference_and_no_test(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_missing_counts_leave_the_difference_and_no_test(tmp_path: Path) -> None
     found = one(tmp_path)
     assert line(found, "de").verdict == "no interval" and line(found, "fi").verdict == "better"
     assert found.macro.verdict == "no interval" and found.macro.difference is not None
-    assert "are not tested: counts by sentence are missing in a language" in " ".join(conclusions(found))
+    assert "F1 on average over two languages: not tested, for lack of counts by sentence." in conclusions(found)[0]
 
 
 def test_factors_and_settings(tmp_path: Path) -> None:
@@ -189,6 +191,7 @@ def test_contrasts_declared_in_advance(tmp_path: Path) -> None:
         found = one(tmp_path, a, b)
         assert (found.declared, found.primary) == ("the question", True)
         assert "Declared in advance: the question." in conclusions(found)
+        assert found.title == ("the question" if a == "concner" else "en_trans − concner"), "the sign is A - B"
     assert not one(tmp_path, "concner", "zero_shot").declared
     other_rule = one(tmp_path, "concner", "en_trans", "last")
     assert not other_rule.declared and "the rule last is not the main one" in " ".join(conclusions(other_rule))

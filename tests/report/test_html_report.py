@@ -21,12 +21,13 @@ from markupsafe import escape
 from bench.cli.main import main
 from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, Span
-from bench.report.contrasts import contrasts_of, sentence
+from bench.report.contrasts import contrasts_of
 from bench.report.errors import judged, sample, samples
 from bench.report.frame import groups, read
 from bench.report.html.page import compact, flat, report_html, shared, write_report
 from bench.report.notes import visible
 from bench.report.scores import ranking, scores_of
+from bench.report.verdicts import sentence
 from bench.store.planned import Contrast, Written, add_cells
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, predictions_name

@@ -11,13 +11,14 @@ import matplotlib
 import pytest
 
 from bench.core.errors import BadInput
-from bench.report.contrasts import contrasts_of, signed, title_of_contrast
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, groups, read
 from bench.report.plots import write_plots
 from bench.report.plots.across import translations_figure
 from bench.report.plots.canvas import FAMILIES, looks, settings
 from bench.report.plots.methods import cost_figure, critical_difference, f1_figure, forest_figure, pairs_figure, pareto
 from bench.report.plots.training import curves_figure, loss_figure
+from bench.report.verdicts import signed
 from bench.store.record import Records
 from tests.support.records_for_tests import Plan, make, put_gap
 
@@ -83,7 +84,7 @@ def test_forest_has_every_contrast_with_its_interval_and_the_zone_of_no_matter(t
         figure = forest_figure(group)
         assert figure is not None
         titles = [" ".join(axis.get_title().split()) for axis in figure.axes]
-    assert titles == [title_of_contrast(c) for c in contrasts_of(group)] and len(titles) == 2
+    assert titles == [c.title for c in contrasts_of(group)] and len(titles) == 2
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["average", "de", "fi"]
     for axis, comparison in zip(figure.axes, contrasts_of(group), strict=True):
         drawn = [tuple(line.get_xdata()) for line in axis.lines]

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.core.files import canonical_json, write_bytes
-from bench.report.contrasts import contrasts_of, family_note, outcomes, ratio_of, sentence, title_of_contrast, verdict
+from bench.report.contrasts import contrasts_of
 from bench.report.errors import KINDS, browsable, samples
 from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
@@ -28,7 +28,7 @@ from bench.report.plots.canvas import saved, settings
 from bench.report.scores import LEVEL, ranking, scores_of
 from bench.report.tables import all_tables
 from bench.report.tables.model import Table
-from bench.report.verdicts import HEADS, cells, conclusions, line_notes
+from bench.report.verdicts import HEADS, cells, conclusions, family_note, line_notes, sentence
 from bench.store.record import Cost, Record, Resources
 
 NAME = "report.html"
@@ -77,17 +77,7 @@ def _templates() -> Environment:
     """Templates that escape everything, and show what would be invisible."""
     options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, finalize=visible, **options)
-    for function in (
-        cells,
-        conclusions,
-        line_notes,
-        problem_of,
-        title_of_contrast,
-        verdict,
-        sentence,
-        outcomes,
-        ratio_of,
-    ):
+    for function in (cells, conclusions, line_notes, problem_of, sentence):
         made.globals[function.__name__] = function
     made.globals |= {"level": LEVEL, "line_heads": HEADS, "kinds": KINDS, "newline": Markup("\n")}
     return made

@@ -166,8 +166,8 @@ def family_of(run: Stored) -> str:
         return "unlabelled text or a teacher"
     if factors.get("data", "en") in ("en", "source"):
         return "source sentences only"
-    loss = factors.get("loss_terms", "cross-entropy")
-    return "translated sentences" if loss == "cross-entropy" else "translated sentences, further loss"
+    further = "+" in factors.get("loss_terms", "")
+    return "translated sentences, further loss" if further else "translated sentences"
 
 
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:

@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter
 from scipy.stats import studentized_range
 
 from bench.report.compare import MARGIN, Comparison, ComparisonLine
-from bench.report.contrasts import baseline_of, contrasts_of, cost_of, family_note, signed, title_of_contrast
+from bench.report.contrasts import baseline_of, contrasts_of, cost_of
 from bench.report.errors import confused, samples
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
@@ -33,6 +33,7 @@ from bench.report.plots.canvas import (
     rows_axis,
 )
 from bench.report.scores import LEVEL, Score, Scores, average_over, macro, oracle_rows, ranking, scores_of
+from bench.report.verdicts import family_note, signed
 
 MOST_NUMBERS = 20  # methods of a heat map whose cells have room for a number
 Limits = tuple[float, float]
@@ -85,7 +86,7 @@ def forest_figure(group: Group) -> Figure | None:
     few = len(comparisons) <= PANELS
     bases = {c.b for c in comparisons}
     alike = len(bases) == 1 and not few and not any(c.declared for c in comparisons)
-    titles = [c.a if alike else "\n".join(textwrap.wrap(title_of_contrast(c), 34)) for c in comparisons]
+    titles = [c.a if alike else "\n".join(textwrap.wrap(c.title, 34)) for c in comparisons]
     heads, rows = (titles, names) if few else (names, titles)
     fig, axes = panels(len(rows), heads, 0.5 + 0.065 * max(len(x) for row in rows for x in row.splitlines()))
     for place, axis in enumerate(axes):

@@ -10,11 +10,12 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from bench.report.contrasts import contrasts_of, family_note, outcomes, ratio_of, sentence, title_of_contrast
+from bench.report.contrasts import contrasts_of, ratio_of
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, partial_rows, scores_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
+from bench.report.verdicts import family_note, outcomes, sentence
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
@@ -81,7 +82,7 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
         return None
     draft = TableDraft(group, heads=("contrast",))
     for comparison in comparisons:
-        line = draft.add(("", ""), {"contrast": title_of_contrast(comparison)}, False)
+        line = draft.add(("", ""), {"contrast": comparison.title}, False)
         by_name = {x.name: x for x in (comparison.macro, *comparison.lines)}
         for title, target in (("average", "macro"), *((target, target) for target in group.targets)):
             found = by_name.get(target)
