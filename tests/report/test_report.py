@@ -252,7 +252,7 @@ def test_the_matrix_gives_the_order(tmp_path: Path) -> None:
 def test_cost_says_unknown_and_never_0(tmp_path: Path) -> None:
     make(tmp_path, Plan({"zero_shot": 0.4, "en_trans": 0.7}))
     (group,) = frame.groups(frame.read([tmp_path]))
-    table = tables.cost_table(group)
+    table = tables.quantities.cost_table(group)
     assert table is not None
     unknown = cell(table, "en_trans", "seconds")
     assert unknown.text == "n/a" and notes_of(table, unknown) == "unknown"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.core.errors import BadInput
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, Row, Stored
 from bench.report.plots.canvas import GREY, figure, finished, light_grid, line_style, looks, plain
 from bench.report.scores import oracle_rows, scores_of
@@ -114,7 +115,9 @@ def loss_figure(group: Group) -> Figure | None:
 def space_figure(group: Group) -> Figure | None:
     """Principal components of words before and after training, target × method, first seed; None without records."""
     drawn = {cell: points for cell, stored in group.cells.items() if (points := _space(stored))}
-    rows = [row for row in group.rows if any(row == other for other, _ in drawn)][:MOST]
+    asked = {label for comparison in contrasts_of(group) for label in (comparison.a, comparison.b)}  # they come first
+    rows = [row for row in group.rows if any(row == other for other, _ in drawn)]
+    rows = sorted(rows, key=lambda row: row[1] not in asked)[:MOST]
     targets = [target for target in group.targets if any(target == other for _, other in drawn)][:MOST]
     if not drawn:
         return None
