@@ -10,7 +10,7 @@ from bench.api.method import LINKED, Method, Need, Round
 from bench.plan import registry
 from bench.plan.matrix import Cell
 
-TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
+TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.PARALLEL_TEXT, Need.TARGET_GOLD}
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,9 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     """
     maker = _Maker(spec, registry)
     found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    if spec.search.run:  # each row at the first point of the extra axes that is not excluded
+        firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(found)}
+        found = list(firsts.values())[::-1]
     if not found:
         raise spec.where.at("exclude").error("the excludes leave no cell")
     for cell in found:

@@ -72,10 +72,10 @@ def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registr
     needs = needs_of_method(method, registry)
     if key == "labels.fallback" and labels.transfer == "align":
         return False
-    if key == "labels.matcher" and Need.TEST_TRANSLATION in needs:
+    if key == "labels.matcher" and needs & {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT}:
         return True
     if key in ("labels.matcher", "labels.filters", "labels.transfer", "labels.fallback"):
         return Need.LABELLED_TRANSLATION in needs
     if key.startswith(("labels.aligner", "aligner.")) and Need.TEST_TRANSLATION not in needs:
-        return reads_links(method, labels, registry)
+        return Need.PARALLEL_TEXT in needs or reads_links(method, labels, registry)
     return bool(needs & (LINKED | {Need.TEST_TRANSLATION}))

@@ -56,6 +56,7 @@ class Resources:
     dev: int = 0
     translated: int = 0  # translations used
     unlabelled: int = 0  # unlabelled target sentences
+    parallel: int = 0  # lines of human parallel text that nobody labelled
     target_gold: int = 0  # gold-labelled target sentences (oracles)
     translation: Translation = "none"
     dictionary: bool = False

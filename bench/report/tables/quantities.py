@@ -23,6 +23,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by co
     "dev": (lambda r: r.resources.dev, 0),
     "translated": (lambda r: r.resources.translated, 0),
     "unlabelled": (lambda r: r.resources.unlabelled, 0),
+    "parallel": (lambda r: r.resources.parallel, 0),
     "target gold": (lambda r: r.resources.target_gold, 0),
 }
 FACTS: dict[str, Callable[[Record], str]] = {
@@ -56,7 +57,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
     notes = [
         "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
         "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
-        "labelled, dev, translated, unlabelled, target gold: sentences.",
+        "labelled, dev, translated, unlabelled, parallel (human parallel text without labels), target gold: sentences.",
         *source_notes(group),
     ]
     return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
