@@ -1,7 +1,7 @@
 """[search]: settings chosen alike for every method, by random search on source dev.
 
-`xner search` runs the matrix with `search.run = true`: on seeds that are not reported, one target, the first point of the
-extra axes at which a row is there, and a number of trials. Trial 0 is the recipe as given; the others draw from the
+`xner search` runs the matrix with `search.run = true`: on seeds that are not reported, one target, the first point of
+the extra axes at which a row is there, and a number of trials. Trial 0 is the recipe as given; the others draw from the
 shared space, the same values for every method and encoder, and from the method's own `search_space`. Every trial is an
 ordinary cell.
 """

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.plan import registry
-from bench.plan.matrix import Cell, cells, declared
+from bench.plan.contrasts import declared
+from bench.plan.matrix import Cell, cells
 from bench.plan.sections import MatrixSpec
 from bench.plan.spec import load_matrix, shipped
 
