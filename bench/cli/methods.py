@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
     from bench.plan import registry
-    from bench.plan.needs import check_usable, needs_of_method
+    from bench.plan.matrix import check_usable, needs_of_method
 
     cells = _cells(args.matrix) if args.matrix else []
     rows, broken = [], []
@@ -96,8 +96,8 @@ def _missing(method: Method, cell: Cell) -> str:
     """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
     from bench.api.method import LINKED, Need
     from bench.data.cell_data import CellData
-    from bench.data.labels import links_of_test, source_links
-    from bench.plan.needs import needs_of_method
+    from bench.data.labels import links_of_test, parallel_links, source_links
+    from bench.plan.matrix import needs_of_method
 
     data, needs = CellData(cell), needs_of_method(method)
     try:
@@ -108,6 +108,8 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
         if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
+        if Need.PARALLEL_TEXT in needs:
+            parallel_links(cell, data)
         if Need.TEST_TRANSLATION in needs:
             links_of_test(cell, data).links_key()
     except Unavailable as error:

@@ -17,9 +17,8 @@ from bench.core.errors import BadInput
 from bench.core.files import write_json
 from bench.data.encoders import hub_name, is_hub_id
 from bench.plan import registry
-from bench.plan.identity import method_of, trains
-from bench.plan.matrix import Cell, every_target
-from bench.plan.needs import needs_of_method, reads_links
+from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.units import method_of, trains
 
 FILE = "sources.lock.json"
 Roles = Mapping[str, tuple[HubName, ...]]  # corpus, encoder, aligner_encoder, translator
@@ -39,11 +38,11 @@ def names_of(cell: Cell) -> Roles:
     roles["corpus"] = list(corpus.hub_names(list(dict.fromkeys([cell.source, *targets]))))
     pairs = [(cell.source, target) for target in targets if needs & (LINKED | {Need.SECOND_TRANSLATION})]
     pairs += [(cell.target, cell.source)] * (Need.TEST_TRANSLATION in needs)
-    if pairs:
+    if pairs or Need.PARALLEL_TEXT in needs:
         translator: Translator = registry.make("translator", cell.labels.translator, cell.translator_params)
         roles["translator"] = [name for pair in pairs for name in translator.hub_names(*pair)]
         embeds = registry.load("aligner", cell.labels.aligner).embeds
-        linked = reads_links(method, cell.labels) or Need.TEST_TRANSLATION in needs
+        linked = reads_links(method, cell.labels) or needs & {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT}
         if embeds and linked and cell.labels.aligner_encoder and is_hub_id(cell.labels.aligner_encoder):
             roles["aligner_encoder"] = [hub_name(cell.labels.aligner_encoder, cell.aligner_recipe)]
     return {role: tuple(dict.fromkeys(names)) for role, names in roles.items() if names}

@@ -1,21 +1,95 @@
-"""Axes → cells: the product without the excludes, every parameter resolved."""
+"""Axes → cells: the product without the excludes, every parameter resolved.
+
+What a method may ask for, with the methods that its rounds name.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
-from bench.plan.needs import check_usable, reads_labels
-from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.search import point_of, settings_of
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec
-from bench.store.planned import Contrast, row_name
+
+if TYPE_CHECKING:
+    from bench.api.method import Method, Need
+    from bench.plan.sections import LabelsSpec
+
+
+def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
+    """Look at everything that a plan reads of a method, so that nothing raises later.
+
+    Raises:
+        BadInput: the parameters are not the method's.
+        BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
+    """
+    from bench.api.method import Need, Round
+
+    whose = f"method '{name}' ({registry.module_of('method', name)})"
+    try:
+        method: Method = registry.make("method", name, params)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+    if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
+        raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
+    try:
+        rounds = method.rounds()
+        if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
+            raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
+        needs_of_method(method, registry)
+        method.diagnostics()
+    except BrokenPlugin:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+
+
+def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:
+    """All that the method's rounds may ask for, named methods included."""
+    needs = method.needs
+    for round_ in method.rounds():
+        if isinstance(round_.method, str):
+            needs |= registry.load("method", round_.method).needs
+    return needs
+
+
+def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
+    """Whether the method's translations must have their words linked: marks that never fall back need no links."""
+    from bench.api.method import LINKED, Need
+
+    needs = needs_of_method(method, registry)
+    if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
+        return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
+    return bool(needs & LINKED)
+
+
+def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
+    """Whether `key` of [labels], or of the tables of its translator and aligner, matters to the method.
+
+    `labels`: how they are made where that is asked.
+    """
+    from bench.api.method import LINKED, Need
+
+    needs = needs_of_method(method, registry)
+    if key == "labels.fallback" and labels.transfer == "align":
+        return False
+    if key == "labels.matcher" and needs & {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT}:
+        return True
+    if key in ("labels.matcher", "labels.filters", "labels.transfer", "labels.fallback"):
+        return Need.LABELLED_TRANSLATION in needs
+    if key.startswith(("labels.aligner", "aligner.")) and Need.TEST_TRANSLATION not in needs:
+        return Need.PARALLEL_TEXT in needs or reads_links(method, labels, registry)
+    return bool(needs & (LINKED | {Need.TEST_TRANSLATION}))
+
 
 T = TypeVar("T")
 
@@ -69,6 +143,9 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     """
     maker = _Maker(spec, registry)
     found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    if spec.search.run:  # each row at the first point of the extra axes that is not excluded
+        firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(found)}
+        found = list(firsts.values())[::-1]
     if not found:
         raise spec.where.at("exclude").error("the excludes leave no cell")
     for cell in found:
@@ -107,35 +184,6 @@ def only(cells: Sequence[Cell], filters: Sequence[str]) -> list[Cell]:
     if not chosen:
         raise BadInput(f"--only {' '.join(filters)}: no cell is left")
     return chosen
-
-
-def declared(spec: MatrixSpec, cells: Iterable[Cell]) -> tuple[Contrast, ...]:
-    """The contrasts row by row: a method that [labels]' axes make several rows of has one for each.
-
-    `cells`: all of the matrix. Two rows make a pair where no axis of [labels] chose differently for them, unless the
-    matrix names both rows in full. What --set took off the axes is left out.
-
-    Raises:
-        BadInput: a contrast names a row that is not there.
-    """
-    rows = {
-        row_name(cell.label, cell.axes): (cell.label, {k: v for k, v in cell.axes.items() if k.startswith("labels.")})
-        for cell in cells
-    }
-    found: list[Contrast] = []
-    for position, contrast in enumerate(spec.contrasts):
-        sides = [[row for row, (label, _) in rows.items() if side in (row, label)] for side in (contrast.a, contrast.b)]
-        for side, named in zip((contrast.a, contrast.b), sides, strict=True):
-            if not named and not spec.where.given:
-                raise spec.where.at("contrast", position).error(f"there is no row '{side}'{nearest(side, rows)}")
-        pairs = [(a, b) for a in sides[0] for b in sides[1]]
-        if not {contrast.a, contrast.b} <= rows.keys():
-            chosen = {row: axes for row, (_, axes) in rows.items()}
-            pairs = [(a, b) for a, b in pairs if all(chosen[b].get(k, v) == v for k, v in chosen[a].items())]
-        for a, b in pairs:
-            name = contrast.name if len(pairs) == 1 else f"{contrast.name}: {a} - {b}"
-            found.append(replace(contrast, a=a, b=b, name=name))
-    return tuple(found)
 
 
 class _Maker:

@@ -1,8 +1,9 @@
 """[search]: settings chosen alike for every method, by random search on source dev.
 
-`xner search` runs the matrix with `search.run = true`: on seeds that are not reported, one target, the first value of
-each extra axis, and a number of trials. Trial 0 is the recipe as given; the others draw from the shared space, the same
-values for every method and encoder, and from the method's own `search_space`. Every trial is an ordinary cell.
+`xner search` runs the matrix with `search.run = true`: on seeds that are not reported, one target, the first point of
+the extra axes at which a row is there, and a number of trials. Trial 0 is the recipe as given; the others draw from the
+shared space, the same values for every method and encoder, and from the method's own `search_space`. Every trial is an
+ordinary cell.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
         return spec
     if not search.trials:
         raise place.error("it says no `trials`, so there is nothing to search")
-    first = {key: values[:1] for key, values in spec.axes.extra.items()}
-    axes = replace(spec.axes, targets=(search.target,), seeds=search.seeds, extra=first)
+    axes = replace(spec.axes, targets=(search.target,), seeds=search.seeds)
     return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())
 
 

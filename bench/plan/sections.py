@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from bench.plan.place import Place
-from bench.store.planned import Contrast
+from bench.plan.schema import Place
+from bench.store.record import Contrast
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -201,7 +201,7 @@ class MatrixSpec:
     chosen: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)  # by encoder and row
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
-    contrasts: tuple[Contrast, ...] = ()  # as written; `bench.plan.matrix.declared` gives them row by row
+    contrasts: tuple[Contrast, ...] = ()  # as written; `bench.plan.contrasts.declared` gives them row by row
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 

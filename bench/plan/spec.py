@@ -1,7 +1,11 @@
-"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes."""
+"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes.
+
+`--set KEY=VALUE` of the verbs that make one plug-in.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,10 +16,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bench.core.errors import BadInput, nearest
-from bench.plan.place import Path, Place
+from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
-from bench.plan.schema import build, convert
+from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import searching
 from bench.plan.sections import (
     AxesSpec,
@@ -28,7 +32,7 @@ from bench.plan.sections import (
     TrainSpec,
     VariantSpec,
 )
-from bench.store.planned import Contrast
+from bench.store.record import Contrast
 
 __all__ = [
     "AxesSpec",
@@ -279,7 +283,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_functions(spec, registry)
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
-    _check_contrasts(spec, before)
+    check_contrasts(spec, before)
 
 
 def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
@@ -345,22 +349,6 @@ def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
                     raise place.at(key).error(f"{value!r} is not on the axis{nearest(str(value), map(str, own))}")
 
 
-def _check_contrasts(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
-    """Names and pairs; whether there is such a row is known once the cells are (`declared`)."""
-    known = dict.fromkeys((*spec.axes.methods, *before.get("methods", [])))
-    for position, contrast in enumerate(spec.contrasts):
-        place, earlier = spec.where.at("contrast", position), spec.contrasts[:position]
-        for key, label in (("a", contrast.a), ("b", contrast.b)):
-            if label.partition(" (")[0] not in known:
-                raise place.at(key).error(f"'{label}' is not on the axis of methods{nearest(label, known)}")
-        if contrast.a == contrast.b:
-            raise place.error(f"'{contrast.a}' cannot be compared with itself")
-        if any({contrast.a, contrast.b} == {other.a, other.b} for other in earlier):
-            raise place.error(f"{contrast.a} - {contrast.b} stands there twice")
-        if not contrast.name.strip() or any(contrast.name == other.name for other in earlier):
-            raise place.at("name").error("must be a name that no other contrast has")
-
-
 def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
     corpora = spec.axes.extra.get("data.corpus", (spec.data.corpus,))
     languages = {language for corpus in corpora for language in resolver.languages(corpus, {})}
@@ -372,3 +360,32 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
             if not languages:
                 known += " and no other either: is its folder given, and are its files there? (xner data check)"
             raise spec.where.at(*path).error(known + nearest(language, languages))
+
+
+def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+    """Register `--set`, kept as `settings`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help=f"a parameter of the {what}; may be repeated",
+    )
+
+
+def parsed(settings: Sequence[str]) -> dict[str, Any]:
+    """The table of `--set key=value`; a value is TOML, or else a string as it stands.
+
+    Raises:
+        BadInput: no key, or no equals sign.
+    """
+    from bench.plan.spec import toml_value
+
+    table: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise BadInput(f"--set takes KEY=VALUE, not '{setting}'")
+        table[key] = toml_value(value)
+    return table

@@ -12,7 +12,7 @@ from bench.core.files import canonical_json
 from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
 from bench.report.frame import Group, Stored, groups, read
 from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
-from bench.store.planned import Contrast, contrasts
+from bench.store.record import Contrast, contrasts
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]

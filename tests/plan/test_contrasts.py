@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BadInput
-from bench.plan.matrix import cells, declared
+from bench.plan.contrasts import declared
+from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.store.planned import Contrast, Written, add_cells, contrasts, row_name
+from bench.store.record import Contrast, Written, add_cells, contrasts, row_name
 from tests.support.plan_fakes import MATRIX, fake_registry
 
 Declare = Callable[..., tuple[Contrast, ...]]

@@ -19,8 +19,7 @@ from bench.report import frame
 from bench.report.compare import Comparison, ComparisonLine, compare, judged_together
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
-from bench.store.planned import Contrast, Written, add_cells
-from bench.store.record import Records
+from bench.store.record import Contrast, Records, Written, add_cells
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
 from tests.support.records_for_tests import counts_of as counts_for
 

@@ -28,8 +28,7 @@ from bench.report.html.page import compact, flat, report_html, shared, write_rep
 from bench.report.notes import visible
 from bench.report.scores import ranking, scores_of
 from bench.report.verdicts import sentence
-from bench.store.planned import Contrast, Written, add_cells
-from bench.store.record import Records
+from bench.store.record import Contrast, Records, Written, add_cells
 from bench.store.sidecars import GOLD, predictions_name
 from tests.support.records_for_tests import Plan, make, put_gap
 from tests.support.scored_for_tests import QUALITY, gold_of, make_scored

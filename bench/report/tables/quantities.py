@@ -25,6 +25,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by co
     "dev": (lambda r: r.resources.dev, 0),
     "translated": (lambda r: r.resources.translated, 0),
     "unlabelled": (lambda r: r.resources.unlabelled, 0),
+    "parallel": (lambda r: r.resources.parallel, 0),
     "target gold": (lambda r: r.resources.target_gold, 0),
 }
 FACTS: dict[str, Callable[[Record], str]] = {
@@ -66,7 +67,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
         "is cached; what cells share is counted in each. Human translation is not counted.",
         f"ratio: {' or '.join(sorted(ratios)) or 'cost'} in the languages that both have, over that of {BASELINE} with "
         f"the same translations, else of {FLOOR}.",
-        "labelled, dev, translated, unlabelled, target gold: sentences.",
+        "labelled, dev, translated, unlabelled, parallel (human parallel text without labels), target gold: sentences.",
         *source_notes(group),
     ]
     return draft.table(

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.report.frame import Group, Row, Stored, groups, read_all
 from bench.report.tables.model import Entry, Table, TableDraft
-from bench.store.planned import matrix_cells
+from bench.store.record import matrix_cells
 
 RECIPE = ("lr", "head_lr", "dropout", "steps")
 Trials = Mapping[int, Mapping[int, Stored]]  # by trial, by seed
