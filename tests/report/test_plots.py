@@ -87,7 +87,7 @@ def test_forest_has_every_contrast_with_its_interval_and_the_zone_of_no_matter(t
     assert titles == [c.title for c in contrasts_of(group)] and len(titles) == 2
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["average", "de", "fi"]
     for axis, comparison in zip(figure.axes, contrasts_of(group), strict=True):
-        drawn = [tuple(line.get_xdata()) for line in axis.lines]
+        drawn = [tuple(segment[:, 0]) for lines in axis.collections for segment in lines.get_segments()]
         for line in (comparison.macro, *comparison.lines):
             assert line.together in drawn
         (zone,) = axis.patches

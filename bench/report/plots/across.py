@@ -163,12 +163,14 @@ def translations_figure(group: Group) -> Figure | None:
         return None
     fig, axes = panels(len(variants), targets, 0.5 + 0.065 * max(map(len, variants)))
     for axis, target in zip(axes, targets, strict=True):
+        places = []
         for y, rows in enumerate(variants.values()):
             for place, (name, row) in enumerate(rows.items()):
                 score, offset = scores[row, target], 0.22 * (place - (len(rows) - 1) / 2)
                 if score.mean is not None:
                     limits = None if score.low is None or score.high is None else (score.low, score.high)
-                    dots(axis, [(y + offset, replace(shown[row], marker=markers[name]), score.mean, limits)])
+                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, limits))
+        dots(axis, places)
         rows_axis(axis, [plain(name) for name in variants])
     handles = [Line2D([], [], ls="", marker=m, color="0.3", label=f" {plain(n)}") for n, m in markers.items()]
     fig.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)

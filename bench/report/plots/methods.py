@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.stats import studentized_range
 
-from bench.report.compare import MARGIN, Comparison, ComparisonLine
+from bench.report.compare import MARGIN
 from bench.report.contrasts import baseline_of, contrasts_of, cost_of
 from bench.report.errors import confused, samples
 from bench.report.frame import Group, Row
@@ -32,7 +32,7 @@ from bench.report.plots.canvas import (
     plain,
     rows_axis,
 )
-from bench.report.scores import LEVEL, Score, Scores, average_over, macro, oracle_rows, ranking, scores_of
+from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, ranking, scores_of
 from bench.report.verdicts import family_note, signed
 
 MOST_NUMBERS = 20  # methods of a heat map whose cells have room for a number
@@ -50,25 +50,25 @@ def f1_figure(group: Group) -> Figure | None:
     longest = max(len(look.label) for look in shown.values())
     fig, axes = panels(len(shown), [*average, *group.targets], 0.4 + 0.065 * longest)
     for axis, target in zip(axes, [*average, *group.targets], strict=True):
+        places: list[tuple[float, Look, float, Limits | None]] = []
         for y, (row, look) in enumerate(shown.items()):
-            if target in group.targets:
-                _dot(axis, y, look, scores[row, target])
-            elif (mean := macro(scores, row, languages)) and mean[0] is not None:
-                dots(axis, [(y, look, mean[0], None if mean[1] is None else (mean[0] - mean[1], mean[0] + mean[1]))])
+            mean, half = macro(scores, row, languages)
+            if target not in group.targets:
+                places += (
+                    [] if mean is None else [(y, look, mean, None if half is None else (mean - half, mean + half))]
+                )
+            elif (score := scores[row, target]).mean is not None:
+                limits = None if score.low is None or score.high is None else (score.low, score.high)
+                places.append((y, look, score.mean, limits))
+            else:
+                text = score.status if score.status in ("failed", "skipped") else "no result"
+                at = axis.get_yaxis_transform()
+                axis.text(0.02, y, text, va="center", fontsize=6.5, color=GREY, transform=at)
+        dots(axis, places)
         rows_axis(axis, [look.label for look in shown.values()])
-    fig.supylabel(" ", fontsize=1)
     over = f" Average over {', '.join(languages)}, its interval a bound." if average else ""
     note = f"F1 (strict, %). {interval_note((score.what for score in scores.values()), 'Lines show the')}{over}"
     return finished(fig, group, "F1 by target language", note)
-
-
-def _dot(axis: Axes, y: float, look: Look, score: Score) -> None:
-    if score.mean is not None:
-        limits = None if score.low is None or score.high is None else (score.low, score.high)
-        dots(axis, [(y, look, score.mean, limits)])
-    else:
-        text = score.status if score.status in ("failed", "skipped") else "no result"
-        axis.text(0.02, y, text, va="center", fontsize=6.5, color=GREY, transform=axis.get_yaxis_transform())
 
 
 def forest_figure(group: Group) -> Figure | None:
@@ -82,35 +82,30 @@ def forest_figure(group: Group) -> Figure | None:
     names = [target for target in group.targets if any(target in c.languages for c in comparisons)]
     names = ["average", *names] if len(names) > 1 else names
     shown = looks(group, [(group.suites[0], c.a) for c in comparisons])
-    comparisons = comparisons if any(c.declared for c in comparisons) else _by_look(comparisons, list(shown))
+    if not any(c.declared for c in comparisons):
+        order = [label for _, label in shown]
+        comparisons.sort(key=lambda comparison: order.index(comparison.a))
     few = len(comparisons) <= PANELS
     bases = {c.b for c in comparisons}
     alike = len(bases) == 1 and not few and not any(c.declared for c in comparisons)
-    titles = [c.a if alike else "\n".join(textwrap.wrap(c.title, 34)) for c in comparisons]
+    titles = [c.a if alike else c.title for c in comparisons]
     heads, rows = (titles, names) if few else (names, titles)
-    fig, axes = panels(len(rows), heads, 0.5 + 0.065 * max(len(x) for row in rows for x in row.splitlines()))
+    fig, axes = panels(len(rows), heads, 0.5 + 0.065 * min(40, max(map(len, rows))))
     for place, axis in enumerate(axes):
         axis.axvspan(-MARGIN, MARGIN, color="0.9", linewidth=0, zorder=0)
         axis.axvline(0, color="0.4", linewidth=0.8, zorder=1)
+        places = []
         for y in range(len(rows)):
             comparison, name = (comparisons[place], names[y]) if few else (comparisons[y], names[place])
-            line = next((x for x in _lines(comparison) if x.name in (name, "macro" if name == "average" else "")), None)
+            line = {"average": comparison.macro, **{x.name: x for x in comparison.lines}}.get(name)
             if line is not None and line.difference is not None:
-                look = shown[group.suites[0], comparison.a]
-                dots(axis, [(y, look, line.difference, line.together or line.interval)])
+                limits = line.together or line.interval
+                places.append((y, shown[group.suites[0], comparison.a], line.difference, limits))
+        dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
     what = f"minus {bases.pop()}" if alike else "of the first named minus the second"
     note = f"F1 {what}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
     return finished(fig, group, "Contrasts by target language", note)
-
-
-def _by_look(comparisons: Sequence[Comparison], rows: Sequence[Row]) -> list[Comparison]:
-    order = [label for _, label in rows]
-    return sorted(comparisons, key=lambda comparison: order.index(comparison.a))
-
-
-def _lines(comparison: Comparison) -> tuple[ComparisonLine, ...]:
-    return (comparison.macro, *comparison.lines)
 
 
 def pairs_figure(group: Group) -> Figure | None:
