@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bench.plan.estimate import Time
     from bench.plan.explain import CellState
-    from bench.plan.identity import Planned
+    from bench.plan.units import Planned
     from bench.store.artefacts import Artefacts
     from bench.store.record import Records
 
@@ -40,7 +40,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     from bench.plan.estimate import shared, trainings
     from bench.plan.explain import states
     from bench.plan.units import units
-    from bench.run.disk import peak_bytes
+    from bench.run.prune import peak_bytes
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 

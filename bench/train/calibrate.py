@@ -27,14 +27,13 @@ from bench.data.cell_data import CellData
 from bench.data.encoders import WITH_DECODER
 from bench.data.identity import encoder_of
 from bench.plan.estimate import trainings_of
-from bench.plan.identity import Planned, method_of, trains
 from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
 from bench.plan.sections import EncoderSpec, TrainSpec
+from bench.plan.units import Planned, method_of, trains
 from bench.store.artefacts import Artefacts
-from bench.train.device import device_name, resolve_device
-from bench.train.encoder import Encoder
-from bench.train.optimiser import optimiser_of
+from bench.train.encoder import Encoder, optimiser_of
+from bench.train.memory import device_name, resolve_device
 from bench.train.predict import autocast
 from bench.train.tagger import LinearTagger
 

@@ -15,9 +15,9 @@ import torch
 
 from bench.core.memo import process_memo
 from bench.data.identity import keyed
-from bench.plan.identity import Planned
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
+from bench.plan.units import Planned
 from bench.run.cell import RunSettings, run_unit
 from bench.store.record import Record
 from tests.support.e2e_tools import Place, finished, matrix_text, records
