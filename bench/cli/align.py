@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
 from bench.plan.spec import add_settings, parsed
+from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
     from bench.data.aligning import AlignerChoice, Done
@@ -101,7 +102,6 @@ def _writer(
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
     """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
     from bench.data.aligning import Done
-    from bench.store.artefacts import growing
 
     if args.out == "-":
         yield (_nowhere if args.evaluate else _print), Done()

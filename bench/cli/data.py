@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.api.hub import commit_of, verified
+from bench.api.recipes import Corpus
+from bench.api.source_files import SourceFile, data_dir, fetch, files_of, folders
+from bench.core.errors import BadInput, nearest
+from bench.plan import registry
 from bench.plan.spec import add_settings, parsed
-
-if TYPE_CHECKING:
-    from bench.api.recipes import Corpus
-    from bench.api.source_files import SourceFile
 
 
 @dataclass
@@ -55,9 +56,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print corpora (languages, licence, state), folders of source files (files here of files listed), translators."""
-    from bench.api.source_files import data_dir, files_of, folders
-    from bench.plan import registry
-
     corpora = [_described(name) for name in registry.names("corpus")]
     translators = {name: _licence(name) for name in registry.names("translator")}
     sources = {folder: _presence(files_of(folder)) for folder in folders()}
@@ -92,10 +90,6 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def _described(name: str) -> dict[str, Any]:
-    from bench.api.source_files import files_of
-    from bench.core.errors import BadInput
-    from bench.plan import registry
-
     try:
         corpus = registry.make("corpus", name)
         languages = list(corpus.languages())
@@ -106,9 +100,6 @@ def _described(name: str) -> dict[str, Any]:
 
 
 def _licence(translator: str) -> str:
-    from bench.core.errors import BadInput
-    from bench.plan import registry
-
     try:
         return str(registry.load("translator", translator).licence)
     except BadInput as error:  # as for a broken corpus
@@ -138,11 +129,6 @@ def run_fetch(args: argparse.Namespace) -> int:
     Raises:
         BadInput: unknown name, a file that cannot be fetched or is not as published, or nothing to fetch.
     """
-    from bench.api.hub import commit_of, verified
-    from bench.api.source_files import fetch, files_of, folders
-    from bench.core.errors import BadInput, nearest
-    from bench.plan import registry
-
     corpora = registry.names("corpus")
     corpus = registry.make("corpus", args.name, parsed(args.settings)) if args.name in corpora else None
     if corpus is None and args.name.split("/")[0] not in folders():
@@ -185,10 +171,6 @@ def run_check(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no corpus or folder has this name, or a setting is wrong.
     """
-    from bench.api.source_files import folders
-    from bench.core.errors import BadInput, nearest
-    from bench.plan import registry
-
     corpora = registry.names("corpus")
     if args.name is not None and args.name not in corpora and args.name.split("/")[0] not in folders():
         raise BadInput(f"no corpus or source folder '{args.name}'{nearest(args.name, [*corpora, *folders()])}")
@@ -210,9 +192,6 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def _checked_corpus(name: str, settings: dict[str, Any]) -> Checked:
-    from bench.core.errors import BadInput
-    from bench.plan import registry
-
     result = Checked(name)
     try:
         corpus = registry.make("corpus", name, settings)
@@ -227,8 +206,6 @@ def _checked_corpus(name: str, settings: dict[str, Any]) -> Checked:
 
 
 def _checked_files(folder: str) -> Checked:
-    from bench.api.source_files import files_of
-
     states = [(source, source.state()) for source in files_of(folder)]
     result = Checked(folder)
     result.errors.extend(

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
 from bench.core.errors import BadInput, nearest
+from bench.encoder_check.table import Checked, as_json, as_text
+from bench.plan import registry
+from bench.store.artefacts import Artefacts, cache_root
 
 if TYPE_CHECKING:
     from bench.encoder_check.check import Subject
     from bench.encoder_check.run import Machine, Training
-    from bench.encoder_check.table import Checked
 
 PARTS = ("retrieval", "linear", "projection", "ner")
 
@@ -77,8 +79,6 @@ def run(args: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.encoder_check.check import subjects
     from bench.encoder_check.run import Machine, Training
-    from bench.encoder_check.table import as_json, as_text
-    from bench.store.artefacts import Artefacts, cache_root
     from bench.train.memory import resolve_device
 
     languages = _languages(args.languages)
@@ -108,7 +108,6 @@ def _checked(
     """Every part of every encoder: what is quick first."""
     from bench.encoder_check.check import LANGUAGES, embedder_for, retrieve
     from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
-    from bench.encoder_check.table import Checked
 
     checked = []
     known = _ner_languages()
@@ -166,8 +165,6 @@ def _languages(text: str | None) -> list[str]:
 
 def _ner_languages() -> tuple[str, ...]:
     """Those that have a test of NER."""
-    from bench.plan import registry
-
     languages: tuple[str, ...] = registry.make("corpus", "uner_pud").languages()
     return languages
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench.cli.formats import add_format
 from bench.cli.score import WAYS, add_mode, print_notes, read_both
+from bench.core.errors import BadInput
+from bench.report.folder import resolve
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,9 +67,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _folder(out: Path) -> Path:
     """The folder that is meant: one that is there, a matrix's results, or a new one."""
-    from bench.core.errors import BadInput
-    from bench.report.folder import resolve
-
     try:
         return resolve(out)
     except BadInput:  # not there yet

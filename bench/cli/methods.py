@@ -9,10 +9,13 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput, Unavailable
+from bench.plan import registry
+from bench.plan.matrix import Cell, cells, check_usable, needs_of_method
+from bench.plan.schema import to_plain
+from bench.plan.spec import load_matrix
 
 if TYPE_CHECKING:
     from bench.api.method import Method
-    from bench.plan.matrix import Cell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,9 +29,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
-    from bench.plan import registry
-    from bench.plan.matrix import check_usable, needs_of_method
-
     cells = _cells(args.matrix) if args.matrix else []
     rows, broken = [], []
     for name in registry.names("method"):
@@ -66,9 +66,6 @@ def _print(row: dict[str, Any]) -> None:
 
 
 def _cells(matrix: str) -> list[Cell]:
-    from bench.plan.matrix import cells
-    from bench.plan.spec import load_matrix
-
     return cells(load_matrix(matrix))
 
 
@@ -77,9 +74,6 @@ def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]
 
     Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
     """
-    from bench.plan import registry
-    from bench.plan.schema import to_plain
-
     found: dict[str, list[str]] = {}
     for cell in {cell.target: cell for cell in reversed(cells)}.values():
         own = [other for other in cells if other.method == name and other.target == cell.target]
@@ -97,7 +91,6 @@ def _missing(method: Method, cell: Cell) -> str:
     from bench.api.method import LINKED, Need
     from bench.data.cell_data import CellData
     from bench.data.labels import links_of_test, source_links
-    from bench.plan.matrix import needs_of_method
 
     data, needs = CellData(cell), needs_of_method(method)
     try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
+from bench.report.folder import resolve
+from bench.store.artefacts import Artefacts, cache_root
+from bench.store.packed import FILES, pack, refuse_packed, unpack
+
 
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
     """Register the three verbs."""
@@ -20,9 +24,6 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 
 def pack_verb(args: argparse.Namespace) -> int:
     """Put records, counts, curves and predictions into a few files; every reading verb takes a packed folder."""
-    from bench.report.folder import resolve
-    from bench.store.packed import FILES, pack
-
     out = resolve(args.out)
     pack(out)
     size = sum((out / name).stat().st_size for name in FILES if (out / name).is_file())
@@ -32,9 +33,6 @@ def pack_verb(args: argparse.Namespace) -> int:
 
 def unpack_verb(args: argparse.Namespace) -> int:
     """Put a packed suite back into a file a record, so that a matrix can be run into the folder again."""
-    from bench.report.folder import resolve
-    from bench.store.packed import unpack
-
     out = resolve(args.out)
     unpack(out)
     print(f"{out}: unpacked")
@@ -70,10 +68,7 @@ def prune_verb(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no such folder, or a run is at work in it.
     """
-    from bench.report.folder import resolve
     from bench.run.prune import prune
-    from bench.store.artefacts import Artefacts, cache_root
-    from bench.store.packed import refuse_packed
 
     out = resolve(args.out)
     refuse_packed(out)

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from bench.core.conll import TaggedFile, conll_text, has_control
 from bench.core.errors import BadInput, nearest
+from bench.core.files import published, text_lines
+from bench.core.languages import table
 from bench.core.sentences import Sentence
-from bench.core.tokenise import SCHEMES
+from bench.core.tokenise import SCHEMES, tokenise
 
 ENDINGS = {".txt": "text", **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll")}
 BLOCK = 4096  # sentences that are held at a time
@@ -53,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: a file cannot be read or written, or the folder is no tagger's.
     """
-    from bench.core.conll import conll_text
-
     sentences = _sentences(args)
     first = next(sentences, None)  # a bad file is found before a model is loaded
     if first is None:
@@ -84,8 +85,6 @@ def _output(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    from bench.core.files import published
-
     try:
         with published(out) as temporary, temporary.open("w", encoding="utf-8") as file:
             yield file
@@ -95,8 +94,6 @@ def _output(out: Path | None) -> Iterator[TextIO]:
 
 def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
     """The file's sentences, without labels, one at a time. BadInput as `run`."""
-    from bench.core.languages import table
-
     if args.language and args.language not in table():
         raise BadInput(f"--language {args.language}: unknown{nearest(args.language, table())}")
     form = args.format or ENDINGS.get(args.file.suffix.lower())
@@ -112,8 +109,6 @@ def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
 
 
 def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
-    from bench.core.conll import TaggedFile
-
     for number, item in enumerate(TaggedFile(path), 1):
         id_ = item.comment("sent_id") or f"{path.stem}-{number}"
         yield Sentence(id_, language, item.words, None, item.comment("parallel_id", "group"))
@@ -121,10 +116,6 @@ def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
 
 def _of_text(path: Path, language: str, scheme: str) -> Iterator[Sentence]:
     """A sentence a line; empty lines have none, and no number is given twice."""
-    from bench.core.conll import has_control
-    from bench.core.files import text_lines
-    from bench.core.tokenise import tokenise
-
     for number, line in enumerate(text_lines(path), 1):
         line = line.replace("\t", " ")
         if has_control(line):

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.api.projection import OUTCOMES
+from bench.api.recipes import Progress
+from bench.cli import score
 from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.cli.formats import add_format, formats_of
-from bench.core.conll import TaggedFile, write_conll
+from bench.core.conll import TaggedFile, TaggedSentence, write_conll
 from bench.core.errors import BadInput, lookalike
-from bench.core.files import beside, text_lines
+from bench.core.files import beside, published, text_lines
 from bench.core.sentences import Pair
 from bench.data.projected import Rules, load_rules
+from bench.measure.tagged import Spans, Tagged
 from bench.plan import registry
 
 if TYPE_CHECKING:
-    from bench.api.recipes import Progress
-    from bench.core.conll import TaggedSentence
     from bench.data.aligning import Aligning
     from bench.data.project_stream import Tally
-    from bench.measure.tagged import Spans
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
@@ -155,8 +155,6 @@ def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning,
 
 def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
     """Pairs, `size` at a time, with the gold entities of those that have a translation; BadInput as `Tagged.gold`."""
-    from bench.measure.tagged import Tagged
-
     rest = iter(rows)
     while part := list(itertools.islice(rest, size)):
         items = [item for _, item in part if item is not None]
@@ -211,8 +209,6 @@ def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[R
 @contextmanager
 def _output(path: Path) -> Iterator[TextIO]:
     """A file that gets its name when all went well."""
-    from bench.core.files import published
-
     try:
         with published(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -221,8 +217,6 @@ def _output(path: Path) -> Iterator[TextIO]:
 
 
 def _print(args: argparse.Namespace, links_from: str, tally: Tally) -> None:
-    from bench.cli import score
-
     size = tally.written, tally.tokens
     if args.json:
         summary: dict[str, Any] = {

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.hub import Pinned
 from bench.core.errors import BadInput
+from bench.plan.matrix import Cell, cells, only
+from bench.plan.spec import load_matrix
+from bench.report.folder import resolve
+from bench.store.packed import refuse_packed
+from bench.store.record import Record, Records, Written
 
 if TYPE_CHECKING:
-    from bench.api.hub import Pinned
-    from bench.plan.matrix import Cell
     from bench.plan.units import Planned
-    from bench.store.record import Record, Written
 
 MODES = ("missing", "retry", "force", "read-only")
 
@@ -64,9 +67,6 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
     from bench.data.sources import fetch_all, not_cached, with_commits
-    from bench.plan.matrix import cells, only
-    from bench.plan.spec import load_matrix
-    from bench.store.record import Written
 
     spec = load_matrix(args.matrix, args.set)
     out = args.out or Path("results") / spec.name
@@ -95,7 +95,6 @@ def run_verb(args: argparse.Namespace) -> int:
         raise BadInput("--upgrade asks the hub, which --offline forbids")
     from bench.data.sources import fetch_all, not_cached, write_lock
     from bench.plan.units import unfinished, write_matrix
-    from bench.store.packed import refuse_packed
 
     out, planned, written, lock = planned_cells(args)
     todo = planned if force else unfinished(planned, out, args.mode == "retry")
@@ -126,8 +125,6 @@ def run_verb(args: argparse.Namespace) -> int:
 
 
 def _records(out: Path, planned: Sequence[Planned]) -> dict[str, Record]:
-    from bench.store.record import Records
-
     known = ((cell.key, Records(out).get(cell.key)) for cell in planned)
     return {key: record for key, record in known if record is not None}
 
@@ -208,7 +205,6 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
 
 def cancel_verb(args: argparse.Namespace) -> int:
     """Cancel the queued and running elements; records are kept, and the same `xner run` submits the rest again."""
-    from bench.report.folder import resolve
     from bench.run.slurm import queue_state, slurm
 
     out: Path = resolve(args.out)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from bench.cli.formats import add_format, formats_of
 from bench.core.errors import BadInput, nearest
-from bench.core.sentences import MODES
+from bench.core.sentences import MODES, Mode
+from bench.measure.tagged import Spans, Tagged, check_same
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
-    from bench.core.sentences import Mode
     from bench.measure.score import Summary
-    from bench.measure.tagged import Spans, Tagged
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,8 +81,6 @@ def read_both(args: argparse.Namespace) -> tuple[Tagged, Tagged]:
     Raises:
         BadInput: an option is wrong, a file cannot be read, or the files hold different sentences.
     """
-    from bench.measure.tagged import Tagged, check_same
-
     formats = formats_of(args, 2)
     if args.mode == "conlleval" and "BIOES" in [one.scheme for one in formats]:
         raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")

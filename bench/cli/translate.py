@@ -13,9 +13,11 @@ from bench.cli.align import progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
+from bench.core.files import Lines, sha256_of_file
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
 from bench.plan.spec import add_settings, parsed
+from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
     from bench.data.translating import Tally, Translating
@@ -53,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.core.files import Lines
     from bench.data.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
@@ -94,7 +95,6 @@ def _writer(
         yield _print
         return
     from bench.data.translating import Tally
-    from bench.store.artefacts import growing
 
     files = [Path(args.out), *([args.links] if args.links else [])]
     places = [path.resolve() for path in (args.sentences, *files)]
@@ -114,8 +114,6 @@ def _print(texts: Sequence[str]) -> None:
 
 
 def _hash(path: Path) -> str:
-    from bench.core.files import sha256_of_file
-
     try:
         return sha256_of_file(path)
     except OSError as error:

@@ -20,7 +20,6 @@ from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, S
 
 if TYPE_CHECKING:
     from bench.api.method import Method, Need
-    from bench.plan.sections import LabelsSpec
 
 
 def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
