@@ -115,9 +115,10 @@ def keys_below(value: Any) -> Iterator[Key]:
         yield from keys_below(item)
 
 
-def write_key(out: Path, key: Key) -> None:
-    """Publish a key's components among its record's sidecars."""
-    write_bytes(out / "sidecars" / key / NAME, (canonical_json(plain(key)) + "\n").encode())
+def write_key(out: Path, key: str) -> None:
+    """Publish the components of a key that remembers them among its record's sidecars."""
+    if isinstance(key, Key):
+        write_bytes(out / "sidecars" / key / NAME, (canonical_json(plain(key)) + "\n").encode())
 
 
 def read_key(out: Path, key: str) -> dict[str, Any] | None:

@@ -120,8 +120,8 @@ class Artefacts:
         """Free an artefact."""
         shutil.rmtree(self.folder(stage, key), ignore_errors=True)
 
-    def ancestors(self, addresses: Iterable[str]) -> Iterator[Artefact]:
-        """These artefacts and, each once, all that they were made from, as far as they are here."""
+    def ancestors(self, addresses: Iterable[str], *others: Artefacts) -> Iterator[Artefact]:
+        """These artefacts and, each once, all that they were made from, as far as they are here or in the others."""
         seen: set[str] = set()
         waiting = list(addresses)
         while waiting:
@@ -129,8 +129,9 @@ class Artefacts:
             if address in seen:
                 continue
             seen.add(address)
-            artefact = self.get(*address.split("/", 1))
-            if artefact is not None:
+            stage, key = address.split("/", 1)
+            found = (place.get(stage, key) for place in (self, *others))
+            if artefact := next(filter(None, found), None):
                 yield artefact
                 waiting += artefact.parents
 
