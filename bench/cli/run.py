@@ -211,7 +211,7 @@ def cancel_verb(args: argparse.Namespace) -> int:
     state = queue_state(out)
     if state.unknown:
         raise BadInput(state.unknown)
-    jobs = sorted({element.job.partition("_")[0] for element in state.elements}, key=int)
+    jobs = sorted({element.partition("_")[0] for element in state.elements}, key=int)
     if jobs:
         slurm("scancel", *jobs)
     print(f"{out}: {len(state.elements)} elements cancelled" + (f" (jobs {', '.join(jobs)})" if jobs else ""))

@@ -245,7 +245,7 @@ def run_job(out: str, key: str) -> None:
             with said(planned):
                 for piece in pieces(planned):
                     if piece.key == task.artefact:
-                        piece.make(Artefacts(cache_root()), _say, device())
+                        piece.make(Artefacts(cache_root()), device(), _say)
                         return
                 gone = "no longer needed: code or data changed since submission"
                 print(f"xner: {task.artefact}: {gone}", file=sys.stderr)
