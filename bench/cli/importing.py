@@ -50,7 +50,14 @@ def run(args: argparse.Namespace) -> int:
     system = System(**{name: getattr(args, name) for name in names})
     gold, predicted = read_both(args)
     gold.gold(system.mode, WAYS)  # refused before a folder is made
-    out = _folder(args.out)
+    try:
+        out = resolve(args.out)
+    except BadInput:  # not there yet
+        out = args.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
     found = import_predictions(out, system, gold, predicted, replacing=args.replace)
     record = found.record
     ((rule, scores),) = record.scores.items()
@@ -63,16 +70,3 @@ def run(args: argparse.Namespace) -> int:
         f"{'; was there already' if found.there else ''}\n{out / 'records' / record.key}.json"
     )
     return 0
-
-
-def _folder(out: Path) -> Path:
-    """The folder that is meant: one that is there, a matrix's results, or a new one."""
-    try:
-        return resolve(out)
-    except BadInput:  # not there yet
-        pass
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
-    return out

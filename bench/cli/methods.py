@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     methods = commands.add_parser("methods", help="the methods found, with paper, factors and needs")
     methods.add_argument("--json", action="store_true")
-    methods.add_argument(
-        "--matrix", metavar="MATRIX", help="say too which are in this one, and where each could not run"
-    )
+    about = "say too which are in this one, and where each could not run"
+    methods.add_argument("--matrix", metavar="MATRIX", help=about)
     methods.set_defaults(run=methods_verb)
 
 
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
-    cells = _cells(args.matrix) if args.matrix else []
+    planned = cells(load_matrix(args.matrix)) if args.matrix else []
     rows, broken = [], []
     for name in registry.names("method"):
         try:
@@ -38,8 +37,8 @@ def methods_verb(args: argparse.Namespace) -> int:
             needs, factors = sorted(need.name for need in needs_of_method(method)), asdict(method.factors())
             row: dict[str, Any] = {"name": name, "paper": method.paper, "needs": needs, "factors": factors}
             if args.matrix:
-                row["labels"] = sorted({cell.label for cell in cells if cell.method == name})
-                row["skipped"] = _skips(name, method, cells)
+                row["labels"] = sorted({cell.label for cell in planned if cell.method == name})
+                row["skipped"] = _skips(name, method, planned)
         except BadInput as error:
             broken.append(str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises, the others are listed
@@ -65,18 +64,14 @@ def _print(row: dict[str, Any]) -> None:
             print(f"  skipped  {', '.join(targets)}: {reason}")
 
 
-def _cells(matrix: str) -> list[Cell]:
-    return cells(load_matrix(matrix))
-
-
-def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]:
+def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
     """By reason the targets of the matrix in which the method would be a skip; by default parameters if not in it.
 
     Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
     """
     found: dict[str, list[str]] = {}
-    for cell in {cell.target: cell for cell in reversed(cells)}.values():
-        own = [other for other in cells if other.method == name and other.target == cell.target]
+    for cell in {cell.target: cell for cell in reversed(planned)}.values():
+        own = [other for other in planned if other.method == name and other.target == cell.target]
         looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
         made: Method = registry.make("method", name, looked.params)
         skip = made.applies(looked)

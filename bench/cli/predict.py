@@ -6,7 +6,7 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -29,21 +29,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Tag plain text, a sentence a line, or a CoNLL file, whose own tags are not read. Output is CoNLL, "
         "IOB2: the word, a tab, the tag. Long sentences are read in windows; no word is left out.",
     )
-    parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL_DIR",
-        help="OUT/taggers/KEY of a run with --keep-models, or any transformers token classifier with IOB2 labels",
-    )
+    about = "OUT/taggers/KEY of a run with --keep-models, or any transformers token classifier with IOB2 labels"
+    parser.add_argument("model", type=Path, metavar="MODEL_DIR", help=about)
     parser.add_argument("file", type=Path, metavar="FILE", help="what is to be tagged")
     parser.add_argument("--format", choices=("text", "conll"), help="of FILE (default: by its ending, such as .txt)")
     parser.add_argument("--language", metavar="CODE", help="of FILE; needed to split plain text into words")
-    parser.add_argument(
-        "--tokenisation",
-        choices=(*SCHEMES, "spaces"),
-        default="ud",
-        help="how plain text is split into words; spaces: it is split already (default: ud)",
-    )
+    about = "how plain text is split into words; spaces: it is split already (default: ud)"
+    parser.add_argument("--tokenisation", choices=(*SCHEMES, "spaces"), default="ud", help=about)
     parser.add_argument("--out", type=Path, metavar="F", help="where the CoNLL goes (default: standard output)")
     parser.add_argument("--decoding", choices=("greedy", "viterbi"), default="greedy", help="(default: greedy)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
@@ -68,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     tagger = Predictor(args.model, resolve_device(args.device, ()), args.decoding)
     counts = {"sentences": 0, "words": 0, "entities": 0}
     rest = itertools.chain([first], sentences)
-    with _output(args.out) as file:
+    with written(args.out) if args.out else nullcontext(sys.stdout) as file:
         while block := list(itertools.islice(rest, BLOCK)):
             tagged = tagger.tagged(block)
             file.write(conll_text(tagged))
@@ -80,13 +72,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only when all is written. BadInput where it cannot be."""
-    if out is None:
-        yield sys.stdout
-        return
+def written(out: Path) -> Iterator[TextIO]:
+    """The file of --out, which gets its name when all went well. BadInput where it cannot be written."""
     try:
-        with published(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with published(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
     except OSError as error:
         raise BadInput(f"--out {out}: cannot be written: {error.strerror}") from error
@@ -102,9 +91,8 @@ def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
     if form == "conll":
         return _of_conll(args.file, args.language or "")
     if not args.language and args.tokenisation != "spaces":
-        raise BadInput(
-            f"{args.file}: plain text needs --language CODE to be split into words, or --tokenisation spaces"
-        )
+        way_out = "needs --language CODE to be split into words, or --tokenisation spaces"
+        raise BadInput(f"{args.file}: plain text {way_out}")
     return _of_text(args.file, args.language or "", args.tokenisation)
 
 
