@@ -110,10 +110,8 @@ def run_verb(args: argparse.Namespace) -> int:
         raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
     write_lock(out, lock)
     write_matrix(planned, out, written)
-    print(
-        f"{planned[0].cell.matrix}: {len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run",
-        file=sys.stderr,
-    )
+    counts = f"{len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run"
+    print(f"{planned[0].cell.matrix}: {counts}", file=sys.stderr)
     made = start() if todo else []
     records = _records(out, planned)
     if records:

@@ -18,7 +18,7 @@ from bench.core.sentences import letters_of
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
 WITH_DECODER = ("t5", "mt5", "umt5")  # families of which the encoder is loaded without the decoder

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
@@ -19,29 +19,7 @@ from bench.core.errors import BadInput, nearest
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
-from bench.plan.sections import (
-    AxesSpec,
-    DataSpec,
-    EncoderSpec,
-    LabelsSpec,
-    MatrixSpec,
-    SearchSpec,
-    TrainSpec,
-    VariantSpec,
-)
-
-__all__ = [
-    "AxesSpec",
-    "DataSpec",
-    "EncoderSpec",
-    "LabelsSpec",
-    "MatrixSpec",
-    "SearchSpec",
-    "TrainSpec",
-    "VariantSpec",
-    "load_matrix",
-    "shipped",
-]
+from bench.plan.sections import AxesSpec, DataSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec, VariantSpec
 
 _TOP = ("name", "source", "axes", "search", "variant", "exclude", *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
@@ -49,12 +27,6 @@ _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
-
-
-@dataclass(frozen=True)
-class _Head:
-    name: str
-    source: str = "en"
 
 
 def shipped() -> tuple[str, ...]:
@@ -161,24 +133,26 @@ def _set(raw: dict[str, Any], override: str) -> Path:
 
 def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     """The typed matrix: everything that can be said without a plug-in."""
-    head = build(_Head, {key: raw[key] for key in ("name", "source") if key in raw}, where)
-    if not _NAME.fullmatch(head.name):
-        raise where.at("name").error(f"'{head.name}' must be lower-case letters, digits, '.', '_' and '-'")
+    if "name" not in raw:
+        raise where.error("the key 'name' is missing")
+    name, source = (convert(str, raw.get(key, "en"), where.at(key)) for key in ("name", "source"))
+    if not _NAME.fullmatch(name):
+        raise where.at("name").error(f"'{name}' must be lower-case letters, digits, '.', '_' and '-'")
     axes = _axes(raw["axes"], where.at("axes"))
-    for path, language in [(("source",), head.source), *((("axes", "targets"), t) for t in axes.targets)]:
+    for path, language in [(("source",), source), *((("axes", "targets"), t) for t in axes.targets)]:
         if not _LANGUAGE.fullmatch(language):
             raise where.at(*path).error(f"'{language}' is not a language code such as de or zh-Hans")
     for kind in PLUGINS:
-        for name, table in raw[kind].items():
+        for plugin, table in raw[kind].items():
             if not isinstance(table, dict):
-                raise where.at(kind, name).error("expected a table")
+                raise where.at(kind, plugin).error("expected a table")
     excludes = [_flat(table) for table in _tables(raw, "exclude", where)]
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
     return MatrixSpec(
-        name=head.name,
-        source=head.source,
+        name=name,
+        source=source,
         axes=axes,
         data=resolver.section(DataSpec, first),
         labels=resolver.section(LabelsSpec, first),
@@ -325,9 +299,8 @@ def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
 def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
     corpora = spec.axes.extra.get("data.corpus", (spec.data.corpus,))
     languages = {language for corpus in corpora for language in resolver.languages(corpus, {})}
-    asked: list[tuple[Path, str]] = [(("source",), spec.source)]
-    asked += [(("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets)]
-    for path, language in asked:
+    targets = ((("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets))
+    for path, language in ((("source",), spec.source), *targets):
         if language not in languages:
             known = f"the corpus {' or '.join(corpora)} has no language '{language}'"
             if not languages:
@@ -337,14 +310,8 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
     """Register `--set`, kept as `settings`."""
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help=f"a parameter of the {what}; may be repeated",
-    )
+    about = f"a parameter of the {what}; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=about)
 
 
 def parsed(settings: Sequence[str]) -> dict[str, Any]:
@@ -353,8 +320,6 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: no key, or no equals sign.
     """
-    from bench.plan.spec import toml_value
-
     table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -73,18 +73,12 @@ def encoder_label(name: str) -> str:
 
 def describe(cell: Cell) -> dict[str, Any]:
     """The cell as its record and tables name it."""
+    names = ("label", "method", "params", "source", "target", "seed", "trial", "axes")
     return {
-        "label": cell.label,
-        "method": cell.method,
-        "params": cell.params,
-        "source": cell.source,
-        "target": cell.target,
+        **{name: getattr(cell, name) for name in names},
         "encoder": encoder_label(cell.encoder) if trains(cell) else "none",
-        "seed": cell.seed,
-        "trial": cell.trial,
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
-        "axes": cell.axes,
     } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})
 
 
@@ -95,16 +89,13 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
     """
     groups: dict[str, list[Planned]] = {}
     order: dict[str, tuple[int, ...]] = {}
-    ranks: dict[str, dict[str, int]] = {"base": {}, "target": {}, "label": {}}
-
-    def rank(kind: str, value: str) -> int:
-        return ranks[kind].setdefault(value, len(ranks[kind]))
-
+    bases, targets, labels = dict[str, int](), dict[str, int](), dict[str, int]()  # in the order of the matrix
     for each in planned:
         cell, name = each.cell, unit_name(each)
         groups.setdefault(name, []).append(each)
-        target = 0 if shares_training(cell) else 1 + rank("target", cell.target)
-        order.setdefault(name, (rank("base", _base(cell)), target, rank("label", cell.label)))
+        target = 0 if shares_training(cell) else targets.setdefault(cell.target, 1 + len(targets))
+        label = labels.setdefault(cell.label, len(labels))
+        order.setdefault(name, (bases.setdefault(_base(cell), len(bases)), target, label))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 
 

@@ -97,9 +97,7 @@ class Record:
     factors: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)  # by role OWNER/NAME@COMMIT of what was read from the hub
     corpus: dict[str, Any] = field(default_factory=dict)  # title, synthetic, human_translations, licence, types, test
-    scores: dict[str, RuleScores] = field(
-        default_factory=dict
-    )  # by selection rule; the first of `rules` is the main one
+    scores: dict[str, RuleScores] = field(default_factory=dict)  # by selection rule; the main one is the first of rules
     rules: tuple[str, ...] = ()
     error: dict[str, str] | None = None  # type, message, traceback
     reason: str | None = None  # of a skip
@@ -144,29 +142,17 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
     unknown = sorted(value.keys() - _FIELDS)
     if unknown:
         raise BadInput(f"{where}: unknown field '{unknown[0]}' in a record of schema {SCHEMA}")
+    made: dict[str, Any] = dict(value)
     try:
-        scores = {
+        made["scores"] = {
             rule: RuleScores(**{**s, "types": {t: TypeCounts(**c) for t, c in s["types"].items()}})
             for rule, s in value.get("scores", {}).items()
         }
-        rest = {k: v for k, v in value.items() if k not in ("scores", "resources", "cost", "rules")}
-        return Record(
-            scores=scores,
-            rules=tuple(value.get("rules", ())),
-            resources=Resources(**value.get("resources", {})),
-            cost=Cost(**value.get("cost", {})),
-            **rest,
-        )
+        made["rules"] = tuple(value.get("rules", ()))
+        made |= {"resources": Resources(**value.get("resources", {})), "cost": Cost(**value.get("cost", {}))}
+        return Record(**made)
     except (TypeError, KeyError, AttributeError) as error:
         raise BadInput(f"{where}: not a record of schema {SCHEMA}: {error}") from error
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes().decode())
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 class Records:
@@ -216,9 +202,14 @@ class Records:
 
     def damaged(self, known: Collection[str]) -> dict[str, Path]:
         """By key the files named as records that are half-written or damaged; `known` keys are not looked at."""
-        files = sorted((self.home / "records").glob("*.json"))
-        paths = {path.stem: path for path in files if _KEY.fullmatch(path.stem) and path.stem not in known}
-        return {key: path for key, path in paths.items() if not _is_json(path)}
+        broken: dict[str, Path] = {}
+        for path in sorted((self.home / "records").glob("*.json")):
+            if _KEY.fullmatch(path.stem) and path.stem not in known:
+                try:
+                    json.loads(path.read_bytes().decode())
+                except (ValueError, RecursionError):
+                    broken[path.stem] = path
+        return broken
 
     def put(self, record: Record) -> None:
         """Publish a record; its sidecars must be there already."""
@@ -301,10 +292,7 @@ def add_cells(
     """Publish matrix.json with these cells added; one of the same name takes the place of the old one.
 
     `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
-    kept after those that are there. A damaged file is written anew.
-
-    Raises:
-        BadInput: the folder is a packed suite.
+    kept after those that are there. A damaged file is written anew. BadInput where the folder is a packed suite.
     """
     refuse_packed(out)
     with claimed(out, FILE):  # two that add at once must not lose each other's cells
@@ -348,8 +336,8 @@ def _of(kind: Any) -> dict[str, Any]:
         return {"type": _PLAIN[kind]}
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        properties = {one.name: _of(hints[one.name]) for one in fields(kind)}
-        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+        properties = {f.name: _of(hints[f.name]) for f in fields(kind)}
+        needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
