@@ -174,11 +174,7 @@ def convert(hint: Any, value: Any, where: Place) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """The value as JSON values: dataclasses become dicts, tuples lists.
-
-    Raises:
-        TypeError: a value is none of these.
-    """
+    """The value as JSON values: dataclasses become dicts, tuples lists. TypeError: a value is none of these."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):

@@ -28,11 +28,7 @@ class Planned:
 
 
 def method_of(cell: Cell) -> Method:
-    """The cell's method with its parameters.
-
-    Raises:
-        BrokenPlugin: it cannot be used, as the plan found.
-    """
+    """The cell's method with its parameters. BrokenPlugin: it cannot be used, as the plan found."""
     if cell.broken:
         raise registry.BrokenPlugin(cell.broken)
     made: Method = registry.make("method", cell.method, cell.params)

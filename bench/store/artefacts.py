@@ -195,11 +195,7 @@ class Growing:
         self.finished = False
 
     def append(self, texts: Sequence[str], notes: Mapping[str, Any]) -> None:
-        """Write a block, one text a file; from then on it is kept.
-
-        Raises:
-            BadInput: it cannot be written.
-        """
+        """Write a block, one text a file; from then on it is kept. BadInput: it cannot be written."""
         self.notes = dict(notes)
         try:
             for part, text in zip(self.parts, texts, strict=True):

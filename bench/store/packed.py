@@ -42,11 +42,7 @@ def is_packed(out: Path) -> bool:
 
 
 def refuse_packed(out: Path) -> None:
-    """For what writes records into a folder.
-
-    Raises:
-        BadInput: it is packed.
-    """
+    """For what writes records into a folder. BadInput: it is packed."""
     if is_packed(out):
         raise BadInput(f"{out} is packed: `xner unpack {out}` first, or choose another folder with --out")
 
