@@ -1,9 +1,7 @@
 """The record of a cell: the truth for status, tables and resumption (DESIGN.md §7).
 
 matrix.json of a results folder: the cells that it is to hold, so that status and tables know what is missing.
-The JSON Schema of a record, made from its dataclasses; `record.schema.json` beside this file is it, published.
-
-`python -m bench.store.record` writes it anew.
+`record.schema.json` beside this file is the JSON Schema of a record; tests/store/test_schema.py makes it.
 """
 
 from __future__ import annotations
@@ -11,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_bytes, write_json
@@ -315,41 +312,3 @@ def cell_name(cell: Mapping[str, Any]) -> str:
 def training_base(cell: Mapping[str, Any]) -> str:
     """The same text for the cells that may share weights over targets and methods."""
     return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])
-
-
-PUBLISHED = Path(__file__).with_name("record.schema.json")
-_PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
-
-
-def record_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of what `from_json` reads; fields with a default may be absent in older records."""
-    made = _of(Record)
-    made["properties"]["schema"] = {"const": SCHEMA}
-    made["required"].append("schema")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "xner-bench record", **made}
-
-
-def _of(kind: Any) -> dict[str, Any]:
-    if kind is Any:
-        return {}
-    if kind in _PLAIN:
-        return {"type": _PLAIN[kind]}
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        properties = {f.name: _of(hints[f.name]) for f in fields(kind)}
-        needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
-        return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return {"enum": list(inner)}
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_of(one) for one in inner]}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _of(inner[1])}
-    if origin is tuple:
-        return {"type": "array", "items": _of(inner[0])}
-    raise TypeError(f"a record holds {kind!r}, of which the schema says nothing")
-
-
-if __name__ == "__main__":
-    write_json(PUBLISHED, record_schema())
