@@ -6,16 +6,16 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.api.method import LINKED, Method, Need
 from bench.core.errors import BadInput, Unavailable
+from bench.data.cell_data import CellData
+from bench.data.labels import links_of_test, source_links
 from bench.plan import registry
 from bench.plan.matrix import Cell, cells, check_usable, needs_of_method
 from bench.plan.schema import to_plain
 from bench.plan.spec import load_matrix
-
-if TYPE_CHECKING:
-    from bench.api.method import Method
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,10 +83,6 @@ def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str
 
 def _missing(method: Method, cell: Cell) -> str:
     """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
-    from bench.api.method import LINKED, Need
-    from bench.data.cell_data import CellData
-    from bench.data.labels import links_of_test, source_links
-
     data, needs = CellData(cell), needs_of_method(method)
     try:
         data.test()

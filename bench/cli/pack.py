@@ -6,6 +6,7 @@ import argparse
 import json
 
 from bench.report.folder import resolve
+from bench.run.prune import prune
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.packed import FILES, pack, refuse_packed, unpack
 
@@ -54,8 +55,6 @@ def prune_verb(args: argparse.Namespace) -> int:
     Raises:
         BadInput: no such folder, or a run is at work in it.
     """
-    from bench.run.prune import prune
-
     out = resolve(args.out)
     refuse_packed(out)
     findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.core.errors import BadInput
 from bench.report.folder import as_json, resolve, status_of, text
+from bench.run.slurm import queue_state
 
 _PLACE = "results folder, or the name of a matrix (results/NAME)"
 Verb = Callable[[argparse.Namespace], int]
@@ -80,8 +81,6 @@ def report_verb(args: argparse.Namespace) -> int:
 
 def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
-    from bench.run.slurm import queue_state
-
     out = resolve(args.out)
     found, queue = status_of(out), queue_state(out)
     return _said(args, as_json(found) | {"slurm": queue.as_json()}, text(found) + queue.text(out))

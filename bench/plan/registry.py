@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.api.distilled import method_with, params_type
+from bench.api.method import Method
 from bench.api.recipes import NoParams
 from bench.core.errors import BadInput, nearest
 from bench.plan.schema import Place, build
@@ -126,9 +128,7 @@ class Registry:
         """
         cls = self.load(kind, name, place)
         params = _params(cls, raw or {}, place or Place(f"{kind} '{name}'"))
-        if _is_method(cls):
-            from bench.api.distilled import method_with
-
+        if issubclass(cls, Method):
             return method_with(cls, params)
         return cls(**more) if cls.Params is NoParams else cls(params, **more)
 
@@ -144,17 +144,7 @@ module_of = REGISTRY.module_of
 
 
 def _params(cls: Any, raw: Mapping[str, Any], place: Place) -> Any:
-    if _is_method(cls):
-        from bench.api.distilled import params_type
-
-        return build(params_type(cls), raw, place)
-    return build(cls.Params, raw, place)
-
-
-def _is_method(cls: type[Any]) -> bool:
-    from bench.api.method import Method  # imports numpy, which names and help do without
-
-    return issubclass(cls, Method)
+    return build(params_type(cls) if issubclass(cls, Method) else cls.Params, raw, place)
 
 
 def _own_names(kind: Kind) -> set[str]:

@@ -61,18 +61,15 @@ def reads_target(method: Method, round_: Round) -> bool:
     return bool(needs & (TARGET_NEEDS - LINKED if Need.ALL_TARGETS in needs else TARGET_NEEDS))
 
 
-def encoder_label(name: str) -> str:
-    """An encoder as tables print it: a folder by its name, never its path."""
-    folder = Path(name).expanduser()
-    return folder.resolve().name if name not in registry.names("encoder") and folder.is_dir() else name
-
-
 def describe(cell: Cell) -> dict[str, Any]:
-    """The cell as its record and tables name it."""
+    """The cell as its record and tables name it: an encoder's folder by its name, never its path."""
+    encoder, folder = cell.encoder if trains(cell) else "none", Path(cell.encoder).expanduser()
+    if encoder not in ("none", *registry.names("encoder")) and folder.is_dir():
+        encoder = folder.resolve().name
     names = ("label", "method", "params", "source", "target", "seed", "trial", "axes")
     return {
         **{name: getattr(cell, name) for name in names},
-        "encoder": encoder_label(cell.encoder) if trains(cell) else "none",
+        "encoder": encoder,
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
     } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})
