@@ -111,17 +111,12 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     except Busy:
         raise
     except Unavailable as reason:  # Leakage is one
-        return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
+        base = replace(base, status="skipped", reason=str(reason))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
-        return replace(
-            base,
-            parents=parents_of(trainer) if trainer else {},  # so that the weights of its rounds are freed
-            error={
-                "type": type(error).__name__,
-                "message": f"{str(error)[:1000]}{raised_in(error, method)}",
-                "traceback": traceback.format_exc()[-5000:],
-            },
-        )
+        message = f"{str(error)[:1000]}{raised_in(error, method)}"
+        cause = {"type": type(error).__name__, "message": message, "traceback": traceback.format_exc()[-5000:]}
+        base = replace(base, error=cause)
+    return replace(base, parents=parents_of(trainer) if trainer else {})  # so that the weights of its rounds are freed
 
 
 def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSettings) -> Record:
