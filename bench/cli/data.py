@@ -51,9 +51,6 @@ def _sources(corpus: Corpus) -> tuple[str, ...]:
     return tuple(getattr(corpus, "sources", ()))
 
 
-# --- list -------------------------------------------------------------------------------------------------------------
-
-
 def run_list(args: argparse.Namespace) -> int:
     """Print corpora (languages, licence, state), folders of source files (files here of files listed), translators."""
     corpora: list[dict[str, Any]] = []
@@ -101,9 +98,6 @@ def _presence(files: tuple[SourceFile, ...]) -> dict[str, Any]:
     return {"files": len(files), "here": sum(source.local.is_file() for source in files), "licence": licence}
 
 
-# --- fetch ------------------------------------------------------------------------------------------------------------
-
-
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch the listed files of a corpus or folder; of a corpus on the hub its languages: verified, and read.
 
@@ -138,9 +132,6 @@ def run_fetch(args: argparse.Namespace) -> int:
         sizes = [f"{split} {len(corpus.read(language, split))}" for split in ("train", "dev", "test")]
         print(f"{args.name} {language}: {', '.join(sizes)} sentences")
     return 0
-
-
-# --- check ------------------------------------------------------------------------------------------------------------
 
 
 def run_check(args: argparse.Namespace) -> int:

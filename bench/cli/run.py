@@ -19,6 +19,7 @@ from bench.plan.spec import load_matrix
 from bench.plan.units import Planned, unfinished, write_matrix
 from bench.report.folder import resolve
 from bench.run import local, slurm
+from bench.run.shared import RunSettings
 from bench.store.packed import refuse_packed
 from bench.store.record import Record, Records, Written
 
@@ -140,7 +141,6 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     """The run of these cells on this machine, ready to start; torch is not imported for none."""
     if not todo:
         return list
-    from bench.run.cell import RunSettings
     from bench.train.memory import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})

@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan.fingerprint import commit
 from bench.plan.keys import versions, write_key
 from bench.plan.units import Planned, describe, method_of
+from bench.run.shared import RunSettings
 from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
@@ -38,16 +39,6 @@ from bench.train.memory import device_name
 from bench.train.predict import bare, checked
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run was told about the machine and its output: never part of a key."""
-
-    out: Path
-    device: str = "cpu"
-    keep_models: bool = False
-    cache: Path | None = None
 
 
 def run_unit(

@@ -25,19 +25,17 @@ from bench.plan.keys import versions, write_key
 from bench.plan.matrix import Cell
 from bench.plan.schema import Place, build
 from bench.plan.units import Planned, describe, unit_name
-from bench.run.shared import pieces, said
+from bench.run.shared import RunSettings, pieces, said
 from bench.store.artefacts import Artefacts, Busy, cache_root, claim_file, claimed, held_claims
 from bench.store.record import Record, Records, matrix_cells, training_base
 
 
 def perform(
-    unit: Sequence[Planned], where: Any, again: Mapping[str, int], wait: bool = True, progress: Any = None
+    unit: Sequence[Planned], where: RunSettings, again: Mapping[str, int], wait: bool = True, progress: Any = None
 ) -> Iterator[Record]:
     """Run the cells of a unit that have no record yet; yields each cell's record, a failure if anything goes wrong.
 
-    Args:
-        where: `bench.run.cell.RunSettings`.
-        again: by key the attempts of the failures that are to be run again.
+    `again`: by key the attempts of the failures that are to be run again.
 
     Raises:
         Busy: another process is running the unit or its training, nothing was yielded, and `wait` is false.
@@ -232,7 +230,6 @@ def run_job(out: str, key: str) -> None:
     Raises:
         BadInput: the task's file is missing or damaged, or this machine lacks the device that was asked for.
     """
-    from bench.run.cell import RunSettings
     from bench.train.memory import resolve_device
 
     folder = Path(out)

@@ -27,7 +27,7 @@ from bench.core.errors import BadInput
 from bench.core.memo import process_memo
 from bench.plan.units import Planned, describe, failures, unit_name, units
 from bench.run.job import Weights, failed, finished, keep_weights, perform, users_of
-from bench.run.shared import make_shared
+from bench.run.shared import RunSettings, make_shared
 from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
 
@@ -35,7 +35,7 @@ DIED = "WorkerDied"  # the error's type in the record of a cell whose process wa
 
 
 def pooled(
-    work: Sequence[list[Planned]], where: Any, jobs: int, again: Mapping[str, int]
+    work: Sequence[list[Planned]], where: RunSettings, jobs: int, again: Mapping[str, int]
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run units in `jobs` processes; yields each with its records.
 
@@ -141,7 +141,7 @@ def _begin(slots: Any) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
 
 
-def _work(unit: list[Planned], where: Any, again: Mapping[str, int], patient: bool) -> list[Record]:
+def _work(unit: list[Planned], where: RunSettings, again: Mapping[str, int], patient: bool) -> list[Record]:
     """Run a unit; Busy as `perform`."""
 
     def stop(number: int, frame: Any) -> None:
@@ -193,7 +193,7 @@ class Progress:
         self.bar.update(1)
 
 
-def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False) -> list[Record]:
+def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
     Several processes may run on one results folder: a unit is run by one of them at a time, and what one has finished
@@ -236,7 +236,7 @@ def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False)
 
 
 def _here(
-    work: Sequence[list[Planned]], where: Any, again: Mapping[str, int], progress: Progress
+    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: Progress
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run the units in this process, one after the other."""
     queue = deque((unit, False) for unit in work)
@@ -256,7 +256,7 @@ def _here(
 ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim
 
 
-def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record]:
+def run_again(todo: Sequence[Planned], where: RunSettings, jobs: int = 1) -> list[Record]:
     """Run cells that are done already, from fresh weights; returns the new records.
 
     A new failure never takes the place of a good record: it is only returned.

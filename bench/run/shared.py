@@ -1,4 +1,4 @@
-"""What several units need, made before any of them starts: encoders of our own recipes, and linked translations."""
+"""What a run was told, and what several units need before they start: encoders of our recipes, linked translations."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ from bench.data.translated import TransferStage
 from bench.plan.matrix import every_target, needs_of_method, reads_links
 from bench.plan.units import Planned, method_of
 from bench.store.artefacts import Artefacts, cache_root
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was told about the machine and its output: never part of a key."""
+
+    out: Path
+    device: str = "cpu"
+    keep_models: bool = False
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
