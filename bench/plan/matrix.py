@@ -129,19 +129,12 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
         BadInput: a combination is wrong (a target that its corpus lacks), or the excludes leave nothing.
     """
     maker = _Maker(spec, registry)
-    places: list[tuple[Cell, str]] = []
-    targets: dict[str, set[str]] = {}  # by all other coordinates of a cell
-    for cell in maker.all():
-        have = _coordinates(cell)
-        if any(all(key in have and have[key] in values for key, values in out.items()) for out in spec.excludes):
-            continue
-        places.append((cell, canonical_json(have | {"target": ""})))
-        targets.setdefault(places[-1][1], set()).add(cell.target)
-    if not places:
+    found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    if not found:
         raise spec.where.at("exclude").error("the excludes leave no cell")
-    for cell, _ in places:
+    for cell in found:
         maker.check_languages(cell)
-    return [replace(cell, targets=tuple(sorted(targets[place]))) for cell, place in places]
+    return _with_targets(found)
 
 
 def every_target(cell: Cell) -> list[Cell]:
@@ -207,7 +200,7 @@ class _Maker:
 
     def check_languages(self, cell: Cell) -> None:
         """Refuse a cell whose corpus lacks its languages; `load_matrix` looks at the corpora together only."""
-        languages = self._languages[canonical_json([cell.data.corpus, cell.corpus_params])]
+        languages = self._languages[_corpus_key(cell.data.corpus, cell.corpus_params)]
         for language in (cell.source, cell.target):
             if language not in languages:
                 axis = self.spec.where.at("axes", "targets")
@@ -249,8 +242,8 @@ class _Maker:
         chosen = {"corpus": data.corpus, "translator": labels.translator, "aligner": labels.aligner}
         plugins = {f"{kind}_params": to_plain(resolver.params(kind, name, point)) for kind, name in chosen.items()}
         encoder = labels.aligner_encoder
-        corpus = canonical_json([data.corpus, plugins["corpus_params"]])
-        self._languages[corpus] = resolver.languages(data.corpus, point)
+        languages = resolver.languages(data.corpus, point)
+        self._languages[_corpus_key(data.corpus, plugins["corpus_params"])] = languages
         aligning = resolver.aligning(encoder, point) if encoder else EncoderSpec()
         return _Shared(point, data, labels, plugins, aligning)
 
@@ -321,9 +314,26 @@ def _drawn(spec: MatrixSpec, encoder: str, trial: int, recipe: EncoderSpec) -> E
     return recipe
 
 
+def _corpus_key(corpus: str, params: Mapping[str, Any]) -> str:
+    return canonical_json([corpus, params])
+
+
+def _with_targets(found: Sequence[Cell]) -> list[Cell]:
+    places = [canonical_json(_coordinates(cell) | {"target": ""}) for cell in found]
+    targets: dict[str, set[str]] = {}
+    for cell, place in zip(found, places, strict=True):
+        targets.setdefault(place, set()).add(cell.target)
+    return [replace(cell, targets=tuple(sorted(targets[place]))) for cell, place in zip(found, places, strict=True)]
+
+
 def _coordinates(cell: Cell) -> dict[str, Any]:
     own = {"method": cell.label, "target": cell.target, "encoder": cell.encoder, "seed": cell.seed, "trial": cell.trial}
     return own | cell.axes
+
+
+def _excluded(cell: Cell, excludes: Sequence[Mapping[str, tuple[Any, ...]]]) -> bool:
+    have = _coordinates(cell)
+    return any(all(key in have and have[key] in values for key, values in exclude.items()) for exclude in excludes)
 
 
 def _text(value: Any) -> str:

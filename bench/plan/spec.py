@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
@@ -27,6 +27,12 @@ _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    source: str = "en"
 
 
 def shipped() -> tuple[str, ...]:
@@ -133,26 +139,24 @@ def _set(raw: dict[str, Any], override: str) -> Path:
 
 def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     """The typed matrix: everything that can be said without a plug-in."""
-    if "name" not in raw:
-        raise where.error("the key 'name' is missing")
-    name, source = (convert(str, raw.get(key, "en"), where.at(key)) for key in ("name", "source"))
-    if not _NAME.fullmatch(name):
-        raise where.at("name").error(f"'{name}' must be lower-case letters, digits, '.', '_' and '-'")
+    head = build(_Head, {key: raw[key] for key in ("name", "source") if key in raw}, where)
+    if not _NAME.fullmatch(head.name):
+        raise where.at("name").error(f"'{head.name}' must be lower-case letters, digits, '.', '_' and '-'")
     axes = _axes(raw["axes"], where.at("axes"))
-    for path, language in [(("source",), source), *((("axes", "targets"), t) for t in axes.targets)]:
+    for path, language in [(("source",), head.source), *((("axes", "targets"), t) for t in axes.targets)]:
         if not _LANGUAGE.fullmatch(language):
             raise where.at(*path).error(f"'{language}' is not a language code such as de or zh-Hans")
     for kind in PLUGINS:
-        for plugin, table in raw[kind].items():
+        for name, table in raw[kind].items():
             if not isinstance(table, dict):
-                raise where.at(kind, plugin).error("expected a table")
+                raise where.at(kind, name).error("expected a table")
     excludes = [_flat(table) for table in _tables(raw, "exclude", where)]
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
     return MatrixSpec(
-        name=name,
-        source=source,
+        name=head.name,
+        source=head.source,
         axes=axes,
         data=resolver.section(DataSpec, first),
         labels=resolver.section(LabelsSpec, first),
