@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--lr {args.lr}: above 0")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.encoder_check.check import subjects
-    from bench.encoder_check.run import Machine, Training
+    from bench.encoder_check.check import LANGUAGES, subjects
+    from bench.encoder_check.run import PUD, Machine, Training
     from bench.train.memory import resolve_device
 
-    languages = _languages(args.languages)
+    known = {"en", *LANGUAGES, *_ner_languages(), *PUD}
+    languages = _listed("--languages: no part has", args.languages, known)
     out = args.out or cache_root() / "encoder-check"
     machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
     how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
@@ -126,10 +127,7 @@ def _checked(
 
 
 def _parts(args: argparse.Namespace) -> list[str]:
-    asked = [part.strip() for part in args.only.split(",")] if args.only else list(PARTS)
-    for part in asked:
-        if part not in PARTS:
-            raise BadInput(f"--only: no part '{part}'{nearest(part, PARTS)}")
+    asked = _listed("--only: no part", args.only, PARTS) or list(PARTS)
     if args.split == "dev":  # PUD has no dev set
         if args.only and "projection" in asked:
             raise BadInput("--split dev: PUD has one part, which is the test of projection; leave projection out")
@@ -137,17 +135,13 @@ def _parts(args: argparse.Namespace) -> list[str]:
     return asked
 
 
-def _languages(text: str | None) -> list[str]:
-    """The languages asked for, [] where none are named."""
-    from bench.encoder_check.check import LANGUAGES
-    from bench.encoder_check.run import PUD
-
-    known = {"en", *LANGUAGES, *_ner_languages(), *PUD}
-    asked = [language.strip() for language in text.split(",")] if text else []
-    for language in asked:
-        if language not in known:
-            raise BadInput(f"--languages: no part has '{language}'{nearest(language, known)}")
-    return list(dict.fromkeys(asked))
+def _listed(refusal: str, text: str | None, known: Collection[str]) -> list[str]:
+    """The names of an option that lists some, [] where none are named."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in known:
+            raise BadInput(f"{refusal} '{name}'{nearest(name, known)}")
+    return list(dict.fromkeys(names))
 
 
 def _ner_languages() -> tuple[str, ...]:
