@@ -65,9 +65,8 @@ class Shelf:
         if compared:
             return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
         bad = self.damaged.get(key)
-        return CellState(
-            cell, "missing", str(key), note=f"{bad} is damaged; the next run makes it again" if bad else ""
-        )
+        note = f"{bad} is damaged; the next run makes it again" if bad else ""
+        return CellState(cell, "missing", str(key), note=note)
 
 
 def states(planned: Iterable[Planned], out: Path) -> list[CellState]:
@@ -116,9 +115,8 @@ def why(
         try:
             if name not in today:
                 raise BadInput(problem)
-            return shelf.state_of(
-                key(today[name]), next((k for k in asked if keys[k] == name and k in shelf.by_key), "")
-            )
+            named = next((k for k in asked if keys[k] == name and k in shelf.by_key), "")
+            return shelf.state_of(key(today[name]), named)
         except BadInput as error:
             return CellState(known[name], "unknown", "", own[0] if own else None, note=str(error))
 

@@ -105,10 +105,12 @@ def _plain(value: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     """What `_plain` made of a key, with its keys as such again."""
-    parts = {"key", "stage", "components"}
-    return json.loads(
-        text, object_hook=lambda v: Key.of(v["key"], v["stage"], v["components"]) if v.keys() == parts else v
-    )
+
+    def restore(value: dict[str, Any]) -> Any:
+        is_key = value.keys() == {"key", "stage", "components"}
+        return Key.of(value["key"], value["stage"], value["components"]) if is_key else value
+
+    return json.loads(text, object_hook=restore)
 
 
 def keys_below(value: Any) -> Iterator[Key]:
