@@ -11,7 +11,7 @@ from typing import Any
 from bench.api.method import LINKED, Method, Need
 from bench.core.errors import BadInput, Unavailable
 from bench.data.cell_data import CellData
-from bench.data.labels import links_of_test, source_links
+from bench.data.labels import links_of_test, parallel_links, source_links
 from bench.plan import registry
 from bench.plan.matrix import Cell, cells, check_usable, needs_of_method
 from bench.plan.schema import to_plain
@@ -92,6 +92,8 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
         if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
+        if Need.PARALLEL_TEXT in needs:
+            parallel_links(cell, data)
         if Need.TEST_TRANSLATION in needs:
             links_of_test(cell, data).links_key()
     except Unavailable as error:

@@ -13,7 +13,7 @@ from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.identity import encoder_of
-from bench.data.labels import source_links
+from bench.data.labels import parallel_links, source_links
 from bench.data.translated import TransferStage
 from bench.plan.matrix import every_target, needs_of_method, reads_links
 from bench.plan.units import Planned, method_of
@@ -86,6 +86,9 @@ def pieces(planned: Planned) -> Iterator[Piece]:
             yield Piece("transfer", key, lambda cache, device, _: marked.artefact(cache, device))  # noqa: B023 - at once
         if reads_links(method, cell.labels):
             yield Piece("links", stage.links_key(), stage.links)
+    if Need.PARALLEL_TEXT in needs:
+        stage = parallel_links(planned.cell, CellData(planned.cell))
+        yield Piece("links", stage.links_key(), stage.links)
 
 
 @contextmanager
