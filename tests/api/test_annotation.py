@@ -16,7 +16,7 @@ from bench.api.annotation import Annotation, annotated
 from bench.api.method import Predictions, TrainingSet
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, Span
-from bench.data.cell_data import CellData
+from bench.data.cell_data import CellData, Guard, sentences_of
 from bench.data.identity import cell_key
 from bench.data.labels import parallel_links
 from bench.plan.matrix import Cell, cells
@@ -102,6 +102,18 @@ def test_what_a_student_trains_on() -> None:
     assert concner.rounds() == AnnotationProjection().rounds() and concner.needs == AnnotationProjection.needs
     assert concner.prepare(concner.rounds()[-1], ask).digest() == found["pairs"].digest()
     assert concner.factors().teacher == "zero_shot" and not concner.diagnostics().space
+
+
+def test_the_leakage_guard_covers_both_sides_of_the_text() -> None:
+    """A test sentence that the text translates, or repeats on either side, is found and dropped with its pair."""
+    ask: Any = FakeAsk([0.9, 0.9, 0.9], [True, True, True], [True, True, True])
+    method = AnnotationProjection(AnnotationProjectionParams(english="pairs"))
+    data = method.prepare(method.rounds()[-1], ask)
+    of_group = Guard([Sentence("q", "da", ("something", "else"), (), "t/1")])
+    assert of_group.overlap(sentences_of(data)).by_group == 1
+    assert [group[0][0] for group in ids(of_group.dropped(data))] == ["t/0", "t/2", "g"]
+    for words in (("A", "b!"), ("x", "Y")):
+        assert Guard([Sentence("q", "en", words, ())]).overlap(sentences_of(data)).by_text == 3
 
 
 def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path, tiny_folder: Path) -> None:
