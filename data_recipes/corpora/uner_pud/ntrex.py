@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.api.source_files import here
 from bench.core.conll import read_lines
@@ -11,27 +11,15 @@ from bench.core.sentences import Sentence
 from bench.core.tokenise import tokenise
 
 # NTREX's files by our code; Cebuano has none.
-_FILES: Mapping[str, str] = {
-    "en": "src.eng",
-    "de": "ref.deu",
-    "pt": "ref.por",
-    "zh": "ref.zho-CN",
-    "es": "ref.spa",
-    "it": "ref.ita",
-    "fi": "ref.fin",
-    "sv": "ref.swe",
-    "ru": "ref.rus",
-    "hu": "ref.hun",
-    "da": "ref.dan",
-    "sk": "ref.slk",
-    "sr": "ref.srp-Latn",
-    "hr": "ref.hrv",
-    "tl": "ref.fil",
-}
+_NAMES = """
+en src.eng, de ref.deu, pt ref.por, zh ref.zho-CN, es ref.spa, it ref.ita, fi ref.fin, sv ref.swe, ru ref.rus,
+hu ref.hun, da ref.dan, sk ref.slk, sr ref.srp-Latn, hr ref.hrv, tl ref.fil
+"""
+_FILES: dict[str, str] = dict(row.split() for row in _NAMES.split(","))
 _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*%?")  # numbers and Latin words in Chinese
 
 
-def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> list[Sentence]:
+def ntrex(language: str, scheme: str, chinese_words: Iterable[str]) -> list[Sentence]:
     """NTREX's lines in a language, ids `ntrex/<line>` from 1; [] where it has none.
 
     Words are the scheme's (`bench.core.tokenise`). Then (*ours*) Italian apostrophes are straight, as in Europarl;
@@ -42,18 +30,14 @@ def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]
     """
     if language not in _FILES:
         return []
-    split = _splitter(language, scheme, chinese_words)
+
+    def split(line: str) -> Sequence[str]:
+        return tokenise(line.replace("’", "'") if language == "it" else line, language, scheme)
+
+    cut = Segmenter(chinese_words).split if language == "zh" else split
     lines = read_lines(here(f"ntrex/newstest2019-{_FILES[language]}.txt"))
-    rows = ((number, tuple(split(line))) for number, line in enumerate(lines, 1))
+    rows = ((number, tuple(cut(line))) for number, line in enumerate(lines, 1))
     return [Sentence(f"ntrex/{number}", language, words) for number, words in rows if words]
-
-
-def _splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
-    if language == "zh":
-        return Segmenter(chinese_words()).split
-    if language == "it":
-        return lambda line: tokenise(line.replace("’", "'"), language, scheme)
-    return lambda line: tokenise(line, language, scheme)
 
 
 class Segmenter:
@@ -69,15 +53,11 @@ class Segmenter:
         for part in line.split():
             start = 0
             while start < len(part):
-                end = self._end(part, start)
+                ends = range(min(len(part), start + self._longest), start + 1, -1)
+                if foreign := _FOREIGN.match(part, start):
+                    end = foreign.end()
+                else:
+                    end = next((end for end in ends if part[start:end] in self._words), start + 1)
                 out.append(part[start:end])
                 start = end
         return out
-
-    def _end(self, text: str, start: int) -> int:
-        if found := _FOREIGN.match(text, start):
-            return found.end()
-        for end in range(min(len(text), start + self._longest), start + 1, -1):
-            if text[start:end] in self._words:
-                return end
-        return start + 1
