@@ -75,27 +75,21 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
             raise BadInput(f"{path}:{number}: {len(fields)} columns, expected {len(header)} ({', '.join(header)})")
         if fields[0] in rows:
             raise BadInput(f"{path}:{number}: id '{fields[0]}' stands here a second time")
-        rows[fields[0]] = _row(fields, known, f"{path}:{number}")
+        words = tuple(word for word in fields[1].split(" ") if word)
+        if not fields[0] or not words or has_control(fields[1]):
+            what = "a control character in the text" if words and fields[0] else "an empty id or text"
+            raise BadInput(f"{path}:{number}: {what}; a sentence that has no translation has no line")
+        tags = fields[2].split() if len(fields) > 2 else None
+        if tags is not None and len(tags) != len(words):
+            raise BadInput(f"{path}:{number}: {len(tags)} tags for {len(words)} words")
+        try:
+            spans = None if tags is None else decode(tags)
+        except IllFormedError as error:
+            raise BadInput(f"{path}:{number}: word {error.position + 1}: {error}") from error
+        for span in spans or ():
+            if span.type not in known:
+                raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{nearest(span.type, known)}")
+        rows[fields[0]] = Row(words, spans)
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
     return TranslationFile(path, rows, provenance)
-
-
-def _row(fields: list[str], types: frozenset[str], where: str) -> Row:
-    words = tuple(word for word in fields[1].split(" ") if word)
-    if not fields[0] or not words or has_control(fields[1]):
-        what = "a control character in the text" if words and fields[0] else "an empty id or text"
-        raise BadInput(f"{where}: {what}; a sentence that has no translation has no line")
-    if len(fields) < 3:
-        return Row(words, None)
-    tags = fields[2].split()
-    if len(tags) != len(words):
-        raise BadInput(f"{where}: {len(tags)} tags for {len(words)} words")
-    try:
-        spans = decode(tags)
-    except IllFormedError as error:
-        raise BadInput(f"{where}: word {error.position + 1}: {error}") from error
-    for span in spans:
-        if span.type not in types:
-            raise BadInput(f"{where}: unknown entity type '{span.type}'{nearest(span.type, types)}")
-    return Row(words, spans)

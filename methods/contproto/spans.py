@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -102,8 +100,11 @@ class SpanTagger(nn.Module):
     def _features(self, inputs: Inputs, states: Tensor, spans: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """(M, D) of each span: two word states and three embeddings."""
         rows, starts, ends = spans
-        kinds = torch.from_numpy(capital_kinds(inputs.sentences, states.shape[1], KINDS)).to(rows.device)
-        both = torch.cat([pieces_of_words(inputs)[..., None], kinds], -1)  # (S, N, 1 + KINDS), whole numbers
+        kinds = np.zeros((*inputs.word_mask.shape, KINDS), np.int64)  # 1 at each word's kind
+        for row, sentence in enumerate(inputs.sentences):
+            kinds[row, range(len(sentence.words)), [capital_kind(word) for word in sentence.words]] = 1
+        capitals = torch.from_numpy(kinds).to(rows.device)
+        both = torch.cat([pieces_of_words(inputs)[..., None], capitals], -1)  # (S, N, 1 + KINDS), whole numbers
         sums = torch.cat([torch.zeros_like(both[:, :1]), both.cumsum(1)], 1)
         of_span = sums[rows, ends] - sums[rows, starts]
         return torch.cat(
@@ -143,17 +144,6 @@ class SpanTagger(nn.Module):
 # --- what spans read off words, and words off spans -------------------------------------------------------------------
 
 
-def covering_width(sentences: Iterable[Sentence], coverage: float) -> int:
-    """The least number of words that at least a share `coverage` of the entities do not exceed; 1 without entities."""
-    widths = sorted(span.end - span.start for sentence in sentences for span in sentence.spans or ())
-    return widths[max(1, math.ceil(coverage * len(widths) - 1e-9)) - 1] if widths else 1
-
-
-def wider(sentences: Iterable[Sentence], width: int) -> int:
-    """How many entities have more than `width` words."""
-    return sum(span.end - span.start > width for sentence in sentences for span in sentence.spans or ())
-
-
 def most_probable(probable: Iterable[tuple[float, Span]]) -> tuple[Span, ...]:
     """Of (probability, span), those that overlap no more probable one; ties: the earlier, then the shorter."""
     taken: set[int] = set()
@@ -175,15 +165,6 @@ def capital_kind(word: str) -> int:
     if word.istitle():  # a single capital is one, too
         return 2
     return 3 if word.isupper() else 0
-
-
-def capital_kinds(sentences: Sequence[Sentence], words: int, kinds: int) -> npt.NDArray[np.int64]:
-    """(S, N, kinds): 1 at each word's kind, nothing beyond a sentence's end."""
-    table = np.zeros((len(sentences), words, kinds), np.int64)
-    for row, sentence in enumerate(sentences):
-        for at, word in enumerate(sentence.words):
-            table[row, at, capital_kind(word)] = 1
-    return table
 
 
 def pieces_of_words(inputs: Inputs) -> Tensor:

@@ -11,7 +11,7 @@ from bench.api.overlap import overlap_findings
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir
 from bench.core.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
-from bench.core.errors import BadInput, nearest
+from bench.core.errors import BadInput, nearest, require
 from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.translations import TranslationFile, read_translations
 
@@ -41,10 +41,8 @@ class ConllParams:
             if name.count("/") != 1 or name.split("/")[1] not in get_args(Split):
                 raise ValueError(f"files must have keys language/split, such as \"en/train\", not '{name}'")
         for name, paths in (("pattern", [self.pattern]), ("files", list(self.files.values()))):
-            if any(Path(path).is_absolute() for path in paths):
-                raise ValueError(f"{name} must be relative to path")
-        if not self.types or len(set(self.types)) < len(self.types):
-            raise ValueError("types must be different names, at least one")
+            require(not any(Path(path).is_absolute() for path in paths), f"{name} must be relative to path")
+        require(0 < len(set(self.types)) == len(self.types), "types must be different names, at least one")
 
 
 class ConllCorpus(Corpus):
@@ -59,7 +57,6 @@ class ConllCorpus(Corpus):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of the parameters, in their order."""
         return self.params.types
 
     def languages(self) -> tuple[str, ...]:
@@ -73,11 +70,7 @@ class ConllCorpus(Corpus):
         return tuple(sorted(found))
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
-
-        Raises:
-            BadInput: as `bench.core.conll.read_conll`; or the folder or the language is not there.
-        """
+        """The sentences of all files of a split, in the order of their names; placeholders are refused as tests."""
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
         sentences: list[Sentence] = []
@@ -93,11 +86,7 @@ class ConllCorpus(Corpus):
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them.
-
-        Raises:
-            BadInput: as `data_recipes.translations.read_translations`, or no id of the file is a training sentence's.
-        """
+        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them."""
         found = self._translations(target)
         return found.pairs(self.read(source, "train"), target) if found else []
 
@@ -107,7 +96,6 @@ class ConllCorpus(Corpus):
         return found.provenance if found else ""
 
     def tokenisation(self, language: str) -> str:
-        """The same for all languages: the parameter."""
         return self.params.tokenisation
 
     def check(self) -> list[str]:
@@ -120,7 +108,17 @@ class ConllCorpus(Corpus):
                     pass
                 lines.extend(file.notes())
         for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
-            lines.extend(self._coverage(path.stem))
+            found, name, said = read_translations(path, self.types), f"translations/{path.name}", []
+            tagged = sum(row.spans is not None for row in found.rows.values())
+            for source in self.languages():
+                ids = {sentence.id for sentence in self.read(source, "train")}
+                if source != path.stem and (covered := len(ids & found.rows.keys())):
+                    said.append(
+                        f"{name}: {covered} of {len(ids)} {source} training sentences, {tagged} with tags,"
+                        f" {len(found.rows) - covered} rows with other ids;"
+                        f" provenance: {found.provenance or 'not given'}"
+                    )
+            lines += said or [f"{name}: no row has the id of a training sentence"]
         return lines
 
     # --- files --------------------------------------------------------------------------------------------------------
@@ -174,26 +172,9 @@ class ConllCorpus(Corpus):
 
     @property
     def _format(self) -> Format:
-        names = ("separator", "scheme", "label_map", "comments", "normalise")
-        given = {name: getattr(self.params, name) for name in names}
-        return Format(self.params.token_column, self.params.tag_column, **given)
+        p = self.params
+        return Format(p.token_column, p.tag_column, p.separator, p.scheme, p.label_map, p.comments, p.normalise)
 
     def _translations(self, target: str) -> TranslationFile | None:
         path = self._folder / "translations" / f"{target}.tsv"
         return read_translations(path, self.types) if path.is_file() else None
-
-    def _coverage(self, target: str) -> list[str]:
-        found = self._translations(target)
-        assert found is not None  # the caller found the file
-        lines = []
-        for source in self.languages():
-            ids = {sentence.id for sentence in self.read(source, "train")}
-            covered = len(ids & found.rows.keys())
-            if covered and source != target:
-                tagged = sum(row.spans is not None for row in found.rows.values())
-                lines.append(
-                    f"translations/{target}.tsv: {covered} of {len(ids)} {source} training sentences,"
-                    f" {tagged} with tags, {len(found.rows) - covered} rows with other ids;"
-                    f" provenance: {found.provenance or 'not given'}"
-                )
-        return lines or [f"translations/{target}.tsv: no row has the id of a training sentence"]

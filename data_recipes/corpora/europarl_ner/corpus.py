@@ -74,11 +74,7 @@ class EuroparlCorpus(Corpus):
         return LANGUAGES
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """English: train. The others: test. Everything else is empty.
-
-        Raises:
-            BadInput: unknown language, or a file that is missing or not as published.
-        """
+        """English: train. The others: test. Everything else is empty."""
         if language not in LANGUAGES:
             raise BadInput(f"corpus europarl_ner: no language '{language}'{nearest(language, LANGUAGES)}")
         if split != ("train" if language == "en" else "test"):

@@ -60,12 +60,7 @@ class UnerPudCorpus(Corpus):
         return ("en", *LABELLED) if self.params.intrinsic else tuple(GOLD)
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split by the roles of the README.
-
-        Raises:
-            Unavailable: a file is not here.
-            BadInput: unknown language, or a file that is not as published.
-        """
+        """The sentences of a split by the roles of the README."""
         if language not in (known := self.languages()):
             raise BadInput(f"corpus uner_pud: no language '{language}'{nearest(language, known)}")
         if split == "unlabelled" and self.params.unlabelled == "ntrex":
@@ -86,10 +81,6 @@ class UnerPudCorpus(Corpus):
         """The human translations of `read("en", "train")`, with gold labels for de pt ru sv zh; [] for other languages.
 
         From de es it into English: the English side of their test (Europarl), text only, for test-time translation.
-
-        Raises:
-            Unavailable: a file is not here.
-            BadInput: a file is not as published, or a sentence cannot be joined: file and id.
         """
         if target == "en" and GOLD.get(source) is EUROPARL and not self.params.intrinsic:
             sides = zip(read_side(source), read_side("en"), strict=True)
