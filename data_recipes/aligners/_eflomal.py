@@ -96,16 +96,8 @@ def align(
         few = max(1, iterations // 4)
         command = [str(own), "-q", "-m", "3", "-s", "source", "-t", "target", "-f", "forward", "-r", "reverse"]
         command += ["-n", str(run.samplers), "-N", str(run.null_prior)]
-        command += [
-            "-1",
-            str(max(2, few)),
-            "-2",
-            str(few),
-            "-3",
-            str(iterations),
-            *(["-p", "priors"] if priors else []),
-        ]
-        _execute(command, folder)
+        command += ["-1", str(max(2, few)), "-2", str(few), "-3", str(iterations)]
+        _execute(command + ["-p", "priors"] * bool(priors), folder)
         return list(zip(*(_read(folder / direction, len(source)) for direction in ("forward", "reverse")), strict=True))
 
 

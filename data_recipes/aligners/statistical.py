@@ -116,10 +116,6 @@ class Vocabulary:
         """Numbers of the words; unseen forms get the next ones."""
         return [self.numbers.setdefault(self.form(word), len(self.numbers)) for word in words]
 
-    def number(self, word: str) -> int | None:
-        """The number of a word's form, None where it was never seen."""
-        return self.numbers.get(self.form(word))
-
 
 def priors(
     source: Vocabulary, target: Vocabulary, same: float, dictionary: float, entries: Iterable[tuple[str, str]]
@@ -131,10 +127,11 @@ def priors(
     counts: dict[tuple[int, int], float] = {}
     if same:
         counts = {(n, target.numbers[form]): same for form, n in source.numbers.items() if form in target.numbers}
-    known = {(source.number(s), target.number(t)) for s, t in entries} if dictionary else set()
-    for s, t in known:
-        if s is not None and t is not None:
-            counts[s, t] = counts.get((s, t), 0.0) + dictionary
+    forms = {(source.form(s), target.form(t)) for s, t in entries} if dictionary else set()
+    for s, t in forms:
+        if s in source.numbers and t in target.numbers:
+            key = source.numbers[s], target.numbers[t]
+            counts[key] = counts.get(key, 0.0) + dictionary
     return counts
 
 

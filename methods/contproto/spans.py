@@ -89,17 +89,15 @@ class SpanTagger(nn.Module):
         """Word states, candidate spans and their scores; `logits` (S, N, C) are the words' (see `word_logits`)."""
         words: Batch = self._base[0].read(inputs)
         rows, starts, ends = candidates(inputs.word_mask, self.width)
-        features = self.dropout(self._features(inputs, words.states, (rows, starts, ends)))
+        features = self.dropout(self._features(inputs, words.states, rows, starts, ends))
         scores = self.scorer(features).float()
         odds = scores.new_full((*inputs.word_mask.shape, self.width, len(self.types)), FAR)
         odds = odds.index_put((rows, starts, ends - starts - 1), scores[:, 1:] - scores[:, :1])
-        return SpanBatch(
-            inputs, words.states, words.pooled, word_logits(odds, FAR), rows, starts, ends, features, scores
-        )
+        logits = word_logits(odds, FAR)
+        return SpanBatch(inputs, words.states, words.pooled, logits, rows, starts, ends, features, scores)
 
-    def _features(self, inputs: Inputs, states: Tensor, spans: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def _features(self, inputs: Inputs, states: Tensor, rows: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
         """(M, D) of each span: two word states and three embeddings."""
-        rows, starts, ends = spans
         kinds = np.zeros((*inputs.word_mask.shape, KINDS), np.int64)  # 1 at each word's kind
         for row, sentence in enumerate(inputs.sentences):
             kinds[row, range(len(sentence.words)), [capital_kind(word) for word in sentence.words]] = 1
@@ -107,16 +105,9 @@ class SpanTagger(nn.Module):
         both = torch.cat([pieces_of_words(inputs)[..., None], capitals], -1)  # (S, N, 1 + KINDS), whole numbers
         sums = torch.cat([torch.zeros_like(both[:, :1]), both.cumsum(1)], 1)
         of_span = sums[rows, ends] - sums[rows, starts]
-        return torch.cat(
-            [
-                states[rows, starts],
-                states[rows, ends - 1],
-                self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)),
-                self.by_width(ends - starts - 1),
-                of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight,  # their sum over the words
-            ],
-            -1,
-        )
+        pieces, width = self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)), self.by_width(ends - starts - 1)
+        kind = of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight  # the sum over the words
+        return torch.cat([states[rows, starts], states[rows, ends - 1], pieces, width, kind], -1)
 
     def project(self, batch: SpanBatch) -> Tensor:
         """Unit vectors q (M, head) of the candidates."""

@@ -40,6 +40,7 @@ class DemoCorpus(Corpus):
 
     name = "demo"
     Params = DemoParams
+    types = TYPES
     facts = Facts(
         title="demo",
         licence="CC0-1.0",
@@ -47,10 +48,6 @@ class DemoCorpus(Corpus):
         human_translations=False,
         notes=("Sentences are drawn from hand-written frames; scores say nothing about languages or methods.",),
     )
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return TYPES
 
     def languages(self) -> tuple[str, ...]:
         return LANGUAGES

@@ -111,9 +111,8 @@ def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
     found = {
         (i, j)
         for i, keys in enumerate(source.keys)
-        if keys
         for j, others in enumerate(target.keys)
-        if others and not keys.isdisjoint(others)
+        if not keys.isdisjoint(others)
     }
     for number, one in source.slots.items():
         other = target.slots[number]

@@ -52,16 +52,13 @@ class MasakhanerCorpus(Corpus):
         ),
     )
     params: MasakhanerParams
+    types = TYPES
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Folders of source files, not of the hub."""
         english_files = ("uner/en_pud", "uner/en_ewt") if self.params.source == "en_pud" else ()
         return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files)
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return TYPES
 
     def languages(self) -> tuple[str, ...]:
         """English and the 20, by the corpus's own three-letter codes."""

@@ -50,10 +50,7 @@ class UnerPudCorpus(Corpus):
         ),
     )
     params: UnerPudParams
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return TYPES
+    types = TYPES
 
     def languages(self) -> tuple[str, ...]:
         """Those that have a test, whether or not its file is here (sv and hr must be fetched)."""

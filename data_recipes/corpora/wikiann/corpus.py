@@ -59,11 +59,7 @@ class WikiannCorpus(Corpus):
         ),
     )
     params: WikiannParams
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """PER, ORG, LOC, the order of the hub's labels."""
-        return TYPES
+    types = TYPES
 
     def languages(self) -> tuple[str, ...]:
         """The languages of the text files, and, except for layout text, all that the hub has."""
