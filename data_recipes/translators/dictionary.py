@@ -137,21 +137,18 @@ class Lookup:
         found: list[Piece] = []
         position = 0
         while position < len(words):
-            piece = None if copied[position] else self._longest(words, owner, position)
-            piece = piece or Piece(position, position + 1, words[position], "copied")
+            piece = Piece(position, position + 1, words[position], "copied")
+            initial = all(word in _OPENS for word in words[:position]) or words[position - 1] in _OPENS
+            longest = position if copied[position] else min(position + self.max_phrase, len(words))
+            for end in range(longest, position, -1):
+                if len(set(owner[position:end])) == 1:
+                    text = self.find(words[position:end], initial, owner[position] >= 0)
+                    if text is not None:
+                        piece = Piece(position, end, text, "translated" if text else "dropped")
+                        break
             found.append(piece)
             position = piece.end
         return found
-
-    def _longest(self, words: Sequence[str], owner: Sequence[int], start: int) -> Piece | None:
-        initial = all(word in _OPENS for word in words[:start]) or words[start - 1] in _OPENS
-        for end in range(min(start + self.max_phrase, len(words)), start, -1):
-            if any(own != owner[start] for own in owner[start:end]):
-                continue
-            text = self.find(words[start:end], initial, owner[start] >= 0)
-            if text is not None:
-                return Piece(start, end, text, "translated" if text else "dropped")
-        return None
 
     def find(self, words: Sequence[str], initial: bool, named: bool) -> str | None:
         """The translation of a phrase; "" where it has none and is left out, None where nothing is known of it."""

@@ -37,14 +37,10 @@ class FilesTranslator(Translator):
             )
         found = [pairs.get(sentence.id) for sentence in sentences]
         missing = sum(pair is None for pair in found)
+        said = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
         return Translated(
             targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in found),
             links=tuple(None if pair is None else pair.links for pair in found),
-            provenance="human" if corpus.facts.human_translations else _said(corpus, target),
+            provenance="human" if corpus.facts.human_translations else said or "unknown (the corpus does not say)",
             counts={"translated": len(found) - missing, "missing": missing},
         )
-
-
-def _said(corpus: Corpus, target: str) -> str:
-    said = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
-    return said or "unknown (the corpus does not say)"

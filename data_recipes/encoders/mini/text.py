@@ -65,7 +65,7 @@ def training_text() -> Text:
         for variant in _NTREX[language]:
             lines = _parallel(f"ntrex/newstest2019-{variant}.txt", len(ntrex))
             kept = lines if _flores(language) else lines[:-NTREX_HELD_OUT]
-            plain = _simplified if variant == "ref.zho-TW" else str
+            plain = _simplifier() if variant == "ref.zho-TW" else str
             foreign += [Line(language, plain(text), i) for i, text in enumerate(kept)]
         for name in _flores(language):
             lines = _parallel(name, len(flores))[:used]
@@ -93,15 +93,11 @@ def _flores(language: str) -> list[str]:
     return [name for name in names if name in listed]
 
 
-def _simplified(text: str) -> str:
-    return str(_converter().convert(text))
-
-
 @lru_cache(maxsize=1)
-def _converter() -> Any:
+def _simplifier() -> Any:
     from opencc import OpenCC
 
-    return OpenCC("tw2s")
+    return OpenCC("tw2s").convert
 
 
 def _parallel(name: str, lines: int) -> Sequence[str]:

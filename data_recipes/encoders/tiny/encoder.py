@@ -6,16 +6,16 @@ section 3.3). It exists so that the demo and the tests need no download; it is e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.api.recipes import EncoderRecipe, Progress
 from bench.core.sentences import Sentence
 from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
-from data_recipes.wordpiece import SPECIAL, fast_tokenizer
 
 VOCABULARY = 4000
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 HAN = "\u4e00"  # from here on every letter is a word of its own
 PAIRS = 16000  # English sentences with a translation each
 NAME_WEIGHT = 20
@@ -98,6 +98,33 @@ def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
     backend = _bare()
     backend.train_from_iterator(texts, trainer)
     return fast_tokenizer(_bare(), backend.get_vocab(), longest_word=100, length=LENGTH)
+
+
+def fast_tokenizer(backend: Any, vocabulary: Mapping[str, int], longest_word: int, length: int) -> Any:
+    """A WordPiece vocabulary as a fast BERT tokenizer, as transformers loads and saves it.
+
+    `backend` gives its normalizer and pre-tokenizer. A word of more than `longest_word` letters is unknown; `length` is
+    the longest input in pieces.
+    """
+    from tokenizers import decoders, models, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend.model = models.WordPiece(vocab=dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=longest_word)
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        mask_token="[MASK]",
+        model_max_length=length,
+    )
 
 
 def _bare() -> Any:
