@@ -61,9 +61,7 @@ class UnerPudCorpus(Corpus):
         if language not in (known := self.languages()):
             raise BadInput(f"corpus uner_pud: no language '{language}'{nearest(language, known)}")
         if split == "unlabelled" and self.params.unlabelled == "ntrex":
-            pairs = self.pairs("en", "zh") if language == "zh" else []
-            chinese = (word for pair in pairs for word in pair.target.words)
-            return ntrex(language, self.tokenisation(language), chinese)
+            return ntrex(language, self.tokenisation(language), self._chinese_words)
         if split == "unlabelled":
             return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
         if language == "en" and split == "train":
@@ -110,3 +108,6 @@ class UnerPudCorpus(Corpus):
                 found = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
                 lines.append(f"{language}: {len(pairs)} translations joined; {found}")
         return lines
+
+    def _chinese_words(self) -> list[str]:
+        return [word for pair in self.pairs("en", "zh") for word in pair.target.words]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.api.source_files import here
 from bench.core.conll import read_lines
@@ -15,11 +15,11 @@ _NAMES = """
 en src.eng, de ref.deu, pt ref.por, zh ref.zho-CN, es ref.spa, it ref.ita, fi ref.fin, sv ref.swe, ru ref.rus,
 hu ref.hun, da ref.dan, sk ref.slk, sr ref.srp-Latn, hr ref.hrv, tl ref.fil
 """
-_FILES: dict[str, str] = dict(row.split() for row in _NAMES.split(","))
+FILES: dict[str, str] = dict(row.split() for row in _NAMES.split(","))
 _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*%?")  # numbers and Latin words in Chinese
 
 
-def ntrex(language: str, scheme: str, chinese_words: Iterable[str]) -> list[Sentence]:
+def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> list[Sentence]:
     """NTREX's lines in a language, ids `ntrex/<line>` from 1; [] where it has none.
 
     Words are the scheme's (`bench.core.tokenise`). Then (*ours*) Italian apostrophes are straight, as in Europarl;
@@ -28,16 +28,21 @@ def ntrex(language: str, scheme: str, chinese_words: Iterable[str]) -> list[Sent
     Raises:
         Unavailable: the file is not here.
     """
-    if language not in _FILES:
+    if language not in FILES:
         return []
-
-    def split(line: str) -> Sequence[str]:
-        return tokenise(line.replace("’", "'") if language == "it" else line, language, scheme)
-
-    cut = Segmenter(chinese_words).split if language == "zh" else split
-    lines = read_lines(here(f"ntrex/newstest2019-{_FILES[language]}.txt"))
-    rows = ((number, tuple(cut(line))) for number, line in enumerate(lines, 1))
+    split = splitter(language, scheme, chinese_words)
+    lines = read_lines(here(f"ntrex/newstest2019-{FILES[language]}.txt"))
+    rows = ((number, tuple(split(line))) for number, line in enumerate(lines, 1))
     return [Sentence(f"ntrex/{number}", language, words) for number, words in rows if words]
+
+
+def splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+    """What makes words of a line, as `ntrex` says."""
+    if language == "zh":
+        return Segmenter(chinese_words()).split
+    if language == "it":
+        return lambda line: tokenise(line.replace("’", "'"), language, scheme)
+    return lambda line: tokenise(line, language, scheme)
 
 
 class Segmenter:
