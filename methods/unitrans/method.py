@@ -54,12 +54,16 @@ class UniTrans(Method):
     )
     params: UniTransParams
 
+    def __init__(self, params: MethodParams | None = None) -> None:
+        super().__init__(params)
+        self.tuning = Tuning()
+
     def rounds(self) -> tuple[Round, ...]:
         """Three teachers, two of which are other methods' trainings (shared with them), then the student."""
         return (
             Round("source", method="zero_shot"),
             Round("translated", method="trans_only"),
-            Round("tuned", Tuning(), start="source", needs=Tuning.needs),
+            Round("tuned", self.tuning, start="source", needs=Tuning.needs),
             Round("student", teachers=TEACHERS, needs=frozenset({Need.TARGET_UNLABELLED})),
         )
 
