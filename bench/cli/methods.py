@@ -96,7 +96,7 @@ def _missing(method: Method, cell: Cell) -> str:
     """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
     from bench.api.method import LINKED, Need
     from bench.data.cell_data import CellData
-    from bench.data.labels import links_of_test, source_links
+    from bench.data.labels import links_of_test, parallel_links, source_links
     from bench.plan.matrix import needs_of_method
 
     data, needs = CellData(cell), needs_of_method(method)
@@ -108,6 +108,8 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
         if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
+        if Need.PARALLEL_TEXT in needs:
+            parallel_links(cell, data)
         if Need.TEST_TRANSLATION in needs:
             links_of_test(cell, data).links_key()
     except Unavailable as error:

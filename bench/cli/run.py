@@ -1,4 +1,4 @@
-"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner cancel`: stop it in Slurm."""
+"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner search`; `xner cancel`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ MODES = ("missing", "retry", "force", "read-only")
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run a matrix: train, predict, score, tabulate")
+    _add_run(run)
+    run.set_defaults(run=run_verb)
+    search = commands.add_parser(
+        "search", help="choose the settings of every method alike, on source dev", description=search_verb.__doc__
+    )
+    _add_run(search)
+    search.set_defaults(run=search_verb)
+    cancel = commands.add_parser("cancel", help="cancel what a matrix has in Slurm", description=cancel_verb.__doc__)
+    cancel.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    cancel.set_defaults(run=cancel_verb)
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
     matrix_arguments(run)
     run.add_argument("--jobs", type=int, metavar="N", help="processes, each a device slot (default: as many as fit)")
     run.add_argument("--engine", choices=("local", "slurm"), default="local")
@@ -37,10 +50,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "until the new one is there; read-only: none, exit code 1 where something is missing",
     )
     run.add_argument("--retry", dest="mode", action="store_const", const="retry", help="the same as --mode retry")
-    run.set_defaults(run=run_verb)
-    cancel = commands.add_parser("cancel", help="cancel what a matrix has in Slurm", description=cancel_verb.__doc__)
-    cancel.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
-    cancel.set_defaults(run=cancel_verb)
 
 
 def matrix_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +74,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
     from bench.data.sources import fetch_all, not_cached, refuse_unfit_encoders, with_commits
+    from bench.plan.contrasts import declared
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
     from bench.store.record import Written
@@ -74,18 +84,27 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
-    chosen: list[Cell] = only(cells(spec), args.only)
+    made = cells(spec)
+    chosen: list[Cell] = only(made, args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
     refuse_unfit_encoders(chosen)
     fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     planned = keyed(chosen)
     for warning in warnings_of(cell for cell in chosen if not cell.broken):
         print(f"warning: {warning}", file=sys.stderr)
-    written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
+    written = Written(
+        Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only), declared(spec, made)
+    )
     return out, planned, written, lock
 
 
-def run_verb(args: argparse.Namespace) -> int:
+def search_verb(args: argparse.Namespace) -> int:
+    """Run the trials of [search] that are missing (into results/NAME-search), then write what was chosen as TOML."""
+    args.set = [*args.set, "search.run=true"]
+    return run_verb(args, _report_search)
+
+
+def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | None = None) -> int:
     """Run what is missing, then write tables and plots of all that is there."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
@@ -120,7 +139,7 @@ def run_verb(args: argparse.Namespace) -> int:
     made = start() if todo else []
     records = _records(out, planned)
     if records:
-        _report(out, changed=bool(todo) or slurm)
+        (report or _report)(out, bool(todo) or slurm)
     # failures that are no records: the disk refused them, or a good one stands there
     unwritten = {r.key: r for r in made if r.status == "failed" and (force or r.key not in records)}
     missing = 0 if slurm else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
@@ -187,6 +206,20 @@ def _report(out: Path, changed: bool) -> None:
         write_plots(out, found=tables)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
+
+
+def _report_search(out: Path, changed: bool) -> None:
+    """Print every trial; where all are there, write what was chosen."""
+    from bench.core.files import write_bytes
+    from bench.report.tables import shown_text
+    from bench.report.tables.search import searched
+    from bench.store.record import CHOSEN
+
+    tables, chosen = searched(out)
+    print(shown_text(tables), end="")
+    if chosen:
+        write_bytes(out / CHOSEN, chosen.encode())
+        print(f'chosen   {out / CHOSEN}\nrun with it: --set include={out / CHOSEN}, or include = "…" in the matrix')
 
 
 def _closing(out: Path, records: list[Record], missing: int) -> int:

@@ -16,7 +16,7 @@ from bench.plan import registry
 from bench.plan.matrix import Cell
 from bench.store.record import Records, Written, add_cells
 
-TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
+TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.PARALLEL_TEXT, Need.TARGET_GOLD}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ def describe(cell: Cell) -> dict[str, Any]:
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
         "axes": cell.axes,
-    } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})
+    } | {
+        **({"settings": cell.settings} if cell.settings else {}),
+        **({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {}),
+    }
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:

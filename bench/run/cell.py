@@ -235,6 +235,7 @@ def resources_of(trainer: CellTrainer) -> Resources:
         dev=len(trainer.data.dev()),
         translated=max(used["translations"], used["gold_translations"]),
         unlabelled=used["unlabelled"],
+        parallel=used["parallel"],
         target_gold=max(used["target_gold"], used["gold_translations"]),
         translation=_who(translators),
         test_translated=used["test_translations"],

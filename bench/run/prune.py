@@ -23,7 +23,7 @@ from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
 from bench.run.slurm import QueueState, queue_state
 from bench.store.artefacts import CLAIMS, Artefacts, cache_root, held_claims
-from bench.store.record import Record, Records, cell_name, matrix_cells
+from bench.store.record import CHOSEN, Record, Records, cell_name, matrix_cells
 
 
 def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
@@ -214,7 +214,7 @@ class _Search:
             elif not Records(self.out).path(folder.name).exists() and folder.name not in planned:
                 self.findings.add("leftovers", [folder])
         for path in sorted(self.out.glob("[!.]*")):
-            if path.name not in (*PLACES, "matrix.json"):
+            if path.name not in (*PLACES, "matrix.json", CHOSEN):
                 self._foreign(path)
 
     def _foreign(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.identity import encoder_of
-from bench.data.labels import source_links
+from bench.data.labels import LinkStage, parallel_links, source_links
 from bench.data.translated import TransferStage
 from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
 from bench.plan.units import Planned, method_of
@@ -69,6 +69,8 @@ def pieces(planned: Planned) -> Iterator[Piece]:
     for cell in every_target(planned.cell) if Need.ALL_TARGETS in needs else [planned.cell]:
         if needs & LINKED:
             yield from _of_translations(cell, method, needs)
+    if Need.PARALLEL_TEXT in needs:
+        yield _links(parallel_links(planned.cell, CellData(planned.cell)))
 
 
 def _of_translations(cell: Cell, method: Method, needs: frozenset[Need]) -> Iterator[Piece]:
@@ -78,8 +80,11 @@ def _of_translations(cell: Cell, method: Method, needs: frozenset[Need]) -> Iter
         marked = TransferStage(cell, stage.translations)
         yield Piece("transfer", marked.key(), lambda cache, progress, device: marked.artefact(cache, device))
     if reads_links(method, cell.labels):
-        key = stage.links_key()
-        yield Piece("links", key, lambda cache, progress, device: stage.links(cache, device, progress))
+        yield _links(stage)
+
+
+def _links(stage: LinkStage) -> Piece:
+    return Piece("links", stage.links_key(), lambda cache, progress, device: stage.links(cache, device, progress))
 
 
 @contextmanager

@@ -64,6 +64,7 @@ class Resources:
     dev: int = 0
     translated: int = 0  # translations used
     unlabelled: int = 0  # unlabelled target sentences
+    parallel: int = 0  # lines of human parallel text that nobody labelled
     target_gold: int = 0  # gold-labelled target sentences (oracles)
     translation: Translation = "none"
     dictionary: bool = False
@@ -247,6 +248,7 @@ class Records:
 
 
 FILE = "matrix.json"
+CHOSEN = "chosen.toml"  # of a folder that `xner search` ran
 
 
 def matrix_cells(out: Path) -> list[dict[str, Any]]:
@@ -275,24 +277,49 @@ def _read(out: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """[[contrast]]: a difference A - B that was declared before the matrix ran; everything else is exploratory."""
+
+    a: str  # row of the tables (`row_name`); in a matrix file also a method or variant, for each of its rows
+    b: str
+    name: str
+    primary: bool = False
+
+
+@dataclass(frozen=True)
 class Written:
-    """A matrix as it was written: the file's own name, its text, what --set changed and --only chose."""
+    """A matrix as it was written: the file's own name, its text, what --set changed, --only chose and it declares."""
 
     file: str
     text: str
     overrides: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()  # row by row
 
 
 def matrices(out: Path) -> list[Written]:
     """The matrices that were run into the folder, the last one last; [] where matrix.json does not know them."""
+
+    def written(file: str, text: str, overrides: list[str], only: list[str], contrasts: Any = ()) -> Written:
+        return Written(file, text, tuple(overrides), tuple(only), tuple(Contrast(**one) for one in contrasts))
+
     try:
-        return [
-            Written(text["file"], text["text"], tuple(text["overrides"]), tuple(text["only"]))
-            for text in _read(out).get("written", [])
-        ]
+        return [written(**text) for text in _read(out).get("written", [])]
     except (TypeError, KeyError) as error:
         raise BadInput(f"{out / FILE}: `written` is not what `xner run` writes") from error
+
+
+def contrasts(out: Path) -> list[Contrast]:
+    """What the matrices of the folder declare, of each file as it was last run. BadInput as `matrices`."""
+    last = {text.file: text.contrasts for text in matrices(out)}
+    return list(dict.fromkeys(contrast for declared in last.values() for contrast in declared))
+
+
+def row_name(label: str, axes: Mapping[str, Any]) -> str:
+    """What tables call a row: the method's or variant's name, with what the axes of [labels] chose in brackets."""
+    values = (value for name, value in sorted(axes.items()) if name.startswith("labels."))
+    chosen = [value if isinstance(value, str) else canonical_json(value) for value in values]
+    return label + (f" ({', '.join(chosen)})" if chosen else "")
 
 
 def add_cells(

@@ -1,4 +1,4 @@
-"""Translations that the corpus itself brings: looked up by sentence id, never made here."""
+"""Translations that the corpus itself brings, parallel text too: looked up by sentence id, never made here."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class FilesTranslator(Translator):
         """The corpus's translations, with its links where it has them; None for a sentence that has none."""
         source = language_of(sentences) if sentences else ""
         pairs = {pair.source.id: pair for pair in corpus.pairs(source, target)} if sentences else {}
+        if any(sentence.id not in pairs for sentence in sentences):
+            pairs |= {pair.source.id: pair for pair in corpus.parallel(source, target)}
         if sentences and not pairs:
             raise Unavailable(
                 f"corpus '{corpus.name}' has no translations from {source} into {target};"

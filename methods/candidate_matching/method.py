@@ -21,7 +21,7 @@ from bench.api.candidates import (
     ranges_of,
     tagger_scores,
 )
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, Second
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, Second
 from bench.core.errors import require
 from bench.core.sentences import Pair, Span
 
@@ -52,6 +52,12 @@ class CandidateMatching(Method):
     Params: ClassVar[type[MethodParams]] = CandidateMatchingParams
     needs = frozenset({Need.TRANSLATION})
     declared = Factors(data="translations", labels_from="candidate matching", teacher="zero_shot")
+    search_space: ClassVar[SearchSpace] = {
+        "candidates": ("ngram", "tagger"),
+        "score": ("align", "tagger", "fused"),
+        "solver": ("greedy", "ilp"),
+        "weights": ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8)),
+    }
     params: CandidateMatchingParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.batch import EpochState, Example, Losses, Step, Term, TrainingSet, singles
-from bench.api.method import Ask, Diagnostics, Factors, Method, MethodParams, Need, Round, Tagger
+from bench.api.method import Ask, Diagnostics, Factors, Method, MethodParams, Need, Round, SearchSpace, Tagger
 from bench.core.errors import require
 from bench.core.sentences import Sentence
 
@@ -56,6 +56,13 @@ class Contproto(Method):
         unlabelled_text="yes",
         teacher="own span classifier",
     )
+    search_space: ClassVar[SearchSpace] = {
+        "target_weight": (0.25, 0.5, 1.0),
+        "contrast_weight": (0.1, 0.5, 1.0),
+        "outside_weight": (0.25, 0.5, 1.0),
+        "temperature": (0.07, 0.2, 0.5),
+        "momentum": (0.9, 0.99),
+    }
     params: ContprotoParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

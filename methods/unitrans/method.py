@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from bench.api.batch import Example, Floats, Ints, Losses, Step, Term, TrainingSet, singles
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, Tagger
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, Tagger
 from bench.core.errors import require
 
 TEACHERS = ("source", "translated", "tuned")
@@ -52,6 +52,11 @@ class UniTrans(Method):
         unlabelled_text="yes",
         teacher="zero_shot, trans_only, zero_shot fine-tuned",
     )
+    search_space: ClassVar[SearchSpace] = {
+        "soft": ("source", "translated", "tuned", "mean"),
+        "vote": ("unanimous", "majority"),
+        "hard_weight": (0.0, 0.5, 1.0),
+    }
     params: UniTransParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

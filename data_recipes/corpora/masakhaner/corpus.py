@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -12,11 +12,13 @@ from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir, here
 from bench.core.conll import Format, has_control, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest, require
-from bench.core.sentences import IllFormedError, Sentence, Split, decode
+from bench.core.sentences import IllFormedError, Pair, Sentence, Split, decode
+from bench.core.tokenise import tokenise
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
 from data_recipes.corpora.wikiann.corpus import WikiannCorpus, WikiannParams
 from data_recipes.corpora.wikiann.hub import hub_name, read_split
+from data_recipes.parallel_text import bitext
 
 REPOSITORY = "masakhane/masakhaner2"  # the parquet that the hub itself converted from its loading script
 TYPES = ("PER", "LOC", "ORG")
@@ -58,7 +60,7 @@ class MasakhanerCorpus(Corpus):
     def sources(self) -> tuple[str, ...]:
         """Folders of source files, not of the hub."""
         english_files = ("uner/en_pud", "uner/en_ewt") if self.params.source == "en_pud" else ()
-        return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files)
+        return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files, "ntrex")
 
     def languages(self) -> tuple[str, ...]:
         """English and the 20, by the corpus's own three-letter codes."""
@@ -83,6 +85,14 @@ class MasakhanerCorpus(Corpus):
             require_entities=split == "test",
         )
         return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
+
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        """NTREX, where it has the language; Unavailable where its file is not here."""
+
+        def split(language: str) -> Callable[[str], Sequence[str]]:
+            return lambda line: tokenise(line, language, self.tokenisation(language))
+
+        return bitext(("ntrex",), (source, split(source)), (target, split(target)))
 
     def check(self) -> list[str]:
         """For English and the languages whose text files are here: sizes and shared sentences."""
