@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum, EnumMeta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from bench.api.batch import Batch as Batch  # part of the interface
 from bench.api.batch import EpochState as EpochState
@@ -28,6 +26,9 @@ from bench.api.batch import pairs as pairs
 from bench.api.batch import singles as singles
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Link, Pair, Sentence, Span
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _Named(EnumMeta):
