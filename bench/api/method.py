@@ -323,11 +323,7 @@ class Method(ABC):
         return self.declared
 
     def files(self) -> dict[str, Path]:
-        """By name the data files that the parameters name (see DataFile).
-
-        Raises:
-            BadInput: there is no such file.
-        """
+        """By name the data files that the parameters name (see DataFile). Raises BadInput if there is no such file."""
         named = {field.name: getattr(self.params, field.name) for field in fields(self.params)}
         return {v: self._file(parameter, v) for parameter, v in named.items() if isinstance(v, DataFile) and v}
 

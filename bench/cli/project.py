@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bench.api.projection import OUTCOMES
 from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.cli.formats import add_format, formats_of
-from bench.core.conll import TaggedFile, write_conll
+from bench.core.conll import TaggedFile, conll_text
 from bench.core.errors import BadInput, lookalike
 from bench.core.files import beside, text_lines
 from bench.core.sentences import Pair
@@ -109,7 +109,7 @@ def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterato
         for part, gold in rest:
             tally.skip([pair for pair in part if not pair.target.words])
             done = [rules.apply(pair) for pair in part if pair.target.words]
-            write_conll(tally.add(done, args.keep_filtered, gold), file)
+            file.write(conll_text(tally.add(done, args.keep_filtered, gold)))
         if not tally.written:
             total = tally.counts["pairs"] + tally.counts["pairs_filtered"]
             if not total:

@@ -31,11 +31,7 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 
 
 def keyed(cells: Sequence[Cell]) -> list[Planned]:
-    """Each cell with its key, in the same order.
-
-    Raises:
-        BadInput: data or an encoder is missing.
-    """
+    """Each cell with its key, in the same order. Raises BadInput if data or an encoder is missing."""
     collects = gc.isenabled()
     gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
     try:
@@ -112,11 +108,7 @@ def cell_key(cell: Cell) -> str:
 
 
 def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
-    """By name sha256 of the data files of methods.
-
-    Raises:
-        BadInput: a file is not there.
-    """
+    """By name sha256 of the data files of methods. Raises BadInput if a file is not there."""
     files = {name: path for method in methods for name, path in method.files().items()}
     return {name: sha256_of_unchanged(path) for name, path in files.items()}
 

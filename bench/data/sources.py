@@ -120,11 +120,7 @@ def named(cell: Cell) -> dict[str, str]:
 
 
 def read_lock(out: Path) -> list[Pinned]:
-    """What OUT/sources.lock.json holds; [] where there is none.
-
-    Raises:
-        BadInput: it is not what `xner run` writes.
-    """
+    """What OUT/sources.lock.json holds; [] where there is none. Raises BadInput if it is not what `xner run` writes."""
     try:
         rows = json.loads((out / FILE).read_text(encoding="utf-8"))["sources"]
         return [Pinned(**{**row, "patterns": tuple(row["patterns"])}) for row in rows]

@@ -115,11 +115,7 @@ class TransferStage:
         self.cell, self.translations = cell, translations
 
     def key(self) -> str:
-        """Key of the marked translations.
-
-        Raises:
-            Unavailable: the translator can only look translations up.
-        """
+        """Key of the marked translations. Raises Unavailable if the translator can only look translations up."""
         translator, name = self._translator(), self.cell.labels.transfer
         return key_of(
             "transfer",

@@ -13,22 +13,14 @@ T = TypeVar("T")
 
 
 def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
-    """What a hook of a method gave.
-
-    Raises:
-        TypeError: it is of another kind.
-    """
+    """What a hook of a method gave. Raises TypeError if it is of another kind."""
     if not isinstance(value, kind):
         raise TypeError(f"{_place(method, hook)} returned {type(value).__name__}, not a {kind.__name__}")
     return value
 
 
 def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
-    """The loss terms of a step.
-
-    Raises:
-        TypeError: they are no terms, or there is none.
-    """
+    """The loss terms of a step. Raises TypeError if they are no terms, or there is none."""
     terms = method.loss(tagger, step)
     if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
         raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")

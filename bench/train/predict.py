@@ -43,11 +43,7 @@ ROOM = {"cpu": Room(2048, 0.02), "cuda": Room(4096, 1.0)}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast or nothing.
-
-    Raises:
-        BadInput: bf16 is asked of a device without it.
-    """
+    """bf16 autocast or nothing. Raises BadInput if bf16 is asked of a device without it."""
     if precision == "fp32":
         return nullcontext()
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
