@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def read_lock(out: Path) -> list[Pinned]:
 def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
     """Publish OUT/sources.lock.json, where there is anything to hold."""
     if lock:
-        write_json(out / FILE, {"sources": [pinned.plain() for pinned in lock]})
+        write_json(out / FILE, {"sources": [asdict(pinned) for pinned in lock]})
 
 
 # --- fetching ---------------------------------------------------------------------------------------------------------
