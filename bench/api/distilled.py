@@ -85,7 +85,11 @@ class Distilled(Method):
 
     def rounds(self) -> tuple[Round, ...]:
         """The method's own rounds, the same as without distillation, then the student's."""
-        own = tuple(_belonging(round_, self.method) for round_ in self.method.rounds())
+        method, own = self.method, list(self.method.rounds())
+        for number, round_ in enumerate(own):
+            if round_.method is None:  # the method itself, with its needs unless the round says otherwise
+                needs = method.needs if round_.needs is None else round_.needs
+                own[number] = replace(round_, method=method, needs=needs)
         last = own[-1].name
         start = last if self.params.distil_start == "teacher" else "fresh"
         return (*own, Round(ROUND, self.student, start, teachers=(last,), needs=Student.needs))
@@ -108,13 +112,6 @@ class Distilled(Method):
         own = self.method.factors()
         terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
         return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)
-
-
-def _belonging(round_: Round, method: Method) -> Round:
-    """The round with the method itself, and its needs, filled in."""
-    if round_.method is not None:
-        return round_
-    return replace(round_, method=method, needs=method.needs if round_.needs is None else round_.needs)
 
 
 @lru_cache(maxsize=256)

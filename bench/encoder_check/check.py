@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.api.held_out import HeldOut, Part, held_out
 from bench.api.recipes import Embedded, Progress
+from bench.api.source_files import HeldOut, Part, held_out
 from bench.core.errors import BadInput
 from bench.core.tokenise import tokenise
 from bench.data.embed import EncoderEmbedder, counting

@@ -37,7 +37,6 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bench.core.tokenise": ("corpus", "translate"),
         "bench.api": ("fit", "predict"),
         "bench.api.candidates": ("project", "predict"),
-        "bench.api.held_out": ("corpus",),
         "bench.api.hub": (),
         "bench.api.projection": ("transfer", "project"),
         "bench.api.recipes": ("corpus", "links"),
