@@ -15,7 +15,7 @@ from bench.core.errors import BadInput
 from bench.plan.spec import add_settings, parsed
 
 if TYPE_CHECKING:
-    from bench.data.aligning import AlignerChoice, Done
+    from bench.data.aligning import Aligning, Done
     from bench.measure.links import LinkScore
 
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
             interrupted alignment of something else is in the way.
     """
-    from bench.data.aligning import Aligning, Row, Rows, align_rows, checked
+    from bench.data.aligning import Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
-    job = Aligning(choice_of(args))
+    job = aligning_of(args)
     languages, gold_lines = (args.source_language, args.target_language), LinkLines(args.first or 0)
     source = Rows(args.source, args.target, languages, args.evaluate, gold_lines)
     rows: Iterable[Row] = source
@@ -137,16 +137,16 @@ def _print_score(score: LinkScore, as_json: bool) -> None:
     print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
 
 
-def choice_of(args: argparse.Namespace) -> AlignerChoice:
-    """The aligner of `add_aligner`'s options."""
-    from bench.data.aligning import AlignerChoice
+def aligning_of(args: argparse.Namespace) -> Aligning:
+    """The aligner of `add_aligner`'s options, made ready. BadInput as `Aligning`."""
+    from bench.data.aligning import Aligning
 
     device = "cpu"
     if args.encoder:
         from bench.train.memory import resolve_device
 
         device = resolve_device(args.device, ())
-    return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)
+    return Aligning(args.aligner, parsed(args.settings), args.encoder, device)
 
 
 @contextmanager

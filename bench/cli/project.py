@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.api.projection import OUTCOMES
-from bench.cli.align import add_aligner, choice_of, progress_bar
+from bench.cli.align import add_aligner, aligning_of, progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.core.conll import TaggedFile, conll_text
 from bench.core.errors import BadInput, lookalike
@@ -25,8 +25,7 @@ from bench.plan import registry
 if TYPE_CHECKING:
     from bench.api.recipes import Progress
     from bench.core.conll import TaggedSentence
-    from bench.data.aligning import Aligning
-    from bench.data.project_stream import Tally
+    from bench.data.aligning import Aligning, Tally
     from bench.measure.tagged import Spans
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.data.project_stream import PART, Tally
+    from bench.data.aligning import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
@@ -131,9 +130,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         raise BadInput(f"{given[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    from bench.data.aligning import Aligning
-
-    return Aligning(choice_of(args))
+    return aligning_of(args)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -141,7 +138,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
     """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
-    from bench.data.project_stream import PART
+    from bench.data.aligning import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     pipes = not all(path.is_file() for path in read if path.exists())
@@ -165,7 +162,7 @@ def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Itera
 
 def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
     """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
-    from bench.data.project_stream import Texts
+    from bench.data.aligning import Texts
 
     pairs = enumerate(Texts(files[0], args.target), 1)
     if not args.evaluate:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             translation of something else is in the way.
     """
     from bench.core.files import Lines
-    from bench.data.translating import Form, Translating, TranslatorChoice
+    from bench.data.translating import Translating, TranslatorChoice
 
     content = _hash(args.sentences)
     if args.block < 1:
@@ -63,9 +63,8 @@ def run(args: argparse.Namespace) -> int:
         from bench.train.memory import resolve_device
 
         resolve_device(args.device, ())
-    languages = (args.source, args.target)
-    choice = TranslatorChoice(args.translator, parsed(args.settings), *languages, args.tokenisation, args.device)
-    job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
+    asked = (args.source, args.target, args.tokenisation, args.device, args.tsv, args.links is not None, args.block)
+    job = Translating(TranslatorChoice(args.translator, parsed(args.settings), *asked))
     (form,) = formats_of(args)
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
     if args.conll:

@@ -50,7 +50,6 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bench.data.identity": (),
         "bench.data.labels": ("links",),
         "bench.data.loading": ("embed", "fit", "predict"),
-        "bench.data.project_stream": (),
         "bench.data.projected": ("project",),
         "bench.data.sources": (),
         "bench.data.translated": ("translate", "transfer"),
