@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import LinkStage, links_of_test, source_links
+from bench.data.labels import links_of_test, source_links
 from bench.data.projected import PLAIN, rules_key
 from bench.data.translated import TransferStage, marking
 from bench.plan import registry
@@ -83,8 +83,8 @@ def cell_key(cell: Cell) -> str:
     else:
         labels = _labels_key(method, needs, data)
     if Need.TEST_TRANSLATION in needs:
-        labels["of the test"] = {"links": _links_key(links_of_test(cell, data))}
-        labels["of the test"] |= rules_key(replace(cell.labels, filters=()))
+        of_test = {"links": _key_or_none(links_of_test(cell, data).links_key)}
+        labels["of the test"] = of_test | rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
     files = file_hashes(workers_of(method))
     if files:
@@ -139,10 +139,8 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
     if "target-dev" in cell.train.rules:
         of_data["target dev"] = corpus.split_digest(target, "dev")
     if Need.TARGET_UNLABELLED in needs:
-        of_data |= {
-            "unlabelled text": corpus.split_digest(target, "unlabelled"),
-            "n_unlabelled": cell.data.n_unlabelled,
-        }
+        of_data["unlabelled text"] = corpus.split_digest(target, "unlabelled")
+        of_data["n_unlabelled"] = cell.data.n_unlabelled
     if Need.TARGET_GOLD in needs:
         of_data["gold-labelled target sentences"] = corpus.split_digest(target, "train")
         of_data["gold-labelled translations"] = corpus.pairs_digest(cell.source, target)
@@ -153,27 +151,23 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
     """What of the labelled translations into one target is part of a cell's key."""
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
-        parts["links"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
+        stage = source_links(cell, data)
+        parts["links"] = _key_or_none(stage.links_key if reads_links(method, cell.labels) else stage.translations.key)
     if Need.SECOND_TRANSLATION in needs:
-        parts["second translations"] = _transfer_key(marking(cell), data)
+        second = TransferStage(marking(cell), source_links(cell, data).translations)
+        parts["second translations"] = _key_or_none(second.key)
     if Need.LABELLED_TRANSLATION in needs:
         parts |= rules_key(cell.labels)
         if cell.labels.transfer != "align":
-            parts |= {"marked translations": _transfer_key(cell, data), "fallback": cell.labels.fallback}
+            marked = TransferStage(cell, source_links(cell, data).translations)
+            parts |= {"marked translations": _key_or_none(marked.key), "fallback": cell.labels.fallback}
     elif Need.PLAIN_TRANSLATION in needs:
         parts |= rules_key(PLAIN)
     return parts
 
 
-def _links_key(stage: LinkStage, wanted: bool = True) -> str:
+def _key_or_none(key: Callable[[], str]) -> str:
     try:
-        return stage.links_key() if wanted else stage.translations.key()
+        return key()
     except Unavailable:  # the cell will be a skip; when translations appear the key changes
         return "unavailable"  # not the reason, which may name folders of this machine
-
-
-def _transfer_key(cell: Cell, data: CellData) -> str:
-    try:
-        return TransferStage(cell, source_links(cell, data).translations).key()
-    except Unavailable:
-        return "unavailable"

@@ -1,8 +1,7 @@
 """Translations of a subset into one language: an artefact, made once and read back as pairs.
 
-Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back.
-
-The marked translations are an artefact, made once for all matchers, filters and fall-backs.
+Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back. These
+translations are an artefact, too, made once for all matchers, filters and fall-backs.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ class TranslateStage:
         self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str, known_digest: str = ""
     ) -> None:
         self.cell, self.data, self.target = cell, data, target
-        self.known_digest = known_digest
-        self.sentences = sentences
+        self.known_digest, self.sentences = known_digest, sentences
 
     def key(self) -> str:
         cell, translator = self.cell, self.translator()
@@ -193,10 +191,13 @@ class MarkedTranslations:
         self.counts["marked"] += len(asked)
         self.counts["marks_clash"] += asked.count(None)
         drafts = self._translated([marked and replace(marked, id=f"{marked.id}#marked") for marked in asked])
-        self.counts["marks_untranslated"] += sum(
-            m is not None and d is None for m, d in zip(asked, drafts, strict=True)
-        )
-        readable = [draft is not None and self._whole(s, draft) for s, draft in zip(sentences, drafts, strict=True)]
+        self.counts["marks_untranslated"] += drafts.count(None) - asked.count(None)
+        readable = []
+        for sentence, draft in zip(sentences, drafts, strict=True):
+            losses = Counter[str]() if draft is None else self.how.losses(sentence.spans or (), draft)
+            self.counts.update(losses)
+            self.counts["marks_unreadable"] += bool(losses)
+            readable.append(draft is not None and not losses)
         names = iter(self._names([s for s, able in zip(sentences, readable, strict=True) if able]))
         found: list[Marked | None] = []
         for sentence, draft, able in zip(sentences, drafts, readable, strict=True):
@@ -209,12 +210,6 @@ class MarkedTranslations:
             self.counts["marked_read"] += 1
             found.append(self.how.read(sentence.spans or (), draft, have))
         return found
-
-    def _whole(self, sentence: Sentence, draft: Words) -> bool:
-        losses = self.how.losses(sentence.spans or (), draft)
-        self.counts.update(losses)
-        self.counts["marks_unreadable"] += bool(losses)
-        return not losses
 
     def _names(self, sentences: Sequence[Sentence]) -> list[list[Words | None]]:
         """For each sentence its entities' translations, in one way and, where that gives none, in the other."""
@@ -236,11 +231,8 @@ class MarkedTranslations:
             None if has_bracket(s.words) else replace(bracketed(s, [number]), id=f"{s.id}#entity{number}")
             for s, number in places
         ]
-        found: list[Words | None] = []
-        for draft in self._translated(asked):
-            plain = draft and unbracketed(draft)
-            found.append(plain[0][slice(*plain[1][0])] if plain and len(plain[1]) == 1 else None)
-        return found
+        plain = [draft and unbracketed(draft) for draft in self._translated(asked)]
+        return [some[0][slice(*some[1][0])] if some and len(some[1]) == 1 else None for some in plain]
 
     def _alone(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
         """The entity as a sentence; a full stop that it did not have is taken off (ours)."""
