@@ -21,6 +21,7 @@ from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
 from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefact, Artefacts
+from bench.store.record import Translation
 
 LINKS = "links.jsonl"
 
@@ -35,7 +36,7 @@ class Links:
 
     pairs: tuple[Pair, ...]
     provenance: str
-    human: bool
+    made_by: Translation
     counts: Mapping[str, int]
     artefact: Artefact
 
@@ -100,8 +101,9 @@ class LinkStage:
             for line, pair in zip(lines, list(pairs.values()), strict=True):
                 pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
         details = translated.details
+        made_by: Translation = "human" if details["human"] else "machine"
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
-        return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
+        return Links(ordered, details["provenance"], made_by, details["counts"], artefact)
 
     def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         name = self.cell.labels.aligner

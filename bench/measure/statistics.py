@@ -190,11 +190,15 @@ def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
     i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
     1982, chapter 6). Where D is 0 the influences are 0.
     """
-    numerator, denominator = _parts(counts)
+    if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
+        raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
+    numerator = 2 * counts[..., 0].astype(np.float64)
+    denominator = numerator + counts[..., 1] + counts[..., 2]
     total = denominator.sum(axis=1)
-    f1 = _over(numerator.sum(axis=1), total)
+    none = np.zeros_like(total)
+    f1 = np.divide(numerator.sum(axis=1), total, out=none.copy(), where=total > 0)
     influences = numerator - f1[:, None] * denominator
-    influences *= _over(np.ones_like(total), total)[:, None]
+    influences *= np.divide(1.0, total, out=none, where=total > 0)[:, None]
     return f1, influences
 
 
@@ -327,20 +331,3 @@ def _estimate(by_seed: Floats, moves: Floats, shapes: Sequence[tuple[int, int]],
         of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
         spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
     return Estimate(float(by_seed.mean()), spread, seeds, paired)
-
-
-# --- parts -----------------------------------------------------------------------------------------------------------
-
-
-def _parts(counts: Counts) -> tuple[Floats, Floats]:
-    """Numerator 2 tp and denominator 2 tp + fp + fn of F1, each (seeds, sentences)."""
-    if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
-        raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
-    numerator: Floats = 2 * counts[..., 0].astype(np.float64)
-    return numerator, numerator + counts[..., 1] + counts[..., 2]
-
-
-def _over(top: Floats, bottom: Floats) -> Floats:
-    """top / bottom, 0 where bottom is."""
-    result: Floats = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
-    return result

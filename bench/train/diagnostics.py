@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.api.method import Example, Labels, Method, pairs
+from bench.api.method import Labels, Method, pairs
 from bench.core.sentences import Pair, tags_of
 from bench.measure.score import count, f1
 from bench.train.batches import Collator
@@ -90,14 +90,11 @@ def space_of(tagger: Any, collator: Collator, translated: Sequence[Pair], precis
                 vectors[i] = batch.vectors[place].float().cpu().numpy()
                 words[i] = batch.states[place, : len(examples[i].sentence.words)].float().cpu().numpy()
     tagger.train(was_training)
-    sentence_vectors = _unit(np.stack(vectors))
-    return Space(
-        sentence_vectors[::2],
-        sentence_vectors[1::2],
-        _unit(np.concatenate(words)),
-        np.asarray([tag.partition("-")[2] or "O" for e in examples for tag in _tags(e)]),
-        np.asarray([e.sentence.language for e in examples for _ in e.sentence.words]),
-    )
+    unit = _unit(np.stack(vectors))
+    sentences = [example.sentence for example in examples]
+    classes = [tag.partition("-")[2] or "O" for s in sentences for tag in tags_of(s.spans or (), len(s.words))]
+    languages = np.asarray([s.language for s in sentences for _ in s.words])
+    return Space(unit[::2], unit[1::2], _unit(np.concatenate(words)), np.asarray(classes), languages)
 
 
 def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dict[str, float], bytes]:
@@ -139,10 +136,6 @@ def pseudo_f1(method: Method, tagger: Any, gold: Callable[[], Labels], types: Se
         if words:
             scores.append(round(f1(count([known[w] for w in words], [labels[w] for w in words], types)), 6))
     return {"pseudo_f1": scores} if scores else {}
-
-
-def _tags(example: Example) -> tuple[str, ...]:
-    return tags_of(example.sentence.spans or (), len(example.sentence.words))
 
 
 def _unit(vectors: Array) -> Array:

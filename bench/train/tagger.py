@@ -182,7 +182,12 @@ class Predictor:
             raise BadInput(f"{folder}: it has no fast tokenizer, which word-level tags need")
         if report["missing_keys"]:
             raise BadInput(f"{folder}: no trained tagger: it lacks the weights {sorted(report['missing_keys'])[0]}")
-        self.tags = _iob2_labels(folder, model.config.id2label)
+        labels = model.config.id2label
+        self.tags = tuple(labels[number] for number in sorted(labels))  # in the order of the model's outputs
+        wrong = next((tag for tag in self.tags if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:])), None)
+        if wrong is not None or "O" not in self.tags:
+            wrong = self.tags[0] if wrong is None else wrong
+            raise BadInput(f"{folder}: its labels are not O, B-X and I-X: '{wrong}' (config.json, id2label)")
         longest = min(getattr(model.config, "max_position_embeddings", None) or 10**6, tokenizer.model_max_length)
         if "roberta" in model.config.model_type or model.config.model_type == "camembert":
             longest = min(longest, model.config.max_position_embeddings - model.config.pad_token_id - 1)
@@ -193,14 +198,3 @@ class Predictor:
         """The sentences, in order, with what the tagger finds as their spans."""
         spans = predict(self._tagger, self._collator, sentences).spans
         return [replace(sentence, spans=labels) for sentence, labels in zip(sentences, spans, strict=True)]
-
-
-def _iob2_labels(folder: Path, labels: dict[int, str]) -> tuple[str, ...]:
-    """The labels in the order of the model's outputs; BadInput where they are no IOB2."""
-    tags = tuple(labels[number] for number in sorted(labels))
-    wrong = next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:])), None)
-    if wrong is None and "O" not in tags:
-        wrong = tags[0]
-    if wrong is not None:
-        raise BadInput(f"{folder}: its labels are not O, B-X and I-X: '{wrong}' (config.json, id2label)")
-    return tags

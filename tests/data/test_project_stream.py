@@ -15,10 +15,11 @@ from bench.core.files import beside, text_lines
 from bench.core.sentences import Link, Pair, tags_of
 from bench.data import aligning
 from bench.data.aligning import Texts
-from bench.measure.score import Summary, score_tags, summary, summed
+from bench.measure.score import Summary, summary, summed
 from bench.store.record import TypeCounts
 from data_recipes.corpora.demo.corpus import DemoCorpus
 from tests.support.e2e_tools import Place, Ran
+from tests.support.tag_scores import score_tags
 
 MORE = ("--filter", "comp-src", "--matcher", "longest", "--evaluate", "gold", "--json")
 

@@ -23,9 +23,9 @@ from bench.store.artefacts import Artefacts
 from bench.train import checkpoint
 from bench.train import encoder as encoder_module
 from bench.train.batches import Collator
-from bench.train.checkpoint import Keeper
 from bench.train.encoder import Encoder, cover, fresh_encoder, row_tables, use_rows
 from bench.train.fit import FitPlan, fit
+from bench.train.history import Keeper
 from bench.train.predict import predict
 from bench.train.tagger import LinearTagger, save_tagger
 

@@ -17,9 +17,8 @@ from bench.core.sentences import Pair, Sentence
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
 from bench.train import checkpoint as resume
-from bench.train.checkpoint import STAGE, Keeper
 from bench.train.fit import FitPlan, fit
-from bench.train.history import History
+from bench.train.history import STAGE, History, Keeper
 
 TRAIN = TrainSpec(steps=24, batch=8, evals=3)
 RECIPE = EncoderSpec(lr=3e-3, max_length=64)
