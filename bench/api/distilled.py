@@ -80,7 +80,6 @@ class Distilled(Method):
         self.needs = method.needs | Student.needs
 
     def applies(self, cell: CellLike) -> Skip | None:
-        """As the method says."""
         return self.method.applies(cell)
 
     def rounds(self) -> tuple[Round, ...]:
@@ -100,11 +99,9 @@ class Distilled(Method):
         return self.method.predict(ask, {**models, last: models[ROUND]}, sentences)
 
     def files(self) -> dict[str, Path]:
-        """The method's own."""
         return self.method.files()
 
     def diagnostics(self) -> Diagnostics:
-        """The method's own."""
         return self.method.diagnostics()
 
     def factors(self) -> Factors:

@@ -273,9 +273,8 @@ def suspicions(sentences: Sequence[Sentence], repeated: float = 0.0) -> list[str
             found.append(f"every word {what} with {affix!r}: is that part of the words?")
     longest = max(sentences, key=lambda sentence: len(sentence.words), default=None)
     if longest is not None and len(longest.words) > LONG:
-        found.append(
-            f"sentence '{longest.id}' has {len(longest.words)} words: are empty lines between sentences missing?"
-        )
+        long = f"sentence '{longest.id}' has {len(longest.words)} words"
+        found.append(f"{long}: are empty lines between sentences missing?")
     again = len(sentences) - len({sentence.words for sentence in sentences})
     if again > repeated * len(sentences):
         found.append(f"{again} of {len(sentences)} sentences repeat another word for word")
@@ -299,11 +298,8 @@ def overlap_findings(corpus: Corpus, language: str) -> list[str]:
     """
     train, dev, test = (corpus.read(language, split) for split in ("train", "dev", "test"))
     lines = [f"{language}: train {len(train)}, dev {len(dev)}, test {len(test)} sentences"]
-    for name, held_out, other, training in (
-        ("test", test, "train", train),
-        ("dev", dev, "train", train),
-        ("test", test, "dev", dev),
-    ):
+    compared = (("test", test, "train", train), ("dev", dev, "train", train), ("test", test, "dev", dev))
+    for name, held_out, other, training in compared:
         if count := shared(held_out, training):
             lines.append(f"{language}: {count} of {len(held_out)} {name} sentences are also in {other}")
     for name, sentences in (("train", train), ("dev", dev), ("test", test)):

@@ -51,10 +51,8 @@ def data_dir() -> Path:
     if named := os.environ.get("XNER_DATA"):
         return Path(named).expanduser()
     if sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "xner"
+        return Path.home() / "Library" / "Caches" / "xner"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner"
 
 
 def index() -> tuple[SourceFile, ...]:

@@ -42,14 +42,8 @@ class Checked:
 
 def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
     """Everything, fractions from 0 to 1; a part that was not asked for is null."""
-    return {
-        "encoders": [_one(one) for one in checked],
-        "freeze": how.freeze,
-        "lr": how.lr,
-        "matcher": "min-max",
-        "seeds": list(how.seeds),
-        "split": how.tests,
-    }
+    said = {"freeze": how.freeze, "lr": how.lr, "matcher": "min-max", "seeds": list(how.seeds), "split": how.tests}
+    return {"encoders": [_one(one) for one in checked], **said}
 
 
 def _one(one: Checked) -> dict[str, Any]:

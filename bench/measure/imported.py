@@ -22,10 +22,11 @@ from bench.store.record import Record, Records, add_cells, cell_name, matrix_cel
 from bench.store.sidecars import GOLD, predictions_name
 
 UNSTATED = "not stated"
+_LANGUAGE = (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans")
 _NAMES = {
     "method": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"), "letters, digits, '.', '_', '+' and '-'"),
-    "target": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
-    "source": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
+    "target": _LANGUAGE,
+    "source": _LANGUAGE,
     "corpus": (re.compile(r"|[a-z0-9][a-z0-9._-]{0,99}"), "lower-case letters, digits, '.', '_' and '-'"),
     "encoder": (re.compile(r"|not stated|[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}"), "a name such as org/model"),
     "rule": (re.compile(r"|[a-z0-9][a-z0-9-]{0,49}"), "lower-case letters, digits and '-'"),

@@ -111,9 +111,8 @@ class LinkLines:
                 hint = "; counted from 1? --from 1" if not self.first and word == count else ""
                 hint = "; counted from 0? --from 0" if word == -1 else hint
                 there = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
-                raise BadInput(
-                    f"{where}: link {text}: the {name} sentence has no word {word + self.first}, {there}{hint}"
-                )
+                what = f"the {name} sentence has no word {word + self.first}"
+                raise BadInput(f"{where}: link {text}: {what}, {there}{hint}")
 
     def warning(self) -> str:
         """That the words seem to be counted from 1, "" where they do not."""

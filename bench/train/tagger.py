@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bench.api.method import Batch, Inputs, Predictions
 from bench.core.errors import BadInput
-from bench.core.sentences import Sentence, Span, spans_of
+from bench.core.sentences import Sentence, spans_of
 from bench.train.batches import Collator
 from bench.train.encoder import Encoder, cover, whole_state
 from bench.train.predict import predict
@@ -66,18 +67,13 @@ class LinearTagger(nn.Module):
         """Greedy (an I-X that continues no X opens a span) or Viterbi under IOB2's transitions."""
         probabilities = torch.softmax(batch.logits.float(), -1).cpu().numpy()
         lengths = [len(sentence.words) for sentence in batch.inputs.sentences]
-        spans: list[tuple[Span, ...]] = []
-        for row, length in enumerate(lengths):
-            scores = probabilities[row, :length]
-            best = viterbi(scores, self.tags) if self.decoding == "viterbi" else scores.argmax(-1)
-            spans.append(spans_of([self.tags[i] for i in best]))
-        return Predictions(tuple(spans), tuple(probabilities[row, :n] for row, n in enumerate(lengths)))
+        scores = tuple(probabilities[row, :length] for row, length in enumerate(lengths))
+        best = [viterbi(own, self.tags) if self.decoding == "viterbi" else own.argmax(-1) for own in scores]
+        return Predictions(tuple(spans_of([self.tags[i] for i in path]) for path in best), scores)
 
 
 def viterbi(probabilities: Any, tags: Sequence[str]) -> list[int]:
     """The most probable well-formed IOB2 path through (words, tags) probabilities, words independent given the path."""
-    import numpy as np
-
     allowed = np.asarray([[not t.startswith("I-") or p[2:] == t[2:] for t in tags] for p in tags])
     start = np.asarray([not t.startswith("I-") for t in tags])
     step = np.where(allowed, 0.0, -np.inf)

@@ -16,7 +16,7 @@ from bench.api.objectives import cross_entropy, soft_labels
 from bench.core.sentences import Pair, Sentence
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
-from bench.train import checkpoint as resume
+from bench.train import history as resume
 from bench.train.fit import FitPlan, fit
 from bench.train.history import STAGE, History, Keeper
 
