@@ -31,9 +31,6 @@ LEAST = 0.05  # the tagger's scores below this are 0
 RESOLUTION = 1e-6  # `ilp` takes sums that differ by less for equal
 
 
-# --- candidates -------------------------------------------------------------------------------------------------------
-
-
 def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
     """The target words from the left-most to the right-most one linked to any entity; (0, 0) where there is none.
 

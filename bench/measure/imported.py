@@ -72,10 +72,8 @@ def import_predictions(
 ) -> Imported:
     """Score the predictions and publish record, sidecars and the cell in matrix.json. The same again changes nothing.
 
-    Gold and predictions hold the same words. The record's key is a hash of what the record holds.
-
-    Args:
-        replacing: take the place of another import of this cell.
+    Gold and predictions hold the same words. The record's key is a hash of what the record holds. `replacing`: take
+    the place of another import of this cell.
 
     Raises:
         BadInput: a tag is not of the scheme; the gold is ill-formed, all O or not the test that the folder's records of

@@ -58,14 +58,9 @@ class SeenRecall(NamedTuple):
 
 
 def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> Counts:
-    """True positives, false positives and false negatives by sentence and type.
+    """True positives, false positives and false negatives: int32 (sentences, types, 3), in the order of `types`.
 
-    Args:
-        gold, predicted: the spans of each sentence; a span given twice counts once.
-        types: entity types, the order of the second axis.
-
-    Returns:
-        int32 array (sentences, types, 3) of tp, fp, fn.
+    `gold`, `predicted`: the spans of each sentence; a span given twice counts once.
 
     Raises:
         ValueError: the numbers of sentences differ, or a span has a type outside `types`.

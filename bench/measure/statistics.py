@@ -6,13 +6,11 @@ Micro-F1 is made additive by its influence values; then F1 of seed r and sentenc
     Y[r, i] = mean + seed[r] + sentence[i] + residual[r, i]
 
 and the mean's variance is the random-effects one of a two-way layout with one value a cell (Searle, Casella and
-McCulloch, Variance Components, 1992, chapter 4); `bench.measure.statistics` makes intervals and tests of it:
+McCulloch, Variance Components, 1992, chapter 4):
 
     Var(mean) = (MS_seeds + MS_sentences - MS_residual) / (seeds * sentences).
 
 Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and errors are fractions, 0 to 1.
-
-How far a mean can be from the truth where few seeds tell how much seeds vary: p values and intervals.
 
 The variance of the mean is what seeds add and what the sentences add beyond the residual. With three seeds the first is
 hardly known. Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946) take the sum for one mean square, and
@@ -303,11 +301,8 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
     variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
     sentences' part adds up what each sentence moves the macro mean, after its language's mean is taken off. Sentences
     with one name in `clusters` (the sides of a parallel test) move together: their parts are added before they are
-    squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious.
-
-    Args:
-        a, b: counts by language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
-        clusters: None where every sentence stands alone.
+    squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious. `a`, `b`: counts by
+    language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
 
     Raises:
         ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.

@@ -45,11 +45,8 @@ class Space:
         another type or outside. Absent where there is no such pair of words.
         """
         close = self.source @ self.target.T
-        right = np.arange(len(close))
-        values = {
-            "retrieval_forward": float((close.argmax(1) == right).mean()),
-            "retrieval_backward": float((close.argmax(0) == right).mean()),
-        }
+        both = {"retrieval_forward": close.argmax(1), "retrieval_backward": close.argmax(0)}
+        values = {name: float((nearest == np.arange(len(close))).mean()) for name, nearest in both.items()}
         kinds = sorted(set(self.classes.tolist()))
         sums = {kind: self.words[self.classes == kind].astype(np.float64).sum(0) for kind in kinds}
         sizes = {kind: int((self.classes == kind).sum()) for kind in kinds}
@@ -110,15 +107,9 @@ def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dic
             rows = np.flatnonzero((before.classes == kind) & (before.languages == language))
             chosen += sorted(rng.permutation(rows)[:POINTS].tolist())
     (first, share), (second, share_after) = before.plane(chosen), after.plane(chosen)
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        before=first,
-        after=second,
-        explained=np.asarray([share, share_after], np.float32),
-        label=before.classes[chosen],
-        language=before.languages[chosen],
-    )
+    buffer, explained = io.BytesIO(), np.asarray([share, share_after], np.float32)
+    label, language = before.classes[chosen], before.languages[chosen]
+    np.savez_compressed(buffer, before=first, after=second, explained=explained, label=label, language=language)
     return measures, buffer.getvalue()
 
 
