@@ -109,10 +109,8 @@ def commit_of(name: HubName) -> str:
     """
     if name.commit:
         return name.commit
-    if COMMIT.fullmatch(name.revision):
-        folder = cached(name, name.revision) if name.safetensors else None
-        if not name.safetensors or (folder is not None and any(folder.glob("*.safetensors"))):
-            return name.revision
+    if COMMIT.fullmatch(name.revision) and (not name.safetensors or cached(name, name.revision)):
+        return name.revision
     if "@" in name.revision:
         name = replace(name, revision="")
     commit = resolve(name).commit
@@ -142,9 +140,11 @@ def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
 def cached(name: HubName, commit: str) -> Path | None:
     """The folder of a commit where the cache has all of the files; None where it does not."""
     try:
-        return fetch(name, commit, local=True)
+        folder = fetch(name, commit, local=True)
     except BadInput:
         return None
+    whole = not name.safetensors or any(folder.glob("*.safetensors"))  # older clients take any part for all
+    return folder if whole else None
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
