@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bench.api.method import EpochState, Example, Losses, Method, Step, Tagger, Term, TrainingSet, pairs, singles
 from bench.api.objectives import cross_entropy, soft_labels
@@ -213,8 +214,10 @@ def _spoil(store: Artefacts, step: int) -> None:
 
 @pytest.mark.usefixtures("worth")
 def test_a_full_disk_costs_the_save_and_not_the_training(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def full(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        if path.name == resume.TENSORS:  # not a snapshot of an evaluation
+            raise OSError(28, "No space left on device")
+        save_file(tensors, path)
 
     monkeypatch.setattr(resume, "save_file", full)
     with pytest.warns(UserWarning, match=r"could not be saved at step \d+: .*No space left"):
