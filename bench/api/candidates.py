@@ -66,9 +66,6 @@ def _grid(width: int, max_length: int) -> Ints:
     return grid
 
 
-# --- scores -----------------------------------------------------------------------------------------------------------
-
-
 def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates: Ints) -> Scores:
     """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 where words have several links each."""
     width = int(candidates[:, 1].max()) if len(candidates) else 0
@@ -118,9 +115,6 @@ def _sums(values: npt.NDArray[np.generic], candidates: Ints) -> Scores:
     total = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(values, axis=0, out=total[1:])
     return total[candidates[:, 1]] - total[candidates[:, 0]]
-
-
-# --- solvers ----------------------------------------------------------------------------------------------------------
 
 
 def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:

@@ -235,9 +235,6 @@ def _conversion(name: HubName) -> str:
     )
 
 
-# --- what goes wrong ---
-
-
 def _retried(name: HubName, call: Callable[[], T]) -> T:
     """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover.
 

@@ -107,8 +107,6 @@ class EncoderEmbedder:
         self._kept[layer] = Kept(artefact, unique)
         return self._kept[layer]
 
-    # --- the encoder -------------------------------------------------------------------------------------------------
-
     def _fresh(self, sentences: Sequence[Words], layer: int) -> dict[Words, Embedded]:
         hidden = int(self.model.config.hidden_size)
         found = {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in sentences}

@@ -109,9 +109,6 @@ def named(cell: Cell) -> dict[str, str]:
     return {role: text for role, text in roles.items() if text}
 
 
-# --- the lock ---------------------------------------------------------------------------------------------------------
-
-
 def read_lock(out: Path) -> list[Pinned]:
     """What OUT/sources.lock.json holds; [] where there is none. Raises BadInput if it is not what `xner run` writes."""
     try:
@@ -127,9 +124,6 @@ def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
     """Publish OUT/sources.lock.json, where there is anything to hold."""
     if lock:
         write_json(out / FILE, {"sources": [asdict(pinned) for pinned in lock]})
-
-
-# --- fetching ---------------------------------------------------------------------------------------------------------
 
 
 def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:

@@ -181,9 +181,6 @@ def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], pa
     return found
 
 
-# --- retrieval --------------------------------------------------------------------------------------------------------
-
-
 class Retrieval(NamedTuple):
     """Shares (0 to 1) of sentences whose translation is found: from the first side in the second, and back."""
 

@@ -127,9 +127,6 @@ def import_predictions(
     return Imported(record, there, foreign, round(f1(count(wanted, lenient, every)), 6))
 
 
-# --- where it belongs -------------------------------------------------------------------------------------------------
-
-
 def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequence[Record], out: Path) -> System:
     """The system with corpus, encoder and rule of the folder's table where it says none."""
     corpus = system.corpus or _only("corpus", [str(cell.get("corpus")) for cell in cells], out) or "imported"
@@ -158,9 +155,6 @@ def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any
     own = f"{system.method}: imported predictions, not trained here; {encoder}data, budget and cost unknown"
     notes = [note for note in facts.get("notes", ()) if ": imported predictions, not trained here" not in note]
     return facts | {"notes": [*notes, own]}
-
-
-# --- the record -------------------------------------------------------------------------------------------------------
 
 
 def _types(spans: Sequence[tuple[Span, ...]]) -> list[str]:

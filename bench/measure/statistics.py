@@ -236,9 +236,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-# --- averages over languages ------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Clusters:
     """Which sentences of several languages move together: a number for each, those of one name the same."""

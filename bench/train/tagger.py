@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from bench.api.method import Batch, Inputs, Predictions
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, spans_of
+from bench.data.loading import fast_tokenizer, longest_of
 from bench.train.batches import Collator
 from bench.train.encoder import Encoder, cover, whole_state
 from bench.train.predict import predict
@@ -154,7 +155,7 @@ class Predictor:
     """
 
     def __init__(self, folder: Path, device: str = "cpu", decoding: str = "greedy") -> None:
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
+        from transformers import AutoModelForTokenClassification
         from transformers.utils import logging
 
         logging.set_verbosity_error()
@@ -164,18 +165,14 @@ class Predictor:
         where = str(folder.resolve())  # never the name of a hub model
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, **options)
-            backend = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-            spaceless = not tokenizer.init_kwargs.get("add_prefix_space", True)
-            if backend and (spaceless or backend.pre_tokenizer is None):  # words come one by one
-                tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
+            tokenizer = fast_tokenizer(str(folder), where)
             model, report = AutoModelForTokenClassification.from_pretrained(
                 where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
             )
+        except BadInput:
+            raise
         except (OSError, ValueError, SafetensorError) as error:
             raise BadInput(f"{folder}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-        if not tokenizer.is_fast:
-            raise BadInput(f"{folder}: it has no fast tokenizer, which word-level tags need")
         if report["missing_keys"]:
             raise BadInput(f"{folder}: no trained tagger: it lacks the weights {sorted(report['missing_keys'])[0]}")
         labels = model.config.id2label
@@ -184,11 +181,8 @@ class Predictor:
         if wrong is not None or "O" not in self.tags:
             wrong = self.tags[0] if wrong is None else wrong
             raise BadInput(f"{folder}: its labels are not O, B-X and I-X: '{wrong}' (config.json, id2label)")
-        longest = min(getattr(model.config, "max_position_embeddings", None) or 10**6, tokenizer.model_max_length)
-        if "roberta" in model.config.model_type or model.config.model_type == "camembert":
-            longest = min(longest, model.config.max_position_embeddings - model.config.pad_token_id - 1)
         self._tagger = SavedTagger(model, self.tags, decoding).to(device).eval()
-        self._collator = Collator(tokenizer, self.tags, int(longest), torch.device(device))
+        self._collator = Collator(tokenizer, self.tags, longest_of(model, tokenizer), torch.device(device))
 
     def tagged(self, sentences: Sequence[Sentence]) -> list[Sentence]:
         """The sentences, in order, with what the tagger finds as their spans."""

@@ -155,8 +155,6 @@ class CellTrainer:
         self.usages.append(ask.usage)
         return ask
 
-    # --- one round ---------------------------------------------------------------------------------------------------
-
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
             other = CellTrainer(
