@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     languages, gold_lines = (args.source_language, args.target_language), LinkLines(args.first or 0)
     source = Rows(args.source, args.target, languages, args.evaluate, gold_lines)
     rows: Iterable[Row] = source
-    if not all(path.is_file() for path in source.files if path.exists()):
+    read = [path for path in (args.source, args.target, args.evaluate) if path]
+    if not all(path.is_file() for path in read if path.exists()):
         rows = list(source)  # a pipe can be read once
     size = checked(rows)
     if warning := gold_lines.warning():

@@ -117,11 +117,6 @@ class Rows:
     gold: Path | None = None
     links: LinkLines = field(default_factory=LinkLines)  # how the gold links are read
 
-    @property
-    def files(self) -> list[Path]:
-        """All that are read."""
-        return [self.source, self.target, *([self.gold] if self.gold else [])]
-
     def __iter__(self) -> Iterator[Row]:
         pairs = read_parallel(self.source, self.target, self.languages)
         if self.gold is None:

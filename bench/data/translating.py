@@ -27,17 +27,12 @@ class NoCorpus(Corpus):
     name: ClassVar[str] = "none"
     facts: ClassVar[Facts] = Facts("sentences of your own", "yours")
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """None that are known."""
-        return ()
+    types = ()
 
     def languages(self) -> tuple[str, ...]:
-        """None."""
         return ()
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """Nothing."""
         return []
 
 
