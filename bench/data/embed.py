@@ -71,8 +71,19 @@ class EncoderEmbedder:
         kept = self._kept.get(layer)
         known = {words: found for words in dict.fromkeys(sentences) if kept and (found := kept.get(words)) is not None}
         fresh = [words for words in dict.fromkeys(sentences) if words not in known]
-        self.tick(len(sentences) - len(fresh))
-        known |= self._fresh(fresh, layer)
+        hidden = int(self.model.config.hidden_size)
+        known |= {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in fresh}
+        cut = pieces_of(self.tokenizer, fresh, self.room)
+        texts = [(words, *both) for words, both in zip(fresh, cut, strict=True)]
+        texts = sorted((text for text in texts if len(text[1].ids)), key=lambda text: len(text[1].ids))
+        self.tick(len(sentences) - len(texts))
+        for batch in self._batches([pieces for _, pieces, _ in texts]):
+            vectors = self._run([texts[i][1] for i in batch], layer)
+            for i, own in zip(batch, vectors, strict=True):
+                words, pieces, of_pieces = texts[i]
+                telling = np.isin(pieces.ids, self._bare, invert=True)
+                known[words] = Embedded(own[telling], of_pieces[telling])
+            self.tick(len(batch))
         return [known[words] for words in sentences]
 
     def keep(
@@ -106,22 +117,6 @@ class EncoderEmbedder:
         artefact = cache.get_or_make(EMBED, address, build, parents=(made.address,) if made else ())
         self._kept[layer] = Kept(artefact, unique)
         return self._kept[layer]
-
-    def _fresh(self, sentences: Sequence[Words], layer: int) -> dict[Words, Embedded]:
-        hidden = int(self.model.config.hidden_size)
-        found = {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in sentences}
-        cut = pieces_of(self.tokenizer, sentences, self.room)
-        texts = [(words, *both) for words, both in zip(sentences, cut, strict=True)]
-        texts = sorted((text for text in texts if len(text[1].ids)), key=lambda text: len(text[1].ids))
-        self.tick(len(sentences) - len(texts))
-        for batch in self._batches([pieces for _, pieces, _ in texts]):
-            vectors = self._run([texts[i][1] for i in batch], layer)
-            for i, own in zip(batch, vectors, strict=True):
-                words, pieces, of_pieces = texts[i]
-                telling = np.isin(pieces.ids, self._bare, invert=True)
-                found[words] = Embedded(own[telling], of_pieces[telling])
-            self.tick(len(batch))
-        return found
 
     def _batches(self, pieces: Sequence[Pieces]) -> Iterator[range]:
         """Consecutive texts (sorted by length) whose windows fill the room of a batch when padded."""

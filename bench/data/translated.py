@@ -236,15 +236,14 @@ class MarkedTranslations:
 
     def _alone(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
         """The entity as a sentence; a full stop that it did not have is taken off (ours)."""
-        asked: list[Sentence | None] = []
+        asked: list[Sentence] = []
         for s, number in places:
-            span = (s.spans or ())[number]
-            words = s.words[span.start : span.end]
-            own = (Span(0, len(words), span.type),)
-            asked.append(replace(s, id=f"{s.id}#alone{number}", words=words, spans=own))
+            start, end, type_ = (s.spans or ())[number]
+            own = (Span(0, end - start, type_),)
+            asked.append(replace(s, id=f"{s.id}#alone{number}", words=s.words[start:end], spans=own))
         found: list[Words | None] = []
         for entity, draft in zip(asked, self._translated(asked), strict=True):
-            if draft and len(draft) > 1 and draft[-1] in _STOPS and entity and entity.words[-1][-1:] not in _STOPS:
+            if draft and len(draft) > 1 and draft[-1] in _STOPS and entity.words[-1][-1:] not in _STOPS:
                 draft = draft[:-1]
             found.append(None if draft is None or has_bracket(draft) else draft)
         return found

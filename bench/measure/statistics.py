@@ -88,10 +88,9 @@ class Spread:
             raise ValueError(f"level {level} is not between 0 and 1")
         if self.se == 0:
             return 0.0
-        logarithm = math.log(1 - level)  # that of p is nearly a straight line, which takes few steps
 
-        def above(half: float) -> float:
-            return math.log(self._tail(half)) - logarithm
+        def above(half: float) -> float:  # the logarithm of p is nearly a straight line, which takes few steps
+            return math.log(self._tail(half)) - math.log(1 - level)
 
         low = 0.0
         if self.seeds:  # p is never below the t test's over the seeds alone

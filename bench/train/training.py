@@ -107,7 +107,6 @@ class CellTrainer:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
 
     def peak(self) -> dict[str, int]:
-        """Peak memory of the cell so far (`Peak.read`)."""
         return self.memory.read() if self.memory else {}
 
     @property
@@ -290,8 +289,5 @@ def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
     inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
     in_use = sum(p.numel() for p in inside)
     embeddings = sum(table.pretrained.weight.numel() for table in tables)
-    return {
-        "parameters": in_use + embeddings,
-        "parameters_in_use": in_use,
-        "parameters_frozen": sum(p.numel() for p in inside if not p.requires_grad),
-    }
+    frozen = sum(p.numel() for p in inside if not p.requires_grad)
+    return {"parameters": in_use + embeddings, "parameters_in_use": in_use, "parameters_frozen": frozen}
