@@ -147,8 +147,7 @@ def match_links(
 ) -> list[Range | None]:
     """The range of target words of each entity by n-grams and alignment scores, None where it has none.
 
-    Raises:
-        BadInput: as the solver.
+    BadInput as the solver.
     """
     if not entities:
         return []

@@ -104,8 +104,7 @@ def resolve(name: HubName) -> Pinned:
 def commit_of(name: HubName) -> str:
     """The commit to read: as a list of commits has it, else what the revision stands for, once a process, and said.
 
-    Raises:
-        BadInput: as `resolve`.
+    BadInput as `resolve`.
     """
     if name.commit:
         return name.commit
@@ -150,8 +149,7 @@ def cached(name: HubName, commit: str) -> Path | None:
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
     """As `fetch`; a download, of about `size` bytes, with a bar on a terminal and a line in a pipe.
 
-    Raises:
-        BadInput: as `fetch`.
+    BadInput as `fetch`.
     """
     folder = cached(name, commit)
     if folder is not None or offline():
@@ -197,8 +195,7 @@ def _downloaded(name: HubName) -> int:
 def verified(name: HubName, commit: str) -> tuple[Path, int]:
     """As `fetch`, each file hashed; files that are not as published are fetched again, and counted.
 
-    Raises:
-        BadInput: as `fetch`.
+    BadInput as `fetch`.
     """
     bad = 0
     for path in sorted(fetch(name, commit).rglob("*")):

@@ -293,8 +293,7 @@ def _start(words: Iterable[str]) -> str:
 def overlap_findings(corpus: Corpus, language: str) -> list[str]:
     """Sizes of the splits of one language, a line for each pair of splits that share sentences, and suspicions.
 
-    Raises:
-        BadInput: as `Corpus.read`.
+    BadInput as `Corpus.read`.
     """
     train, dev, test = (corpus.read(language, split) for split in ("train", "dev", "test"))
     lines = [f"{language}: train {len(train)}, dev {len(dev)}, test {len(test)} sentences"]

@@ -237,7 +237,7 @@ def read_conll(
     """The labelled sentences of a file; `require_entities` refuses placeholders for gold.
 
     Raises:
-        BadInput: as `TaggedFile.labelled`; an entity type is unknown, or the tags are placeholders.
+        BadInput: as `TaggedFile.spans`; an entity type is unknown, or the tags are placeholders.
     """
     file = TaggedFile(path, format)
     renamed = file.format.label_map

@@ -159,7 +159,6 @@ class Done:
     score: LinkScore = field(default_factory=LinkScore)
 
     def notes(self) -> dict[str, Any]:
-        """All of it as JSON."""
         return asdict(self)
 
     @classmethod

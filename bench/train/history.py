@@ -164,7 +164,6 @@ class Keeper:
         self._begin = time.perf_counter()
 
     def remove(self) -> None:
-        """It is finished."""
         if self.artefacts is not None:
             for key in self.keys:
                 self.artefacts.remove(STAGE, key)
