@@ -16,7 +16,7 @@ from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import links_of_test, source_links
+from bench.data.labels import links_of_test, parallel_links, source_links
 from bench.data.projected import PLAIN, rules_key
 from bench.data.translated import TransferStage, marking
 from bench.plan import registry
@@ -82,9 +82,13 @@ def cell_key(cell: Cell) -> str:
         of_data["tests"] = {name: data.data.split_digest(name, "test") for name, _ in every}
     else:
         labels = _labels_key(method, needs, data)
+    if Need.PARALLEL_TEXT in needs:
+        of_data["parallel text"] = data.data.parallel_digest(cell.source, cell.target)
+        links = _key_or_none(lambda: parallel_links(cell, data).links_key())
+        labels["of parallel text"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     if Need.TEST_TRANSLATION in needs:
-        of_test = {"links": _key_or_none(links_of_test(cell, data).links_key)}
-        labels["of the test"] = of_test | rules_key(replace(cell.labels, filters=()))
+        links = _key_or_none(lambda: links_of_test(cell, data).links_key())
+        labels["of the test"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
     files = file_hashes(workers_of(method))
     if files:

@@ -95,9 +95,9 @@ def test_no_change_of_the_core_changes_a_key(tree: Path) -> None:
     edit(tree, "bench/data/cell_data.py", r"\n\n\n", "\n\n\n# a comment\n")
     edit(tree, "bench/data/cell_data.py", r"for i in order\]", "for position in order]")
     edit(tree, "bench/data/cell_data.py", r"sentences\[i\]", "sentences[position]")
-    (tree / "bench/data/labels.py").rename(tree / "bench/data/linked.py")
+    (tree / "bench/data/labels.py").rename(tree / "bench/data/carried.py")
     for file in (tree / "bench").rglob("*.py"):
-        file.write_text(file.read_text("utf-8").replace("bench.data.labels", "bench.data.linked"), "utf-8")
+        file.write_text(file.read_text("utf-8").replace("bench.data.labels", "bench.data.carried"), "utf-8")
     assert keys() == before
     edit(tree, "methods/zero_shot/method.py", r"\nclass ", "\nVALUE = 1\n\n\nclass ")
     changed = [old != new for old, new in zip(before, keys(), strict=True)]
