@@ -140,7 +140,7 @@ def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
     Raises:
         BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
     """
-    found = {}
+    found: dict[tuple[HubName, Any], None] = {}
     for cell in cells:
         for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
             found |= {(name, recipe): None for name in names_of(cell).get(role, ())}
