@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
 from bench.core.conll import Format, Ids, TaggedFile, has_control, in_form, read_conll, read_lines, read_tagged
 from bench.core.errors import BadInput, nearest, require
