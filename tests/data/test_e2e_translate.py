@@ -281,7 +281,7 @@ def test_any_interruptions_give_the_same_file(
         (("--target", "dee"), "did you mean 'de'?"),
         (("--set", "max_phrse=2"), "--set: max_phrse: unknown key 'max_phrse'; did you mean 'max_phrase'?"),
         (("--set", "max_phrase"), "--set takes KEY=VALUE, not 'max_phrase'"),
-        (("--translator", "marian", "--set", "model=./none"), "translation model './none' is no folder here"),
+        (("--translator", "marian", "--set", "model=./none"), "translation model './none' is neither a folder here"),
         (("--translator", "frames", "--target", "xx"), "translator frames: no language 'xx'"),
         (("--block", "0"), "--block 0: at least one sentence"),
         (("--links", "l.txt"), "--links needs --out F: a file for the translations"),
