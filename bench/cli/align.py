@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.data.aligning import Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
-    for name, given in (("--json", args.json), ("--from", args.first is not None)):
-        if given and not args.evaluate:
+    for name, used in (("--json", args.json), ("--from", args.first is not None)):
+        if used and not args.evaluate:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
@@ -135,15 +135,15 @@ def aligning_of(args: argparse.Namespace) -> Aligning:
 def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
     """A progress (done, total, what) that is a bar on a terminal and nothing in a pipe."""
     if not sys.stderr.isatty():
-        yield lambda done, total, what: None
+        yield lambda done, total, activity: None
         return
     from tqdm import tqdm
 
     bar: Any = tqdm(dynamic_ncols=True, smoothing=0.1, leave=False)
 
-    def show(done: int, total: int, what: str) -> None:
+    def show(done: int, total: int, activity: str) -> None:
         bar.total, bar.n = total, done
-        bar.set_description_str(what, refresh=False)
+        bar.set_description_str(activity, refresh=False)
         bar.refresh()
 
     try:

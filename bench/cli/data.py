@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         verb.set_defaults(run=run)
 
 
-def _known(name: str) -> bool:
+def _is_corpus(name: str) -> bool:
     """Whether the name is a corpus's, not a folder's; BadInput where it is neither."""
     corpora = registry.names("corpus")
     if name not in corpora and name.split("/")[0] not in folders():
@@ -57,8 +57,8 @@ def run_list(args: argparse.Namespace) -> int:
     for name in registry.names("corpus"):
         try:
             corpus: Corpus = registry.make("corpus", name)
-            here = {folder: _presence(files_of(folder)) for folder in _sources(corpus)}
-            corpora.append({"name": name, "languages": list(corpus.languages()), "sources": here})
+            presence = {folder: _presence(files_of(folder)) for folder in _sources(corpus)}
+            corpora.append({"name": name, "languages": list(corpus.languages()), "sources": presence})
             corpora[-1] |= to_plain(corpus.facts)
         except BadInput as error:  # one broken corpus must not hide the others
             corpora.append({"name": name, "error": str(error)})
@@ -104,7 +104,7 @@ def run_fetch(args: argparse.Namespace) -> int:
     Raises:
         BadInput: unknown name, a file that cannot be fetched or is not as published, or nothing to fetch.
     """
-    corpus: Corpus | None = registry.make("corpus", args.name, parsed(args.settings)) if _known(args.name) else None
+    corpus: Corpus | None = registry.make("corpus", args.name, parsed(args.settings)) if _is_corpus(args.name) else None
     if args.languages and corpus is None:
         raise BadInput("--languages is for corpora, not for folders of source files")
     names = (args.name,) if corpus is None else () if corpus.hub_names(args.languages) else _sources(corpus)
@@ -143,7 +143,7 @@ def run_check(args: argparse.Namespace) -> int:
     if args.name is None and args.settings:
         raise BadInput("--set needs the NAME of the corpus that it is for")
     results: list[tuple[str, list[str], list[str]]] = []
-    for name in registry.names("corpus") if args.name is None else [args.name] if _known(args.name) else []:
+    for name in registry.names("corpus") if args.name is None else [args.name] if _is_corpus(args.name) else []:
         findings, errors = list[str](), list[str]()
         results.append((name, findings, errors))
         try:

@@ -149,13 +149,13 @@ def _encoders() -> Iterator[Item]:
         except BadInput as error:
             yield Item(f"encoder {name}", "not at hand", _first_line(error))
             continue
-        what = source.recipe.what if source.recipe is not None else ""
+        description = source.recipe.what if source.recipe is not None else ""
         if source.where:
-            yield Item(f"encoder {name}", "comes with the package", what)
+            yield Item(f"encoder {name}", "comes with the package", description)
         elif cache.get("encoder", source.key) is not None:
-            yield Item(f"encoder {name}", "in the cache", what)
+            yield Item(f"encoder {name}", "in the cache", description)
         else:
-            yield Item(f"encoder {name}", "is made when first used", what)
+            yield Item(f"encoder {name}", "is made when first used", description)
 
 
 def _sources(out: Path) -> Iterator[Item]:
@@ -169,10 +169,10 @@ def _sources(out: Path) -> Iterator[Item]:
         yield Item(FILE, "damaged", _first_line(error), broken=True)
         return
     for pinned in lock:
-        here = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
-        note = "" if here else "the next run that needs it fetches it"
+        present = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
+        note = "" if present else "the next run that needs it fetches it"
         yield Item(
-            f"{pinned.kind} {pinned.id}", f"{'' if here else 'not '}in the cache at commit {pinned.commit}", note
+            f"{pinned.kind} {pinned.id}", f"{'' if present else 'not '}in the cache at commit {pinned.commit}", note
         )
 
 

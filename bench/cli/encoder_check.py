@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
     how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
     with progress_bar() as progress:
-        found = subjects(args.encoders, Artefacts(cache_root()), progress)
-    checked = _checked(args, found, languages, how, machine)
+        chosen = subjects(args.encoders, Artefacts(cache_root()), progress)
+    checked = _checked(args, chosen, languages, how, machine)
     reasons = [gap.reason for encoder in checked for gap in encoder.gaps]
     if not any(encoder.measured for encoder in checked):
         reasons = reasons or ["no part asked for has these languages"]

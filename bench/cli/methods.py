@@ -69,16 +69,16 @@ def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str
 
     Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
     """
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for cell in {cell.target: cell for cell in reversed(planned)}.values():
-        own = [other for other in planned if other.method == name and other.target == cell.target]
+        own = [candidate for candidate in planned if candidate.method == name and candidate.target == cell.target]
         looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
         made: Method = registry.make("method", name, looked.params)
         skip = made.applies(looked)
         reason = skip.reason if skip else _missing(made, looked)
         if reason:
-            found.setdefault(reason, []).append(looked.target)
-    return {reason: sorted(targets) for reason, targets in found.items()}
+            reasons.setdefault(reason, []).append(looked.target)
+    return {reason: sorted(targets) for reason, targets in reasons.items()}
 
 
 def _missing(method: Method, cell: Cell) -> str:

@@ -22,12 +22,12 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
         verb.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
         verb.set_defaults(run=run)
     verb.add_argument("--dry-run", action="store_true", help="only say what would be freed")
-    for flag, kind, what in (
+    for flag, kind, freed in (
         ("--stale", "stale records", "records that a newer one of their cell replaces"),
         ("--taggers", "exported taggers", "the taggers that --keep-models exported"),
         ("--cache", "cache", "the translations and links of finished cells; who shares them makes them again"),
     ):
-        verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {what}")
+        verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {freed}")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
     tagger = Predictor(args.model, resolve_device(args.device, ()), args.decoding)
     counts = {"sentences": 0, "words": 0, "entities": 0}
-    rest = itertools.chain([first], sentences)
+    remaining = itertools.chain([first], sentences)
     with written(args.out) if args.out else nullcontext(sys.stdout) as file:
-        while block := list(itertools.islice(rest, BLOCK)):
+        while block := list(itertools.islice(remaining, BLOCK)):
             tagged = tagger.tagged(block)
             file.write(conll_text(tagged))
             counts["sentences"] += len(tagged)

@@ -34,7 +34,7 @@ class DataSpec:
     corpus: str
     n_source: int = 1000  # labelled source sentences; nested subsets of one permutation a seed
     n_dev: int = 500  # source sentences that choose a checkpoint, the same for all
-    overlap: Literal["refuse", "drop-from-train"] = "refuse"  # what the leakage guard does
+    overlap: Literal["refuse", "drop-from-train"] = "refuse"  # action of the leakage guard
     n_unlabelled: int = 2000  # target sentences without labels, for the methods that ask for them
 
     def __post_init__(self) -> None:
@@ -119,11 +119,11 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """[search]: how `xner search` chooses settings (`bench.plan.search`); the same trials for every method."""
+    """[search]: how `xner search` chooses settings (`bench.plan.search`), with the same trials for every method."""
 
     trials: int = 0  # the first is the recipe as given; 0: there is no search
     seeds: tuple[int, ...] = ()  # none of them is reported
-    target: str = ""  # on whose translations methods train while they are searched
+    target: str = ""  # the language on whose translations methods train during the search
     lr: tuple[float, ...] = ()  # multiples of the recipe's, as those of head_lr and steps
     head_lr: tuple[float, ...] = ()
     steps: tuple[float, ...] = ()
@@ -140,17 +140,17 @@ class SearchSpec:
         if self.trials and not (self.seeds and self.target):
             raise ValueError("seeds and target must be given: a search has its own")
         if self.trials > 1 + (combinations := math.prod(map(len, self.shared().values()))):
-            raise ValueError(f"trials must be at most 1 + {combinations}: so many combinations the space has")
+            raise ValueError(f"trials must be at most 1 + {combinations}, the combinations of the space")
 
     def shared(self) -> dict[str, tuple[float, ...]]:
-        """The space that all methods share: by name what is drawn from."""
+        """The space that all methods share, by name."""
         space = {name: getattr(self, name) for name in ("lr", "head_lr", "steps", "dropout")}
         return {name: values for name, values in space.items() if values}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """[chosen.ENCODER.ROW], which `xner search` writes: with what a row is trained; None: as the matrix says."""
+    """[chosen.ENCODER.ROW], as `xner search` writes it: the settings of a row; None: the matrix's."""
 
     trial: int = 0
     dev_f1: float | None = None  # on source dev, the mean over the seeds of the search
@@ -169,7 +169,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class AxesSpec:
-    """[axes]: what is crossed with what."""
+    """[axes]: the axes whose product gives the cells."""
 
     methods: tuple[str, ...]  # of methods or of variants
     targets: tuple[str, ...]
@@ -206,5 +206,5 @@ class MatrixSpec:
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 
     def variant(self, label: str) -> VariantSpec | None:
-        """The variant of that name, or None where the label is a method's own name."""
+        """The variant of that name, or None where the label is a method's."""
         return next((variant for variant in self.variants if variant.name == label), None)
