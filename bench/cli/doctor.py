@@ -1,4 +1,4 @@
-"""`xner doctor`: what this machine has, and what is broken; never a secret."""
+"""`xner doctor`: a report of this machine and of what is broken; never a secret."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Item:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `doctor`."""
-    parser = commands.add_parser("doctor", help="what this machine has, and what is broken")
-    where = "where results go (default: results); the sources of a results folder are looked for"
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=argparse.SUPPRESS, help=where)
+    parser = commands.add_parser("doctor", help="report on this machine and on what is broken")
+    about = "results folder (default: results), whose sources are looked for in the cache"
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=argparse.SUPPRESS, help=about)
     parser.add_argument("--out", type=Path, default=Path("results"), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -136,7 +136,7 @@ def _environment() -> Iterator[Item]:
 
 
 def _encoders() -> Iterator[Item]:
-    """Which of our own encoders are at hand; a folder or a hub id will do as well."""
+    """Which of our own encoders are available."""
     from bench.data.encoders import find_encoder
     from bench.plan import registry
     from bench.plan.sections import EncoderSpec
@@ -159,7 +159,7 @@ def _encoders() -> Iterator[Item]:
 
 
 def _sources(out: Path) -> Iterator[Item]:
-    """What the results folder's lock holds, and whether it is in the hub's cache."""
+    """The sources in the results folder's lock, and whether they are in the hub's cache."""
     from bench.api.hub import HubName, cached
     from bench.data.sources import FILE, read_lock
 

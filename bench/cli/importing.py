@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     gold.gold(system.mode, WAYS)  # refused before a folder is made
     try:
         out = resolve(args.out)
-    except BadInput:  # not there yet
+    except BadInput:  # it does not exist yet
         out = args.out
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`xner methods`."""
+"""`xner methods`: the methods, and for a matrix the targets in which each could not run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.plan.spec import load_matrix
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     methods = commands.add_parser("methods", help="the methods found, with paper, factors and needs")
     methods.add_argument("--json", action="store_true")
-    about = "say too which are in this one, and where each could not run"
+    about = "also show which methods are in this matrix, and where each could not run"
     methods.add_argument("--matrix", metavar="MATRIX", help=about)
     methods.set_defaults(run=methods_verb)
 
@@ -65,9 +65,9 @@ def _print(row: dict[str, Any]) -> None:
 
 
 def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
-    """By reason the targets of the matrix in which the method would be a skip; by default parameters if not in it.
+    """By reason the targets of the matrix that the method would skip, with default parameters if it is not in it.
 
-    Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
+    One cell per target is checked. Reasons that only a run can find (leakage, missing translations) are left out.
     """
     reasons: dict[str, list[str]] = {}
     for cell in {cell.target: cell for cell in reversed(planned)}.values():
@@ -82,7 +82,7 @@ def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str
 
 
 def _missing(method: Method, cell: Cell) -> str:
-    """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
+    """What the method needs and the cell's corpus or translator lacks, "" for nothing."""
     data, needs = CellData(cell), needs_of_method(method)
     try:
         data.test()

@@ -49,7 +49,7 @@ def unpack_verb(args: argparse.Namespace) -> int:
 
 
 def prune_verb(args: argparse.Namespace) -> int:
-    """Free weights that no unfinished cell may need and what killed processes left; say what and how many bytes.
+    """Free weights that no unfinished cell may need and leftovers of killed processes; print them and their bytes.
     Imported records and files that are not ours are never touched.
 
     Raises:

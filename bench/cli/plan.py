@@ -1,4 +1,4 @@
-"""`xner plan`: what a run would do, before it does it; `xner why`: why a cell is done, to be run again, or missing."""
+"""`xner plan`: what a run would do; `xner why`: why a cell is done, stale or missing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     matrix_arguments(plan)
     plan.add_argument("--json", action="store_true")
     plan.set_defaults(run=plan_verb)
-    _add_why(commands)
+    why = commands.add_parser(
+        "why",
+        help="why a cell is done, stale or missing",
+        description="Compares the key that a cell has today with the one that its record was stored under, and names "
+        "the components that differ, with old and new value: settings first, then data, versions and code.",
+    )
+    why.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    about = "the beginning of a record's key, or words that must all hold: method, target, encoder, seed, k=v"
+    why.add_argument("cell", nargs="+", metavar="CELL", help=about)
+    why.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
+    why.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    why.add_argument("--json", action="store_true", help="print JSON")
+    why.set_defaults(run=why_verb)
 
 
 def plan_verb(args: argparse.Namespace) -> int:
-    """Print the cells, what is done, what they share, and what the rest needs."""
+    """Print the cells by state, and the trainings, shared artefacts, disk and time that a run would take."""
     from bench.data.sources import not_cached
     from bench.plan.estimate import shared, trainings
     from bench.plan.explain import states
@@ -60,12 +72,8 @@ def plan_verb(args: argparse.Namespace) -> int:
             for p, state in zip(planned, states_today, strict=True)
         ]
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
-        whole |= {
-            "download_bytes": downloads,
-            "disk_bytes": disk,
-            "artefacts": [vars(stage) for stage in artefacts],
-            "time": vars(time),
-        }
+        whole |= {"download_bytes": downloads, "disk_bytes": disk, "time": vars(time)}
+        whole["artefacts"] = [vars(stage) for stage in artefacts]
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
@@ -92,7 +100,7 @@ def plan_verb(args: argparse.Namespace) -> int:
 
 def _reasons(states: Sequence[CellState]) -> Counter[str]:
     """The first component in which each stale cell differs."""
-    unknown = "what its key was made of was not stored (an older version wrote it)"
+    unknown = "the components of its key were not stored (an older version wrote it)"
     stale = [cell for cell in states if cell.state == "stale"]
     return Counter(str(cell.changes[0]) if cell.changes else unknown for cell in stale)
 
@@ -101,13 +109,8 @@ def _in_words(time: Time, units: int) -> str:
     if time.unknown == units:
         return "unknown: no record here of the same encoder and steps, and the encoder is not here to be timed"
     seconds = time.seconds
-    long = (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    long = f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    long = f"{seconds:.0f} s" if seconds < 120 else long
     unknown = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
     devices = f" on {', '.join(time.devices)}" if time.devices else ""
     sources = [f"from {time.records} records of the same encoder and steps{devices}"] if time.records else []
@@ -120,7 +123,7 @@ def _in_words(time: Time, units: int) -> str:
 
 
 def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefacts) -> Time:
-    """From records; where none tells, from a few steps here, for which torch is imported."""
+    """The time from records; without any, by timing a few steps here, for which torch is imported."""
     from bench.plan.estimate import time_of
 
     time = time_of(work, records.all(), cache)
@@ -133,27 +136,6 @@ def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefac
     for encoder, why in calibrated.failed.items():
         print(f"no step of encoder '{encoder}' can be timed: {why}", file=sys.stderr)
     return time
-
-
-def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `why`."""
-    parser = commands.add_parser(
-        "why",
-        help="why a cell is done, stale or missing",
-        description="Compares the key that a cell has today with the one that its record was stored under, and names "
-        "the components that differ, with old and new value: settings first, then data, versions and code.",
-    )
-    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
-    parser.add_argument(
-        "cell",
-        nargs="+",
-        metavar="CELL",
-        help="how a record's key begins, or words that all hold: method, target, encoder, seed, k=v",
-    )
-    parser.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=why_verb)
 
 
 def why_verb(args: argparse.Namespace) -> int:
@@ -177,7 +159,7 @@ def _state_in_words(cell: CellState) -> list[str]:
     stored = [f"record {record.key}: {record.status}, attempt {record.attempts}"] if record else []
     if cell.state == "stale":
         more = [f"and {len(cell.changes) - SHOWN} more (--json has them all)"] if len(cell.changes) > SHOWN else []
-        unknown = ["what its key was made of was not stored: an older version of this program wrote it"]
+        unknown = ["the components of its key were not stored: an older version of this program wrote it"]
         lines = [*map(str, cell.changes[:SHOWN]), *more] or unknown
         lines += [*stored, f"today's key is {cell.key}: the next run trains it"]
     elif cell.state == "missing":

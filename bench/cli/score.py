@@ -97,7 +97,7 @@ def scored(wanted: Spans, predicted: Spans) -> Summary:
 
 
 def print_notes(gold: Tagged, predicted: Tagged, mode: Mode, f1: tuple[float, float]) -> None:
-    """What was skipped, and what of the predictions the mode ignores; `f1` is with it and as seqeval's default."""
+    """Print what was skipped, and predictions that the mode ignores; `f1`: in this mode and in seqeval's default."""
     notes = [*gold.notes(mode), *predicted.notes(mode)]
     for place, tag in (dropped := predicted.dropped(mode))[:1]:
         notes.append(
@@ -118,7 +118,7 @@ def as_json(total: Summary, mode: str, sentences: int, tokens: int) -> dict[str,
 
 
 def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
-    """A line a type and one for all, in percent; `gold` and `found` count entities."""
+    """A line per type and one for all, in percent; `gold` and `found` count entities."""
     from bench.measure.score import ratios
 
     rows: list[Sequence[str]] = [("", "precision", "recall", "F1", "gold", "found", "correct")]

@@ -269,11 +269,7 @@ class QueueState:
 
 
 def queue_state(out: Path) -> QueueState:
-    """The submitted cells that are running, waiting or lost.
-
-    Raises:
-        BadInput: the description of an array is damaged.
-    """
+    """The submitted cells that are running, waiting or lost. BadInput where the description of an array is damaged."""
     cells: dict[str, list[dict[str, int]]] = {}  # by array: of each element the cells without a new record
     names: list[str] = []
     for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):

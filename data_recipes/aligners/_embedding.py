@@ -44,11 +44,7 @@ class EmbeddingAligner(Aligner):
     streams = True
 
     def layer(self, embedder: Embedder) -> int:
-        """The layer asked for, or `auto`'s.
-
-        Raises:
-            BadInput: the encoder has no such layer.
-        """
+        """The layer asked for, or `auto`'s. BadInput where the encoder has no such layer."""
         params: EmbeddingParams = self.params
         layer = super().layer(embedder) if params.layer == "auto" else params.layer
         if not 0 <= layer <= embedder.layers:

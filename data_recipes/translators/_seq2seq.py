@@ -35,11 +35,7 @@ class Seq2SeqTranslator(TextTranslator):
 
     @abstractmethod
     def codes(self, source: str, target: str) -> tuple[str, str]:
-        """The model's codes of the languages.
-
-        Raises:
-            Unavailable: it does not cover one of them.
-        """
+        """The model's codes of the languages. Unavailable where it does not cover one of them."""
 
     @abstractmethod
     def request(self, tokenizer: Any, source: str, target: str) -> Request:

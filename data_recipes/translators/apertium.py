@@ -57,11 +57,7 @@ class ApertiumTranslator(TextTranslator):
         return self.params.keep
 
     def path(self, source: str, target: str) -> Path:
-        """The file of a direction's mode.
-
-        Raises:
-            Unavailable: Apertium or this pair is not installed.
-        """
+        """The file of a direction's mode. Unavailable where Apertium or this pair is not installed."""
         folder = modes_folder()
         if folder is None:
             raise Unavailable(f"translator apertium: Apertium is not installed: {INSTALL}")

@@ -52,8 +52,7 @@ class BergamotTranslator(TextTranslator):
     @classmethod
     def missing(cls) -> str:
         """What to install."""
-        here = installed(ENGINE) and folder_of_weights() is not None
-        return "" if here else INSTALL
+        return "" if installed(ENGINE) and folder_of_weights() is not None else INSTALL
 
     def files(self, source: str, target: str) -> Files:
         """The files of a direction.

@@ -156,7 +156,7 @@ def test_the_same_command_goes_on_where_it_stopped(place: Place, counted: type[C
         with (place.root / name).open("a", encoding="utf-8") as file:
             file.write("e e\nf")
     ran = translate(place, *command, translator="files")
-    assert ran.code == 0 and "o.txt: goes on after line 4" in ran.err, ran.err
+    assert ran.code == 0 and "o.txt: resumes after line 4" in ran.err, ran.err
     assert counted.calls == [("e", "f"), ("g", "h"), ("i", "j")]
     assert (place.root / "o.txt").read_text("utf-8") == "".join(f"{c} {c}\n" for c in "abcdefghij")
     assert (place.root / "l.txt").read_text("utf-8") == "0-0 0-1\n" * 10

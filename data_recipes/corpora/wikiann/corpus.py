@@ -79,7 +79,7 @@ class WikiannCorpus(Corpus):
             repairs: Counter[str] = Counter()
             for split in ("train", "dev", "test"):
                 self._read(language, split, repairs)
-            lines.extend(f"{language}: {count} {what}" for what, count in sorted(repairs.items()) if count)
+            lines.extend(f"{language}: {count} {repair}" for repair, count in sorted(repairs.items()) if count)
             for name in self.hub_names([language]):
                 if (commit := commit_of(name)) != name.revision:
                     lines.append(f"{language}: revision '{name.revision}' is commit {commit}: pin it")
