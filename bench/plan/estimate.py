@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache as cache_results
 from typing import Any
 
 from bench.core.files import canonical_json
@@ -87,7 +88,15 @@ def time_of(
     for record in records:
         if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
             finished.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
-    making = _MakingTimes(cache)
+
+    @cache_results
+    def making(address: str) -> tuple[float, list[str]]:
+        try:
+            meta = json.loads((cache.root / address / META).read_text(encoding="utf-8"))
+            return float(meta["seconds"]), list(meta["parents"])
+        except (OSError, ValueError, KeyError, TypeError):  # not cached: making it is part of the time
+            return 0.0, []
+
     seconds, unknown, guessed, used = 0.0, 0, 0, dict[str, Record]()
     for unit in work:
         cell = unit[0].cell
@@ -103,38 +112,22 @@ def time_of(
             guessed += guess is not None
             continue
         seconds += statistics.median(
-            max(0.0, (record.cost.seconds or 0.0) - making.seconds(record.parents)) for record in similar
+            max(0.0, (record.cost.seconds or 0.0) - _cached_seconds(record.parents, making)) for record in similar
         )
         used |= {record.key: record for record in similar}
     devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
     return Time(round(seconds, 3), unknown, guessed, len(used), tuple(devices))
 
 
-class _MakingTimes:
-    """The seconds that the artefacts in the cache took when they were made."""
-
-    def __init__(self, cache: Artefacts) -> None:
-        self.cache = cache
-        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
-
-    def seconds(self, parents: Mapping[str, str]) -> float:
-        """Seconds of a record's parents and all their ancestors, as far as they are in the cache."""
-        waiting = [f"encoder/{key}" if name == "encoder" else key for name, key in parents.items()]
-        total, seen = 0.0, set[str]()
-        while waiting:
-            address = waiting.pop()
-            if address not in seen and "/" in address:
-                seen.add(address)
-                seconds, more = self._read(address)
-                total += seconds
-                waiting += more
-        return total
-
-    def _read(self, address: str) -> tuple[float, tuple[str, ...]]:
-        if address not in self._known:
-            try:
-                meta = json.loads((self.cache.root / address / META).read_text(encoding="utf-8"))
-                self._known[address] = (float(meta["seconds"]), tuple(meta["parents"]))
-            except (OSError, ValueError, KeyError, TypeError):  # not cached: making it is part of the time
-                self._known[address] = (0.0, ())
-        return self._known[address]
+def _cached_seconds(parents: Mapping[str, str], making: Callable[[str], tuple[float, list[str]]]) -> float:
+    """Seconds that a record's parents and all their ancestors took, as far as they are in the cache."""
+    waiting = [f"encoder/{key}" if name == "encoder" else key for name, key in parents.items()]
+    total, seen = 0.0, set[str]()
+    while waiting:
+        address = waiting.pop()
+        if address not in seen and "/" in address:
+            seen.add(address)
+            seconds, more = making(address)
+            total += seconds
+            waiting += more
+    return total

@@ -67,7 +67,11 @@ class Registry:
     def names(self, kind: str) -> tuple[str, ...]:
         """Sorted names of the plug-ins of a kind (method, corpus, …); nothing is imported."""
         of = self._kind(kind)
-        return tuple(sorted({*_own_names(of), *(point.name for point in _entry_points(of.group))}))
+        paths = [path for folder in _folders(of) for path in Path(folder).glob("*.py")]
+        paths += [path.parent for folder in _folders(of) for path in Path(folder).glob(f"*/{of.name}.py")]
+        stems = {path.stem for path in paths if not path.name.startswith(("_", "."))}
+        own = {stem.replace("_", "-") if of.dashed else stem for stem in stems}
+        return tuple(sorted({*own, *(point.name for point in _entry_points(of.group))}))
 
     def module_of(self, kind: str, name: str, place: Place | None = None) -> str:
         """Dotted name of the module that holds a plug-in; nothing is imported.
@@ -145,13 +149,6 @@ module_of = REGISTRY.module_of
 
 def _params(cls: Any, raw: Mapping[str, Any], place: Place) -> Any:
     return build(params_type(cls) if issubclass(cls, Method) else cls.Params, raw, place)
-
-
-def _own_names(kind: Kind) -> set[str]:
-    paths = [path for folder in _folders(kind) for path in Path(folder).glob("*.py")]
-    paths += [path.parent for folder in _folders(kind) for path in Path(folder).glob(f"*/{kind.name}.py")]
-    stems = {path.stem for path in paths if not path.name.startswith(("_", "."))}
-    return {stem.replace("_", "-") if kind.dashed else stem for stem in stems}
 
 
 def _own_modules(kind: Kind, name: str) -> list[str]:

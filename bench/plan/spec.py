@@ -254,7 +254,13 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     for label in (*spec.axes.methods, *labels):
         with _left_to_its_cells("method"):
             resolver.method(spec, label, {})
-    _check_chosen(spec, resolver)
+    chosen = {"corpus": spec.data.corpus, "translator": spec.labels.translator, "aligner": spec.labels.aligner}
+    for kind, name in chosen.items():
+        key = f"data.{kind}" if kind == "corpus" else f"labels.{kind}"
+        if key not in spec.axes.extra:
+            resolver.params(kind, name, {})
+        for value in spec.axes.extra.get(key, ()):
+            resolver.params(kind, value, {key: value})
     for key, values in spec.axes.extra.items():
         for value in values:
             _check_axis(spec, resolver, key, value)
@@ -262,17 +268,6 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
     check_contrasts(spec, before)
-
-
-def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
-    """The plug-ins that [data] and [labels], or an axis in their place, name."""
-    own = {"corpus": spec.data.corpus, "translator": spec.labels.translator, "aligner": spec.labels.aligner}
-    for kind, name in own.items():
-        key = f"data.{kind}" if kind == "corpus" else f"labels.{kind}"
-        for value in spec.axes.extra.get(key, ()):
-            resolver.params(kind, value, {key: value})
-        if key not in spec.axes.extra:
-            resolver.params(kind, name, {})
 
 
 def _check_functions(spec: MatrixSpec, registry: Registry) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, require
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
 from bench.plan.fingerprint import COMMIT_FILE, OURS, commit
 from bench.plan.schema import Place, build, to_plain
@@ -57,16 +57,13 @@ class Profile:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name in ("parallel", "array") and value < 1:
-                raise ValueError(f"{name} must be at least 1")
-            if name in ("gpus", "cpus", "memory", "timeouts", "warning") and value < 0:
-                raise ValueError(f"{name} must not be negative")
-            if name in OPTIONS and not value.isprintable():  # it becomes a line of the script
-                raise ValueError(f"{name} must be one line")
-        if self.gpus > 1:
-            raise ValueError("gpus must be 0 or 1: a training uses one device, and a second would be idle")
-        if self.minutes < 1:
-            raise ValueError("time must be at least 1 minute")
+            require(name not in ("parallel", "array") or value >= 1, f"{name} must be at least 1")
+            amount = name in ("gpus", "cpus", "memory", "timeouts", "warning")
+            require(not amount or value >= 0, f"{name} must not be negative")
+            # an option becomes a line of the script
+            require(name not in OPTIONS or value.isprintable(), f"{name} must be one line")
+        require(self.gpus <= 1, "gpus must be 0 or 1: a training uses one device, and a second would be idle")
+        require(self.minutes >= 1, "time must be at least 1 minute")
 
     @property
     def minutes(self) -> int:

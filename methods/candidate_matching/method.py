@@ -39,8 +39,7 @@ class CandidateMatchingParams(MethodParams):
     english: bool = False  # English too, drawn as pairs with the translations
 
     def __post_init__(self) -> None:
-        if min(self.weights) < 0 or not max(self.weights) > 0:
-            raise ValueError("weights must not be below 0, and one of them above")
+        require(min(self.weights) >= 0 and max(self.weights) > 0, "weights must not be below 0, and one of them above")
         require(self.max_length >= 1, "max_length must be at least 1")
 
 
