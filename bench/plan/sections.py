@@ -127,8 +127,8 @@ class SearchSpec:
             require(all(value > 0 for value in getattr(self, name)), f"{name} must hold numbers above 0")
         given = not self.trials or (self.seeds and self.target)
         require(bool(given), "seeds and target must be given: a search has its own")
-        most = 1 + math.prod(map(len, self.shared().values()))
-        require(self.trials <= most, f"trials must be at most {most}: the recipe as given and each combination")
+        most = math.prod(map(len, self.shared().values()))
+        require(self.trials <= 1 + most, f"trials must be at most 1 + {most}: the recipe as given and each combination")
 
     def shared(self) -> dict[str, tuple[float, ...]]:
         """The space that all methods share, by name."""
