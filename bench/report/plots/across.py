@@ -168,8 +168,7 @@ def translations_figure(group: Group) -> Figure | None:
             for place, (name, row) in enumerate(rows.items()):
                 score, offset = scores[row, target], 0.22 * (place - (len(rows) - 1) / 2)
                 if score.mean is not None:
-                    limits = None if score.low is None or score.high is None else (score.low, score.high)
-                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, limits))
+                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, score.limits))
         dots(axis, places)
         rows_axis(axis, [plain(name) for name in variants])
     handles = [Line2D([], [], ls="", marker=m, color="0.3", label=f" {plain(n)}") for n, m in markers.items()]
