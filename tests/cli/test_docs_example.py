@@ -16,10 +16,10 @@ MOST_LINES = 12
 @pytest.fixture(scope="module")
 def example() -> str:
     """The first block of Python after the heading."""
-    text = (REPO / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
-    assert HEADING in text, f"adding-a-method.md has no heading '{HEADING}'"
+    text = (REPO / "docs" / "how-to" / "own-method.md").read_text(encoding="utf-8")
+    assert HEADING in text, f"own-method.md has no heading '{HEADING}'"
     found = re.search(r"^```python\n(.*?)^```$", text.partition(f"{HEADING}\n")[2], re.DOTALL | re.MULTILINE)
-    assert found, f"no block of Python follows '{HEADING}' in adding-a-method.md"
+    assert found, f"no block of Python follows '{HEADING}' in own-method.md"
     return found[1]
 
 
