@@ -67,7 +67,7 @@ def _verb(verb: argparse.ArgumentParser, line: str) -> Iterator[str]:
     yield from ([text[:1].upper() + text[1:].rstrip(".") + ".", ""] if text else [])
     if actions:
         yield from ("| argument | what it says |", "|:--|:--|")
-        yield from (f"| {_argument(action)} | {_cell(_help(action))} |" for action in actions)
+        yield from (f"| {_argument(action)} | {_cell(_help(verb, action))} |" for action in actions)
         yield ""
 
 
@@ -82,8 +82,8 @@ def _argument(action: argparse.Action) -> str:
     return ", ".join(f"`{option}{takes}`" for option in action.option_strings)
 
 
-def _help(action: argparse.Action) -> str:
-    return " ".join((action.help or "").replace("%%", "%").split())
+def _help(verb: argparse.ArgumentParser, action: argparse.Action) -> str:
+    return " ".join(verb._get_formatter()._expand_help(action).split()) if action.help else ""
 
 
 # --- keys of a matrix -------------------------------------------------------------------------------------------------
