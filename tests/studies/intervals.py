@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from bench.measure import statistics
-from bench.measure.spread import Spread
+from bench.measure.statistics import Spread
 from tests.measure.test_statistics import crossed_bootstrap, simulate
 
 MIXES = {"sentences": 0.05, "both": 0.15, "seeds": 0.4}  # what varies most: sd of a seed on the logit scale
