@@ -32,7 +32,7 @@ SLOW = (
     "data/test_machine_translation.py",
     "data/test_seq2seq.py",
     "data/test_simalign.py",
-    "docs/test_notebook.py",
+    "docs/test_sessions.py",
     "encoder_check",
     "measure/test_quality.py",
     "measure/test_score.py",

@@ -16,7 +16,8 @@ NAMES = ("cli.md", "matrix-keys.md", "api.md")
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    return make_reference.pages()
+    texts: dict[str, str] = make_reference.pages()
+    return texts
 
 
 @pytest.mark.parametrize("name", NAMES)
