@@ -45,7 +45,7 @@ def cli_page() -> str:
     """Every verb with its arguments."""
     from bench.cli.main import parser
 
-    lines = [NOTE, "# Every command and its options", ""]
+    lines = ["# Every command and its options", "", NOTE]
     lines += ["[Commands](commands.md) says in one table what each is for. `xner VERB --help` prints the same.", ""]
     for name, verb, line in _verbs(parser()):
         lines += [f"## xner {name}", "", *_verb(verb, line)]
@@ -94,7 +94,7 @@ def matrix_page() -> str:
     from bench.api.distilled import Distillation
     from bench.plan import registry, sections
 
-    lines = [NOTE, "# Keys of a matrix", ""]
+    lines = ["# Keys of a matrix", "", NOTE]
     lines += [
         "A key that is not listed is refused, with the nearest that exists. *Required* keys have no default; – is none."
     ]
@@ -189,7 +189,7 @@ def _default(field: Field[Any]) -> str:
 
 def api_page() -> str:
     """The public classes and functions of bench/api as stubs with their docstrings."""
-    lines = [NOTE, "# The interface of plug-ins", ""]
+    lines = ["# The interface of plug-ins", "", NOTE]
     lines += ["What a method, corpus, translator, aligner or encoder may import: `bench.api` and `bench.core`. ", ""]
     for path in sorted((REPO / "bench" / "api").glob("*.py"), key=lambda path: (path.stem != "method", path.stem)):
         text = path.read_text(encoding="utf-8")

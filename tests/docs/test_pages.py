@@ -223,3 +223,8 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (REPO / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]
     pages = {name.removeprefix("docs/") for name in FILES if name.startswith("docs/")}
     assert pages == set(re.findall(r"[\w/-]+\.md", navigation))
+
+
+def test_every_shipped_matrix_is_on_its_page() -> None:
+    text = (REPO / "docs" / "reference" / "matrices.md").read_text(encoding="utf-8")
+    assert set(shipped()) == set(re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
