@@ -108,7 +108,7 @@ def commit_of(name: HubName) -> str:
     """
     if name.commit:
         return name.commit
-    if COMMIT.fullmatch(name.revision) and (not name.safetensors or _has_safetensors(cached(name, name.revision))):
+    if COMMIT.fullmatch(name.revision) and (not name.safetensors or cached(name, name.revision)):
         return name.revision
     if "@" in name.revision:
         name = replace(name, revision="")
@@ -146,16 +146,17 @@ def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[f
     return _retried(name, download, sleep)
 
 
-def _has_safetensors(folder: Path | None) -> bool:
-    return folder is not None and any(folder.glob("*.safetensors"))
+def _has_safetensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
 
 
 def cached(name: HubName, commit: str) -> Path | None:
     """The folder of a commit where the cache has all of the files; None where it does not."""
     try:
-        return fetch(name, commit, local=True)
+        folder = fetch(name, commit, local=True)
     except BadInput:
         return None
+    return folder if not name.safetensors or _has_safetensors(folder) else None  # older clients take any part for all
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:

@@ -57,13 +57,14 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     What the cells read from the hub is resolved where the folder's lock does not hold it, and its data are fetched.
 
     Raises:
-        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had.
+        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had; or an
+            encoder cannot work.
     """
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.data.cell_data import warnings_of
     from bench.data.identity import keyed
-    from bench.data.sources import fetch_all, not_cached, with_commits
+    from bench.data.sources import fetch_all, not_cached, refuse_unfit_encoders, with_commits
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
     from bench.store.record import Written
@@ -75,6 +76,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
     chosen: list[Cell] = only(cells(spec), args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
+    refuse_unfit_encoders(chosen)
     fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     planned = keyed(chosen)
     for warning in warnings_of(cell for cell in chosen if not cell.broken):

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.api.hub import HubName, Pinned, cached, fetch_shown, resolve
+from bench.api.hub import HubName, Pinned, cached, fetch_shown, offline, resolve
 from bench.api.method import LINKED, Need
 from bench.api.recipes import Corpus, Translator
 from bench.core.errors import BadInput
 from bench.core.files import write_json
-from bench.data.encoders import hub_name, is_hub_id
+from bench.data.encoders import check_config, configuration, hub_name, is_hub_id
 from bench.plan import registry
 from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
 from bench.plan.units import method_of, trains
@@ -147,6 +147,31 @@ def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
     """What cells with their commits read (of a kind: model, dataset) that the hub's cache lacks."""
     names = [[n for n in some if kind in ("", n.kind)] for cell in cells for some in names_of(cell).values()]
     return [name for name in merged(names) if cached(name, name.commit) is None]
+
+
+def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
+    """Refuse, before weights are fetched, the hub's encoders of cells with their commits that cannot work.
+
+    Offline what is not cached is left to its loading.
+
+    Raises:
+        BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
+    """
+    found = {}
+    for cell in cells:
+        for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
+            found |= {(name, recipe): None for name in names_of(cell).get(role, ())}
+    for name, recipe in found:
+        small, what = configuration(name), f"encoder '{name.id}'"
+        folder = cached(small, name.commit)
+        if folder is None and not offline():
+            folder = fetch_shown(small, name.commit, which="configuration and tokenizer")
+        if folder is not None:
+            check_config(what, folder, recipe)
+            if not (folder / "tokenizer.json").is_file():  # whether the other files make one, transformers knows
+                from bench.data.loading import fast_tokenizer
+
+                fast_tokenizer(what, folder)
 
 
 def fetch_all(names: Sequence[HubName], lock: Sequence[Pinned]) -> None:

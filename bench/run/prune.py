@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.api.hub import cached
 from bench.core.errors import BadInput
-from bench.data.encoders import EncoderSource, hub_name
+from bench.data.encoders import EncoderSource
 from bench.data.identity import encoder_of
-from bench.plan.sections import EncoderSpec
 from bench.plan.units import Planned, method_of
 from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
@@ -51,11 +49,7 @@ def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int 
 
 
 def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int | None:
-    folder: Path | None = Path(encoder.where)
-    if encoder.revision:
-        folder = cached(hub_name(encoder.where, EncoderSpec()), encoder.revision)
-    elif not encoder.where:
-        folder = Artefacts(cache_root()).folder("encoder", encoder.key)
+    folder = encoder.configured(Artefacts(cache_root()))
     files = list(folder.glob("*.safetensors")) if folder else []
     return sum(_as_float32(file) for file in files) if files else hub_sizes.get(encoder.where)
 
