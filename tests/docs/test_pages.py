@@ -228,3 +228,10 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_every_shipped_matrix_is_on_its_page() -> None:
     text = (REPO / "docs" / "reference" / "matrices.md").read_text(encoding="utf-8")
     assert set(shipped()) == set(re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (REPO / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", (REPO / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert newest and newest[1] == version
