@@ -70,3 +70,17 @@ def test_ranges_are_those_of_the_full_table() -> None:
             cells = [[float(part) for part in row[3 + number].split("/")] for row in rows if row[0] == seeds]
             wanted += [f"{min(values):.1f} to {max(values):.1f}" for values in zip(*cells, strict=True)]
         assert cells_of(line)[1:] == wanted, name
+
+
+def test_the_shipped_method_that_is_shown_is_the_shipped_one() -> None:
+    code = (REPO / "methods" / "en_trans" / "method.py").read_text(encoding="utf-8")
+    shown = [
+        block for name in ("README.md", "docs/how-to/own-method.md") for block in python_classes(page(name), "EnTrans")
+    ]
+    assert len(shown) == 2
+    assert not [line for block in shown for line in block.splitlines() if line not in code.splitlines()]
+
+
+def python_classes(text: str, name: str) -> list[str]:
+    """The blocks of Python that begin with the class."""
+    return re.findall(rf"^```python\n(class {name}\(.*?)^```$", text, re.M | re.S)
