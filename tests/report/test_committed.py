@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,10 @@ def test_a_committed_suite_is_clean(suite: Path, tmp_path: Path, monkeypatch: py
     verified = verify(suite)
     assert not verified.findings
     assert verified.counts["scores"] >= verified.counts["records"] > 0
+
+
+def test_the_readmes_table_is_the_suites() -> None:
+    rows = re.findall(r"^\| \w.*$", (REPO / "results/reference/demo/tables/main.md").read_text(encoding="utf-8"), re.M)
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    assert len(rows) > 2
+    assert not [row for row in rows if row not in readme]
