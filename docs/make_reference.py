@@ -13,7 +13,7 @@ import json
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -93,6 +93,7 @@ def matrix_page() -> str:
     """Every table of a matrix file with its keys, and the parameters of the plug-ins that are here."""
     from bench.api.distilled import Distillation
     from bench.plan import registry, sections
+    from bench.store.record import Contrast
 
     lines = ["# Keys of a matrix", "", NOTE]
     lines += [
@@ -107,9 +108,13 @@ def matrix_page() -> str:
         ('[encoder."ID"]', sections.EncoderSpec),
         ("[search]", sections.SearchSpec),
         ("[[variant]]", sections.VariantSpec),
+        ("[[contrast]]", Contrast),
     ):
         lines += [f"## `{title}`", "", *_described(kind), *_keys(kind)]
-    lines += ["The other keys of a `[[variant]]` are the method's parameters.", "", "## `[[exclude]]`", ""]
+    lines += [
+        'The other keys of a `[[variant]]` are the method\'s parameters. Above all tables, `include = "FILE"` adds'
+    ]
+    lines += ["what `xner search` wrote.", "", "## `[[exclude]]`", ""]
     lines += [
         "By axis (`method`, `target`, `encoder`, `seed`, or a dotted one) the values of cells that are left out; all"
     ]
@@ -173,15 +178,19 @@ def _values(hint: Any) -> str:
         return f"list of: {parts[0]}" if Ellipsis in inner else f"list of {len(parts)}: {', '.join(parts)}"
     if get_origin(hint) is dict:
         return f"table of: {_values(inner[1])}"
+    if is_dataclass(hint):
+        return f"table: {', '.join(f'`{field.name}`' for field in fields(hint))}"
     named = {bool: "true or false", int: "whole number", float: "number", str: "string", Any: "any"}
     return named.get(hint, "name of a file")
 
 
 def _default(field: Field[Any]) -> str:
+    from bench.plan.schema import to_plain
+
     value = field.default if field.default_factory is MISSING else field.default_factory()
     if value is MISSING:
         return "*required*"
-    return "–" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+    return "–" if value is None else f"`{json.dumps(to_plain(value), ensure_ascii=False)}`"
 
 
 # --- interface --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum, EnumMeta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from bench.api.batch import Batch as Batch  # part of the interface
 from bench.api.batch import EpochState as EpochState
@@ -28,6 +26,9 @@ from bench.api.batch import pairs as pairs
 from bench.api.batch import singles as singles
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Link, Pair, Sentence, Span
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _Named(EnumMeta):
@@ -49,6 +50,7 @@ class Need(Enum, metaclass=_Named):
     LABELLED_TRANSLATION = "translations labelled by the matrix's matcher and filters"
     SECOND_TRANSLATION = "second translations of the source sentences, made with their entities marked"
     TARGET_UNLABELLED = "unlabelled target text"
+    PARALLEL_TEXT = "human parallel text that nobody labelled"
     TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
     TARGET_GOLD = "gold labels in the target language"
     ALL_TARGETS = "the matrix's other targets"  # their translations too: one training then serves them all
@@ -171,6 +173,13 @@ class Ask(Protocol):
         """Unlabelled target text, the same for every method. TARGET_UNLABELLED."""
         ...
 
+    def parallel_text(self) -> list[Pair]:
+        """Human parallel text that nobody labelled, its words linked as [labels] says. PARALLEL_TEXT.
+
+        Unavailable where the corpus has none in the target language.
+        """
+        ...
+
     def gold_translations(self) -> list[Pair]:
         """Translations with gold labels: an oracle. TARGET_GOLD."""
         ...
@@ -187,10 +196,10 @@ class Ask(Protocol):
         ...
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
-        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION.
+        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION or PARALLEL_TEXT.
 
-        By the matrix's matcher, over the pair's links; filters are for training text. What became of the entities is
-        counted for the record.
+        By the matrix's matcher, over the pair's links; filters are for translated training text. What became of the
+        entities is counted for the record.
         """
         ...
 
@@ -249,6 +258,7 @@ class Factors:
     target_gold: str = "no"
 
 
+SearchSpace = Mapping[str, tuple[Any, ...]]  # by parameter, or "labels.matcher" and "labels.filters", what to draw from
 Labels = Mapping[tuple[str, ...], tuple[Span, ...]]  # the spans of sentences, by their words
 
 
@@ -270,6 +280,7 @@ class Method(ABC):
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
     intrinsic: ClassVar[bool] = False  # scores projected labels and trains nothing: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
+    search_space: ClassVar[SearchSpace] = {}  # what `xner search` may choose beside the recipe
 
     def __init__(self, params: MethodParams | None = None) -> None:
         self.params = self.Params() if params is None else params

@@ -74,8 +74,15 @@ class Corpus(ABC):
         """
         return []
 
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        """Human parallel text that nobody labelled, no part of `pairs`, with ids of its own; [] if none.
+
+        Links where the corpus has them. Both sides of a pair have its group.
+        """
+        return []
+
     def files(self) -> Sequence[Path] | None:
-        """Every file that decides, beside the code and the parameters, what `read` and `pairs` give, here or not.
+        """Every file that decides, beside code and parameters, what `read`, `pairs` and `parallel` give, here or not.
 
         None where that is not known: a plan then reads the corpus each time it is made.
         """

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
 from bench.plan.spec import add_settings, parsed
+from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
     from bench.data.aligning import AlignerChoice, Done
-    from bench.measure.links import LinkScore
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,15 +37,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--target-language", default="", metavar="CODE", help="for aligners that use it")
     parser.add_argument("--out", default="-", metavar="F", help="where the links go (default: -, standard output)")
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
-    parser.add_argument(
-        "--evaluate",
-        type=Path,
-        metavar="GOLD.pharaoh",
-        help="print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible",
-    )
-    parser.add_argument(
-        "--from", type=int, choices=(0, 1), dest="first", help="number of a first word in GOLD (default: 0)"
-    )
+    about = "print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible"
+    parser.add_argument("--evaluate", type=Path, metavar="GOLD.pharaoh", help=about)
+    about = "number of a first word in GOLD (default: 0)"
+    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help=about)
     parser.add_argument("--json", action="store_true", help="print the score as JSON, fractions from 0 to 1")
     parser.set_defaults(run=run)
 
@@ -86,8 +81,15 @@ def run(args: argparse.Namespace) -> int:
         job.prepare(2 * size.full, progress)
         with _writer(args, {**job.made_of, "pairs": size.content}) as (write, done):
             align_rows(job, rows, size, done, write)
-    if args.evaluate:
-        _print_score(done.score, args.json)
+    score = done.score
+    ratios = {"aer": score.aer, "precision": score.precision, "recall": score.recall, "f1": score.f1}
+    if args.json:
+        print(json.dumps(asdict(score) | ratios, indent=2, sort_keys=True))
+    elif args.evaluate:
+        only = score.possible - score.sure
+        print(f"{score.pairs} pairs: {score.found} links; gold: {score.sure} sure, {only} only possible")
+        print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
+        print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
     if args.out != "-":
         print(f"{done.pairs} pairs, {done.links} links ({job.what}): {args.out}", file=sys.stderr)
     if size.untranslated:
@@ -101,10 +103,9 @@ def _writer(
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
     """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
     from bench.data.aligning import Done
-    from bench.store.artefacts import growing
 
-    if args.out == "-":
-        yield (_nowhere if args.evaluate else _print), Done()
+    if args.out == "-":  # with --evaluate standard output is the score's
+        yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), Done()
         return
     out = Path(args.out)
     if out.resolve() in [path.resolve() for path in (args.source, args.target, args.evaluate) if path]:
@@ -115,26 +116,6 @@ def _writer(
             print(f"{out}: goes on after line {done.pairs}", file=sys.stderr)
         yield (lambda texts: output.append(texts, done.notes())), done
         output.finish()
-
-
-def _print(texts: Sequence[str]) -> None:
-    sys.stdout.write(texts[0])
-    sys.stdout.flush()
-
-
-def _nowhere(texts: Sequence[str]) -> None:
-    """With --evaluate standard output is the score's."""
-
-
-def _print_score(score: LinkScore, as_json: bool) -> None:
-    ratios = {"aer": score.aer, "precision": score.precision, "recall": score.recall, "f1": score.f1}
-    if as_json:
-        print(json.dumps(asdict(score) | ratios, indent=2, sort_keys=True))
-        return
-    only = score.possible - score.sure
-    print(f"{score.pairs} pairs: {score.found} links; gold: {score.sure} sure, {only} only possible")
-    print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
-    print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
 
 
 def choice_of(args: argparse.Namespace) -> AlignerChoice:

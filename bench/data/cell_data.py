@@ -177,6 +177,9 @@ class CorpusData:
     def pairs(self, source: str, target: str) -> list[Pair]:
         return self.once(f"pairs {source} {target}", lambda: self.corpus.pairs(source, target))
 
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        return self.once(f"parallel {source} {target}", lambda: self.corpus.parallel(source, target))
+
     def split_digest(self, language: str, split: Split) -> str:
         return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
@@ -189,6 +192,9 @@ class CorpusData:
 
     def pairs_digest(self, source: str, target: str) -> str:
         return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
+
+    def parallel_digest(self, source: str, target: str) -> str:
+        return self._digests.get(f"{source}={target}", lambda: digest_pairs(self.parallel(source, target)))
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from bench.core.sentences import letters_of
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
 DECODER = re.compile(r"ForCausalLM$|^(OpenAI)?GPT.*LMHeadModel$")  # architectures of config.json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import LinkStage, links_of_test, source_links
+from bench.data.labels import LinkStage, links_of_test, parallel_links, source_links
 from bench.data.projected import PLAIN, rules_key
 from bench.data.translated import TransferStage, marking
 from bench.plan import registry
@@ -86,8 +86,12 @@ def cell_key(cell: Cell) -> str:
         of_data["tests"] = {name: data.data.split_digest(name, "test") for name, _ in every}
     else:
         labels = _labels_key(method, needs, data)
+    if Need.PARALLEL_TEXT in needs:
+        of_data["parallel text"] = data.data.parallel_digest(cell.source, cell.target)
+        labels["of parallel text"] = {"links": _links_key(parallel_links, cell, data)}
+        labels["of parallel text"] |= rules_key(replace(cell.labels, filters=()))
     if Need.TEST_TRANSLATION in needs:
-        labels["of the test"] = {"links": _links_key(links_of_test(cell, data))}
+        labels["of the test"] = {"links": _links_key(links_of_test, cell, data)}
         labels["of the test"] |= rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
     files = file_hashes(workers_of(method))
@@ -161,7 +165,7 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
     """What of the labelled translations into one target is part of a cell's key."""
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
-        parts["links"] = _links_key(source_links(cell, data), reads_links(method, cell.labels))
+        parts["links"] = _links_key(source_links, cell, data, reads_links(method, cell.labels))
     if Need.SECOND_TRANSLATION in needs:
         parts["second translations"] = _transfer_key(marking(cell), data)
     if Need.LABELLED_TRANSLATION in needs:
@@ -173,8 +177,9 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
     return parts
 
 
-def _links_key(stage: LinkStage, wanted: bool = True) -> str:
+def _links_key(of: Callable[[Cell, CellData], LinkStage], cell: Cell, data: CellData, wanted: bool = True) -> str:
     try:
+        stage = of(cell, data)
         return stage.links_key() if wanted else stage.translations.key()
     except Unavailable:  # the cell will be a skip; when translations appear the key changes
         return "unavailable"  # not the reason, which may name folders of this machine

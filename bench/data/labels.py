@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.recipes import Aligner, Embedder, Progress
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json
 from bench.core.sentences import Pair, Sentence, digest
 from bench.data.cell_data import CellData, CorpusData
@@ -166,6 +166,17 @@ class LinkStage:
 def source_links(cell: Cell, data: CellData) -> LinkStage:
     """The stage that links the cell's source subset with its translations."""
     return LinkStage(cell, data.data, data.source(), cell.target, data.source_digest())
+
+
+def parallel_links(cell: Cell, data: CellData) -> LinkStage:
+    """The stage that links the human parallel text that nobody labelled; Unavailable where there is none."""
+    pairs = data.data.parallel(cell.source, cell.target)
+    if not pairs:
+        where = f"from '{cell.source}' into '{cell.target}'"
+        raise Unavailable(f"corpus '{cell.data.corpus}' has no parallel text {where} that nobody labelled")
+    looked_up = replace(cell, labels=replace(cell.labels, translator="files"), translator_params={})
+    known = data.data.parallel_digest(cell.source, cell.target)
+    return LinkStage(looked_up, data.data, [pair.source for pair in pairs], cell.target, known)
 
 
 def links_of_test(cell: Cell, data: CellData) -> LinkStage:

@@ -38,11 +38,11 @@ def names_of(cell: Cell) -> Roles:
     roles["corpus"] = list(corpus.hub_names(list(dict.fromkeys([cell.source, *targets]))))
     pairs = [(cell.source, target) for target in targets if needs & (LINKED | {Need.SECOND_TRANSLATION})]
     pairs += [(cell.target, cell.source)] * (Need.TEST_TRANSLATION in needs)
-    if pairs:
+    if pairs or Need.PARALLEL_TEXT in needs:
         translator: Translator = registry.make("translator", cell.labels.translator, cell.translator_params)
         roles["translator"] = [name for pair in pairs for name in translator.hub_names(*pair)]
         embeds = registry.load("aligner", cell.labels.aligner).embeds
-        linked = reads_links(method, cell.labels) or Need.TEST_TRANSLATION in needs
+        linked = reads_links(method, cell.labels) or needs & {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT}
         if embeds and linked and cell.labels.aligner_encoder and is_hub_id(cell.labels.aligner_encoder):
             roles["aligner_encoder"] = [hub_name(cell.labels.aligner_encoder, cell.aligner_recipe)]
     return {role: tuple(dict.fromkeys(names)) for role, names in roles.items() if names}

@@ -28,7 +28,7 @@ from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
 from bench.plan.units import Planned, unfinished, write_matrix
 from bench.run import local
-from bench.run.cell import RunSettings
+from bench.run.shared import RunSettings
 from bench.store.record import Record, Records
 from bench.train.memory import default_jobs
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from bench.plan.schema import Place
+from bench.store.record import Contrast
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -117,20 +119,52 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """[search]: random search, the same configurations for every method, target and seed of an encoder."""
+    """[search]: how `xner search` chooses settings (`bench.plan.search`); the same trials for every method."""
 
-    trials: int = 0  # 0: no search, the recipe as given
-    lr: tuple[float, ...] = ()  # low, high; drawn log-uniformly
-    dropout: tuple[float, ...] = ()  # low, high; drawn uniformly
+    trials: int = 0  # the first is the recipe as given; 0: there is no search
+    seeds: tuple[int, ...] = ()  # none of them is reported
+    target: str = ""  # on whose translations methods train while they are searched
+    lr: tuple[float, ...] = ()  # multiples of the recipe's, as those of head_lr and steps
+    head_lr: tuple[float, ...] = ()
+    steps: tuple[float, ...] = ()
+    dropout: tuple[float, ...] = ()
+    run: bool = False  # this is the search itself, not the matrix
 
     def __post_init__(self) -> None:
         if self.trials < 0:
             raise ValueError("trials must not be below 0")
-        for name, values, low, high in (("lr", self.lr, 1e-12, float("inf")), ("dropout", self.dropout, 0.0, 1.0)):
-            if values and (len(values) != 2 or not low <= values[0] <= values[1] < high):
-                raise ValueError(f"{name} must be [low, high]")
-        if self.trials and not (self.lr or self.dropout):
-            raise ValueError("trials need a range to draw from: lr or dropout")
+        for name in ("lr", "head_lr", "steps", "dropout"):
+            low = name == "dropout"
+            if not all(0 <= value < 1 if low else value > 0 for value in getattr(self, name)):
+                raise ValueError(f"{name} must hold numbers {'from 0 to below 1' if low else 'above 0'}")
+        if self.trials and not (self.seeds and self.target):
+            raise ValueError("seeds and target must be given: a search has its own")
+        if self.trials > 1 + (combinations := math.prod(map(len, self.shared().values()))):
+            raise ValueError(f"trials must be at most 1 + {combinations}: so many combinations the space has")
+
+    def shared(self) -> dict[str, tuple[float, ...]]:
+        """The space that all methods share: by name what is drawn from."""
+        space = {name: getattr(self, name) for name in ("lr", "head_lr", "steps", "dropout")}
+        return {name: values for name, values in space.items() if values}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[chosen.ENCODER.ROW], which `xner search` writes: with what a row is trained; None: as the matrix says."""
+
+    trial: int = 0
+    dev_f1: float | None = None  # on source dev, the mean over the seeds of the search
+    lr: float | None = None
+    head_lr: float | None = None
+    dropout: float | None = None
+    steps: int | None = None
+    params: dict[str, Any] = field(default_factory=dict)  # of the method
+    labels: dict[str, Any] = field(default_factory=dict)  # of [labels]: matcher, filters
+
+    def plain(self) -> dict[str, Any]:
+        """What differs from the matrix, and the trial; {} where nothing was searched."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {} if self == Settings() else {name: v for name, v in known.items() if v not in (None, {})}
 
 
 @dataclass(frozen=True)
@@ -164,8 +198,10 @@ class MatrixSpec:
     labels: LabelsSpec
     train: TrainSpec
     search: SearchSpec = field(default_factory=SearchSpec)
+    chosen: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)  # by encoder and row
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
+    contrasts: tuple[Contrast, ...] = ()  # as written; `bench.plan.contrasts.declared` gives them row by row
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 

@@ -13,7 +13,7 @@ from bench.api.method import DataFile, Method, Model, Need, Round, Second, Tagge
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, Span, tag_set
 from bench.data.cell_data import CellData
-from bench.data.labels import Links, LinkStage, source_links
+from bench.data.labels import Links, LinkStage, parallel_links, source_links
 from bench.data.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
 from bench.data.translated import TransferStage, marking, same_words
 from bench.plan.keys import rng
@@ -164,6 +164,12 @@ class CellAsk:
         self._require(Need.TARGET_UNLABELLED, "unlabelled target text")
         return self._counted("unlabelled", self._some(self._data.unlabelled(), "unlabelled text"))
 
+    def parallel_text(self) -> list[Pair]:
+        self._require(Need.PARALLEL_TEXT, "parallel text")
+        links = parallel_links(self.cell, self._data).links(self.cache, self._device)
+        self.usage.parents["parallel"] = links.artefact.address
+        return self._counted("parallel", list(links.pairs))
+
     def gold_translations(self) -> list[Pair]:
         self._require(Need.TARGET_GOLD, "gold-labelled translations")
         self.source()
@@ -192,8 +198,12 @@ class CellAsk:
         return self._counted("test_translations", turned)
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
-        self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
+        if Need.PARALLEL_TEXT not in self.needs:
+            self._require(Need.TEST_TRANSLATION, "the projection of test-time labels")
         projected, counts = carried(pairs, self.cell.labels.matcher)
+        if Need.TEST_TRANSLATION not in self.needs:
+            self.usage.projection = dict(counts)
+            return projected
         known = {**self._test_counts, **counts}
         self.usage.test_projection = {f"test_{name}": count for name, count in known.items()}
         return projected

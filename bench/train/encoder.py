@@ -25,7 +25,7 @@ from bench.core.errors import BadInput
 from bench.core.memo import Memo, process_memo
 from bench.core.subwords import Ints
 from bench.data.loading import PLAIN, Loaded, layer_stack, load_encoder, stored_matrix
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 
 
 class Pretrained:

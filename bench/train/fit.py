@@ -14,7 +14,7 @@ import torch
 from bench.api.method import EpochState, Inputs, Method, Step, TrainingSet
 from bench.core.sentences import Sentence
 from bench.plan.keys import rng, seed_stream
-from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator, Stream, prefetched
 from bench.train.checkpoint import Keeper, Reached
 from bench.train.encoder import Encoder, encoder_of, optimiser_of, rate, row_tables

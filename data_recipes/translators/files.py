@@ -1,4 +1,4 @@
-"""Translations that the corpus itself brings: looked up by sentence id, never made here."""
+"""Translations that the corpus itself brings, parallel text too: looked up by sentence id, never made here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class FilesTranslator(Translator):
         sources = {sentence.language for sentence in sentences}
         if len(sources) > 1:
             raise BadInput(f"translate takes sentences of one language, not of {', '.join(sorted(sources))}")
-        pairs = {pair.source.id: pair for pair in corpus.pairs(sources.pop(), target)} if sources else {}
+        pairs = {pair.source.id: pair for language in sources for pair in corpus.pairs(language, target)}
+        if any(sentence.id not in pairs for sentence in sentences):
+            pairs |= {pair.source.id: pair for language in sources for pair in corpus.parallel(language, target)}
         if sentences and not pairs:
             raise Unavailable(
                 f"corpus '{corpus.name}' has no translations from {sentences[0].language} into {target};"

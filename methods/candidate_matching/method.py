@@ -28,6 +28,7 @@ from bench.api.method import (
     MethodParams,
     Need,
     Round,
+    SearchSpace,
     Second,
     TrainingSet,
     pairs,
@@ -66,6 +67,12 @@ class CandidateMatching(Method):
     Params: ClassVar[type[MethodParams]] = CandidateMatchingParams
     needs = frozenset({Need.TRANSLATION})
     declared = Factors(data="translations", labels_from="candidate matching", teacher="zero_shot")
+    search_space: ClassVar[SearchSpace] = {
+        "candidates": ("ngram", "tagger"),
+        "score": ("align", "tagger", "fused"),
+        "solver": ("greedy", "ilp"),
+        "weights": ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8)),
+    }
     params: CandidateMatchingParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

@@ -17,6 +17,7 @@ from bench.api.method import (
     MethodParams,
     Need,
     Round,
+    SearchSpace,
     Step,
     Tagger,
     Term,
@@ -74,6 +75,13 @@ class Contproto(Method):
         unlabelled_text="yes",
         teacher="own span classifier",
     )
+    search_space: ClassVar[SearchSpace] = {
+        "target_weight": (0.25, 0.5, 1.0),
+        "contrast_weight": (0.1, 0.5, 1.0),
+        "outside_weight": (0.25, 0.5, 1.0),
+        "temperature": (0.07, 0.2, 0.5),
+        "momentum": (0.9, 0.99),
+    }
     params: ContprotoParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

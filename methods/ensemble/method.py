@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round
+from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round, SearchSpace
 from bench.api.translate_test import Carried, carried_back
 from bench.core.sentences import Sentence, Span, spans_of
 
@@ -34,6 +34,9 @@ class Ensemble(Method):
         labels_from="projection (matcher and filters)",
         test_time_translation="yes, averaged with label_projection",
     )
+    search_space: ClassVar[SearchSpace] = {
+        "partner": ("label_projection", "en_trans"),
+    }
     params: EnsembleParams
 
     def rounds(self) -> tuple[Round, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, singles
+from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, singles
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class SelfTraining(Method):
     Params: ClassVar[type[MethodParams]] = SelfTrainingParams
     needs = frozenset({Need.TARGET_UNLABELLED})
     declared = Factors(labels_from="source gold, pseudo-labels", unlabelled_text="yes", teacher="zero_shot")
+    search_space: ClassVar[SearchSpace] = {
+        "rounds": (1, 2),
+        "threshold": (0.5, 0.7, 0.9, 0.95),
+        "confidence": ("mean", "least"),
+    }
     params: SelfTrainingParams
 
     def rounds(self) -> tuple[Round, ...]:

@@ -19,6 +19,7 @@ from bench.api.method import (
     MethodParams,
     Need,
     Round,
+    SearchSpace,
     Step,
     Tagger,
     Term,
@@ -67,6 +68,11 @@ class UniTrans(Method):
         unlabelled_text="yes",
         teacher="zero_shot, trans_only, zero_shot fine-tuned",
     )
+    search_space: ClassVar[SearchSpace] = {
+        "soft": ("source", "translated", "tuned", "mean"),
+        "vote": ("unanimous", "majority"),
+        "hard_weight": (0.0, 0.5, 1.0),
+    }
     params: UniTransParams
 
     def __init__(self, params: MethodParams | None = None) -> None:

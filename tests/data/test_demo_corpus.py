@@ -183,6 +183,15 @@ def test_parallel_text_shows_nothing_of_dev_and_test() -> None:
         assert not {one.group for one in CORPUS.read("en", split)} & {english.group for english, _ in text}
 
 
+def test_bitext_is_bare_linked_and_of_no_other_split() -> None:
+    found = CORPUS.parallel("en", "hu")
+    assert len(found) == CORPUS.params.n_unlabelled and CORPUS.parallel("en", "fi") == []
+    assert all(p.source.spans is None and p.target.spans is None and p.links for p in found)
+    assert all(p.source.group == p.target.group != "" for p in found)
+    for split in ("train", "dev", "test", "unlabelled"):
+        assert not {one.group for one in CORPUS.read("hu", split)} & {p.source.group for p in found}
+
+
 def test_every_frame_renders_with_every_name() -> None:
     """Each frame, with each name that its slots can hold, in each language: the name's words are the span's."""
     for frame in tables().frames:

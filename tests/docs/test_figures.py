@@ -73,9 +73,11 @@ def test_ranges_are_those_of_the_full_table() -> None:
 
 
 def test_the_shipped_method_that_is_shown_is_the_shipped_one() -> None:
-    code = (REPO / "methods" / "en_trans" / "method.py").read_text(encoding="utf-8")
+    code = (REPO / "methods" / "trans_only" / "method.py").read_text(encoding="utf-8")
     shown = [
-        block for name in ("README.md", "docs/how-to/own-method.md") for block in python_classes(page(name), "EnTrans")
+        block
+        for name in ("README.md", "docs/how-to/own-method.md")
+        for block in python_classes(page(name), "TransOnly")
     ]
     assert len(shown) == 2
     assert not [line for block in shown for line in block.splitlines() if line not in code.splitlines()]

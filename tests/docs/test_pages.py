@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bench.cli.main import parser
+from bench.plan import registry
 from bench.plan.spec import parsed_matrix, shipped
 from bench.run.slurm import load_profile
 from tests.studies.__main__ import studies
@@ -30,17 +31,11 @@ LISTED = subprocess.run(
     capture_output=True,
     text=True,
 ).stdout.split()
-FILES = [name for name in LISTED if (REPO / name).is_file()]
+FILES = sorted({name for name in LISTED if (REPO / name).is_file()})
 PAGES = [
     name for name in FILES if name.startswith("docs/") or ("/" not in name and name != "CHANGELOG.md")
 ]  # which names what is gone
 UNCHECKED = {"text", "mermaid", "math"}  # files, figures, formulas: no code
-BASE = """name = "page"
-[axes]
-methods = ["zero_shot"]
-targets = ["de"]
-seeds = [1]
-"""
 
 
 @dataclass(frozen=True)
@@ -108,21 +103,28 @@ def test_toml_is_a_matrix_or_a_profile(block: Block, tmp_path: Path, monkeypatch
         (tmp_path / "cluster.toml").write_text(block.text, encoding="utf-8")
         assert load_profile(tmp_path / "cluster.toml").partition == given["partition"]
         return
-    text = block.text
-    if "name" not in given:
-        head, axes = BASE, given.get("axes", {})
-        missing = {name: value for name, value in tomllib.loads(BASE)["axes"].items() if name not in axes}
-        encoders = list(given.get("encoder", {}))
-        if "axes" in given:
-            head = 'name = "page"\n'
-            text = text.replace(
-                "[axes]\n", "[axes]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in missing.items())
-            )
-        elif encoders:
-            head += f"encoders = {json.dumps(encoders)}\n"
-        text = head + text + ("" if "data" in given else '\n[data]\ncorpus = "demo"\n')
-    spec = parsed_matrix(str(block), text)
+    spec = parsed_matrix(str(block), block.text if "name" in given else whole(block.text, given))
     assert spec.axes.methods
+
+
+def whole(text: str, given: dict[str, Any]) -> str:
+    """A part of a matrix with what it needs to be one: the axes, the encoders and rows that it names, a corpus."""
+    rows = [contrast[side] for contrast in given.get("contrast", ()) for side in "ab"]
+    variants = [row for row in rows if row not in registry.names("method")]
+    axes = {
+        "methods": ["zero_shot", *rows],
+        "targets": ["de"],
+        "seeds": [1],
+        "encoders": ["none", *given.get("encoder", ())],
+    }
+    missing = "".join(
+        f"{name} = {json.dumps(values)}\n" for name, values in axes.items() if name not in given.get("axes", ())
+    )
+    more = "".join(f'[[variant]]\nname = "{row}"\nuse = "label_projection"\nenglish = true\n' for row in variants)
+    more += "" if "data" in given else '[data]\ncorpus = "demo"\n'
+    if "axes" in given:
+        return 'name = "page"\n' + text.replace("[axes]\n", f"[axes]\n{missing}") + more
+    return f'name = "page"\n{text}\n[axes]\n{missing}{more}'
 
 
 def commands(text: str) -> Iterator[list[str]]:

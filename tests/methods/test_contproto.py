@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bench.api.method import Round, Step, TrainingSet, singles
 from bench.core.sentences import Sentence, Span
-from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator
 from bench.train.diagnostics import pseudo_f1
 from bench.train.fit import FitPlan, fit

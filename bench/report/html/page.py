@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Span
 from bench.report.compare import compared, declared, own_settings
-from bench.report.errors import KINDS, Sample, Wrong, samples
+from bench.report.errors import KINDS, Wrong, samples
 from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
 from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of
@@ -29,7 +29,7 @@ from bench.report.plots.canvas import saved, settings
 from bench.report.plots.methods import baseline_of
 from bench.report.scores import LEVEL, Ranking, best_of, ranking, scores_of
 from bench.report.tables import all_tables
-from bench.report.tables.model import Entry, Table, TableDraft
+from bench.report.tables.model import Table
 from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
 from bench.store.record import Cost, Record, Resources
 
@@ -156,7 +156,7 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -
         "title": f"{title_of(group, 'Results')}; {', '.join(filter(None, parts))}",
         "caveats": _caveats(group),
         "scores": scores_of(group, group.main_rule),
-        "tables": list(_tables(group, errors)),
+        "tables": list(_tables(group)),
         "figures": figures,
         "errors": errors,
         "everywhere": everywhere,
@@ -224,30 +224,11 @@ def _pairs(group: Group) -> list[tuple[str, str]]:
 # --- tables and figures -----------------------------------------------------------------------------------------------
 
 
-def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
+def _tables(group: Group) -> Iterator[Table]:
     """All tables, without the notes that hold for the whole chapter."""
     told = set(_caveats(group))
-    for table in [*all_tables([group]), *_errors_table(group, errors)]:
+    for table in all_tables([group]):
         yield replace(table, notes=tuple(note for note in table.notes if note not in told))
-
-
-def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
-    """Entities by kind of error, method and language."""
-    seen, draft = {kind for s in errors.values() for kind in s.kinds}, TableDraft(group, heads=("method", "language"))
-    kinds = [kind for kind in KINDS if kind in seen]
-    for row, target in group.cells:
-        sample = errors.get((row, target))
-        if sample is not None and not sample.why:
-            line = draft.add(row, {"language": target})
-            line |= {kind: Entry(float(sample.kinds[kind]), digits=0) for kind in kinds}
-            line["seed"] = Entry(float(sample.stored.seed), digits=0)
-    said = [
-        "Counts of one seed: the middle one by F1 (the lower of two).",
-        *(f"{kind}: {KINDS[kind]}." for kind in kinds),
-        "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
-    ]
-    if draft.lines and kinds:
-        yield draft.table("errors", "Entities by kind of error", [*kinds, "seed"], said, of="kind")
 
 
 _EXTRA = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)

@@ -10,9 +10,10 @@ from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, in_order, read, suffixes, tidy
 from bench.report.tables.model import Table
 from bench.report.tables.published import published_table
-from bench.report.tables.quantities import cost_table, projection_table, space_table
+from bench.report.tables.quantities import cost_table, errors_table, projection_table, space_table
 from bench.report.tables.render import RENDERERS, terminal
 from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
+from bench.report.tables.search import settings_table
 
 SHOWN = "main.txt"
 MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
@@ -20,12 +21,14 @@ MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
     "groups": groups_table,
     "types": types_table,
     "seen": seen_table,
+    "errors": errors_table,
     "rules": rules_table,
     "gap": gap_table,
     "cost": cost_table,
     "projection": projection_table,
     "space": space_table,
     "published": published_table,
+    "settings": settings_table,
 }
 
 

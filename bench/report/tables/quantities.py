@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from bench.report.frame import Group, Stored
+from bench.report.errors import KINDS, SidecarPairs, sample
+from bench.report.frame import Group, Row, Stored
 from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
@@ -22,6 +23,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by co
     "dev": (lambda r: r.resources.dev, 0),
     "translated": (lambda r: r.resources.translated, 0),
     "unlabelled": (lambda r: r.resources.unlabelled, 0),
+    "parallel": (lambda r: r.resources.parallel, 0),
     "target gold": (lambda r: r.resources.target_gold, 0),
 }
 FACTS: dict[str, Callable[[Record], str]] = {
@@ -55,7 +57,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
     notes = [
         "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
         "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
-        "labelled, dev, translated, unlabelled, target gold: sentences.",
+        "labelled, dev, translated, unlabelled, parallel (human parallel text without labels), target gold: sentences.",
         *source_notes(group),
     ]
     return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
@@ -98,6 +100,48 @@ def _cause(stored: Sequence[Stored], cause: str) -> Entry:
         return TableDraft.gap()
     mean = sum(values) / len(values)
     return Entry(mean, digits=0 if mean == round(mean) else 1, seeds=len(values))
+
+
+def errors_table(group: Group, name: str = "errors") -> Table | None:
+    """What became of the gold entities, and how many were spurious, in percent of the gold: means over seeds.
+
+    From the stored predictions; None where there are none.
+    """
+    found: dict[tuple[Row, str], list[Shares]] = {}
+    draft = TableDraft(group, heads=("method", "language"))
+    for target in group.targets:  # one test in memory at a time
+        pairs = SidecarPairs()
+        for row in group.rows:
+            finished = [run for run in group.cells[row, target] if run.score(group.main_rule) is not None]
+            read = [sample(run, group.main_rule, 0, pairs) for run in finished]
+            found[row, target] = [shares for one in read if (shares := _shares(one.kinds))]
+            draft.notes(*(f"{row[1]}, {target}: {one.why}" for one in read if one.why))
+    kinds = [kind for kind in KINDS if any(shares[kind] for seeds in found.values() for shares in seeds)]
+    for row in group.rows:
+        means = {target: _mean_shares(seeds) for target in group.targets if (seeds := found[row, target])}
+        for target, shares in (means | ({"mean": _mean_shares([*means.values()])} if len(means) > 1 else {})).items():
+            line = draft.add(row, {"language": target})
+            line |= {kind: Entry(shares[kind], seeds=len(found.get((row, target), ())) or None) for kind in kinds}
+    said = [
+        "Percent of the gold entities, mean over seeds; mean: over the languages, each the same. "
+        f"Checkpoint: {group.main_rule or 'n/a'}.",
+        *(f"{kind}: {KINDS[kind]}." for kind in kinds),
+        "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
+    ]
+    return draft.table(name, "Entities by kind of error", kinds, said, of="kind") if draft.lines else None
+
+
+Shares = Mapping[str, float]  # by kind of error, percent of the gold entities
+
+
+def _shares(kinds: Mapping[str, int]) -> Shares:
+    """Empty where there is no gold entity."""
+    gold = sum(count for kind, count in kinds.items() if kind != "spurious")
+    return {kind: 100 * kinds.get(kind, 0) / gold for kind in KINDS} if gold else {}
+
+
+def _mean_shares(every: Sequence[Shares]) -> Shares:
+    return {kind: sum(shares[kind] for shares in every) / len(every) for kind in KINDS}
 
 
 def space_table(group: Group, name: str = "space") -> Table | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.api.recipes import Corpus, Facts
@@ -66,6 +66,12 @@ class DemoCorpus(Corpus):
         if source not in LANGUAGES or target not in LANGUAGES or source == target:
             return []
         return [one.pair(source, target) for one in draw(self.params.seed, *self._draw(source, "train"))]
+
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        """As many pairs as there is unlabelled text, a draw of their own, without tags and with links."""
+        drawn = draw(self.params.seed, "unlabelled", "bitext", self.params.n_unlabelled)
+        found = [one.pair(source, target) for one in drawn] if {source, target} <= {*LANGUAGES} else []
+        return [replace(p, source=replace(p.source, spans=None), target=replace(p.target, spans=None)) for p in found]
 
     def files(self) -> tuple[Path, ...]:
         """The tables beside this file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -12,11 +12,13 @@ from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir, here
 from bench.core.conll import Format, has_control, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest
-from bench.core.sentences import IllFormedError, Sentence, Span, Split, decode
+from bench.core.sentences import IllFormedError, Pair, Sentence, Span, Split, decode
+from bench.core.tokenise import tokenise
 from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
 from data_recipes.corpora.wikiann.corpus import WikiannCorpus, WikiannParams
+from data_recipes.parallel_text import bitext
 
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
@@ -57,7 +59,7 @@ class MasakhanerCorpus(Corpus):
     def sources(self) -> tuple[str, ...]:
         """Folders of source files, not of the hub."""
         english_files = ("uner/en_pud", "uner/en_ewt") if self.params.source == "en_pud" else ()
-        return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files)
+        return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files, "ntrex")
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -82,6 +84,14 @@ class MasakhanerCorpus(Corpus):
         if language == "en":
             return self._english(split)
         return self._text(language, split) if self._is_text(language) else self._hub(language, split)
+
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        """NTREX, where it has the language; Unavailable where its file is not here."""
+
+        def split(language: str) -> Callable[[str], Sequence[str]]:
+            return lambda line: tokenise(line, language, self.tokenisation(language))
+
+        return bitext(("ntrex",), (source, split(source)), (target, split(target)))
 
     def check(self) -> list[str]:
         """For English and the languages whose text files are here: sizes and shared sentences."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,8 +15,10 @@ from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.corpora.europarl_ner.read import read_side
 from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
-from data_recipes.corpora.uner_pud.ntrex import ntrex
+from data_recipes.corpora.uner_pud.ntrex import ntrex, splitter
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
+from data_recipes.parallel_text import TEXTS, Text, bitext
+from data_recipes.serbian import to_latin
 
 _MOSES = ("de", "es", "it")  # their test is Europarl
 
@@ -25,6 +28,7 @@ class UnerPudParams:
     """Roles are fixed; see the README."""
 
     originals_only: bool = False  # the 750 that were written in English
+    parallel: tuple[Text, ...] = TEXTS  # text in two languages that nobody labelled
     unlabelled: Literal["ntrex", "in-domain"] = "ntrex"  # in-domain: the training text of the test's own corpus
     german: Literal["surface", "published"] = "surface"  # `am`, as Europarl has it, or `an dem`, as UNER published
     intrinsic: bool = False  # the test is the translation itself: to score projected labels, never for training
@@ -37,7 +41,7 @@ class UnerPudCorpus(Corpus):
 
     name: ClassVar[str] = "uner_pud"
     Params: ClassVar[type] = UnerPudParams
-    sources: ClassVar[tuple[str, ...]] = ("uner", "ud_pud", "europarl_ner", "turku_ner", "nerkor", "ntrex")
+    sources: ClassVar[tuple[str, ...]] = ("uner", "ud_pud", "europarl_ner", "turku_ner", "nerkor", "ntrex", "flores")
     facts: ClassVar[Facts] = Facts(
         title="UNER PUD, tests of other corpora",
         licence="CC BY-SA 4.0 and 3.0 (UNER, UD, NerKor, Turku, NTREX); Europarl terms (no known restriction)",
@@ -98,6 +102,19 @@ class UnerPudCorpus(Corpus):
         joined = translations(target, german=self.params.german)
         sentences = english(originals_only=self.params.originals_only)
         return [Pair(sentence, joined[sentence.id.partition("/")[2]]) for sentence in sentences]
+
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        """NTREX and FLORES, words as in the corpus of each language; Serbian in Latin script, as its test.
+
+        Raises:
+            Unavailable: a file is not here.
+        """
+
+        def split(language: str) -> Callable[[str], Sequence[str]]:
+            own = splitter(language, self.tokenisation(language), self._chinese_words)
+            return (lambda line: own(to_latin(line))) if language == "sr" else own
+
+        return bitext(self.params.parallel, (source, split(source)), (target, split(target)))
 
     def files(self) -> tuple[Path, ...]:
         """The published files of `sources`."""

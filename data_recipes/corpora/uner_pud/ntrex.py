@@ -11,7 +11,7 @@ from bench.core.sentences import Sentence
 from bench.core.tokenise import tokenise
 
 # NTREX's files by our code; Cebuano has none.
-_FILES: Mapping[str, str] = {
+FILES: Mapping[str, str] = {
     "en": "src.eng",
     "de": "ref.deu",
     "pt": "ref.por",
@@ -40,15 +40,16 @@ def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]
     Raises:
         Unavailable: the file is not here.
     """
-    if language not in _FILES:
+    if language not in FILES:
         return []
-    split = _splitter(language, scheme, chinese_words)
-    lines = read_lines(here(f"ntrex/newstest2019-{_FILES[language]}.txt"))
+    split = splitter(language, scheme, chinese_words)
+    lines = read_lines(here(f"ntrex/newstest2019-{FILES[language]}.txt"))
     rows = ((number, tuple(split(line))) for number, line in enumerate(lines, 1))
     return [Sentence(f"ntrex/{number}", language, words) for number, words in rows if words]
 
 
-def _splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+def splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+    """What makes words of a line, as `ntrex` says."""
     if language == "zh":
         return Segmenter(chinese_words()).split
     if language == "it":
