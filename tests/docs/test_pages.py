@@ -20,6 +20,7 @@ import pytest
 from bench.cli.main import parser
 from bench.plan import registry
 from bench.plan.spec import parsed_matrix, shipped
+from bench.report.tables import MAKERS
 from bench.run.slurm import load_profile
 from tests.studies.__main__ import studies
 from tests.support.e2e_tools import REPO, demo_sentences, write_corpus
@@ -237,3 +238,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"\nversion: {version}\n" in (REPO / "CITATION.cff").read_text(encoding="utf-8")
     newest = re.search(r"^## (\S+)", (REPO / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert newest and newest[1] == version
+
+
+def test_the_tables_that_are_named_are_made() -> None:
+    text = (REPO / "docs" / "how-to" / "paper-tables.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.M)))
+    assert len(named) > 8 and set(named) <= set(MAKERS)
