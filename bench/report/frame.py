@@ -217,6 +217,7 @@ class Group:
     axes: str
     intrinsic: bool
     stored: tuple[Stored, ...]
+    methods: tuple[Stored, ...] = ()  # a record of each row of all groups, so that a method looks the same in each
     _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remembered(self, what: object, make: Callable[[], T]) -> T:
@@ -281,7 +282,8 @@ def groups(stored: Sequence[Stored]) -> list[Group]:
     for run in stored:
         corpus, source, encoder = (str(run.record.cell.get(name, "")) for name in ("corpus", "source", "encoder"))
         together.setdefault((corpus, source, encoder, run.axes, run.intrinsic), []).append(run)
-    return [Group(*key, stored=tuple(same)) for key, same in together.items()]
+    methods = tuple({run.row: run for run in reversed(stored)}.values())[::-1]
+    return [Group(*key, stored=tuple(same), methods=methods) for key, same in together.items()]
 
 
 def suffixes(found: Sequence[Group]) -> list[str]:

@@ -163,7 +163,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         projection=usage.projection | usage.test_projection,
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
         resources=resources,
-        cost=cost_of(trainer, resources, time.perf_counter() - begin),
+        cost=cost_of(trainer, time.perf_counter() - begin),
         diagnostics=diagnostics,
         ran=(history.ran if history else {}) | trainer.encoder.facts() | facts,
     )
@@ -223,19 +223,19 @@ def resources_of(trainer: CellTrainer) -> Resources:
     )
 
 
-def cost_of(trainer: CellTrainer, used: Resources, predicting: float) -> Cost:
-    """The cold sum over the artefacts that the cell was made from, wherever they are; None where a human translated."""
+def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
+    """The cold sum over the artefacts that the cell was made from, wherever they are."""
     addresses = [trained.artefact.address for trained in trainer.rounds.values()]
     addresses += [address for usage in trainer.usages for address in usage.parents.values()]
     seconds = {a.address: a.seconds for a in trainer.places.models.ancestors(addresses, trainer.places.cache)}
     histories = [trained.history for trained in trainer.rounds.values()]
-    human = "human" in (used.translation, used.test_translation)
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
     frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
     flops = float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens)  # 2 forward, 4 backward
     return Cost(
-        seconds=None if human else round(sum(seconds.values()) + predicting, 2),
+        seconds=round(sum(seconds.values()) + predicting, 2),
+        inference=round(predicting, 2),
         steps=sum(history.steps for history in histories),
         evals=sum(len(history.eval_steps) for history in histories),
         batch=trainer.cell.train.batch if histories else 0,

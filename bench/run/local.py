@@ -176,8 +176,9 @@ class Progress:
     def cell(self, record: Record) -> None:
         """A cell is finished."""
         self.done += 1
-        error = record.error or {}
-        line = f"{record.cell['label']} {record.cell['target']} {record.cell['encoder']} seed {record.cell['seed']}: "
+        cell, axes, error = record.cell, record.cell.get("axes") or {}, record.error or {}
+        varied = "".join(f" {name}={value}" for name, value in axes.items())
+        line = f"{cell['label']} {cell['target']} {cell['encoder']}{varied} seed {cell['seed']}: "
         if record.status == "ok":
             line += f"F1 {100 * record.scores[record.rules[0]].f1:.1f}"
         elif record.status == "skipped":

@@ -71,9 +71,13 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0."""
+    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0.
+
+    What humans did (translations, labels) is not in it.
+    """
 
     seconds: float | None = None
+    inference: float | None = None  # of these, what predicting the test took
     steps: int = 0
     evals: int = 0
     batch: int = 0  # labelled sentences a step

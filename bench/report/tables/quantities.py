@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.report.errors import KINDS, SidecarPairs, sample
-from bench.report.frame import Group, Row, Stored
+from bench.report.contrasts import BASELINE, FLOOR, baseline_of, cost_of, cost_ratio
+from bench.report.errors import KINDS, kinds_by_seed
+from bench.report.frame import Group, Stored
 from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
 QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
-    "cold seconds": (lambda r: r.cost.seconds, 1),
+    "seconds": (lambda r: r.cost.seconds, 1),
+    "of them inference": (lambda r: r.cost.inference, 1),
     "steps": (lambda r: r.cost.steps, 0),
     "batch": (lambda r: r.cost.batch, 0),
     "sentences": (lambda r: r.cost.sentences, 0),
@@ -42,7 +44,7 @@ MEASURES = {
 
 def cost_table(group: Group, name: str = "cost") -> Table:
     """Cold cost and resources by method: means over its finished cells (languages, seeds); unknown is n/a, never 0."""
-    draft = TableDraft(group)
+    draft, ratios = TableDraft(group), set[str]()
     for row in group.rows:
         done = [run for run in group.stored if run.row == row and run.record.status == "ok"]
         line = draft.add(row, oracle=any(run.oracle for run in done))
@@ -50,17 +52,27 @@ def cost_table(group: Group, name: str = "cost") -> Table:
             # a record without any cost (imported predictions) has zeros that mean unknown
             values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
             line[title] = _mean(draft, values, digits)
+        base = baseline_of(row, group.rows) or row
+        both = {run.target for run in done} & {run.target for run in group.stored if run.row == base}
+        sides = [cost_of(run for t in both for run in group.cells[side, t]) for side in (row, base)]
+        ratio = cost_ratio(*sides)
+        ratios |= {ratio[1]} if ratio else set()
+        line["ratio"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], digits=2)
         known = [run.record for run in done if run.record.cost != Cost()]
         for title, fact in FACTS.items():
             line[title] = Entry(text=" / ".join(sorted(set(map(fact, known)))) or "n/a")
         line["cells"] = Entry(float(len(done)), digits=0)
     notes = [
         "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
-        "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
+        "is cached; what cells share is counted in each. Human translation is not counted.",
+        f"ratio: {' or '.join(sorted(ratios)) or 'cost'} in the languages that both have, over that of {BASELINE} with "
+        f"the same translations, else of {FLOOR}.",
         "labelled, dev, translated, unlabelled, parallel (human parallel text without labels), target gold: sentences.",
         *source_notes(group),
     ]
-    return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
+    return draft.table(
+        name, "Cost and resources by method", ["ratio", *QUANTITIES, *FACTS, "cells"], notes, of="quantity"
+    )
 
 
 def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
@@ -107,15 +119,9 @@ def errors_table(group: Group, name: str = "errors") -> Table | None:
 
     From the stored predictions; None where there are none.
     """
-    found: dict[tuple[Row, str], list[Shares]] = {}
-    draft = TableDraft(group, heads=("method", "language"))
-    for target in group.targets:  # one test in memory at a time
-        pairs = SidecarPairs()
-        for row in group.rows:
-            finished = [run for run in group.cells[row, target] if run.score(group.main_rule) is not None]
-            read = [sample(run, group.main_rule, 0, pairs) for run in finished]
-            found[row, target] = [shares for one in read if (shares := _shares(one.kinds))]
-            draft.notes(*(f"{row[1]}, {target}: {one.why}" for one in read if one.why))
+    draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
+    found = {cell: [shares for one in read if (shares := _shares(one.kinds))] for cell, read in every.items()}
+    draft.notes(*(f"{row[1]}, {t}: {one.why}" for (row, t), read in every.items() for one in read if one.why))
     kinds = [kind for kind in KINDS if any(shares[kind] for seeds in found.values() for shares in seeds)]
     for row in group.rows:
         means = {target: _mean_shares(seeds) for target in group.targets if (seeds := found[row, target])}
