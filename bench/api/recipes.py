@@ -63,7 +63,8 @@ class Corpus(ABC):
         `unlabelled` sentences may have spans: no method sees them, pseudo-labels are measured against them afterwards.
 
         Raises:
-            BadInput: a file is missing, malformed or not as published: with the file and line.
+            Unavailable: a file is not here: its name, and what brings it.
+            BadInput: an unknown language; a file is missing, malformed or not as published: with the file and line.
         """
 
     def pairs(self, source: str, target: str) -> list[Pair]:
@@ -71,6 +72,8 @@ class Corpus(ABC):
 
         `source` sentences carry the ids of `read(source, "train")`; into the language that a matrix trains on they may
         be the test's (`read(source, "test")`), for test-time translation: such text never reaches a training.
+
+        Raises as `read`, and BadInput where a sentence cannot be joined with its translation.
         """
         return []
 
@@ -152,7 +155,8 @@ class Translator(ABC):
         """Translations of the sentences (all of one language) into `target`, tokenised as `corpus` does; without tags.
 
         Raises:
-            BadInput: the language pair is not supported.
+            Unavailable: the language pair is not covered, or what translates is not here.
+            BadInput: what translates cannot be loaded or run; or the sentences are of several languages.
         """
 
 

@@ -23,6 +23,12 @@ class BadInput(ValueError):
         return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 
+def require(holds: bool, otherwise: str) -> None:
+    """For parameters and formats: ValueError with what is said otherwise; the caller of the plug-in adds where."""
+    if not holds:
+        raise ValueError(otherwise)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the known names when none is near, to end a BadInput message with."""
     known = sorted(known)

@@ -18,6 +18,7 @@ from bench.core.files import write_json
 from bench.data.encoders import check_config, configuration, hub_name, is_hub_id
 from bench.plan import registry
 from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.sections import EncoderSpec
 from bench.plan.units import method_of, trains
 
 FILE = "sources.lock.json"
@@ -157,7 +158,7 @@ def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
     Raises:
         BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
     """
-    found = {}
+    found: dict[tuple[HubName, EncoderSpec], None] = {}
     for cell in cells:
         for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
             found |= {(name, recipe): None for name in names_of(cell).get(role, ())}

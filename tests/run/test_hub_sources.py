@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.api.hub import commit_of
-from data_recipes.corpora.wikiann.hub import REPOSITORY
+from data_recipes.corpora.wikiann.corpus import REPOSITORY
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import Place, Ran, matrix_text, records
 from tests.support.hub import BAD, Fault, Hub, conversion, serving
