@@ -27,7 +27,7 @@ def load(name: str, *overrides: str) -> MatrixSpec:
 
 
 def test_they_are_shipped() -> None:
-    assert {*EXTRINSIC, *INTRINSIC} <= set(shipped())
+    assert {*EXTRINSIC, *INTRINSIC, "uner-mt"} <= set(shipped())
 
 
 @pytest.mark.parametrize("name", EXTRINSIC)
@@ -47,6 +47,25 @@ def test_each_method_stands_with_and_without_distillation(name: str) -> None:
     assert ("target_supervised", None, False) in settings
     assert {cell.data.n_source for cell in made} == {1000}
     assert {cell.target for cell in made} <= set(registry.make("corpus", spec.data.corpus).languages())
+
+
+def test_machine_translation_is_crossed_as_its_comment_says() -> None:
+    made = cells(load("uner-mt"))
+    systems = {("pt", "files"), ("pt", "bergamot"), ("es", "files"), ("es", "pivot"), ("es", "apertium")}
+    assert len(made) == 90 and {cell.seed for cell in made} == {1, 2, 3}
+    for label in ("en_trans", "label_projection+en", "concner", "translate_test"):
+        own = [cell for cell in made if cell.label == label]
+        assert {(cell.target, cell.labels.translator) for cell in own if cell.labels.aligner == "simalign"} == systems
+    special = {
+        (cell.labels.translator, cell.labels.aligner, cell.labels.transfer)
+        for cell in made
+        if (cell.labels.aligner, cell.labels.transfer) != ("simalign", "align")
+    }
+    assert special == {
+        *((name, "statistical", "align") for name in ("bergamot", "pivot", "apertium")),
+        ("apertium", "translator", "align"),
+        *((name, "simalign", way) for name in ("bergamot", "pivot") for way in ("marker", "placeholder")),
+    }
 
 
 @pytest.mark.parametrize("name", INTRINSIC)
