@@ -12,8 +12,7 @@ from bench.api.source_files import here, index
 from bench.core.conll import read_lines
 from bench.core.errors import BadInput, Unavailable
 from bench.core.languages import table
-from bench.core.portuguese import expanded
-from bench.core.tokenise import UNSPACED, tokenise
+from bench.core.tokenise import UNSPACED, expanded, tokenise
 from data_recipes.corpora.uner_pud.ntrex import Segmenter
 from data_recipes.wiktionary import files_for, lexicon
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from bench.core.conll import has_control, read_lines
 from bench.core.errors import BadInput, nearest
-from bench.core.sentences import Pair, Sentence, Span
-from bench.core.tags import IllFormedError, decode
+from bench.core.sentences import IllFormedError, Pair, Sentence, Span, decode
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"

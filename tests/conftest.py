@@ -172,8 +172,7 @@ def new_tagger(tiny_folder: Path, tags: Sequence[str]) -> Callable[..., Any]:
     import torch
 
     from bench.data.loading import load_encoder
-    from bench.train.encoder import Encoder
-    from bench.train.rows import row_tables, use_rows
+    from bench.train.encoder import Encoder, row_tables, use_rows
     from bench.train.tagger import LinearTagger
 
     encoder = load_encoder(str(tiny_folder)).model

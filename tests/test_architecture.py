@@ -206,7 +206,7 @@ def test_names_and_help_are_light(module: str) -> None:
 
 
 def test_plans_do_not_need_torch() -> None:
-    for module in ("bench.data.identity", "bench.data.cell_data", "bench.plan.units", "bench.run.disk"):
+    for module in ("bench.data.identity", "bench.data.cell_data", "bench.plan.units", "bench.run.prune"):
         assert not {"torch", "transformers", "tokenizers"} & top(reached(module, at_once=True)), module
 
 

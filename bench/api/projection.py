@@ -1,13 +1,86 @@
-"""Links + source spans → target spans, well-formed whatever the links are; what matchers, filters, transfers are."""
+"""Links + source spans → target spans, well-formed whatever the links are; what matchers, filters, transfers are.
+
+Ranges of linked target words: what the span rules choose from.
+Square brackets around entities: putting them in, and finding what they hold in a translation.
+
+A translator into Chinese may write them wide (［ ］) or as its own kind of bracket (【 】, 〔 〕, 〖 〗): these pair
+like ours (*ours*). Quotes, parentheses and corner brackets are its punctuation and no marks: brackets that became such
+are lost, and counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from bench.core.sentences import Link, Pair, Sentence, Span
+
+Range = tuple[int, int]  # first word, and the word after the last
+
+
+def ranges(linked: Sequence[int], gap: int = 0) -> list[Range]:
+    """The runs of consecutive words in `linked` (sorted), those at most `gap` unlinked words apart as one; in order."""
+    found: list[Range] = []
+    for word in linked:
+        if found and word - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], word + 1)
+        else:
+            found.append((word, word + 1))
+    return found
+
+
+def longest(found: Sequence[Range]) -> Range:
+    """The range of the most words, the first of those."""
+    return max(found, key=lambda one: one[1] - one[0])
+
+
+OPEN, CLOSE = "[", "]"
+KINDS = {OPEN: CLOSE, "［": "］", "【": "】", "〔": "〕", "〖": "〗"}  # what opens: what closes it
+_LETTERS = frozenset(KINDS) | frozenset(KINDS.values())
+
+
+def has_bracket(words: Sequence[str]) -> bool:
+    """Whether a word holds a square bracket of any kind: brackets of our own could not be told from it."""
+    return any(not _LETTERS.isdisjoint(word) for word in words)
+
+
+def bracketed(sentence: Sentence, which: Collection[int]) -> Sentence:
+    """The sentence with brackets around the entities of these numbers; its spans moved, brackets outside of them."""
+    words: list[str] = []
+    spans = []
+    done = 0
+    for number, span in enumerate(sentence.spans or ()):
+        words += sentence.words[done : span.start]
+        words += [OPEN] * (number in which)
+        spans.append(Span(len(words), len(words) + span.end - span.start, span.type))
+        words += sentence.words[span.start : span.end]
+        words += [CLOSE] * (number in which)
+        done = span.end
+    return replace(sentence, words=(*words, *sentence.words[done:]), spans=tuple(spans))
+
+
+def unbracketed(words: Sequence[str]) -> tuple[tuple[str, ...], list[Range]] | None:
+    """The words without brackets, and what was bracketed, in order.
+
+    None if the brackets do not pair (each with its own kind), nest or hold nothing, or if one is glued to a word.
+    """
+    plain: list[str] = []
+    ranges: list[Range] = []
+    start, closing = 0, ""  # of the bracket that is open
+    for word in words:
+        if word in KINDS and not closing:
+            start, closing = len(plain), KINDS[word]
+        elif word and word == closing and start < len(plain):
+            ranges.append((start, len(plain)))
+            closing = ""
+        elif has_bracket([word]):
+            return None
+        else:
+            plain.append(word)
+    return None if closing else (tuple(plain), ranges)
+
 
 Words = tuple[str, ...]
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
-from bench.plan.settings import add_settings, parsed
+from bench.plan.spec import add_settings, parsed
 
 if TYPE_CHECKING:
-    from bench.data.align_stream import Done
-    from bench.data.aligning import AlignerChoice
+    from bench.data.aligning import AlignerChoice, Done
     from bench.measure.links import LinkScore
 
 
@@ -66,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
             interrupted alignment of something else is in the way.
     """
-    from bench.data.align_stream import Row, Rows, align_rows, checked
-    from bench.data.aligning import Aligning
+    from bench.data.aligning import Aligning, Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
@@ -102,8 +100,8 @@ def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
     """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
-    from bench.data.align_stream import Done
-    from bench.store.growing import growing
+    from bench.data.aligning import Done
+    from bench.store.artefacts import growing
 
     if args.out == "-":
         yield (_nowhere if args.evaluate else _print), Done()
@@ -145,7 +143,7 @@ def choice_of(args: argparse.Namespace) -> AlignerChoice:
 
     device = "cpu"
     if args.encoder:
-        from bench.train.device import resolve_device
+        from bench.train.memory import resolve_device
 
         device = resolve_device(args.device, ())
     return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.plan.settings import add_settings, parsed
+from bench.plan.spec import add_settings, parsed
 
 if TYPE_CHECKING:
     from bench.api.recipes import Corpus

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.encoder_check.run import Machine, Training
     from bench.encoder_check.table import as_json, as_text
     from bench.store.artefacts import Artefacts, cache_root
-    from bench.train.device import resolve_device
+    from bench.train.memory import resolve_device
 
     languages = _languages(args.languages)
     out = args.out or cache_root() / "encoder-check"

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from bench.core.conll import Format
 from bench.core.errors import BadInput, nearest
-from bench.core.tags import SCHEMES, Scheme
+from bench.core.sentences import SCHEMES, Scheme
 
 
 def add_format(parser: argparse.ArgumentParser, *files: str) -> None:

@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
     from bench.plan import registry
-    from bench.plan.needs import check_usable, needs_of_method
+    from bench.plan.matrix import check_usable, needs_of_method
 
     cells = _cells(args.matrix) if args.matrix else []
     rows, broken = [], []
@@ -97,7 +97,7 @@ def _missing(method: Method, cell: Cell) -> str:
     from bench.api.method import LINKED, Need
     from bench.data.cell_data import CellData
     from bench.data.labels import links_of_test, source_links
-    from bench.plan.needs import needs_of_method
+    from bench.plan.matrix import needs_of_method
 
     data, needs = CellData(cell), needs_of_method(method)
     try:

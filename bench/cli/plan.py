@@ -36,7 +36,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     from bench.plan.estimate import shared, time_of, trainings
     from bench.plan.explain import states
     from bench.plan.units import units
-    from bench.run.disk import peak_bytes
+    from bench.run.prune import peak_bytes
     from bench.store.artefacts import Artefacts, cache_root
     from bench.store.record import Records
 

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"{args.file}: no sentence in this file")
     if args.out and args.out.resolve() == args.file.resolve():
         raise BadInput(f"--out {args.out}: this is FILE itself")
-    from bench.train.device import resolve_device
-    from bench.train.saved import Predictor
+    from bench.train.memory import resolve_device
+    from bench.train.tagger import Predictor
 
     tagger = Predictor(args.model, resolve_device(args.device, ()), args.decoding)
     counts = {"sentences": 0, "words": 0, "entities": 0}
@@ -122,7 +122,7 @@ def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
 def _of_text(path: Path, language: str, scheme: str) -> Iterator[Sentence]:
     """A sentence a line; empty lines have none, and no number is given twice."""
     from bench.core.conll import has_control
-    from bench.core.lines import text_lines
+    from bench.core.files import text_lines
     from bench.core.tokenise import tokenise
 
     for number, line in enumerate(text_lines(path), 1):

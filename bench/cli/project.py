@@ -17,7 +17,7 @@ from bench.cli.align import add_aligner, choice_of, progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.core.conll import TaggedFile, write_conll
 from bench.core.errors import BadInput, lookalike
-from bench.core.lines import beside, text_lines
+from bench.core.files import beside, text_lines
 from bench.core.sentences import Pair
 from bench.data.projected import Rules, load_rules
 from bench.plan import registry

@@ -13,10 +13,9 @@ from bench.core.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.api.hub import Pinned
-    from bench.plan.identity import Planned
     from bench.plan.matrix import Cell
-    from bench.store.planned import Written
-    from bench.store.record import Record
+    from bench.plan.units import Planned
+    from bench.store.record import Record, Written
 
 MODES = ("missing", "retry", "force", "read-only")
 
@@ -67,7 +66,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     from bench.data.sources import fetch_all, not_cached, with_commits
     from bench.plan.matrix import cells, only
     from bench.plan.spec import load_matrix
-    from bench.store.planned import Written
+    from bench.store.record import Written
 
     spec = load_matrix(args.matrix, args.set)
     out = args.out or Path("results") / spec.name
@@ -149,15 +148,15 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     """The run of these cells on this machine, ready to start; torch is not imported for none."""
     if not todo:
         return list
-    from bench.run import force, local
+    from bench.run import local
     from bench.run.cell import RunSettings
-    from bench.train.device import default_jobs, resolve_device
+    from bench.train.memory import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
     jobs = args.jobs or default_jobs(device, max(planned.cell.train.threads for planned in todo))
     where = RunSettings(out, device, args.keep_models)
     if args.mode == "force":
-        return lambda: force.run_again(todo, where, jobs)
+        return lambda: local.run_again(todo, where, jobs)
     return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from bench.cli.formats import add_format, formats_of
 from bench.core.errors import BadInput, nearest
-from bench.core.tags import MODES
+from bench.core.sentences import MODES
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
-    from bench.core.tags import Mode
+    from bench.core.sentences import Mode
     from bench.measure.score import Summary
     from bench.measure.tagged import Spans, Tagged
 

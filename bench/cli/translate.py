@@ -15,7 +15,7 @@ from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
-from bench.plan.settings import add_settings, parsed
+from bench.plan.spec import add_settings, parsed
 
 if TYPE_CHECKING:
     from bench.data.translating import Tally, Translating
@@ -53,14 +53,14 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.core.lines import Lines
+    from bench.core.files import Lines
     from bench.data.translating import Form, Translating, TranslatorChoice
 
     content = _hash(args.sentences)
     if args.block < 1:
         raise BadInput(f"--block {args.block}: at least one sentence")
     if args.device == "cuda":
-        from bench.train.device import resolve_device
+        from bench.train.memory import resolve_device
 
         resolve_device(args.device, ())
     languages = (args.source, args.target)
@@ -94,7 +94,7 @@ def _writer(
         yield _print
         return
     from bench.data.translating import Tally
-    from bench.store.growing import growing
+    from bench.store.artefacts import growing
 
     files = [Path(args.out), *([args.links] if args.links else [])]
     places = [path.resolve() for path in (args.sentences, *files)]

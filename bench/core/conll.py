@@ -13,8 +13,7 @@ from typing import Literal, TextIO
 
 from bench.core.columns import Columns
 from bench.core.errors import BadInput, nearest
-from bench.core.sentences import Sentence, Span, tags_of
-from bench.core.tags import IllFormedError, Mode, Scheme, decode, entities
+from bench.core.sentences import IllFormedError, Mode, Scheme, Sentence, Span, decode, entities, tags_of
 
 NormalForm = Literal["", "NFC", "NFKC"]
 HEAD = 2000  # lines by which columns are judged

@@ -18,15 +18,14 @@ from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
 from bench.data.labels import LinkStage, links_of_test, source_links
 from bench.data.projected import PLAIN, rules_key
-from bench.data.transferred import TransferStage, marking
+from bench.data.translated import TransferStage, marking
 from bench.plan import registry
 from bench.plan.fingerprint import code_of, stage_fingerprints
-from bench.plan.identity import Planned, describe, method_of, trains, workers_of
 from bench.plan.keys import key_of, versions
-from bench.plan.matrix import Cell, every_target
-from bench.plan.needs import needs_of_method, reads_links
+from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
 from bench.plan.schema import to_plain
 from bench.plan.stages import VERSIONS
+from bench.plan.units import Planned, describe, method_of, trains, workers_of
 
 NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core.conll import TaggedFile
-from bench.core.lines import Lines, beside
+from bench.core.files import Lines, beside
 from bench.core.sentences import Pair, Sentence, Span
 from bench.data.projected import NO_COUNTS, Projected, counts_of
 from bench.measure.score import Summary, count, summary, summed

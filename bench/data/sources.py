@@ -17,9 +17,8 @@ from bench.core.errors import BadInput
 from bench.core.files import write_json
 from bench.data.encoders import hub_name, is_hub_id
 from bench.plan import registry
-from bench.plan.identity import method_of, trains
-from bench.plan.matrix import Cell, every_target
-from bench.plan.needs import needs_of_method, reads_links
+from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.units import method_of, trains
 
 FILE = "sources.lock.json"
 Roles = Mapping[str, tuple[HubName, ...]]  # corpus, encoder, aligner_encoder, translator

@@ -1,16 +1,26 @@
-"""Translations of a subset into one language: an artefact, made once and read back as pairs."""
+"""Translations of a subset into one language: an artefact, made once and read back as pairs.
+
+Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back.
+
+The marked translations are an artefact, made once for all matchers, filters and fall-backs.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from bench.api.recipes import Translator
+from bench.api.projection import Marked, Transfer, Words, bracketed, has_bracket, unbracketed
+from bench.api.recipes import Corpus, Translated, Translator
+from bench.core.errors import Unavailable
 from bench.core.files import canonical_json
-from bench.core.sentences import Pair, Sentence, digest
+from bench.core.sentences import Link, Pair, Sentence, Span, digest
 from bench.data.cell_data import CorpusData
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
@@ -82,3 +92,180 @@ class TranslateStage:
         (folder / TRANSLATIONS).write_text("\n".join(lines) + "\n", encoding="utf-8")
         human = translator.human or re.match(r"human\b", out.provenance) is not None
         return {"counts": out.counts, "human": human, "provenance": out.provenance}
+
+
+MARKED = "marked.jsonl"
+CAUSES = ("marks_clash", "marks_untranslated", "marks_unreadable", "marks_nameless")  # why a sentence falls back
+NAMES = ("names_in_context", "names_alone", "names_missing")
+_STOPS = frozenset(".。")
+
+
+def marking(cell: Cell) -> Cell:
+    """The cell as if its labels were carried by brackets: where its second translations come from."""
+    return replace(cell, labels=replace(cell.labels, transfer="marker"))
+
+
+class TransferStage:
+    """Translating sentences again with their entities marked, as [labels] transfer says.
+
+    Only sentences that have an ordinary translation, and entities: those without need no marks.
+    """
+
+    def __init__(self, cell: Cell, translations: TranslateStage) -> None:
+        self.cell, self.translations = cell, translations
+
+    def key(self) -> str:
+        """Key of the marked translations.
+
+        Raises:
+            Unavailable: the translator can only look translations up.
+        """
+        translator, name = self._translator(), self.cell.labels.transfer
+        return key_of(
+            "transfer",
+            code={"translator": code_of(type(translator)), "transfer": code_of(registry.load("transfer", name))},
+            transfer=name,
+            translations=self.translations.key(),
+        )
+
+    def artefact(self, cache: Artefacts, device: str = "cpu") -> Artefact:
+        """The marked translations, made if they are not there yet; `device` is where a model runs.
+
+        Raises:
+            Unavailable: the translator can only look translations up.
+        """
+        key = self.key()
+        translated = self.translations.artefact(cache, device)
+        return cache.get_or_make(
+            "transfer", key, lambda to: self._make(to, translated, device), parents=(translated.address,)
+        )
+
+    def read(self, artefact: Artefact) -> Mapping[str, Marked | None]:
+        """By source id the marked translations of sentences with entities; None of one that falls back."""
+        found: dict[str, Marked | None] = {}
+        for line in (artefact.folder / MARKED).open(encoding="utf-8"):
+            id_, value = json.loads(line)
+            found[id_] = value and Marked(
+                tuple(value["words"]),
+                tuple(None if range_ is None else (range_[0], range_[1]) for range_ in value["ranges"]),
+                tuple(value["outcomes"]),
+            )
+        return found
+
+    def _translator(self, device: str = "auto") -> Translator:
+        translator, labels = self.translations.translator(device), self.cell.labels
+        if not translator.marks:
+            raise Unavailable(
+                f"transfer '{labels.transfer}' must translate each sentence again with its entities marked, which "
+                f"translator '{labels.translator}' cannot: its translations were made elsewhere"
+            )
+        return translator
+
+    def _make(self, folder: Path, translated: Artefact, device: str) -> dict[str, Any]:
+        translator = self._translator(device)
+        pairs = self.translations.read(translated).values()
+        asked = [pair.source for pair in pairs if pair.source.spans]
+        how: Transfer = registry.load("transfer", self.cell.labels.transfer)
+        job = MarkedTranslations(how, translator, self.translations.target, self.translations.data.corpus)
+        with (folder / MARKED).open("w", encoding="utf-8") as file:
+            for sentence, marked in zip(asked, job.of(asked), strict=True):
+                file.write(canonical_json([sentence.id, marked and vars(marked)]) + "\n")
+        return {"counts": dict(job.counts)}
+
+
+def same_words(words: Words, others: Words) -> tuple[Link, ...]:
+    """Links between two texts of one language: the words of their longest common runs, found greedily (difflib)."""
+    blocks = SequenceMatcher(None, words, others, autojunk=False).get_matching_blocks()
+    return tuple((block.a + i, block.b + i) for block in blocks for i in range(block.size))
+
+
+class MarkedTranslations:
+    """Translates sentences of one language with marks, and their entities; every loss is counted."""
+
+    def __init__(self, how: Transfer, translator: Translator, target: str, corpus: Corpus) -> None:
+        self.how, self.translator, self.target, self.corpus = how, translator, target, corpus
+        self.counts: Counter[str] = Counter(dict.fromkeys(("marked", "marked_read", *CAUSES, *NAMES, *how.COUNTS), 0))
+
+    def of(self, sentences: Sequence[Sentence]) -> list[Marked | None]:
+        """For each sentence its marked translation, None where it has none that can be read: it falls back.
+
+        Counts: sentences `marked` = `marked_read` + those that fall back by cause (`marks_…`: marks like these stand in
+        the sentence, no translation, marks lost or damaged, an entity without a translation); marks lost or damaged by
+        their own names; entities in readable translations by how they were translated (`names_…`).
+        """
+        asked = [self.how.mark(sentence) for sentence in sentences]
+        self.counts["marked"] += len(asked)
+        self.counts["marks_clash"] += asked.count(None)
+        drafts = self._translated([marked and replace(marked, id=f"{marked.id}#marked") for marked in asked])
+        self.counts["marks_untranslated"] += sum(
+            m is not None and d is None for m, d in zip(asked, drafts, strict=True)
+        )
+        readable = [draft is not None and self._whole(s, draft) for s, draft in zip(sentences, drafts, strict=True)]
+        names = iter(self._names([s for s, able in zip(sentences, readable, strict=True) if able]))
+        found: list[Marked | None] = []
+        for sentence, draft, able in zip(sentences, drafts, readable, strict=True):
+            known = next(names) if able else []
+            have = [name for name in known if name is not None]
+            if draft is None or not able or len(have) < len(known):
+                self.counts["marks_nameless"] += able
+                found.append(None)
+                continue
+            self.counts["marked_read"] += 1
+            found.append(self.how.read(sentence.spans or (), draft, have))
+        return found
+
+    def _whole(self, sentence: Sentence, draft: Words) -> bool:
+        losses = self.how.losses(sentence.spans or (), draft)
+        self.counts.update(losses)
+        self.counts["marks_unreadable"] += bool(losses)
+        return not losses
+
+    def _names(self, sentences: Sequence[Sentence]) -> list[list[Words | None]]:
+        """For each sentence its entities' translations, in one way and, where that gives none, in the other."""
+        places = [(s, number) for s in sentences for number in range(len(s.spans or ()))]
+        ways = [(self._in_context, "names_in_context"), (self._alone, "names_alone")]
+        found: dict[tuple[str, int], Words] = {}
+        for way, count in ways if self.how.IN_CONTEXT_FIRST else ways[::-1]:
+            open_ = [(s, number) for s, number in places if (s.id, number) not in found]
+            for (s, number), words in zip(open_, way(open_), strict=True):
+                if words:
+                    found[s.id, number] = words
+                    self.counts[count] += 1
+        self.counts["names_missing"] += len(places) - len(found)
+        return [[found.get((s.id, number)) for number in range(len(s.spans or ()))] for s in sentences]
+
+    def _in_context(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
+        """What a lone pair of brackets around the entity holds when the whole sentence is translated."""
+        asked = [
+            None if has_bracket(s.words) else replace(bracketed(s, [number]), id=f"{s.id}#entity{number}")
+            for s, number in places
+        ]
+        found: list[Words | None] = []
+        for draft in self._translated(asked):
+            plain = draft and unbracketed(draft)
+            found.append(plain[0][slice(*plain[1][0])] if plain and len(plain[1]) == 1 else None)
+        return found
+
+    def _alone(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
+        """The entity as a sentence; a full stop that it did not have is taken off (ours)."""
+        asked: list[Sentence | None] = []
+        for s, number in places:
+            span = (s.spans or ())[number]
+            words = s.words[span.start : span.end]
+            own = (Span(0, len(words), span.type),)
+            asked.append(replace(s, id=f"{s.id}#alone{number}", words=words, spans=own))
+        found: list[Words | None] = []
+        for entity, draft in zip(asked, self._translated(asked), strict=True):
+            if draft and len(draft) > 1 and draft[-1] in _STOPS and entity and entity.words[-1][-1:] not in _STOPS:
+                draft = draft[:-1]
+            found.append(None if draft is None or has_bracket(draft) else draft)
+        return found
+
+    def _translated(self, sentences: Sequence[Sentence | None]) -> list[Words | None]:
+        """The translations' words, None where there was nothing to translate, or no translation."""
+        asked = [sentence for sentence in sentences if sentence is not None]
+        if not asked:
+            return [None] * len(sentences)
+        out: Translated = self.translator.translate(asked, self.target, self.corpus)
+        words = iter([target.words or None if target is not None else None for target in out.targets])
+        return [None if sentence is None else next(words) for sentence in sentences]

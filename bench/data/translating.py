@@ -15,8 +15,7 @@ from bench.core.sentences import Link, Sentence, Split
 from bench.data.aligning import pharaoh
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
-from bench.plan.place import Place
-from bench.plan.schema import to_plain
+from bench.plan.schema import Place, to_plain
 from bench.plan.stages import VERSIONS
 
 HEAD = "# provenance: {}\nid\ttext\n"

@@ -24,14 +24,13 @@ from bench.data.embed import EncoderEmbedder
 from bench.data.identity import keyed
 from bench.encoder_check.check import Facts, Gap, Subject
 from bench.measure.score import count, f1
-from bench.plan.identity import Planned
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import unfinished, write_matrix
+from bench.plan.units import Planned, unfinished, write_matrix
 from bench.run import local
 from bench.run.cell import RunSettings
 from bench.store.record import Record, Records
-from bench.train.device import default_jobs
+from bench.train.memory import default_jobs
 
 MATCHINGS = ("itermax", "intersection")
 MATCHER = "min-max"

@@ -13,14 +13,12 @@ from bench.api.method import Factors
 from bench.core.conll import conll_text, refuse_placeholders
 from bench.core.errors import BadInput
 from bench.core.files import sha256_of
-from bench.core.sentences import Sentence, Span
-from bench.core.tags import Mode
+from bench.core.sentences import Mode, Sentence, Span
 from bench.measure.score import Summary, count, f1, rule_scores, summary
 from bench.measure.tagged import Tagged, labelled, test_of
 from bench.plan.keys import key_of
 from bench.store.packed import refuse_packed
-from bench.store.planned import add_cells, cell_name, matrix_cells
-from bench.store.record import Record, Records
+from bench.store.record import Record, Records, add_cells, cell_name, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name
 
 UNSTATED = "not stated"

@@ -28,8 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.sentences import Span
-from bench.core.tags import MODES, Mode, entities
+from bench.core.sentences import MODES, Mode, Span, entities
 from bench.store.record import RuleScores, TypeCounts
 
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn

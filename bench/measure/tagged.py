@@ -9,8 +9,7 @@ from typing import Any
 
 from bench.core.conll import Format, TaggedFile, TaggedSentence, conll_text
 from bench.core.errors import BadInput, lookalike
-from bench.core.sentences import Sentence, Span
-from bench.core.tags import NO_TYPE, Mode
+from bench.core.sentences import NO_TYPE, Mode, Sentence, Span
 from bench.store.record import Record, Records
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, sentences_of
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from bench.core.files import canonical_json
 from bench.plan import registry
-from bench.plan.identity import Planned, describe, method_of, reads_target
 from bench.plan.keys import keys_below
 from bench.plan.matrix import Cell
 from bench.plan.schema import to_plain
+from bench.plan.units import Planned, describe, method_of, reads_target
 from bench.store.artefacts import META, Artefacts
 from bench.store.record import Record
 

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
-from bench.plan.identity import Planned, describe
 from bench.plan.keys import Key, KeyChange, key_changes, read_key
 from bench.plan.matrix import Cell, cells, only
 from bench.plan.spec import load_matrix, parsed_matrix
-from bench.store.planned import cell_name, matrices, matrix_cells
-from bench.store.record import Record, Records
+from bench.plan.units import Planned, describe
+from bench.store.record import Record, Records, cell_name, matrices, matrix_cells
 
 SHORTEST = 4  # digits of a key that name a record
 

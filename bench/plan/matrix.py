@@ -1,20 +1,95 @@
-"""Axes → cells: the product without the excludes, every parameter resolved."""
+"""Axes → cells: the product without the excludes, every parameter resolved.
+
+What a method may ask for, with the methods that its rounds name.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
 from bench.plan.keys import rng
-from bench.plan.needs import check_usable, reads_labels
-from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
+
+if TYPE_CHECKING:
+    from bench.api.method import Method, Need
+    from bench.plan.sections import LabelsSpec
+
+
+def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
+    """Look at everything that a plan reads of a method, so that nothing raises later.
+
+    Raises:
+        BadInput: the parameters are not the method's.
+        BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
+    """
+    from bench.api.method import Need, Round
+
+    whose = f"method '{name}' ({registry.module_of('method', name)})"
+    try:
+        method: Method = registry.make("method", name, params)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+    if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
+        raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
+    try:
+        rounds = method.rounds()
+        if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
+            raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
+        needs_of_method(method, registry)
+        method.diagnostics()
+    except BrokenPlugin:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+
+
+def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:
+    """All that the method's rounds may ask for, named methods included."""
+    needs = method.needs
+    for round_ in method.rounds():
+        if isinstance(round_.method, str):
+            needs |= registry.load("method", round_.method).needs
+    return needs
+
+
+def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
+    """Whether the method's translations must have their words linked: marks that never fall back need no links."""
+    from bench.api.method import LINKED, Need
+
+    needs = needs_of_method(method, registry)
+    if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
+        return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
+    return bool(needs & LINKED)
+
+
+def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
+    """Whether `key` of [labels], or of the tables of its translator and aligner, matters to the method.
+
+    `labels`: how they are made where that is asked.
+    """
+    from bench.api.method import LINKED, Need
+
+    needs = needs_of_method(method, registry)
+    if key == "labels.fallback" and labels.transfer == "align":
+        return False
+    if key == "labels.matcher" and Need.TEST_TRANSLATION in needs:
+        return True
+    if key in ("labels.matcher", "labels.filters", "labels.transfer", "labels.fallback"):
+        return Need.LABELLED_TRANSLATION in needs
+    if key.startswith(("labels.aligner", "aligner.")) and Need.TEST_TRANSLATION not in needs:
+        return reads_links(method, labels, registry)
+    return bool(needs & (LINKED | {Need.TEST_TRANSLATION}))
+
 
 T = TypeVar("T")
 

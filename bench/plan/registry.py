@@ -16,8 +16,7 @@ from typing import Any
 
 from bench.api.recipes import NoParams
 from bench.core.errors import BadInput, nearest
-from bench.plan.place import Place
-from bench.plan.schema import build
+from bench.plan.schema import Place, build
 
 
 class BrokenPlugin(BadInput):

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from bench.api.recipes import Corpus
 from bench.core.errors import nearest
-from bench.plan.place import Path, Place
 from bench.plan.registry import REGISTRY, Registry
-from bench.plan.schema import build, field_names
+from bench.plan.schema import Path, Place, build, field_names
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec
 
 T = TypeVar("T")

@@ -1,7 +1,11 @@
-"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes."""
+"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes.
+
+`--set KEY=VALUE` of the verbs that make one plug-in.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,10 +16,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bench.core.errors import BadInput, nearest
-from bench.plan.place import Path, Place
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
-from bench.plan.schema import build, convert
+from bench.plan.schema import Path, Place, build, convert
 from bench.plan.sections import (
     AxesSpec,
     DataSpec,
@@ -330,3 +333,32 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
             if not languages:
                 known += " and no other either: is its folder given, and are its files there? (xner data check)"
             raise spec.where.at(*path).error(known + nearest(language, languages))
+
+
+def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+    """Register `--set`, kept as `settings`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help=f"a parameter of the {what}; may be repeated",
+    )
+
+
+def parsed(settings: Sequence[str]) -> dict[str, Any]:
+    """The table of `--set key=value`; a value is TOML, or else a string as it stands.
+
+    Raises:
+        BadInput: no key, or no equals sign.
+    """
+    from bench.plan.spec import toml_value
+
+    table: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise BadInput(f"--set takes KEY=VALUE, not '{setting}'")
+        table[key] = toml_value(value)
+    return table

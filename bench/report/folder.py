@@ -10,8 +10,7 @@ from typing import Any
 
 from bench.core.errors import BadInput
 from bench.store.packed import is_packed
-from bench.store.planned import matrix_cells
-from bench.store.record import Record, Records
+from bench.store.record import Record, Records, matrix_cells
 
 STATES = ("ok", "failed", "skipped", "missing")
 

@@ -16,8 +16,7 @@ import pandas as pd
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
-from bench.store.planned import matrix_cells
-from bench.store.record import Record, Records, RuleScores
+from bench.store.record import Record, Records, RuleScores, matrix_cells
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
 Row = tuple[str, str]  # of a table: suite, label of the method

@@ -16,8 +16,7 @@ from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
 from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
 from bench.store.packed import FILES, is_packed
-from bench.store.planned import matrix_cells
-from bench.store.record import Record, from_json
+from bench.store.record import Record, from_json, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name
 
 _SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule

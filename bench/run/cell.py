@@ -23,18 +23,18 @@ from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
 from bench.data.identity import code_that_ran, encoder_of
 from bench.data.sources import named
-from bench.measure.quality import label_quality
+from bench.measure.links import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
-from bench.plan.commit import commit
-from bench.plan.identity import Planned, describe, method_of
+from bench.plan.fingerprint import commit
 from bench.plan.keys import versions
 from bench.plan.matrix import Cell
+from bench.plan.units import Planned, describe, method_of
 from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
-from bench.train.device import device_name
 from bench.train.history import History
 from bench.train.hooks import given, raised_in
+from bench.train.memory import device_name
 from bench.train.predict import bare, checked
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places

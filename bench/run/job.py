@@ -1,14 +1,19 @@
 """What an element of a Slurm array does: a module-level function, called with a results folder and the key of a task.
 
 The tasks of an array are a file in that folder: units of cells, or shared artefacts, each with a cell that needs it.
+
+A unit of work as an engine runs it: claimed by one process, finished cells left alone, failures recorded.
+Weights are kept only while an unfinished cell may need them: a student its teacher, a round the one before.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +22,192 @@ from typing import Any
 
 from bench.core.errors import BadInput
 from bench.data.identity import cell_key
-from bench.plan.identity import Planned
+from bench.plan.keys import Key, versions, write_key
 from bench.plan.matrix import Cell
-from bench.plan.place import Place
-from bench.plan.schema import build
+from bench.plan.schema import Place, build
+from bench.plan.units import Planned, describe, unit_name
 from bench.run.shared import pieces, said
-from bench.run.unit import failed, perform
-from bench.run.weights import User, Weights, keep_weights, users_of
-from bench.store.artefacts import Artefacts, cache_root
-from bench.store.planned import matrix_cells
+from bench.store.artefacts import Artefacts, Busy, cache_root, claim_file, claimed, held_claims
+from bench.store.record import Record, Records, matrix_cells, training_base
+
+
+class Queue:
+    """Units in order; one that another process is running comes again when something, or everything else, is done."""
+
+    def __init__(self, work: Sequence[list[Planned]]) -> None:
+        self._next, self._busy = list(reversed(work)), list[list[Planned]]()
+
+    def __bool__(self) -> bool:
+        return bool(self._next or self._busy)
+
+    def take(self) -> tuple[list[Planned], bool]:
+        """The next unit, and whether to wait for the process that is running it."""
+        patient = not self._next
+        return (self._busy if patient else self._next).pop(), patient
+
+    def busy(self, unit: list[Planned]) -> None:
+        """Another process is running this unit."""
+        self._busy.insert(0, unit)
+
+    def finished(self) -> None:
+        """What was busy may be free now."""
+        self._next += self._busy
+        self._busy.clear()
+
+
+def perform(
+    unit: Sequence[Planned], where: Any, again: Mapping[str, int], wait: bool = True, progress: Any = None
+) -> Iterator[Record]:
+    """Run the cells of a unit that have no record yet; yields each cell's record when it is there.
+
+    Whatever goes wrong with a cell, also outside its training, is its record, and the others go on.
+
+    Args:
+        where: `bench.run.cell.RunSettings`.
+        again: by key the attempts of the failures that are to be run again.
+
+    Raises:
+        Busy: another process is running the unit or its training, nothing was yielded, and `wait` is false.
+    """
+    from bench.run.cell import run_unit
+
+    # named by the training that its cells share, so that runs of other targets of the same method meet here, too
+    with claimed(where.out, unit_name(unit[0]), wait):
+        rest = []
+        for planned in unit:
+            record = finished(planned, where.out, again)
+            if record is None:
+                rest.append(planned)
+            else:
+                yield record  # another process was here since this run was planned
+        while rest:
+            try:
+                for record in run_unit(list(rest), where, progress, _publish, wait or len(rest) < len(unit)):
+                    rest.pop(0)
+                    yield record
+            except Busy:
+                raise
+            except Exception as error:  # noqa: BLE001 - a disk without space is the result of its cell
+                cause = {"type": type(error).__name__, "message": str(error)[:1000]}
+                yield failed(rest.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})
+
+
+def finished(planned: Planned, out: Path, again: Mapping[str, int]) -> Record | None:
+    """The cell's record, unless it is a failure that is to be run again."""
+    record = Records(out).get(planned.key)
+    if record is not None and record.status == "failed" and again.get(planned.key) == record.attempts:
+        return None
+    return record
+
+
+def _publish(planned: Planned, record: Record, where: Any) -> None:
+    """What the key was made of, then the record."""
+    if isinstance(planned.key, Key):
+        write_key(where.out, planned.key)
+    Records(where.out).put(record)
+
+
+def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mapping[str, Any] | None = None) -> Record:
+    """Publish a failure outside of the cell's own path; said on standard error where the disk refuses.
+
+    What another process has finished meanwhile stays, and is the record. `described`: the cell as `describe` named it
+    when all that it needs was there.
+    """
+    before = Records(out).get(planned.key)
+    if before is not None and before.status == "ok":
+        return before
+    record = Record(
+        key=str(planned.key),
+        matrix=planned.cell.matrix,
+        cell=dict(described or describe(planned.cell)),
+        status="failed",
+        rules=tuple(planned.cell.train.rules),
+        error={"traceback": "", **cause},
+        versions=versions(),
+        attempts=(before.attempts if before else 0) + 1,
+    )
+    try:
+        if isinstance(planned.key, Key):
+            write_key(out, planned.key)
+        Records(out).put(record)
+    except OSError as error:
+        print(f"xner: {Records(out).path(planned.key)}: cannot be written: {error.strerror}", file=sys.stderr)
+    return record
+
+
+KEPT = ".kept"  # in OUT/models: a run was asked to keep its weights
+User = tuple[str, str]  # a cell as far as weights are concerned: the base of its training, its target
+
+
+class Weights:
+    """The weights of a results folder, and which cells have used them.
+
+    `todo`: by name the units that we know to be still to run, with their cells; they count as unfinished, too.
+    """
+
+    def __init__(self, out: Path, todo: Mapping[str, set[User]] | None = None) -> None:
+        self.out, self.models = out, out / "models"
+        self._todo = dict(todo or {})
+        self._users: dict[str, set[User]] = {}  # by the key of each training
+
+    def note(self, records: Iterable[Record]) -> None:
+        """Which trainings these cells have used."""
+        for record in records:
+            for name, key in record.parents.items():
+                if name.startswith("fit:"):
+                    self._users.setdefault(key, set()).update(users_of([record.cell]))
+
+    def done(self, unit: Sequence[Planned], records: Iterable[Record]) -> None:
+        """Note a finished unit, and free what is not needed of what finished units have used."""
+        self._todo.pop(unit_name(unit[0]), None)
+        self.note(records)
+        self._free(only=self._users)
+
+    def leave(self) -> None:
+        """Free also what killed runs, and those that ended while others were at work, have left behind.
+
+        Never in a folder in which a run was asked to keep its weights.
+        """
+        if not (self.models / KEPT).exists():
+            self.note(Records(self.out).all())
+            self._free()
+
+    def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
+        """Folders of weights that none of these cells may need, and those that one may.
+
+        A cell may need those of its encoder, seed, trial and axes which served its target or several targets. Weights
+        that no record names are of a training whose cells are not finished.
+        """
+        bases = {base for base, _ in unfinished}
+        sorted_out: tuple[list[Path], list[Path]] = ([], [])
+        for folder in sorted(self.models.glob("[!.]*/[!.]*")):
+            users = self._users.get(folder.name, unfinished)
+            several = len({target for _, target in users}) > 1
+            needed = {base for base, _ in users} & bases if several else users & unfinished
+            sorted_out[bool(needed)].append(folder)
+        return sorted_out
+
+    def _free(self, only: Mapping[str, object] | None = None) -> None:
+        """Nothing while a process runs a unit that we do not know: it may read weights, and frees them when it ends."""
+        if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
+            return
+        recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
+        unfinished = users_of(cell for cell in matrix_cells(self.out) if cell["key"] not in recorded)
+        for folder in self.unneeded(unfinished.union(*self._todo.values()))[0]:
+            if only is None or folder.name in only:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_weights(out: Path) -> None:
+    """Have no later run free weights that it finds in the folder."""
+    (out / "models").mkdir(parents=True, exist_ok=True)
+    (out / "models" / KEPT).touch()
+
+
+def users_of(cells: Iterable[Mapping[str, Any]]) -> set[User]:
+    """Cells, as records and matrix.json name them, as far as weights are concerned."""
+    return {(training_base(cell), str(cell["target"])) for cell in cells}
+
 
 JOBS = "jobs"  # the folder of all that concerns Slurm, below the results folder
 CHANGED = "Changed"  # the error's type in the record of a cell that is no longer what was submitted
@@ -193,7 +375,7 @@ def _free_weights(out: Path) -> None:
 
 
 def _device(task: Task) -> str:
-    from bench.train.device import resolve_device
+    from bench.train.memory import resolve_device
 
     return resolve_device(task.device, {cell.cell.train.precision for cell in task.cells})
 

@@ -1,23 +1,169 @@
-"""One machine: units in this process, or in a pool of processes, each owning a device slot."""
+"""One machine: units in this process, or in a pool of processes, each owning a device slot.
+
+A pool of processes, each owning a device slot. A worker that dies costs nothing but its own unit's time.
+`xner run --mode force`: every cell again, aside; then the new records take the old ones' places.
+"""
 
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from bench.core.errors import BadInput
 from bench.core.memo import process_memo
-from bench.plan.identity import Planned, describe
-from bench.plan.units import failures, unit_name, units
-from bench.run.pool import pooled
+from bench.plan.units import Planned, describe, failures, unit_name, units
+from bench.run import local
+from bench.run.job import Queue, Weights, failed, finished, keep_weights, perform, users_of
 from bench.run.shared import make_shared
-from bench.run.unit import Queue, perform
-from bench.run.weights import Weights, keep_weights, users_of
-from bench.store.artefacts import Busy
-from bench.store.record import Record
+from bench.store.artefacts import Busy, claimed
+from bench.store.record import Record, Records
+
+DIED = "WorkerDied"  # the error's type in the record of a cell whose process was killed twice
+
+
+def pooled(
+    work: Sequence[list[Planned]], where: Any, jobs: int, again: Mapping[str, int]
+) -> Generator[tuple[list[Planned], list[Record]], None, None]:
+    """Run units in `jobs` processes; yields each with its records.
+
+    When a worker dies the pool is gone, and nobody can tell whose unit killed it: those that were running are run again
+    one by one, each in a process of its own.
+    """
+    queue, size = Queue(work), min(jobs, len(work))
+    while queue:
+        suspects: list[list[Planned]] = []
+        with workers(_slots(where.device, size)) as pool:
+            running: dict[Future[list[Record]], list[Planned]] = {}
+            while running or (queue and not suspects):
+                while queue and len(running) < size and not suspects:
+                    unit, patient = queue.take()
+                    try:
+                        running[pool.submit(_work, unit, where, dict(again), patient)] = unit
+                    except BrokenProcessPool:  # a worker died while it was idle
+                        suspects.append(unit)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    unit = running.pop(future)
+                    try:
+                        records = future.result()
+                    except Busy:
+                        queue.busy(unit)
+                    except BrokenProcessPool:
+                        suspects.append(unit)
+                    else:
+                        queue.finished()
+                        yield unit, records
+        for unit in suspects:
+            queue.finished()
+            yield unit, _alone(unit, where, again)
+
+
+def _alone(unit: list[Planned], where: Any, again: Mapping[str, int]) -> list[Record]:
+    """Run a unit in a process of its own; where that dies, what it has not finished are failures."""
+    before = multiprocessing.active_children()
+    with workers(_slots(where.device, 1)) as pool:
+        future = pool.submit(_work, unit, where, dict(again), True)
+        ours = [child for child in multiprocessing.active_children() if child not in before]
+        with suppress(BrokenProcessPool):
+            return future.result()
+    cause = {"type": DIED, "message": f"its process {_end(ours[0].exitcode if ours else None)}"}
+    return [finished(planned, where.out, again) or failed(planned, where.out, cause) for planned in unit]
+
+
+def _end(code: int | None) -> str:
+    if code is None:
+        return "died"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else "?"
+        return f"was killed by signal {-code} ({name}){'; out of memory?' if -code == signal.SIGKILL else ''}"
+    return f"ended with exit code {code}"
+
+
+def _slots(device: str, jobs: int) -> list[str]:
+    """By worker the only device that it may see; "" is no restriction."""
+    if not device.startswith("cuda"):
+        return [""] * jobs
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = max(1, torch.cuda.device_count())
+    names = visible.split(",")[:count] if visible else [str(number) for number in range(count)]
+    return [names[number % len(names)] for number in range(jobs)]
+
+
+@contextmanager
+def workers(slots: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
+    """A process for each slot; they end with the block, at once where it ends by an exception."""
+    context = multiprocessing.get_context("spawn")  # a forked torch may deadlock
+    queue = context.SimpleQueue()
+    for slot in slots:
+        queue.put(slot)
+    before = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(len(slots), context, _begin, (queue,))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        ours = [child for child in multiprocessing.active_children() if child not in before]
+        for process in ours:
+            process.terminate()  # what is half-made is taken away on the way out, what is published stays
+        for process in ours:
+            process.join(5)
+            process.kill()
+        raise
+
+
+# --- in a worker ------------------------------------------------------------------------------------------------------
+
+
+class Stopped(BaseException):
+    """The parent ends this worker: no failure of a cell."""
+
+
+def _begin(slots: Any) -> None:
+    """Take a device slot. Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    slot = slots.get()
+    if slot:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot
+
+
+def _work(unit: list[Planned], where: Any, again: Mapping[str, int], patient: bool) -> list[Record]:
+    """Run a unit; Busy as `perform`."""
+    signal.signal(signal.SIGTERM, _stopped)
+    try:
+        return list(perform(unit, where, again, patient))
+    except Stopped:
+        os._exit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _leave_with_the_parent() -> None:
+    """A killed parent cannot stop its workers: they would train on, and against those of the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # at once: what is published is whole, the rest counts as absent
 
 
 class Progress:
@@ -124,3 +270,55 @@ def _here(
             continue
         queue.finished()
         yield unit, records
+
+
+ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim
+
+
+def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record]:
+    """Run cells that are done already, from fresh weights; returns the new records.
+
+    A new failure never takes the place of a good record: it is only returned.
+
+    Raises:
+        BadInput: another forced run is at work in the folder.
+        KeyboardInterrupt: Ctrl-C; what was finished is there, the rest is as it was.
+    """
+    out, aside = where.out, where.out / ASIDE
+    try:
+        with claimed(out, ASIDE, wait=False):
+            shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
+            try:
+                return local.run(todo, replace(where, out=aside), jobs)
+            finally:
+                for record in Records(aside).all():
+                    _swap(record, aside, out)
+                if where.keep_models:
+                    keep_weights(out)
+                    for weights in (aside / "models" / "fit").glob("[!.]*"):
+                        _move(weights, out / "models" / "fit" / weights.name)
+                shutil.rmtree(aside, ignore_errors=True)
+    except Busy as error:
+        raise BadInput(f"--mode force: another forced run is at work in {out}") from error
+
+
+def _swap(record: Record, aside: Path, out: Path) -> None:
+    """Move a record and all that belongs to it; the record itself last."""
+    old = Records(out).get(record.key)
+    if record.status == "failed" and old is not None and old.status == "ok":
+        return
+    for folder in ("taggers", "sidecars"):
+        _move(aside / folder / record.key, out / folder / record.key)
+    Records(out).put(replace(record, attempts=record.attempts + (old.attempts if old else 0)))
+
+
+def _move(new: Path, place: Path) -> None:
+    """Put `new`, where it exists, at `place`; what is there is away for no longer than two renames take."""
+    if not new.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    old = place.with_name(f".{place.name}.old")
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)

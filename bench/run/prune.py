@@ -1,22 +1,71 @@
-"""What a results folder holds that nothing needs any more, and freeing it."""
+"""What a results folder holds that nothing needs any more, and freeing it.
+
+How much disk the weights of a run need at a time, estimated before it starts.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bench.api.hub import cached
 from bench.core.errors import BadInput
-from bench.run.force import ASIDE
-from bench.run.job import JOBS
+from bench.data.encoders import EncoderSource, hub_name
+from bench.data.identity import encoder_of
+from bench.plan.sections import EncoderSpec
+from bench.plan.units import Planned, method_of
+from bench.run.job import JOBS, KEPT, Weights, users_of
+from bench.run.local import ASIDE
 from bench.run.slurm import QueueState, queue_state
-from bench.run.weights import KEPT, Weights, users_of
-from bench.store.artefacts import CLAIMS, Artefacts, held_claims
-from bench.store.planned import cell_name, matrix_cells
-from bench.store.record import Record, Records
+from bench.store.artefacts import CLAIMS, Artefacts, cache_root, held_claims
+from bench.store.record import Record, Records, cell_name, matrix_cells
+
+
+def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
+    """Bytes of weights kept at a time, at most; None if an encoder's size is not known here yet.
+
+    `hub_sizes`: by id the bytes that are downloaded of a repository, which stand for an encoder that is not here.
+
+    The trainings of one encoder, seed and target are kept together, each with a snapshot a selection rule.
+    """
+    groups: Counter[tuple[str, int, str]] = Counter()
+    sizes: dict[str, int] = {}
+    for planned in missing:
+        cell = planned.cell
+        if cell.encoder not in sizes:
+            size = _encoder_size(encoder_of(cell), hub_sizes)
+            if size is None:
+                return None
+            sizes[cell.encoder] = size
+        rounds = () if cell.broken else method_of(cell).rounds()
+        own = max(1, sum(not isinstance(round_.method, str) for round_ in rounds))  # others' are counted with theirs
+        groups[cell.encoder, cell.seed, cell.target] += own * len(cell.train.rules) * sizes[cell.encoder]
+    return max(groups.values(), default=0)
+
+
+def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int | None:
+    folder: Path | None = Path(encoder.where)
+    if encoder.revision:
+        folder = cached(hub_name(encoder.where, EncoderSpec()), encoder.revision)
+    elif not encoder.where:
+        folder = Artefacts(cache_root()).folder("encoder", encoder.key)
+    files = list(folder.glob("*.safetensors")) if folder else []
+    return sum(_as_float32(file) for file in files) if files else hub_sizes.get(encoder.where)
+
+
+def _as_float32(file: Path) -> int:
+    """Bytes that a safetensors file's weights take as float32, as we keep them; from its header alone."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return sum(4 * math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
 PLACES = ("records", "sidecars", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)

@@ -14,10 +14,9 @@ from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.identity import encoder_of
 from bench.data.labels import source_links
-from bench.data.transferred import TransferStage
-from bench.plan.identity import Planned, method_of
-from bench.plan.matrix import Cell, every_target
-from bench.plan.needs import needs_of_method, reads_links
+from bench.data.translated import TransferStage
+from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.units import Planned, method_of
 from bench.store.artefacts import Artefacts, cache_root
 
 

@@ -24,17 +24,14 @@ from typing import Any
 import bench
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
-from bench.plan.commit import COMMIT_FILE, commit
-from bench.plan.identity import Planned, describe
-from bench.plan.place import Place
-from bench.plan.schema import build, to_plain
+from bench.plan.fingerprint import COMMIT_FILE, commit
+from bench.plan.schema import Place, build, to_plain
 from bench.plan.spec import parsed_toml
-from bench.plan.units import unit_name, units
+from bench.plan.units import Planned, describe, unit_name, units
 from bench.run.job import JOBS, JobCell, Task, array_file, attempts_of, run_job
 from bench.run.shared import absent
 from bench.store.artefacts import Artefacts, cache_root, claimed
-from bench.store.planned import matrix_cells
-from bench.store.record import Record
+from bench.store.record import Record, matrix_cells
 
 COPIED = ("bench", "methods", "data_recipes")
 _LEAVING = "COMPLETING"  # has ended or is being killed: what it has not recorded by then, it never will

@@ -1,18 +1,26 @@
-"""The record of a cell: the truth for status, tables and resumption (DESIGN.md §7)."""
+"""The record of a cell: the truth for status, tables and resumption (DESIGN.md §7).
+
+matrix.json of a results folder: the cells that it is to hold, so that status and tables know what is missing.
+The JSON Schema of a record, made from its dataclasses; `record.schema.json` beside this file is it, published.
+
+`python -m bench.store.record` writes it anew.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+import types
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.core.errors import BadInput
-from bench.core.files import write_bytes, write_json
-from bench.store.packed import opened
+from bench.core.files import canonical_json, write_bytes, write_json
+from bench.store.artefacts import claimed
+from bench.store.packed import opened, refuse_packed
 from bench.store.sidecars import compressed, npz_of, read_arrays
 
 if TYPE_CHECKING:  # status and why read thousands of records and no array
@@ -236,3 +244,124 @@ class Records:
             return read_arrays(self.sidecar(key, "counts.npz"), without="types")
         except FileNotFoundError:
             return {}
+
+
+FILE = "matrix.json"
+
+
+def matrix_cells(out: Path) -> list[dict[str, Any]]:
+    """The cells of OUT/matrix.json in the matrix's order; [] where the file is missing.
+
+    Raises:
+        BadInput: the file is not what `xner run` writes.
+    """
+    cells: list[dict[str, Any]] = _read(out).get("cells", [])
+    return cells
+
+
+def _read(out: Path) -> dict[str, Any]:
+    """The file's object, {} where there is none; BadInput as `matrix_cells`."""
+    path = out / FILE
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise BadInput(f"{path}: not JSON: {error}") from error
+    cells = value.get("cells") if isinstance(value, dict) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) and "key" in cell for cell in cells):
+        raise BadInput(f"{path}: expected an object with `cells`, each with a `key`")
+    return value
+
+
+@dataclass(frozen=True)
+class Written:
+    """A matrix as it was written: the file's own name, its text, what --set changed and --only chose."""
+
+    file: str
+    text: str
+    overrides: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+def matrices(out: Path) -> list[Written]:
+    """The matrices that were run into the folder, the last one last; [] where matrix.json does not know them."""
+    try:
+        return [
+            Written(text["file"], text["text"], tuple(text["overrides"]), tuple(text["only"]))
+            for text in _read(out).get("written", [])
+        ]
+    except (TypeError, KeyError) as error:
+        raise BadInput(f"{out / FILE}: `written` is not what `xner run` writes") from error
+
+
+def add_cells(
+    out: Path, new: Iterable[Mapping[str, Any]], name: str = "", written: Sequence[Written] | None = None
+) -> None:
+    """Publish matrix.json with these cells added; one of the same name takes the place of the old one.
+
+    `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
+    kept after those that are there. A damaged file is written anew.
+
+    Raises:
+        BadInput: the folder is a packed suite.
+    """
+    refuse_packed(out)
+    with claimed(out, FILE):  # two that add at once must not lose each other's cells
+        try:
+            before, texts = matrix_cells(out), matrices(out)
+            name = name or str(_read(out).get("name") or "")
+        except BadInput:
+            before, texts = [], []
+        cells = {cell_name(cell): cell for cell in (*before, *new)}
+        texts = [text for text in texts if text not in (written or ())] + list(written or ())
+        whole = {"cells": list(cells.values()), "name": name or out.resolve().name}
+        write_json(out / FILE, whole | ({"written": [asdict(text) for text in texts]} if texts else {}))
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """What must be one cell, whatever code and data gave its key."""
+    return canonical_json([cell.get(k) for k in ("label", "corpus", "target", "encoder", "seed", "trial", "axes")])
+
+
+def training_base(cell: Mapping[str, Any]) -> str:
+    """The same text for the cells that may share weights over targets and methods."""
+    return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])
+
+
+PUBLISHED = Path(__file__).with_name("record.schema.json")
+_PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of what `from_json` reads; fields with a default may be absent in older records."""
+    made = _of(Record)
+    made["properties"]["schema"] = {"const": SCHEMA}
+    made["required"].append("schema")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "xner-bench record", **made}
+
+
+def _of(kind: Any) -> dict[str, Any]:
+    if kind is Any:
+        return {}
+    if kind in _PLAIN:
+        return {"type": _PLAIN[kind]}
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        properties = {one.name: _of(hints[one.name]) for one in fields(kind)}
+        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+        return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"enum": list(inner)}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [_of(one) for one in inner]}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _of(inner[1])}
+    if origin is tuple:
+        return {"type": "array", "items": _of(inner[0])}
+    raise TypeError(f"a record holds {kind!r}, of which the schema says nothing")
+
+
+if __name__ == "__main__":
+    write_json(PUBLISHED, record_schema())

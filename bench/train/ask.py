@@ -15,7 +15,7 @@ from bench.core.sentences import Pair, Sentence, Span, tag_set
 from bench.data.cell_data import CellData
 from bench.data.labels import Links, LinkStage, source_links
 from bench.data.projected import NO_COUNTS, PLAIN, carried, labelled, transferred
-from bench.data.transferred import TransferStage, marking, same_words
+from bench.data.translated import TransferStage, marking, same_words
 from bench.plan.keys import rng
 from bench.plan.matrix import Cell
 from bench.store.artefacts import Artefacts

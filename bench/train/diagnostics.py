@@ -15,8 +15,8 @@ from bench.api.method import Example, Labels, Method, pairs
 from bench.core.sentences import Pair, tags_of
 from bench.measure.score import count, f1
 from bench.train.batches import Collator
+from bench.train.encoder import cover
 from bench.train.predict import autocast
-from bench.train.rows import cover
 
 PAIRS = 100  # training pairs that are looked at
 POINTS = 40  # words of a class and language that a plot shows

@@ -17,13 +17,11 @@ from bench.plan.keys import rng, seed_stream
 from bench.plan.spec import EncoderSpec, TrainSpec
 from bench.train.batches import Collator, Stream, prefetched
 from bench.train.checkpoint import Keeper, Reached
-from bench.train.encoder import Encoder, encoder_of
+from bench.train.encoder import Encoder, encoder_of, optimiser_of, rate, row_tables
 from bench.train.history import History, drain, evaluate
 from bench.train.hooks import terms_of
 from bench.train.memory import Backoff
-from bench.train.optimiser import optimiser_of, rate
 from bench.train.predict import autocast
-from bench.train.rows import row_tables
 
 
 @dataclass(frozen=True)

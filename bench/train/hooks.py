@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.method import Losses, Method, Step, Tagger, Term
-from bench.plan.identity import workers_of
+from bench.plan.units import workers_of
 
 T = TypeVar("T")
 

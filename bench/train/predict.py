@@ -13,7 +13,7 @@ from bench.api.method import Example, Floats, Predictions
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
 from bench.train.batches import Collator
-from bench.train.rows import cover
+from bench.train.encoder import cover
 
 
 @dataclass(frozen=True)

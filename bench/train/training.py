@@ -16,9 +16,8 @@ from bench.core.errors import Unavailable
 from bench.core.files import write_json
 from bench.core.memo import process_memo
 from bench.core.sentences import Sentence, digest, tag_set
-from bench.data.cell_data import CellData
+from bench.data.cell_data import CellData, Guard, Overlap, sentences_of
 from bench.data.encoders import EncoderSource
-from bench.data.guard import Guard, Overlap, sentences_of
 from bench.data.identity import file_hashes, hashed
 from bench.measure.score import Surface, surfaces
 from bench.plan import registry
@@ -30,15 +29,13 @@ from bench.store.artefacts import Artefact, Artefacts
 from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
 from bench.train.checkpoint import Keeper
-from bench.train.device import device_name
 from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
-from bench.train.encoder import Encoder, fresh_encoder
+from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.hooks import given
-from bench.train.memory import Peak, give_back
+from bench.train.memory import Peak, device_name, give_back
 from bench.train.predict import Meter, predict
-from bench.train.rows import load_weights, row_tables
 from bench.train.tagger import LinearTagger
 
 FIT = "fit"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.api.brackets import CLOSE, OPEN
+from bench.api.projection import CLOSE, OPEN
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Link, Sentence

@@ -12,8 +12,7 @@ from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Link, Sentence
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
-from bench.plan.place import Place
-from bench.plan.schema import to_plain
+from bench.plan.schema import Place, to_plain
 
 
 @dataclass(frozen=True)

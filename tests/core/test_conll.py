@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from bench.core.conll import Format, read_conll, read_tagged, write_conll
 from bench.core.errors import BadInput
-from bench.core.sentences import Sentence, Span
-from bench.core.tags import IllFormedError, decode, encode
+from bench.core.sentences import IllFormedError, Sentence, Span, decode, encode
 
 TYPES = ("PER", "LOC", "ORG")
 WORDS = st.one_of(

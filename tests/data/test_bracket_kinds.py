@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.api.brackets import KINDS, bracketed, has_bracket, unbracketed
-from bench.api.projection import Marked
+from bench.api.projection import KINDS, Marked, bracketed, has_bracket, unbracketed
 from bench.api.recipes import Translated, Translator
 from bench.core.sentences import Sentence, Span
 from bench.core.tokenise import detokenise, tokenise
-from bench.data.transferred import MarkedTranslations
+from bench.data.translated import MarkedTranslations
 from bench.data.translating import NoCorpus
 from bench.plan import registry
 

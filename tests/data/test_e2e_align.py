@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.lines import read_parallel
+from bench.core.files import read_parallel
 from bench.data.aligning import pharaoh
 from bench.store.artefacts import Artefacts
 from tests.support.e2e_tools import Place, matrix_text, records

@@ -12,7 +12,7 @@ import pytest
 
 from bench.api.recipes import Embedded
 from bench.core.sentences import Link, Pair
-from bench.data import align_stream
+from bench.data import aligning
 from bench.measure.links import GoldLinks, LinkScore
 from data_recipes.aligners.softmax import Softmax
 from tests.support.e2e_tools import Place, matrix_text, records
@@ -51,7 +51,7 @@ class Parts:
             return whole(aligner, pairs)
 
         monkeypatch.setattr(Softmax, "align", align)
-        monkeypatch.setattr(align_stream, "PART", size)
+        monkeypatch.setattr(aligning, "PART", size)
 
 
 def test_parts_give_what_the_whole_gives(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_the_score_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch, gol
     (place.root / "de.txt").write_text("here was a dog\nmet Bob Anna\n")
     (place.root / "gold").write_text(gold, encoding="utf-8", newline="")
     fixed(monkeypatch, ((0, 0), (0, 1), (1, 2), (2, 3)), ((0, 0),))
-    monkeypatch.setattr(align_stream, "PART", 1)
+    monkeypatch.setattr(aligning, "PART", 1)
     ran = place.xner(*command(place, "--evaluate", "gold", *more))
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[0] == "2 pairs: 5 links; gold: 2 sure, 3 only possible"

@@ -15,7 +15,7 @@ from bench.api.recipes import Corpus, NoParams, Translated, Translator
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence
 from bench.plan import registry
-from bench.store.growing import growing
+from bench.store.artefacts import growing
 from data_recipes.corpora.conll.corpus import ConllCorpus, ConllParams
 from tests.support.e2e_tools import Place, Ran, snapshot
 from tests.support.tiny_translators import GERMAN, known, word_by_word, write_marian

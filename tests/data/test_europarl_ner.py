@@ -12,7 +12,7 @@ import pytest
 from bench.api.recipes import Corpus
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Span
-from bench.data.guard import Guard
+from bench.data.cell_data import Guard
 from bench.plan import registry
 from data_recipes.corpora.europarl_ner import read
 from tests.support.pud_files import write

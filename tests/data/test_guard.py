@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.api.method import Example, TrainingSet, singles
 from bench.core.sentences import Sentence, Span, letters_of
-from bench.data.guard import Guard, Overlap, sentences_of
+from bench.data.cell_data import Guard, Overlap, sentences_of
 
 
 def sentence(text: str, id_: str = "x", group: str = "", language: str = "de") -> Sentence:

@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.api.brackets import bracketed, unbracketed
-from bench.api.projection import OUTCOMES, Marked
+from bench.api.projection import OUTCOMES, Marked, bracketed, unbracketed
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.sentences import Pair, Sentence, Span, spans_of, tags_of
 from bench.data.projected import transferred
-from bench.data.transferred import CAUSES, MarkedTranslations
+from bench.data.translated import CAUSES, MarkedTranslations
 from bench.data.translating import NoCorpus
 from bench.plan import registry
 from bench.plan.matrix import cells

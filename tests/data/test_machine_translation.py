@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 
 from bench.cli.doctor import _plugins
 from bench.core.errors import BadInput, Unavailable
-from bench.core.portuguese import contracted, expanded
 from bench.core.sentences import Sentence, Span
-from bench.core.tokenise import detokenise, tokenise
-from bench.data.transferred import MarkedTranslations
+from bench.core.tokenise import contracted, detokenise, expanded, tokenise
+from bench.data.translated import MarkedTranslations
 from bench.data.translating import NoCorpus
 from bench.plan import registry
 from data_recipes.aligners.translator import TranslatorAligner

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.api.projection import linked_words, project
-from bench.api.ranges import ranges
+from bench.api.projection import linked_words, project, ranges
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span, spans_of, tags_of
 from bench.data.projected import load_rules

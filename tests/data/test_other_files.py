@@ -534,7 +534,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, tiny_folder: Path, content: b
     (place.out / "records").mkdir(parents=True)
     key = planned["cells"][0]["key"]
     (place.out / "records" / f"{key}.json").write_bytes(content)
-    from bench.store.planned import add_cells
+    from bench.store.record import add_cells
 
     add_cells(place.out, planned["cells"], "small")
     ran = place.xner("status", place.out)

@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.conll import TaggedFile, lines_of, read_lines, read_tagged
 from bench.core.errors import BadInput
-from bench.core.lines import beside, text_lines
+from bench.core.files import beside, text_lines
 from bench.core.sentences import Link, Pair, tags_of
 from bench.data import project_stream
 from bench.data.project_stream import Texts

@@ -15,9 +15,9 @@ from bench.api import source_files
 from bench.api.recipes import Corpus
 from bench.api.source_files import SourceFile
 from bench.core.errors import BadInput, Unavailable
-from bench.core.portuguese import expanded
 from bench.core.sentences import Pair, Sentence, Span
-from bench.data.guard import Guard
+from bench.core.tokenise import expanded
+from bench.data.cell_data import Guard
 from bench.plan import registry
 from data_recipes.corpora.uner_pud.conllu import read_conllu
 from data_recipes.corpora.uner_pud.ntrex import Segmenter

@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.core.sentences import Sentence
-from bench.core.tags import encode
+from bench.core.sentences import Sentence, encode
 from bench.measure.score import MODES
 from bench.report.compare import compare
 from bench.report.frame import groups, read
 from bench.report.tables.quantities import cost_table
-from bench.store.planned import add_cells, matrix_cells
-from bench.store.record import Cost, Records
+from bench.store.record import Cost, Records, add_cells, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name, read_sidecar
 from tests.support.e2e_tools import snapshot
 from tests.support.scored_for_tests import found_in, gold_of, make_scored

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.sentences import Pair, Sentence, Span
-from bench.measure.quality import edits, label_quality
+from bench.measure.links import edits, label_quality
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.report import plots

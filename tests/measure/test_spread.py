@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.measure.spread import Spread
+from bench.measure.statistics import Spread
 
 positive = st.floats(1e-6, 1e-2)
 

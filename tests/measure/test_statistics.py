@@ -14,8 +14,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.measure import statistics
-from bench.measure.spread import Spread
-from bench.measure.statistics import Clusters, macro_difference
+from bench.measure.statistics import Clusters, Spread, macro_difference
 
 BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at some 100 MB
 

@@ -99,7 +99,7 @@ def trainer_of(planned: Any, models: Path, cache: Path, progress: Any = None) ->
     import torch
 
     from bench.data.identity import encoder_of
-    from bench.plan.identity import method_of
+    from bench.plan.units import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Places
 
@@ -196,7 +196,7 @@ def test_factors_say_what_the_needs_imply(name: str) -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_rounds_are_in_order(cells: dict[str, Any], label: str) -> None:
-    from bench.plan.identity import method_of
+    from bench.plan.units import method_of
 
     method, done = method_of(cells[label].cell), []
     for round_ in method.rounds():

@@ -171,7 +171,7 @@ def test_what_stands_in_any_test_is_dropped(plan: Any, tmp_path: Path) -> None:
     import torch
 
     from bench.data.identity import encoder_of
-    from bench.plan.identity import method_of
+    from bench.plan.units import method_of
     from bench.store.artefacts import Artefacts
     from bench.train.training import CellTrainer, Leakage, Places
 

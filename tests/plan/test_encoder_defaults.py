@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from bench.core.errors import BadInput
-from bench.plan.place import Place
 from bench.plan.resolve import Resolver
+from bench.plan.schema import Place
 from bench.plan.sections import EncoderSpec
 
 

@@ -84,7 +84,7 @@ def test_force_killed_leaves_what_was(done: Done) -> None:
     before = of_work(done.place.out)
     with (
         trainings(fails=KeyboardInterrupt),  # type: ignore[arg-type]
-        mock.patch("bench.run.force.shutil.rmtree"),
+        mock.patch("bench.run.local.shutil.rmtree"),
     ):
         assert done.run("--mode", "force").code == 130
     aside = {name for name in of_work(done.place.out) if name.startswith("forced/")}

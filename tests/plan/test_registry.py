@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import BadInput
-from bench.plan.place import Place
 from bench.plan.registry import BrokenPlugin, Registry
+from bench.plan.schema import Place
 from tests.support.plan_fakes import METHOD, METHODS, fake_registry, kinds, write
 
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from bench.core.errors import BadInput
 from bench.plan import sections
 from bench.plan.matrix import cells
-from bench.plan.place import Place
 from bench.plan.registry import Registry
-from bench.plan.schema import build, field_names, to_plain
+from bench.plan.schema import Place, build, field_names, to_plain
 from bench.plan.spec import MatrixSpec, load_matrix, shipped
 from tests.support.plan_fakes import MATRIX, fake_registry
 

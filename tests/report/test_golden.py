@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.report.tables import write_tables
-from bench.store.planned import add_cells
+from bench.store.record import add_cells
 from tests.support.records_for_tests import CORPUS, Plan, make, put_gap
 
 GOLDEN = Path(__file__).parent / "golden"

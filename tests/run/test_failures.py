@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from bench.run.pool import DIED
+from bench.run.local import DIED
 from tests.support.e2e_tools import Place, by_name, finished, install_methods, matrix_text, records
 
 HEAD = """

@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run.pool import _end, _slots
-from bench.run.unit import Queue
-from bench.run.weights import Weights, users_of
+from bench.run.job import Queue, Weights, users_of
+from bench.run.local import _end, _slots
 from bench.store.artefacts import Artefacts
-from bench.store.planned import add_cells
-from bench.store.record import Record, Records
+from bench.store.record import Record, Records, add_cells
 from tests.support.records_for_tests import Plan, cell_of
 
 

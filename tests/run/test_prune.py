@@ -10,8 +10,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.store.artefacts import Artefacts, claimed
-from bench.store.planned import add_cells
-from bench.store.record import Record, Records
+from bench.store.record import Record, Records, add_cells
 from tests.support.records_for_tests import Plan, cell_of
 
 KEYS = {name: f"{number:x}" * 32 for number, name in enumerate(("current", "older", "waiting", "imported", "alone"), 1)}

@@ -20,10 +20,9 @@ from bench.data.cell_data import _corpus
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.run import job
-from bench.run.job import JobCell, Task, array_file, read_task
+from bench.run.job import JobCell, Task, array_file, perform, read_task
 from bench.run.slurm import Array, Profile, load_profile, parameters, queue_state
 from bench.run.slurm import snapshot as code_snapshot
-from bench.run.unit import perform
 from bench.store.record import Record
 from tests.support.e2e_tools import Place, Ran, by_name, matrix_text, records, sidecars, small_corpus, snapshot
 from tests.support.fake_slurm import Scheduler
@@ -365,7 +364,7 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     folder = code_snapshot(tmp_path / "code")
     assert not list(folder.rglob("__pycache__"))
     assert code_snapshot(tmp_path / "code") == folder, "named by content"
-    look = "import bench, methods, data_recipes, pathlib, bench.plan.commit as c\n"
+    look = "import bench, methods, data_recipes, pathlib, bench.plan.fingerprint as c\n"
     look += "from bench.plan.fingerprint import sources, stage_fingerprints\n"
     look += "print(bench.__file__, *sources('data_recipes.translators.marian').values(), sep='\\n')\n"
     look += "print(c.commit(), stage_fingerprints(pathlib.Path(bench.__file__).parents[1])['fit'])"
@@ -376,8 +375,7 @@ def test_a_job_runs_the_code_that_was_submitted(tmp_path: Path) -> None:
     *files, last = listed.stdout.splitlines()
     assert files
     assert all(file.startswith(str(folder)) for file in files)
-    from bench.plan.commit import commit
-    from bench.plan.fingerprint import stage_fingerprints
+    from bench.plan.fingerprint import commit, stage_fingerprints
 
     assert last.split() == [*([commit()] if commit() else []), stage_fingerprints(repo)["fit"]]
 

@@ -9,8 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bench.store.record import to_json
-from bench.store.schema import PUBLISHED, record_schema
+from bench.store.record import PUBLISHED, record_schema, to_json
 from tests.support.records_for_tests import Plan, make, put_gap
 
 
@@ -21,7 +20,7 @@ def published() -> dict[str, Any]:
 
 def test_the_published_schema_is_the_present_one() -> None:
     jsonschema.Draft202012Validator.check_schema(published())
-    assert published() == record_schema(), "python -m bench.store.schema writes it anew"
+    assert published() == record_schema(), "python -m bench.store.record writes it anew"
 
 
 def test_records_as_written_are_valid(tmp_path: Path) -> None:

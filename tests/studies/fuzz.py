@@ -21,9 +21,8 @@ from typing import Any
 
 from bench.core.conll import Format, TaggedFile, conll_text, read_conll, read_tagged
 from bench.core.errors import BadInput
-from bench.core.lines import read_parallel
-from bench.core.sentences import Pair, Sentence
-from bench.core.tags import MODES, SCHEMES, encode
+from bench.core.files import read_parallel
+from bench.core.sentences import MODES, SCHEMES, Pair, Sentence, encode
 from bench.measure.links import LinkLines
 from bench.measure.tagged import Tagged
 from bench.plan.spec import parsed_matrix

@@ -16,9 +16,8 @@ from transformers.utils import logging
 from bench.api.recipes import Progress
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_bytes, write_json
-from bench.plan.place import Place
-from bench.plan.schema import build
-from bench.plan.settings import add_settings, parsed
+from bench.plan.schema import Place, build
+from bench.plan.spec import add_settings, parsed
 from data_recipes.encoders.mini.text import dictionary_entries, training_text
 from tests.studies.mini import guard, start, train
 from tests.studies.mini import teacher as teachers

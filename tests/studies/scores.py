@@ -10,7 +10,7 @@ from seqeval.metrics import sequence_labeling, v1
 from seqeval.scheme import IOB2
 
 from bench.cli.score import scored
-from bench.core.tags import MODES, Mode, entities
+from bench.core.sentences import MODES, Mode, entities
 from bench.measure.score import ratios
 from tests.measure.test_score import conlleval, taggings
 

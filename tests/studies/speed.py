@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Pair, Sentence
-from bench.plan.settings import add_settings, parsed
+from bench.plan.spec import add_settings, parsed
 from tests.studies import speed_small, speed_table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_align(args: argparse.Namespace) -> int:
         BadInput: no such encoder or setting, unreadable files, or no pair that fits the encoder.
     """
     from bench.plan import registry
-    from bench.plan.place import Place
+    from bench.plan.schema import Place
 
     for name, least in (("pairs", 1), ("rounds", 2), ("threads", 1)):
         value = getattr(args, name)
@@ -71,7 +71,7 @@ def run_align(args: argparse.Namespace) -> int:
 
     import torch
 
-    from bench.train.device import resolve_device
+    from bench.train.memory import resolve_device
     from tests.studies.speed_align import MATCHINGS, compare, fitting
 
     device = resolve_device(args.device, ())
@@ -104,7 +104,7 @@ def run_align(args: argparse.Namespace) -> int:
 
 def _pairs(args: argparse.Namespace) -> list[list[Pair]]:
     """The pairs of the files, else by language a few more than asked for of NTREX: long ones are left out."""
-    from bench.core.lines import read_parallel
+    from bench.core.files import read_parallel
     from data_recipes.parallel_text import lines_of, splitter
 
     if (args.source is None) != (args.target is None):

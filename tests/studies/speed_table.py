@@ -152,7 +152,7 @@ def _setting(args: argparse.Namespace, least_steps: int) -> Setting:
     from bench.plan import registry
     from bench.plan.sections import EncoderSpec
     from bench.store.artefacts import Artefacts, cache_root
-    from bench.train.device import resolve_device
+    from bench.train.memory import resolve_device
     from tests.studies.speed_train import Setting
 
     device = torch.device(resolve_device(args.device, (args.precision,)))

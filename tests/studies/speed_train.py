@@ -23,10 +23,9 @@ from bench.measure.score import count, summary
 from bench.plan import registry
 from bench.plan.sections import EncoderSpec, Precision, TrainSpec
 from bench.train.batches import Collator
-from bench.train.encoder import Encoder
+from bench.train.encoder import Encoder, use_rows
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
-from bench.train.rows import use_rows
 from bench.train.tagger import LinearTagger
 
 OURS, PLAIN = "xner", "Trainer"

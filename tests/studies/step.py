@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.identity import keyed
-from bench.plan.identity import Planned
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
+from bench.plan.units import Planned
 from bench.run.cell import RunSettings, run_unit
 from bench.run.shared import make_shared
 

@@ -11,8 +11,7 @@ from typing import Any
 from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, digest
 from bench.measure.score import count, summary
-from bench.store.planned import add_cells
-from bench.store.record import Cost, Record, Records, Resources, RuleScores
+from bench.store.record import Cost, Record, Records, Resources, RuleScores, add_cells
 from bench.store.sidecars import GOLD, predictions_name
 from tests.conftest import toy_sentences
 from tests.support.records_for_tests import CORPUS, Plan, cell_of, key_of

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.core.errors import BadInput
-from bench.train.device import resolve_device
+from bench.train.memory import resolve_device
 
 
 def test_a_card_that_this_torch_was_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,9 @@ from bench.train import checkpoint
 from bench.train import encoder as encoder_module
 from bench.train.batches import Collator
 from bench.train.checkpoint import Keeper
-from bench.train.encoder import Encoder, fresh_encoder
+from bench.train.encoder import Encoder, cover, fresh_encoder, row_tables, use_rows
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
-from bench.train.rows import cover, row_tables, use_rows
 from bench.train.tagger import LinearTagger, save_tagger
 
 CPU = torch.device("cpu")

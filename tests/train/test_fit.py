@@ -34,10 +34,10 @@ from bench.plan.keys import rng
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train import history as watch
 from bench.train.batches import Stream
+from bench.train.encoder import load_weights, whole_state
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, snapshot
 from bench.train.predict import predict
-from bench.train.rows import load_weights, whole_state
 
 TRAIN = TrainSpec(steps=24, batch=8, evals=3)
 RECIPE = EncoderSpec(lr=3e-3, max_length=64)

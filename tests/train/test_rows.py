@@ -16,9 +16,9 @@ from torch import nn
 from bench.api.method import EpochState, Method, Tagger, TrainingSet, singles
 from bench.core.sentences import Sentence
 from bench.plan.sections import EncoderSpec, TrainSpec
+from bench.train.encoder import Pretrained, WordRows, cover, load_weights, row_tables, use_rows, whole_state
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
-from bench.train.rows import Pretrained, WordRows, cover, load_weights, row_tables, use_rows, whole_state
 
 TRAIN = TrainSpec(steps=12, batch=8, evals=2)
 RECIPE = EncoderSpec(lr=1e-3, max_length=64, weight_decay=0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from bench.api.brackets import CLOSE, OPEN
+from bench.api.projection import CLOSE, OPEN
 from bench.core.sentences import Link, Span
 from data_recipes.corpora.demo.tables import Filler, Form, Frame, Literal, Slot, tables
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 
-from bench.api.brackets import has_bracket, unbracketed
+from bench.api.projection import has_bracket, unbracketed
 from bench.core.sentences import Span
 from data_recipes.corpora.demo.grammar import BASE, Content, Inflected, Placeholder
 from data_recipes.corpora.demo.tables import CASES, TYPES, Element, Filler, Form, Frame, Literal, Name, tables

@@ -12,8 +12,7 @@ from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir, here
 from bench.core.conll import Format, has_control, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest
-from bench.core.sentences import Sentence, Span, Split
-from bench.core.tags import IllFormedError, decode
+from bench.core.sentences import IllFormedError, Sentence, Span, Split, decode
 from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english

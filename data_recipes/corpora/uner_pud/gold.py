@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.api.source_files import files_of, here
 from bench.core.conll import Format, read_conll
-from bench.core.sentences import Sentence, Split
-from bench.core.tags import Scheme
+from bench.core.sentences import Scheme, Sentence, Split
 from data_recipes.corpora.europarl_ner.read import read_side
 
 TYPES = ("PER", "LOC", "ORG")

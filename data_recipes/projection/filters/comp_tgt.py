@@ -6,8 +6,7 @@ links, not the span that the matcher made of them.
 
 from __future__ import annotations
 
-from bench.api.projection import Projection, linked_words
-from bench.api.ranges import ranges
+from bench.api.projection import Projection, linked_words, ranges
 from bench.core.sentences import Pair
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.api.ranges import longest, ranges
+from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.api.ranges import longest, ranges
+from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
 GAP = 1  # words between two runs that are still one range

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from bench.api.brackets import bracketed, has_bracket, unbracketed
-from bench.api.projection import PROJECTED, Marked, Outcome, Words
+from bench.api.projection import PROJECTED, Marked, Outcome, Words, bracketed, has_bracket, unbracketed
 from bench.core.sentences import Sentence, Span
 
 COUNTS = ("brackets_wrong",)
