@@ -19,7 +19,7 @@ from bench.core.sentences import letters_of
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
 DECODER = re.compile(r"ForCausalLM$|^(OpenAI)?GPT.*LMHeadModel$")  # architectures of config.json
@@ -211,9 +211,9 @@ def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None
 
 
 def _known_family(kind: str) -> bool:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return kind in CONFIG_MAPPING_NAMES
+    return kind in CONFIG_MAPPING
 
 
 def _hashes(folder: Path) -> dict[str, str]:

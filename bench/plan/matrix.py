@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from bench.api.method import LINKED, Method, Need, Round
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
@@ -17,10 +18,6 @@ from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
 from bench.plan.search import point_of, settings_of
 from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec
-
-if TYPE_CHECKING:
-    from bench.api.method import Method, Need
-    from bench.plan.sections import LabelsSpec
 
 
 def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
@@ -30,26 +27,21 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
         BadInput: the parameters are not the method's.
         BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
     """
-    from bench.api.method import Need, Round
-
     whose = f"method '{name}' ({registry.module_of('method', name)})"
+    method: Method | None = None
     try:
-        method: Method = registry.make("method", name, params)
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
-    if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
-        raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
-    try:
+        method = registry.make("method", name, params)
+        assert method is not None
+        if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
+            raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
         rounds = method.rounds()
         if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
             raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
         needs_of_method(method, registry)
         method.diagnostics()
-    except BrokenPlugin:
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, BrokenPlugin) or (isinstance(error, BadInput) and method is None):
+            raise
         raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
 
 
@@ -64,8 +56,6 @@ def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[
 
 def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
     """Whether the method's translations must have their words linked: marks that never fall back need no links."""
-    from bench.api.method import LINKED, Need
-
     needs = needs_of_method(method, registry)
     if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
         return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
@@ -77,8 +67,6 @@ def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registr
 
     `labels`: how they are made where that is asked.
     """
-    from bench.api.method import LINKED, Need
-
     needs = needs_of_method(method, registry)
     if key == "labels.fallback" and labels.transfer == "align":
         return False

@@ -21,31 +21,8 @@ from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import searching
-from bench.plan.sections import (
-    AxesSpec,
-    DataSpec,
-    EncoderSpec,
-    LabelsSpec,
-    MatrixSpec,
-    SearchSpec,
-    Settings,
-    TrainSpec,
-    VariantSpec,
-)
+from bench.plan.sections import AxesSpec, DataSpec, LabelsSpec, MatrixSpec, SearchSpec, Settings, TrainSpec, VariantSpec
 from bench.store.record import Contrast
-
-__all__ = [
-    "AxesSpec",
-    "DataSpec",
-    "EncoderSpec",
-    "LabelsSpec",
-    "MatrixSpec",
-    "SearchSpec",
-    "TrainSpec",
-    "VariantSpec",
-    "load_matrix",
-    "shipped",
-]
 
 _TOP = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
@@ -352,9 +329,8 @@ def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
 def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
     corpora = spec.axes.extra.get("data.corpus", (spec.data.corpus,))
     languages = {language for corpus in corpora for language in resolver.languages(corpus, {})}
-    asked: list[tuple[Path, str]] = [(("source",), spec.source)]
-    asked += [(("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets)]
-    for path, language in asked:
+    targets = ((("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets))
+    for path, language in ((("source",), spec.source), *targets):
         if language not in languages:
             known = f"the corpus {' or '.join(corpora)} has no language '{language}'"
             if not languages:
@@ -364,14 +340,8 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
     """Register `--set`, kept as `settings`."""
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help=f"a parameter of the {what}; may be repeated",
-    )
+    about = f"a parameter of the {what}; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=about)
 
 
 def parsed(settings: Sequence[str]) -> dict[str, Any]:
@@ -380,8 +350,6 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: no key, or no equals sign.
     """
-    from bench.plan.spec import toml_value
-
     table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

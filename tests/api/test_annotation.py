@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +15,16 @@ from hypothesis import strategies as st
 
 from bench.api.annotation import Annotation, annotated
 from bench.api.method import Predictions, TrainingSet
+from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, Span
+from bench.data.cell_data import CellData, Guard, sentences_of
+from bench.data.identity import cell_key
+from bench.data.labels import parallel_links
+from bench.plan.matrix import Cell, cells
+from bench.plan.spec import load_matrix
 from methods.annotation_projection.method import AnnotationProjection, AnnotationProjectionParams
 from methods.concner.method import Concner, ConcnerParams
+from tests.support.e2e_tools import Place, matrix_text
 
 PER = Span(0, 1, "PER")
 GOLD = [Sentence("g", "en", ("Anna", "sang"), (PER,))]
@@ -59,18 +69,22 @@ class FakeAsk:
 LINES = st.lists(st.tuples(st.floats(0.5, 1), st.booleans(), st.booleans()), min_size=1, max_size=12)
 
 
-@given(LINES, st.sampled_from([0.0, 0.6, 0.8, 1.0]), st.sampled_from([0.0, 1.0]), st.booleans())
-def test_the_lines_that_are_kept(lines: list[Any], confidence: float, projected: float, empty: bool) -> None:
+@given(LINES, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_from([0.0, 1.0]), st.booleans())
+def test_the_lines_that_are_kept(lines: list[Any], share: float, projected: float, empty: bool) -> None:
     ask: Any = FakeAsk(*zip(*lines, strict=True))
-    kept = annotated(ask, "teacher", Annotation(confidence, projected, empty))
-    expected = []
+    kept = annotated(ask, "teacher", Annotation(share, projected, empty))
+    able = {}
     for n, (sure, entity, reached) in enumerate(lines):
-        mean = float(np.float32(sure)) if entity else (float(np.float32(sure)) + 0.5) / 2
-        whole = (reached or projected == 0.0) if entity else empty
-        if whole and np.float32(mean) >= confidence:
-            expected.append((f"t/{n}", (PER,) if entity else (), (Span(1, 2, "PER"),) if entity and reached else ()))
-    assert [(p.source.id, p.source.spans, p.target.spans) for p in kept] == expected
-    assert ask.notes == {"parallel_kept": len(expected)}
+        if (reached or projected == 0.0) if entity else empty:
+            mean = np.float32(sure) if entity else np.asarray([sure, 0.5], np.float32).mean()
+            found = (Span(1, 2, "PER"),) if entity and reached else ()
+            able[f"t/{n}"] = (float(mean), (PER,) if entity else (), found)
+    chosen = [pair.source.id for pair in kept]
+    assert len(chosen) == math.ceil(share * len(able)) == ask.notes["parallel_kept"]
+    assert chosen == [line for line in able if line in chosen], "in the text's order"
+    assert [(p.source.spans, p.target.spans) for p in kept] == [able[line][1:] for line in chosen]
+    left = [sure for line, (sure, *_) in able.items() if line not in chosen]
+    assert not chosen or not left or min(able[line][0] for line in chosen) >= max(left)
 
 
 def ids(data: TrainingSet) -> list[list[tuple[str, str]]]:
@@ -89,13 +103,49 @@ def test_what_a_student_trains_on() -> None:
     assert ids(found["none"]) == target
     assert ids(found["gold"]) == [*target, [("g", "en")]]
     assert ids(found["pairs"]) == [[("t/0", "en"), ("t/0", "da")], [("t/2", "en"), ("t/2", "da")], [("g", "en")]]
-    concner = Concner(ConcnerParams(labels="parallel"))
+    concner = Concner(ConcnerParams(labels="parallel", parallel=Annotation(0.6)))
     assert concner.rounds() == AnnotationProjection().rounds() and concner.needs == AnnotationProjection.needs
     assert concner.prepare(concner.rounds()[-1], ask).digest() == found["pairs"].digest()
     assert concner.factors().teacher == "zero_shot" and not concner.diagnostics().space
 
 
-@pytest.mark.parametrize("wrong", [{"confidence": 1.5}, {"projected": -0.1}])
+def test_the_leakage_guard_covers_both_sides_of_the_text() -> None:
+    """A test sentence that the text translates, or repeats on either side, is found and dropped with its pair."""
+    ask: Any = FakeAsk([0.9, 0.9, 0.9], [True, True, True], [True, True, True])
+    method = AnnotationProjection(AnnotationProjectionParams(english="pairs", share=1.0))
+    data = method.prepare(method.rounds()[-1], ask)
+    of_group = Guard([Sentence("q", "da", ("something", "else"), (), "t/1")])
+    assert of_group.overlap(sentences_of(data)).by_group == 1
+    assert [group[0][0] for group in ids(of_group.dropped(data))] == ["t/0", "t/2", "g"]
+    for words in (("A", "b!"), ("x", "Y")):
+        assert Guard([Sentence("q", "en", words, ())]).overlap(sentences_of(data)).by_text == 3
+
+
+def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path, tiny_folder: Path) -> None:
+    """Not the translator and the filters, which are of labelled translations."""
+    place = Place(tmp_path, tiny_folder)
+    plain = matrix_text(tiny_folder, ("annotation_projection",))
+
+    def cells_of(text: str) -> list[Cell]:
+        return cells(load_matrix(str(place.matrix(text))))
+
+    def key(**changes: str) -> str:
+        return cell_key(*cells_of(matrix_text(tiny_folder, ("annotation_projection",), **changes)))
+
+    known = 'translator = "frames"\n'
+    assert key() == key(labels=known + 'filters = ["comp-ins"]') == key(labels='translator = "files"')
+    assert len({key(), key(labels=known + 'matcher = "longest"'), key(labels=known + 'aligner = "statistical"')}) == 3
+    crossed = '"labels.matcher" = ["min-max", "longest"]\n"labels.translator" = ["frames", "files"]\n[data]'
+    found = cells_of(plain.replace("[data]", crossed, 1))
+    assert [cell.axes for cell in found] == [{"labels.matcher": "min-max"}, {"labels.matcher": "longest"}]
+    text = {"n_unlabelled": 31}
+    (cell,) = cells_of(plain)
+    assert cell_key(replace(cell, corpus_params={**cell.corpus_params, **text})) != cell_key(cell)
+    with pytest.raises(Unavailable, match="no parallel text from 'en' into 'fr' that nobody labelled"):
+        parallel_links(replace(cell, target="fr"), CellData(cell))
+
+
+@pytest.mark.parametrize("wrong", [{"share": 1.5}, {"projected": -0.1}])
 def test_wrong_parameters(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be from 0 to 1"):
         Annotation(**wrong)  # type: ignore[arg-type]

@@ -18,7 +18,8 @@ from bench.data.identity import keyed
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.plan.units import Planned
-from bench.run.cell import RunSettings, run_unit
+from bench.run.cell import run_unit
+from bench.run.shared import RunSettings
 from bench.store.record import Record
 from tests.support.e2e_tools import Place, finished, matrix_text, records
 

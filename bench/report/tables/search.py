@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.frame import Group, Row, Stored, groups, read_all
+from bench.report.frame import UNPLACED, Group, Row, Stored, groups, read_all
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import matrix_cells
 
@@ -70,6 +70,7 @@ def searched(out: Path) -> tuple[list[Table], str]:
         BadInput: as `read_all`.
     """
     stored = read_all([out])
+    stored = [run for run in stored if run.place != UNPLACED] or stored  # without what older code or settings made
     known, found = {run.record.key for run in stored}, groups(stored)
     tables = [table for group in found if (table := settings_table(group)) is not None]
     if any(str(cell["key"]) not in known for cell in matrix_cells(out)):
