@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -264,7 +264,7 @@ def _cost_points(
     return points, placed
 
 
-def pareto(points: dict[Row, tuple[float, float]]) -> list[Row]:
+def pareto(points: Mapping[Row, tuple[float, float]]) -> list[Row]:
     """The rows (cost, F1) that none surpasses at the same cost or less, the cheapest first."""
     front: list[Row] = []
     for row in sorted(points, key=lambda row: (points[row][0], -points[row][1])):
