@@ -54,12 +54,10 @@ def f1_figure(group: Group) -> Figure | None:
         for y, (row, look) in enumerate(shown.items()):
             mean, half = macro(scores, row, languages)
             if target not in group.targets:
-                places += (
-                    [] if mean is None else [(y, look, mean, None if half is None else (mean - half, mean + half))]
-                )
+                limits = None if mean is None or half is None else (mean - half, mean + half)
+                places += [] if mean is None else [(y, look, mean, limits)]
             elif (score := scores[row, target]).mean is not None:
-                limits = None if score.low is None or score.high is None else (score.low, score.high)
-                places.append((y, look, score.mean, limits))
+                places.append((y, look, score.mean, score.limits))
             else:
                 text = score.status if score.status in ("failed", "skipped") else "no result"
                 at = axis.get_yaxis_transform()

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
 from bench.core.conll import Format, Ids, TaggedFile, has_control, in_form, read_conll, read_lines, read_tagged
 from bench.core.errors import BadInput, nearest, require
@@ -27,7 +26,7 @@ class ConllParams:
     pattern: str = "{language}/{split}.conll"  # may hold * and **
     files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
     split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
-    token_column: int | None = None  # the first; see docs/file-formats.md
+    token_column: int | None = None  # the first; see docs/reference/file-formats.md
     tag_column: int | None = None  # the last
     separator: str = ""
     scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"

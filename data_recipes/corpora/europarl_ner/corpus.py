@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from bench.api.overlap import normalised
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, normalised
 from bench.api.source_files import here, local_files
 from bench.core.conll import Format, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bench.api.hub import HubName
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir, here
 from bench.core.conll import Format, has_control, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest, require

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from bench.api.hub import HubName, cached, commit_of
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
 from bench.core.conll import has_control, read_tagged
 from bench.core.errors import BadInput, nearest, require

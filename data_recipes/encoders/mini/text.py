@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT
-from bench.api.source_files import here, index
+from bench.api.source_files import FLORES_HELD_OUT, NTREX_HELD_OUT, here, index
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import text_lines
 from bench.core.sentences import letters_of
