@@ -52,8 +52,8 @@ class FakeAsk:
 
     def predict(self, sentences: Sequence[Sentence]) -> Predictions:
         assert all(sentence.language == "en" and sentence.spans is None for sentence in sentences)
-        probabilities = [np.asarray([[1 - s, s], [0.5, 0.5]], np.float32) for s in self.sure]
-        return Predictions([(PER,) if found else () for found in self.entity], probabilities)
+        probabilities = tuple(np.asarray([[1 - s, s], [0.5, 0.5]], np.float32) for s in self.sure)
+        return Predictions(tuple((PER,) if found else () for found in self.entity), probabilities)
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
         found = zip(pairs, self.reached, strict=True)
@@ -96,14 +96,14 @@ def test_what_a_student_trains_on() -> None:
     ask: Any = FakeAsk([0.9, 0.6, 0.95], [True, True, True], [True, True, True])
     found = {}
     for english in ("none", "gold", "pairs"):
-        method = AnnotationProjection(AnnotationProjectionParams(english=english))  # type: ignore[arg-type]
+        method = AnnotationProjection(AnnotationProjectionParams(english=english))
         assert [round_.method for round_ in method.rounds()] == ["zero_shot", None]
         found[english] = method.prepare(method.rounds()[-1], ask)
     target = [[("t/0", "da")], [("t/2", "da")]]
     assert ids(found["none"]) == target
     assert ids(found["gold"]) == [*target, [("g", "en")]]
     assert ids(found["pairs"]) == [[("t/0", "en"), ("t/0", "da")], [("t/2", "en"), ("t/2", "da")], [("g", "en")]]
-    concner = Concner(ConcnerParams(labels="parallel", parallel=Annotation(0.6)))
+    concner = Concner(ConcnerParams(labels="parallel"))
     assert concner.rounds() == AnnotationProjection().rounds() and concner.needs == AnnotationProjection.needs
     assert concner.prepare(concner.rounds()[-1], ask).digest() == found["pairs"].digest()
     assert concner.factors().teacher == "zero_shot" and not concner.diagnostics().space
@@ -129,8 +129,8 @@ def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path
     def cells_of(text: str) -> list[Cell]:
         return cells(load_matrix(str(place.matrix(text))))
 
-    def key(**changes: str) -> str:
-        return cell_key(*cells_of(matrix_text(tiny_folder, ("annotation_projection",), **changes)))
+    def key(labels: str = 'translator = "frames"') -> str:
+        return cell_key(*cells_of(matrix_text(tiny_folder, ("annotation_projection",), labels=labels)))
 
     known = 'translator = "frames"\n'
     assert key() == key(labels=known + 'filters = ["comp-ins"]') == key(labels='translator = "files"')
