@@ -41,7 +41,7 @@ def methods_verb(args: argparse.Namespace) -> int:
                 row["skipped"] = _skips(name, method, planned)
         except BadInput as error:
             broken.append(str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises, the others are listed
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's error must not hide the others
             broken.append(f"method '{name}' fails: {registry.in_one_line(error)}")
         else:
             rows.append(row)

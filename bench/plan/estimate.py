@@ -1,4 +1,4 @@
-"""What a plan will take: trainings, shared artefacts, and time from the folder's own records."""
+"""Estimates for a plan: trainings, shared artefacts, and time from the folder's own records."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     base = Record(
         key=str(planned.key),
         matrix=cell.matrix,
-        cell=describe(cell) | ({} if cell.broken else {"n_source": data.n_source()}),  # what is used
+        cell=describe(cell) | ({} if cell.broken else {"n_source": data.n_source()}),  # as many as are used
         status="failed",
         corpus={name: value for name, value in facts.items() if value not in ("", (), [])},
         rules=tuple(cell.train.rules),

@@ -66,7 +66,7 @@ class Artefacts:
                 return None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or not what is written below
+        except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not as written below
             return None
         return Artefact(folder, stage, key, meta["seconds"], tuple(meta["parents"]), meta["details"])
 

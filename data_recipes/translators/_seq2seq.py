@@ -1,4 +1,4 @@
-"""What the translators marian and nllb share: languages, and every failure counted."""
+"""The common part of the translators marian and nllb: codes of languages, identity, and loaded models."""
 
 from __future__ import annotations
 

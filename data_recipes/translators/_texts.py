@@ -1,4 +1,4 @@
-"""What translators of running text share: words become text, each text is translated once, every failure is counted."""
+"""Translators of running text: words become text, each text is translated once, every failure is counted."""
 
 from __future__ import annotations
 

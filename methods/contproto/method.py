@@ -156,7 +156,7 @@ class Contproto(Method):
             tagger.prototypes.begin(state.step / state.total)
 
     def diagnostics(self) -> Diagnostics:
-        """What a student learned from, as entities: the teacher's labels, then those of each epoch."""
+        """The labels that a student learned from, as entities: the teacher's, then those of each epoch."""
         return Diagnostics(pseudo_labels=lambda tagger: tagger.prototypes.labels if tagger.prototypes else ())
 
     def carried(self, tagger: Any) -> dict[str, Any]:
