@@ -168,7 +168,6 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
-    chosen = {name: _chosen(rows, where.at("chosen", name)) for name, rows in raw["chosen"].items()}
     made = MatrixSpec(
         name=head.name,
         source=head.source,
@@ -177,7 +176,7 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         labels=resolver.section(LabelsSpec, first),
         train=resolver.section(TrainSpec, first),
         search=build(SearchSpec, raw["search"], where.at("search")),
-        chosen=chosen,
+        chosen=convert(dict[str, dict[str, Settings]], raw["chosen"], where.at("chosen")),
         variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
         excludes=tuple(listed),
         contrasts=tuple(
@@ -187,12 +186,6 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         where=where,
     )
     return searching(made)
-
-
-def _chosen(rows: Any, where: Place) -> dict[str, Settings]:
-    if not isinstance(rows, dict):
-        raise where.error("expected a table for each row")
-    return {label: build(Settings, table, where.at(label)) for label, table in rows.items()}
 
 
 def _tables(raw: Mapping[str, Any], key: str, where: Place) -> list[dict[str, Any]]:
