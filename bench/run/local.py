@@ -156,7 +156,7 @@ def _work(unit: list[Planned], where: RunSettings, again: Mapping[str, int], pat
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class Progress:
+class ProgressBar:
     """On standard error, a bar on a terminal, a line per cell in a pipe."""
 
     def __init__(self, total: int) -> None:
@@ -205,7 +205,7 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
     """
     work = units(todo)
     again = failures(todo, where.out) if retry else {}
-    progress = Progress(len(todo))
+    progress = ProgressBar(len(todo))
     weights = Weights(where.out, {unit_name(unit[0]): users_of(describe(p.cell) for p in unit) for unit in work})
     results: list[Record] = []
     if where.keep_models:
@@ -237,7 +237,7 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
 
 
 def _in_process(
-    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: Progress
+    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: ProgressBar
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run the units in this process, one after the other."""
     queue = deque((unit, False) for unit in work)

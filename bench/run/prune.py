@@ -53,7 +53,7 @@ def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int |
     return size or hub_sizes.get(encoder.where)
 
 
-Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
+ItemKind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
 PLACES = ("records", "sidecars", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
@@ -66,7 +66,7 @@ _WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "models/*", "taggers", "
 class Item:
     """Files and folders to free together."""
 
-    kind: Kind
+    kind: ItemKind
     paths: tuple[Path, ...]
     size: int
     what: str = ""
@@ -80,14 +80,14 @@ class Findings:
     kept: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def add(self, kind: Kind, paths: Iterable[Path], description: str = "") -> None:
+    def add(self, kind: ItemKind, paths: Iterable[Path], description: str = "") -> None:
         """Note the existing ones of these paths."""
         existing = tuple(path for path in paths if path.exists() or path.is_symlink())
         if existing:
             self.items.append(Item(kind, existing, sum(map(_size, existing)), description))
 
 
-def prune(out: Path, wanted: Collection[Kind], cache: Artefacts, dry: bool = False) -> Findings:
+def prune(out: Path, wanted: Collection[ItemKind], cache: Artefacts, dry: bool = False) -> Findings:
     """Free unneeded weights, leftovers and the other `wanted` kinds; with `dry` only find them.
 
     Imported records and files that are not ours are never touched. What an unfinished cell may need stays. Translations
@@ -114,7 +114,7 @@ def _refuse_at_work(out: Path, queued: Iterable[str] = ()) -> None:
 
 
 class _Search:
-    def __init__(self, out: Path, wanted: Collection[Kind], cache: Artefacts) -> None:
+    def __init__(self, out: Path, wanted: Collection[ItemKind], cache: Artefacts) -> None:
         self.out, self.wanted = out, wanted
         self.findings = Findings()
         self.records = dict(self._readable())

@@ -33,7 +33,7 @@ RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if 
 COUNTS, CURVES, PREDICTIONS, OTHERS = "counts.parquet", "curves.parquet", "predictions.parquet", "others.parquet"
 FILES = (RECORDS, COUNTS, CURVES, PREDICTIONS, OTHERS)
 CONLL = ".conll.gz"
-Place = tuple[str, str]  # a sidecar's key and name
+SidecarId = tuple[str, str]  # a sidecar's key and name
 
 
 def is_packed(out: Path) -> bool:
@@ -141,12 +141,12 @@ def _content(name: str, data: bytes) -> object:
 # --- the Parquet files -----------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, sidecars: Mapping[Place, bytes]) -> None:
+def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
     """Counts, curves and tags as columns; sidecars that these would not restore byte by byte, as they are."""
     counts: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
-    texts: dict[Place, str] = {}
+    texts: dict[SidecarId, str] = {}
     for (key, name), data in sidecars.items():
         if name.endswith(CONLL):
             texts[key, name] = gzip.decompress(data).decode()
@@ -166,7 +166,7 @@ def _write(folder: Path, sidecars: Mapping[Place, bytes]) -> None:
             _put(folder / file, rows, metadata if file == PREDICTIONS else None)
 
 
-def _read(folder: Path) -> Iterator[tuple[Place, bytes]]:
+def _read(folder: Path) -> Iterator[tuple[SidecarId, bytes]]:
     """Every sidecar by key and name; BadInput where a file is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -198,7 +198,7 @@ def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | N
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=19)
 
 
-def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
+def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[SidecarId, bytes]]:
     import numpy as np
 
     arrays: dict[str, dict[str, Any]] = {}
@@ -219,7 +219,7 @@ def _curve_rows(key: str, data: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
+def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[SidecarId, bytes]]:
     by_key: dict[str, dict[str, Any]] = {}
     for row in rows:
         curves = by_key.setdefault(row["key"], {"loss": {}})
@@ -230,7 +230,7 @@ def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
         yield (key, "curves.json"), canonical_json(curves).encode()
 
 
-def _tag_rows(texts: Mapping[Place, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _tag_rows(texts: Mapping[SidecarId, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """A row per sidecar: its test and its tags as small integers; the words of a test once."""
     import numpy as np
 
@@ -256,7 +256,7 @@ def _tag_rows(texts: Mapping[Place, str]) -> tuple[list[dict[str, Any]], dict[st
     return rows, {"tags": json.dumps(list(vocabulary), ensure_ascii=False)}
 
 
-def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[Place, bytes]]:
+def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[SidecarId, bytes]]:
     import numpy as np
 
     tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}

@@ -19,7 +19,7 @@ BLOCK = 512  # pairs whose vectors are in memory at a time
 Level = Literal["subword", "word"]
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-Found = tuple[Any, ...]  # index arrays of the links: rows, columns
+UnitLinks = tuple[Any, ...]  # index arrays of the links: rows, columns
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class EmbeddingAligner(Aligner):
         return tuple(sorted(set(zip(of_x[rows].tolist(), of_y[columns].tolist(), strict=True))))
 
     @abstractmethod
-    def matched(self, source: Vectors, target: Vectors) -> Found:
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
         """Which units of (m, H) and (n, H), none of them empty, belong together."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import require
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, UnitLinks, Vectors
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -40,7 +40,7 @@ class Simalign(EmbeddingAligner):
     name = "simalign"
     Params: ClassVar[type] = SimalignParams
 
-    def matched(self, source: Vectors, target: Vectors) -> Found:
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
         """The units that `matching` links."""
         params: SimalignParams = self.params
         matrix = distorted(similarity(source, target), params.distortion)
@@ -74,14 +74,14 @@ def distorted(matrix: Matrix, ratio: float) -> Matrix:
     return weighted
 
 
-def intersection(matrix: Matrix) -> Found:
+def intersection(matrix: Matrix) -> UnitLinks:
     """Cells that are the first maximum of both their row and their column (Argmax)."""
     rows, columns = np.arange(matrix.shape[0]), matrix.argmax(axis=1)
     mutual = matrix.argmax(axis=0)[columns] == rows
     return rows[mutual], columns[mutual]
 
 
-def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
+def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> UnitLinks:
     """Argmax, then again on the remaining cells, at most `max_count` times in all (Itermax).
 
     A cell whose row or column has a link is weighted by `alpha_ratio`; if both have one, it is excluded.
@@ -104,7 +104,7 @@ def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
     return np.nonzero(linked_cells)
 
 
-def match(matrix: Matrix) -> Found:
+def match(matrix: Matrix) -> UnitLinks:
     """The one-to-one links of the smaller side that sum to the most (Match): exactly, not by simalign's search."""
     from scipy.optimize import linear_sum_assignment  # takes a third of a second, which plans must not wait for
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import require
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, UnitLinks, Vectors
 
 Doubles = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Softmax(EmbeddingAligner):
     name = "softmax"
     Params: ClassVar[type] = SoftmaxParams
 
-    def matched(self, source: Vectors, target: Vectors) -> Found:
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
         """Units whose probabilities are above the threshold in both directions."""
         params: SoftmaxParams = self.params
         forward, backward = probabilities(source, target, params.temperature)

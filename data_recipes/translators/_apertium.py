@@ -45,14 +45,14 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mode:
+class TranslationMode:
     """A direction of a pair: its programs with their arguments."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, path: Path) -> Mode:
+    def of(cls, path: Path) -> TranslationMode:
         """The mode of a file, as `apertium-wblank-mode` rewrites it for NUL-flushed records with word-bound blanks.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from bench.core.errors import Unavailable, require
 from bench.core.files import sha256_of_unchanged
 from bench.core.languages import table
-from data_recipes.translators._apertium import Mode
+from data_recipes.translators._apertium import TranslationMode
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 INSTALL = (
@@ -104,8 +104,8 @@ def codes(language: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _mode(path: Path, _sha256: str) -> Mode:
-    return Mode.of(path)
+def _mode(path: Path, _sha256: str) -> TranslationMode:
+    return TranslationMode.of(path)
 
 
 @lru_cache(maxsize=64)

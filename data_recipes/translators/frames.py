@@ -30,7 +30,7 @@ class FramesParams:
             raise BadInput(f"translator frames: error_rate is {self.error_rate}, must be between 0 and 1")
 
 
-class Draft(NamedTuple):
+class LinkedWords(NamedTuple):
     """The words of a translation, and their links with the source."""
 
     words: tuple[str, ...]
@@ -74,12 +74,12 @@ class FramesTranslator(Translator):
         return Translated(tuple(targets), tuple(all_links), PROVENANCE, counts)
 
 
-def _right(content: Content, source: Rendered, target: str) -> Draft:
+def _right(content: Content, source: Rendered, target: str) -> LinkedWords:
     side = render(content, target)
-    return Draft(side.words, links(source, side))
+    return LinkedWords(side.words, links(source, side))
 
 
-def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> Draft:
+def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> LinkedWords:
     """The translation with one error of a kind that this sentence can have."""
     words, linked = _right(content, source, target)
     marks = [i for i, word in enumerate(words) if word in (OPEN, CLOSE)]
@@ -92,11 +92,11 @@ def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) 
     place = rng.choice(kinds[kind])
     if kind in ("drop", "mark"):  # without one word
         shorter = words[:place] + words[place + 1 :]
-        return Draft(shorter, tuple((i, j - (j > place)) for i, j in linked if j != place))
+        return LinkedWords(shorter, tuple((i, j - (j > place)) for i, j in linked if j != place))
     if kind == "swap":  # a word and the next one change places
         order = {place: place + 1, place + 1: place}
         swapped = tuple(words[order.get(i, i)] for i in range(len(words)))
-        return Draft(swapped, tuple(sorted((i, order.get(j, j)) for i, j in linked)))
+        return LinkedWords(swapped, tuple(sorted((i, order.get(j, j)) for i, j in linked)))
     # another name of the same type and split: an error never shows a test name to a training text
     old = content.names[place]
     assert isinstance(old, Name)

@@ -186,7 +186,7 @@ class ConllCorpus(Corpus):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TranslatedRow:
     """A translation: its words, and its spans where the file has tags."""
 
     words: tuple[str, ...]
@@ -198,7 +198,7 @@ class TranslationFile:
     """The rows by sentence id, and who or what translated ("" where the file does not say)."""
 
     path: Path
-    rows: dict[str, Row]
+    rows: dict[str, TranslatedRow]
     provenance: str
 
     def pairs(self, sources: Iterable[Sentence], language: str) -> list[Pair]:
@@ -236,7 +236,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
     header = lines[first].split("\t") if first < len(lines) else []
     if header not in _HEADERS:
         raise BadInput(f"{path}:{first + 1}: expected the header id TAB text (TAB tags), found {header}")
-    rows: dict[str, Row] = {}
+    rows: dict[str, TranslatedRow] = {}
     known = frozenset(types)
     for number, line in enumerate(lines[first + 1 :], first + 2):
         if not line.strip():
@@ -260,7 +260,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
         for span in spans or ():
             if span.type not in known:
                 raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{nearest(span.type, known)}")
-        rows[fields[0]] = Row(words, spans)
+        rows[fields[0]] = TranslatedRow(words, spans)
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
     return TranslationFile(path, rows, provenance)
