@@ -155,7 +155,7 @@ def test_the_page_opens_with_the_contrasts_in_plain_words(scored: tuple[Path, st
         assert re.fullmatch(
             r"\w+ − en_trans: [+−][\d.]+ F1 on average over two languages \(95 % [+−]?[\d.]+ to [+−]?[\d.]+\): "
             r"(significantly (higher|lower) \(p [=<] [\d.]+(, by less than 1 F1)?\)|no difference shown; .*)\. "
-            r"Better in \w+, worse in \w+, undecided in \w+\. Takes as much compute\.",
+            r"Better in \w+, worse in \w+, undecided in \w+\. Takes as long\.",
             sentence(one),
         )
     said = "".join(Reader(text).text)
