@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from bench.core.sentences import Sentence
 from bench.plan.keys import rng, seed_stream
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator, Stream, prefetched
-from bench.train.encoder import Encoder, encoder_of, optimiser_of, rate, row_tables
+from bench.train.encoder import encoder_of, optimiser_of, rate, row_tables
 from bench.train.history import History, Keeper, Reached, drain, evaluate
 from bench.train.memory import Backoff
 from bench.train.predict import autocast, terms_of
@@ -24,7 +25,7 @@ from bench.train.predict import autocast, terms_of
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a training is, apart from its data."""
+    """The definition of a training, apart from its data."""
 
     method: Method
     train: TrainSpec
@@ -34,11 +35,11 @@ class FitPlan:
     watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
 
     def devs(self) -> dict[str, Sequence[Sentence]]:
-        """The dev sets by the rule that looks at them."""
+        """The dev sets by the rule that uses them."""
         return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
 
     def steps(self, data: TrainingSet) -> int:
-        """Optimiser steps: the same for every method, or by `budget = "epochs"` passes over the largest stream."""
+        """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over the largest stream."""
         if self.train.budget == "steps":
             return self.train.steps
         sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
@@ -54,7 +55,7 @@ def fit(
     tick: Callable[[int], None] = lambda step: None,
     keeper: Keeper | None = None,
 ) -> History:
-    """Train `tagger`, from where `keeper` has it saved; snapshots that a rule may choose go to `folder` as safetensors.
+    """Train `tagger`, from the state that `keeper` saved, if any; chosen snapshots go to `folder` as safetensors.
 
     Raises:
         FloatingPointError: a loss term became NaN or infinite; names the term and the step.
@@ -62,10 +63,17 @@ def fit(
     """
     begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
     marks = {max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)}
-    streams = _streams(plan, data, tagger, collator)
+    streams = {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+    for (_, table), stream in itertools.product(row_tables(tagger), streams.values()):
+        table.learn(stream.ids())
     encoder, optimiser = encoder_of(tagger), optimiser_of(tagger, plan.recipe)
     backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
-    history = History(steps=total, ran=_ran(plan, encoder, device))
+    attention = str(encoder.config._attn_implementation or "") if encoder else ""
+    ran = {"precision": plan.train.precision, "device": device.type, "threads": torch.get_num_threads()}
+    history = History(steps=total, ran=ran | {"attention": attention})
     size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
     tagger.train()
@@ -104,25 +112,3 @@ def fit(
     history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
     history.seconds = round(time.perf_counter() - begin, 3)
     return history
-
-
-def _streams(plan: FitPlan, data: TrainingSet, tagger: Any, collator: Collator) -> dict[str, Stream]:
-    """The data's streams, each in an order of its own; their sub-words' embeddings are loaded to be learned."""
-    streams = {
-        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
-        for name, groups in data.streams().items()
-    }
-    for _, table in row_tables(tagger):
-        for stream in streams.values():
-            table.learn(stream.ids())
-    return streams
-
-
-def _ran(plan: FitPlan, encoder: Encoder | None, device: torch.device) -> dict[str, Any]:
-    """What the training runs on, for the record."""
-    return {
-        "precision": plan.train.precision,
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-        "attention": str(encoder.config._attn_implementation or "") if encoder else "",
-    }
