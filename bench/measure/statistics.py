@@ -237,7 +237,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Which sentences of several languages move together: a number for each, those of one name the same."""
+    """Which sentences of several languages move together: a number for each, the same for those of one name."""
 
     sizes: tuple[int, ...]  # sentences by language
     number: NDArray[np.int64]
@@ -245,25 +245,25 @@ class Clusters:
 
     @classmethod
     def of(cls, names: Sequence[Sequence[str]]) -> Clusters:
-        """From the name of each sentence of each language, "" where it stands alone."""
+        """From the name of each sentence of each language, "" for a sentence without companions."""
         places: dict[str, int] = {}
         every = enumerate(name for of_language in names for name in of_language)
         number = [places.setdefault(name or f"\0{column}", len(places)) for column, name in every]
         return cls(tuple(map(len, names)), np.asarray(number, np.int64), len(places))
 
     def added(self, moves: Floats) -> Floats:
-        """Columns (rows, sentences) of one number added up."""
+        """The columns of (rows, sentences) summed by number."""
         if self.count == moves.shape[1]:
-            return moves  # in this order, since numbers are given as they come
+            return moves  # all numbers differ, and rise
         return np.stack([np.bincount(self.number, row, self.count) for row in moves])
 
 
 @dataclass(frozen=True)
 class MacroSide:
-    """One system over all languages, prepared once for many comparisons: a difference of two is that of their parts.
+    """One system over all languages, prepared once for many comparisons, which subtract its parts from another's.
 
-    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) what a cluster of sentences moves the macro
-    mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the sentences' own effect.
+    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) by how much a cluster of sentences moves the
+    macro mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the latter.
     """
 
     f1: Floats
@@ -293,9 +293,9 @@ class MacroSide:
 def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> Estimate:
     """Mean over languages of mean F1 of `a` minus that of `b`, in fractions.
 
-    The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
-    variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
-    sentences' part adds up what each sentence moves the macro mean, after its language's mean is taken off. Sentences
+    The variance is that of `bench.measure.statistics`, *ours* in how it extends to languages: the seeds' part is the
+    variance of the macro difference among seeds, which includes any correlation that a seed causes among languages; the
+    sentences' part sums how far each sentence moves the macro mean, after its language's mean is taken off. Sentences
     with one name in `clusters` (the sides of a parallel test) move together: their parts are added before they are
     squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious. `a`, `b`: counts by
     language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
@@ -307,14 +307,14 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
 
 
 def difference_of_sides(a: MacroSide, b: MacroSide) -> Estimate:
-    """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
+    """`macro_difference` of prepared sides with the same clusters; ValueError if they do not pair."""
     if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
         raise ValueError(f"counts of the shapes {a.shapes} and {b.shapes} cannot be paired by seed and sentence")
     return _estimate(a.f1 - b.f1, a.moves - b.moves, a.shapes, paired=True)
 
 
 def _estimate(by_seed: Floats, moves: Floats, shapes: Sequence[tuple[int, int]], paired: bool = False) -> Estimate:
-    """From values by seed and what sentences move them, as `MacroSide` has them."""
+    """From values by seed, and by how much sentences move them, as in `MacroSide`."""
     seeds, of_sentences = len(by_seed), float(moves[-1] @ moves[-1])
     smallest = min(sentences for _, sentences in shapes) - 1
     spread = Spread(0.0, 0, of_sentences, smallest)

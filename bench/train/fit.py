@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from bench.core.sentences import Sentence
 from bench.plan.keys import rng, seed_stream
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator, Stream, prefetched
-from bench.train.encoder import encoder_of, optimiser_of, rate, row_tables
+from bench.train.encoder import Encoder, encoder_of, optimiser_of, rate, row_tables
 from bench.train.history import History, Keeper, Reached, drain, evaluate
 from bench.train.memory import Backoff
 from bench.train.predict import autocast, terms_of
@@ -63,17 +62,10 @@ def fit(
     """
     begin, device, total = time.perf_counter(), collator.device, plan.steps(data)
     marks = {max(1, round(total * (i + 1) / plan.train.evals)) for i in range(plan.train.evals)}
-    streams = {
-        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
-        for name, groups in data.streams().items()
-    }
-    for (_, table), stream in itertools.product(row_tables(tagger), streams.values()):
-        table.learn(stream.ids())
+    streams = _streams(plan, data, tagger, collator)
     encoder, optimiser = encoder_of(tagger), optimiser_of(tagger, plan.recipe)
     backoff, keeper = Backoff(plan.method, tagger, collator), keeper or Keeper()
-    attention = str(encoder.config._attn_implementation or "") if encoder else ""
-    ran = {"precision": plan.train.precision, "device": device.type, "threads": torch.get_num_threads()}
-    history = History(steps=total, ran=ran | {"attention": attention})
+    history = History(steps=total, ran=_ran(plan, encoder, device))
     size = sum(len(group) for group in next(iter(data.streams().values())))  # an epoch is a pass over the first stream
     torch.manual_seed(seed_stream(plan.seed, "dropout"))
     tagger.train()
@@ -112,3 +104,25 @@ def fit(
     history.ran |= {"activation_checkpointing": backoff.checkpointing, "micro_batches": backoff.parts}
     history.seconds = round(time.perf_counter() - begin, 3)
     return history
+
+
+def _streams(plan: FitPlan, data: TrainingSet, tagger: Any, collator: Collator) -> dict[str, Stream]:
+    """The data's streams, each in an order of its own; their sub-words' embeddings are loaded to be trained."""
+    streams = {
+        name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
+        for name, groups in data.streams().items()
+    }
+    for _, table in row_tables(tagger):
+        for stream in streams.values():
+            table.learn(stream.ids())
+    return streams
+
+
+def _ran(plan: FitPlan, encoder: Encoder | None, device: torch.device) -> dict[str, Any]:
+    """The conditions of the training, for the record."""
+    return {
+        "precision": plan.train.precision,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "attention": str(encoder.config._attn_implementation or "") if encoder else "",
+    }
