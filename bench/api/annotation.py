@@ -30,8 +30,8 @@ class Annotation(MethodParams):
 def annotated(ask: Ask, teacher: str, rules: Annotation) -> list[Pair]:
     """The pairs of the parallel text that `rules` keep, in its order: labelled by the teacher, and by projection.
 
-    `rules` keep a share, not those above a threshold: how sure a tagger is differs from encoder to encoder. The record's
-    diagnostics hold the number of kept pairs, 0 if the teacher finds nothing. Needs PARALLEL_TEXT.
+    A share and no threshold, since taggers over different encoders are differently sure. The record's diagnostics hold
+    the number of kept pairs, 0 if the teacher finds nothing. Needs PARALLEL_TEXT.
 
     Raises:
         Unavailable: there is no parallel text.
