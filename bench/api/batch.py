@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from bench.core.sentences import Pair, Sentence, Span
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # names and plans of methods need neither
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+    Floats = npt.NDArray[np.float32]
+    Ints = npt.NDArray[np.int64]
+else:
+    Floats = Ints = Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +48,8 @@ class TrainingSet:
 
     def digest(self) -> str:
         """sha256 of all that training reads: words, labels, languages, weights, grouping, order; not ids."""
+        import numpy as np
+
         hasher = hashlib.sha256()
         for name, groups in self.streams().items():
             hasher.update(f"{name}\0{len(groups)}\0".encode())
@@ -69,9 +72,6 @@ def singles(sentences: Sequence[Sentence]) -> tuple[Group, ...]:
 def pairs(pairs_: Sequence[Pair]) -> tuple[Group, ...]:
     """Each translation pair a group: source first."""
     return tuple((Example(pair.source), Example(pair.target)) for pair in pairs_)
-
-
-# --- a step ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)

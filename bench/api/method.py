@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum, EnumMeta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from bench.api.batch import Batch as Batch  # part of the interface
 from bench.api.batch import EpochState as EpochState
@@ -28,6 +26,9 @@ from bench.api.batch import pairs as pairs
 from bench.api.batch import singles as singles
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Link, Pair, Sentence, Span
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _Named(EnumMeta):
@@ -49,6 +50,7 @@ class Need(Enum, metaclass=_Named):
     LABELLED_TRANSLATION = "translations labelled by the matrix's matcher and filters"
     SECOND_TRANSLATION = "second translations of the source sentences, made with their entities marked"
     TARGET_UNLABELLED = "unlabelled target text"
+    PARALLEL_TEXT = "human parallel text that nobody labelled"
     TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
     TARGET_GOLD = "gold labels in the target language"
     ALL_TARGETS = "the matrix's other targets"  # their translations too: one training then serves them all
@@ -95,7 +97,6 @@ class Tagger(Protocol):
 
     def read(self, inputs: Inputs) -> Batch:
         """Run the encoder and head. Called by the runner once a stream; again by a method that wants a second view."""
-        ...
 
     def decode(self, batch: Batch) -> Predictions: ...
 
@@ -141,15 +142,12 @@ class Ask(Protocol):
 
     def source(self) -> list[Sentence]:
         """The labelled source sentences of this seed's nested subset."""
-        ...
 
     def translations(self) -> list[Pair]:
         """Pairs without target labels. TRANSLATION."""
-        ...
 
     def targets(self) -> tuple[str, ...]:
         """All targets for which the matrix holds this method, sorted: the cell's own among them. ALL_TARGETS."""
-        ...
 
     def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
         """Pairs with projected labels. LABELLED_TRANSLATION.
@@ -157,7 +155,6 @@ class Ask(Protocol):
         `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another one than the cell's, of
         `targets()`. ALL_TARGETS. Unavailable where there are none.
         """
-        ...
 
     def second_translations(self) -> list[Second | None]:
         """By pair of `translations()` another translation that marks carry the entities into. SECOND_TRANSLATION.
@@ -165,60 +162,56 @@ class Ask(Protocol):
         None where the sentence has no entity or its marks could not be read. Unavailable where the translator can only
         look translations up.
         """
-        ...
 
     def unlabelled(self) -> list[Sentence]:
         """Unlabelled target text, the same for every method. TARGET_UNLABELLED."""
+
+    def parallel_text(self) -> list[Pair]:
+        """Human parallel text that nobody labelled, its words linked as [labels] says. PARALLEL_TEXT.
+
+        Unavailable where the corpus has none in the target language.
+        """
         ...
 
     def gold_translations(self) -> list[Pair]:
         """Translations with gold labels: an oracle. TARGET_GOLD."""
-        ...
 
     def target_gold(self) -> list[Sentence]:
         """Gold-labelled target training sentences: an oracle. TARGET_GOLD."""
-        ...
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
         """(source-language translation, target sentence) pairs with links, where there are any. TEST_TRANSLATION.
 
         In `predict` only. Unavailable where not one sentence has a translation.
         """
-        ...
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
-        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION.
+        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION or PARALLEL_TEXT.
 
-        By the matrix's matcher, over the pair's links; filters are for training text. What became of the entities is
-        counted for the record.
+        By the matrix's matcher, over the pair's links; filters are for translated training text. What became of the
+        entities is counted for the record.
         """
-        ...
 
     def file(self, name: DataFile) -> Path:
         """Where a data file lies that a parameter of the method names; no other file may be read."""
-        ...
 
     def model(self, round_name: str) -> Model:
         """An earlier round's model; the round must be among the teachers of this one."""
-        ...
 
     def count_labels(self, counts: Mapping[str, int]) -> None:
         """Note for the record what became of the source entities in labels that the method projected itself.
 
         `entities` = `projected` + `unaligned` + `conflicting` (+ `filtered`), of `pairs` sentences.
         """
-        ...
 
     def note(self, name: str, value: float) -> None:
         """Note a number for the record's diagnostics, such as how many sentences were chosen."""
 
     def rng(self, name: str) -> np.random.Generator:
         """A generator of this seed and stream, the same in every process."""
-        ...
 
     def new_tagger(self) -> Tagger:
         """The default tagger: the cell's encoder and a linear head, freshly initialised."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -249,6 +242,7 @@ class Factors:
     target_gold: str = "no"
 
 
+SearchSpace = Mapping[str, tuple[Any, ...]]  # by parameter, or "labels.matcher" and "labels.filters", what to draw from
 Labels = Mapping[tuple[str, ...], tuple[Span, ...]]  # the spans of sentences, by their words
 
 
@@ -270,6 +264,7 @@ class Method(ABC):
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
     intrinsic: ClassVar[bool] = False  # scores projected labels and trains nothing: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
+    search_space: ClassVar[SearchSpace] = {}  # what `xner search` may choose beside the recipe
 
     def __init__(self, params: MethodParams | None = None) -> None:
         self.params = self.Params() if params is None else params
@@ -323,11 +318,7 @@ class Method(ABC):
         return self.declared
 
     def files(self) -> dict[str, Path]:
-        """By name the data files that the parameters name (see DataFile).
-
-        Raises:
-            BadInput: there is no such file.
-        """
+        """By name the data files that the parameters name (see DataFile). Raises BadInput if there is no such file."""
         named = {field.name: getattr(self.params, field.name) for field in fields(self.params)}
         return {v: self._file(parameter, v) for parameter, v in named.items() if isinstance(v, DataFile) and v}
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
 from bench.plan.spec import add_settings, parsed
+from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
-    from bench.data.aligning import AlignerChoice, Done
-    from bench.measure.links import LinkScore
+    from bench.data.aligning import Aligning, Done
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,15 +37,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--target-language", default="", metavar="CODE", help="for aligners that use it")
     parser.add_argument("--out", default="-", metavar="F", help="where the links go (default: -, standard output)")
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
-    parser.add_argument(
-        "--evaluate",
-        type=Path,
-        metavar="GOLD.pharaoh",
-        help="print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible",
-    )
-    parser.add_argument(
-        "--from", type=int, choices=(0, 1), dest="first", help="number of a first word in GOLD (default: 0)"
-    )
+    about = "print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible"
+    parser.add_argument("--evaluate", type=Path, metavar="GOLD.pharaoh", help=about)
+    about = "number of a first word in GOLD (default: 0)"
+    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help=about)
     parser.add_argument("--json", action="store_true", help="print the score as JSON, fractions from 0 to 1")
     parser.set_defaults(run=run)
 
@@ -65,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
             interrupted alignment of something else is in the way.
     """
-    from bench.data.aligning import Aligning, Row, Rows, align_rows, checked
+    from bench.data.aligning import Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
@@ -73,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
-    job = Aligning(choice_of(args))
+    job = aligning_of(args)
     languages, gold_lines = (args.source_language, args.target_language), LinkLines(args.first or 0)
     source = Rows(args.source, args.target, languages, args.evaluate, gold_lines)
     rows: Iterable[Row] = source
-    if not all(path.is_file() for path in source.files if path.exists()):
+    read = [path for path in (args.source, args.target, args.evaluate) if path]
+    if not all(path.is_file() for path in read if path.exists()):
         rows = list(source)  # a pipe can be read once
     size = checked(rows)
     if warning := gold_lines.warning():
@@ -86,8 +82,15 @@ def run(args: argparse.Namespace) -> int:
         job.prepare(2 * size.full, progress)
         with _writer(args, {**job.made_of, "pairs": size.content}) as (write, done):
             align_rows(job, rows, size, done, write)
-    if args.evaluate:
-        _print_score(done.score, args.json)
+    score = done.score
+    ratios = {"aer": score.aer, "precision": score.precision, "recall": score.recall, "f1": score.f1}
+    if args.json:
+        print(json.dumps(asdict(score) | ratios, indent=2, sort_keys=True))
+    elif args.evaluate:
+        only = score.possible - score.sure
+        print(f"{score.pairs} pairs: {score.found} links; gold: {score.sure} sure, {only} only possible")
+        print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
+        print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
     if args.out != "-":
         print(f"{done.pairs} pairs, {done.links} links ({job.what}): {args.out}", file=sys.stderr)
     if size.untranslated:
@@ -101,10 +104,9 @@ def _writer(
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
     """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
     from bench.data.aligning import Done
-    from bench.store.artefacts import growing
 
-    if args.out == "-":
-        yield (_nowhere if args.evaluate else _print), Done()
+    if args.out == "-":  # with --evaluate standard output is the score's
+        yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), Done()
         return
     out = Path(args.out)
     if out.resolve() in [path.resolve() for path in (args.source, args.target, args.evaluate) if path]:
@@ -117,36 +119,16 @@ def _writer(
         output.finish()
 
 
-def _print(texts: Sequence[str]) -> None:
-    sys.stdout.write(texts[0])
-    sys.stdout.flush()
-
-
-def _nowhere(texts: Sequence[str]) -> None:
-    """With --evaluate standard output is the score's."""
-
-
-def _print_score(score: LinkScore, as_json: bool) -> None:
-    ratios = {"aer": score.aer, "precision": score.precision, "recall": score.recall, "f1": score.f1}
-    if as_json:
-        print(json.dumps(asdict(score) | ratios, indent=2, sort_keys=True))
-        return
-    only = score.possible - score.sure
-    print(f"{score.pairs} pairs: {score.found} links; gold: {score.sure} sure, {only} only possible")
-    print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
-    print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
-
-
-def choice_of(args: argparse.Namespace) -> AlignerChoice:
-    """The aligner of `add_aligner`'s options."""
-    from bench.data.aligning import AlignerChoice
+def aligning_of(args: argparse.Namespace) -> Aligning:
+    """The aligner of `add_aligner`'s options, made ready. BadInput as `Aligning`."""
+    from bench.data.aligning import Aligning
 
     device = "cpu"
     if args.encoder:
         from bench.train.memory import resolve_device
 
         device = resolve_device(args.device, ())
-    return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)
+    return Aligning(args.aligner, parsed(args.settings), args.encoder, device)
 
 
 @contextmanager

@@ -6,17 +6,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
 from bench.core.errors import BadInput, nearest
+from bench.encoder_check.table import Checked, as_json, as_text
+from bench.plan import registry
+from bench.store.artefacts import Artefacts, cache_root
 
 if TYPE_CHECKING:
     from bench.encoder_check.check import Subject
     from bench.encoder_check.run import Machine, Training
-    from bench.encoder_check.table import Checked
 
 PARTS = ("retrieval", "linear", "projection", "ner")
 
@@ -31,25 +33,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "sentences of en_pud: of a linear tagger on the frozen vectors (quick, no seed), and fine-tuned. What is "
         "finished is kept in --out: the same command resumes. Exit code 2 if nothing could be measured.",
     )
-    parser.add_argument(
-        "encoders",
-        nargs="+",
-        metavar="E",
-        help="one of our own, a folder, a hub id; random:E is the same shape and tokenizer with random weights",
-    )
+    about = "one of our own, a folder, a hub id; random:E is the same shape and tokenizer with random weights"
+    parser.add_argument("encoders", nargs="+", metavar="E", help=about)
     parser.add_argument("--only", metavar="PART[,…]", help=f"parts: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--languages", metavar="L[,…]", help="of every part that has them (default: all)")
-    parser.add_argument(
-        "--split",
-        choices=("test", "dev"),
-        default="test",
-        help="dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection",
-    )
+    about = "dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection"
+    parser.add_argument("--split", choices=("test", "dev"), default="test", help=about)
     parser.add_argument("--layer", type=int, metavar="N", help="of retrieval, projection (default: its own, or last)")
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
-    parser.add_argument(
-        "--freeze", type=int, default=0, metavar="N", help="lowest layers NER leaves alone (default: 0)"
-    )
+    about = "lowest layers NER leaves alone (default: 0)"
+    parser.add_argument("--freeze", type=int, default=0, metavar="N", help=about)
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: as many as fit)")
@@ -75,75 +68,66 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--lr {args.lr}: above 0")
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.encoder_check.check import subjects
-    from bench.encoder_check.run import Machine, Training
-    from bench.encoder_check.table import as_json, as_text
-    from bench.store.artefacts import Artefacts, cache_root
+    from bench.encoder_check.check import LANGUAGES, subjects
+    from bench.encoder_check.run import PUD, Machine, Training
     from bench.train.memory import resolve_device
 
-    languages = _languages(args.languages)
+    known = {"en", *LANGUAGES, *_ner_languages(), *PUD}
+    languages = _listed("--languages: no part has", args.languages, known)
     out = args.out or cache_root() / "encoder-check"
     machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
     how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
     with progress_bar() as progress:
         found = subjects(args.encoders, Artefacts(cache_root()), progress)
-    checked = _checked(args, parts, found, languages, how, machine)
-    if not any(one.measured for one in checked):
-        reasons = [gap.reason for one in checked for gap in one.gaps] or ["no part asked for has these languages"]
+    checked = _checked(args, found, languages, how, machine)
+    reasons = [gap.reason for encoder in checked for gap in encoder.gaps]
+    if not any(encoder.measured for encoder in checked):
+        reasons = reasons or ["no part asked for has these languages"]
         raise BadInput(f"nothing could be measured: {reasons[0]}")
     print(json.dumps(as_json(checked, how), indent=1, sort_keys=True) if args.json else as_text(checked, how))
     if "ner" in parts or "projection" in parts:
         print(f"records: {out}", file=sys.stderr)
-    return 1 if any(gap.reason.startswith("failed") for one in checked for gap in one.gaps) else 0
+    return 1 if any(reason.startswith("failed") for reason in reasons) else 0
 
 
 def _checked(
-    args: argparse.Namespace,
-    parts: list[str],
-    subjects: list[Subject],
-    languages: list[str],
-    how: Training,
-    machine: Machine,
+    args: argparse.Namespace, subjects: list[Subject], languages: list[str], how: Training, machine: Machine
 ) -> list[Checked]:
     """Every part of every encoder: what is quick first."""
     from bench.encoder_check.check import LANGUAGES, embedder_for, retrieve
     from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
-    from bench.encoder_check.table import Checked
 
-    checked = []
-    known = _ner_languages()
+    def begins(part: str, chosen: Sequence[str], subject: Subject) -> bool:
+        if part in parts and chosen:
+            print(f"{subject.label}: {part.replace('linear', 'linear tagger')}", file=sys.stderr, flush=True)
+        return bool(part in parts and chosen)
+
+    checked, known = [], _ner_languages()
+    parts, pud = _parts(args), _chosen(languages, PUD, PUD_DEFAULT)
+    retrieved = _chosen(languages, LANGUAGES)
     tests = _chosen(languages, known, [language for language in known if language not in TOO_SMALL])
     for subject in subjects:
         embedder, facts = embedder_for(subject, args.layer, machine.device)
         if "ner" in parts and how.freeze >= facts.layers:
             raise BadInput(f"--freeze {how.freeze}: '{subject.label}' has {facts.layers} layers, the last must learn")
-        one = Checked(subject.label, subject.source.key, facts)
-        chosen = _chosen(languages, LANGUAGES)
-        if "retrieval" in parts and chosen:
-            print(f"{subject.label}: retrieval", file=sys.stderr, flush=True)
+        checked.append(Checked(subject.label, subject.source.key, facts))
+        if begins("retrieval", retrieved, subject):
             with progress_bar() as progress:
-                one.retrieval = retrieve(embedder, facts.layer, chosen, args.split, progress)
-        if "linear" in parts and tests:
-            print(f"{subject.label}: linear tagger", file=sys.stderr, flush=True)
-            one.linear = linear(subject, embedder, facts.layer, tests, how)
+                checked[-1].retrieval = retrieve(embedder, facts.layer, retrieved, args.split, progress)
+        if begins("linear", tests, subject):
+            checked[-1].linear = linear(subject, embedder, facts.layer, tests, how)
         del embedder
-        pud = _chosen(languages, PUD, PUD_DEFAULT)
-        if "projection" in parts and pud:
-            print(f"{subject.label}: projection", file=sys.stderr, flush=True)
-            one.projection = projection(subject, facts, pud, machine)
-        checked.append(one)
+        if begins("projection", pud, subject):
+            checked[-1].projection = projection(subject, facts, pud, machine)
     if "ner" in parts and tests:
         scores = ner(subjects, tests, how, machine)
-        for one in checked:
-            one.ner = scores[one.label]
+        for encoder in checked:
+            encoder.ner = scores[encoder.label]
     return checked
 
 
 def _parts(args: argparse.Namespace) -> list[str]:
-    asked = [part.strip() for part in args.only.split(",")] if args.only else list(PARTS)
-    for part in asked:
-        if part not in PARTS:
-            raise BadInput(f"--only: no part '{part}'{nearest(part, PARTS)}")
+    asked = _listed("--only: no part", args.only, PARTS) or list(PARTS)
     if args.split == "dev":  # PUD has no dev set
         if args.only and "projection" in asked:
             raise BadInput("--split dev: PUD has one part, which is the test of projection; leave projection out")
@@ -151,23 +135,17 @@ def _parts(args: argparse.Namespace) -> list[str]:
     return asked
 
 
-def _languages(text: str | None) -> list[str]:
-    """The languages asked for, [] where none are named."""
-    from bench.encoder_check.check import LANGUAGES
-    from bench.encoder_check.run import PUD
-
-    known = {"en", *LANGUAGES, *_ner_languages(), *PUD}
-    asked = [language.strip() for language in text.split(",")] if text else []
-    for language in asked:
-        if language not in known:
-            raise BadInput(f"--languages: no part has '{language}'{nearest(language, known)}")
-    return list(dict.fromkeys(asked))
+def _listed(refusal: str, text: str | None, known: Collection[str]) -> list[str]:
+    """The names of an option that lists some, [] where none are named."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in known:
+            raise BadInput(f"{refusal} '{name}'{nearest(name, known)}")
+    return list(dict.fromkeys(names))
 
 
 def _ner_languages() -> tuple[str, ...]:
     """Those that have a test of NER."""
-    from bench.plan import registry
-
     languages: tuple[str, ...] = registry.make("corpus", "uner_pud").languages()
     return languages
 

@@ -36,7 +36,14 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
     Raises:
         BadInput: a column is no number, there is no such scheme, or too many are given.
     """
-    tokens, tags, schemes = (_each(args, name, files) for name in ("token_column", "tag_column", "scheme"))
+    columns: list[Sequence[str]] = []
+    for name in ("token_column", "tag_column", "scheme"):
+        values: list[str] = getattr(args, name).split(",")
+        if len(values) > files:
+            many = f"{len(values)} values for {files} file{'s'[: files > 1]}"
+            raise BadInput(f"--{name.replace('_', '-')} {','.join(values)}: {many}")
+        columns.append(values * files if len(values) == 1 else values)
+    tokens, tags, schemes = columns
     for scheme in schemes:
         if scheme not in SCHEMES:
             raise BadInput(f"--scheme {args.scheme}: no scheme '{scheme}'{nearest(scheme, SCHEMES)}")
@@ -44,32 +51,15 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
     for text in args.label_map:
         old, equals, new = text.partition("=")
         if not (old and equals and new) or old in names:
-            raise BadInput(
-                f"--label-map {text}: {'given twice' if old in names else 'expected OLD=NEW, such as GPE=LOC'}"
-            )
+            wrong = "given twice" if old in names else "expected OLD=NEW, such as GPE=LOC"
+            raise BadInput(f"--label-map {text}: {wrong}")
         names[old] = new
     rest: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
-    separator = args.separator.replace("\\t", "\t")  # as a shell has it
+    rest["separator"] = args.separator.replace("\\t", "\t")  # as a shell has it
     return [
-        Format(
-            _number("--token-column", token),
-            _number("--tag-column", tag),
-            separator,
-            **rest,
-            scheme=cast(Scheme, scheme),
-        )
+        Format(_number("--token-column", token), _number("--tag-column", tag), scheme=cast(Scheme, scheme), **rest)
         for token, tag, scheme in zip(tokens, tags, schemes, strict=True)
     ]
-
-
-def _each(args: argparse.Namespace, name: str, files: int) -> Sequence[str]:
-    """An option's value for each file."""
-    values: list[str] = getattr(args, name).split(",")
-    if len(values) > files:
-        raise BadInput(
-            f"--{name.replace('_', '-')} {','.join(values)}: {len(values)} values for {files} file{'s'[: files > 1]}"
-        )
-    return values * files if len(values) == 1 else values
 
 
 def _number(option: str, text: str) -> int | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench.cli.formats import add_format
 from bench.cli.score import WAYS, add_mode, print_notes, read_both
+from bench.core.errors import BadInput
+from bench.report.folder import resolve
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +50,14 @@ def run(args: argparse.Namespace) -> int:
     system = System(**{name: getattr(args, name) for name in names})
     gold, predicted = read_both(args)
     gold.gold(system.mode, WAYS)  # refused before a folder is made
-    out = _folder(args.out)
+    try:
+        out = resolve(args.out)
+    except BadInput:  # not there yet
+        out = args.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
     found = import_predictions(out, system, gold, predicted, replacing=args.replace)
     record = found.record
     ((rule, scores),) = record.scores.items()
@@ -61,19 +70,3 @@ def run(args: argparse.Namespace) -> int:
         f"{'; was there already' if found.there else ''}\n{out / 'records' / record.key}.json"
     )
     return 0
-
-
-def _folder(out: Path) -> Path:
-    """The folder that is meant: one that is there, a matrix's results, or a new one."""
-    from bench.core.errors import BadInput
-    from bench.report.folder import resolve
-
-    try:
-        return resolve(out)
-    except BadInput:  # not there yet
-        pass
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
-    return out

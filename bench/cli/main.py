@@ -35,7 +35,11 @@ def parser() -> argparse.ArgumentParser:
         description="With about 1,000 labelled English sentences, which way of reaching another language works best?",
         epilog="Exit codes: 0 done, 1 some cell failed, 2 bad input, 130 interrupted.",
     )
-    top.add_argument("--version", action="version", version=f"xner {_version()}")
+    try:
+        number = version("xner-bench")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        number = "of a checkout"
+    top.add_argument("--version", action="version", version=f"xner {number}")
     commands = top.add_subparsers(metavar="VERB", required=True)
     for info in sorted(pkgutil.iter_modules(bench.cli.__path__), key=lambda info: info.name != "run"):
         module = importlib.import_module(f"bench.cli.{info.name}")
@@ -44,18 +48,11 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _version() -> str:
-    try:
-        return version("xner-bench")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "of a checkout"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; a BadInput is one line on standard error and exit code 2."""
     args = parser().parse_args(argv)
     try:
-        code: int = args.run(args)
+        return int(args.run(args))
     except BadInput as error:
         print(f"xner: {error}", file=sys.stderr)
         return 2
@@ -70,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"xner: {error.filename or 'disk'}: {error.strerror}; finished cells are kept", file=sys.stderr)
         return 1
-    return code
 
 
 if __name__ == "__main__":

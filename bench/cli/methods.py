@@ -6,30 +6,29 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.api.method import LINKED, Method, Need
 from bench.core.errors import BadInput, Unavailable
-
-if TYPE_CHECKING:
-    from bench.api.method import Method
-    from bench.plan.matrix import Cell
+from bench.data.cell_data import CellData
+from bench.data.labels import links_of_test, parallel_links, source_links
+from bench.plan import registry
+from bench.plan.matrix import Cell, cells, check_usable, needs_of_method
+from bench.plan.schema import to_plain
+from bench.plan.spec import load_matrix
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     methods = commands.add_parser("methods", help="the methods found, with paper, factors and needs")
     methods.add_argument("--json", action="store_true")
-    methods.add_argument(
-        "--matrix", metavar="MATRIX", help="say too which are in this one, and where each could not run"
-    )
+    about = "say too which are in this one, and where each could not run"
+    methods.add_argument("--matrix", metavar="MATRIX", help=about)
     methods.set_defaults(run=methods_verb)
 
 
 def methods_verb(args: argparse.Namespace) -> int:
     """List every method found; one that cannot be loaded is named with its cause, and makes the exit code 1."""
-    from bench.plan import registry
-    from bench.plan.matrix import check_usable, needs_of_method
-
-    cells = _cells(args.matrix) if args.matrix else []
+    planned = cells(load_matrix(args.matrix)) if args.matrix else []
     rows, broken = [], []
     for name in registry.names("method"):
         try:
@@ -38,8 +37,8 @@ def methods_verb(args: argparse.Namespace) -> int:
             needs, factors = sorted(need.name for need in needs_of_method(method)), asdict(method.factors())
             row: dict[str, Any] = {"name": name, "paper": method.paper, "needs": needs, "factors": factors}
             if args.matrix:
-                row["labels"] = sorted({cell.label for cell in cells if cell.method == name})
-                row["skipped"] = _skips(name, method, cells)
+                row["labels"] = sorted({cell.label for cell in planned if cell.method == name})
+                row["skipped"] = _skips(name, method, planned)
         except BadInput as error:
             broken.append(str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises, the others are listed
@@ -65,24 +64,14 @@ def _print(row: dict[str, Any]) -> None:
             print(f"  skipped  {', '.join(targets)}: {reason}")
 
 
-def _cells(matrix: str) -> list[Cell]:
-    from bench.plan.matrix import cells
-    from bench.plan.spec import load_matrix
-
-    return cells(load_matrix(matrix))
-
-
-def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]:
+def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
     """By reason the targets of the matrix in which the method would be a skip; by default parameters if not in it.
 
     Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
     """
-    from bench.plan import registry
-    from bench.plan.schema import to_plain
-
     found: dict[str, list[str]] = {}
-    for cell in {cell.target: cell for cell in reversed(cells)}.values():
-        own = [other for other in cells if other.method == name and other.target == cell.target]
+    for cell in {cell.target: cell for cell in reversed(planned)}.values():
+        own = [other for other in planned if other.method == name and other.target == cell.target]
         looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
         made: Method = registry.make("method", name, looked.params)
         skip = made.applies(looked)
@@ -94,11 +83,6 @@ def _skips(name: str, method: Method, cells: list[Cell]) -> dict[str, list[str]]
 
 def _missing(method: Method, cell: Cell) -> str:
     """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
-    from bench.api.method import LINKED, Need
-    from bench.data.cell_data import CellData
-    from bench.data.labels import links_of_test, source_links
-    from bench.plan.matrix import needs_of_method
-
     data, needs = CellData(cell), needs_of_method(method)
     try:
         data.test()
@@ -108,6 +92,8 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
         if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
             source_links(cell, data).links_key()
+        if Need.PARALLEL_TEXT in needs:
+            parallel_links(cell, data)
         if Need.TEST_TRANSLATION in needs:
             links_of_test(cell, data).links_key()
     except Unavailable as error:

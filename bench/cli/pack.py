@@ -5,24 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 
+from bench.report.folder import resolve
+from bench.run.prune import prune
+from bench.store.artefacts import Artefacts, cache_root
+from bench.store.packed import FILES, pack, refuse_packed, unpack
+
 
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
     """Register the three verbs."""
     for name, summary, run in (
         ("pack", "put a finished suite into a few files, to be committed or handed on", pack_verb),
         ("unpack", "put a packed suite back into a file a record", unpack_verb),
+        ("prune", "free weights, leftovers and, if asked, older records", prune_verb),
     ):
-        verb = commands.add_parser(name, help=summary, description=run.__doc__)
+        verb = commands.add_parser(name, help=summary, description=(run.__doc__ or "").partition("\n\n")[0])
         verb.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
         verb.set_defaults(run=run)
-    _add_prune(commands)
+    verb.add_argument("--dry-run", action="store_true", help="only say what would be freed")
+    for flag, kind, what in (
+        ("--stale", "stale records", "records that a newer one of their cell replaces"),
+        ("--taggers", "exported taggers", "the taggers that --keep-models exported"),
+        ("--cache", "cache", "the translations and links of finished cells; who shares them makes them again"),
+    ):
+        verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {what}")
+    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def pack_verb(args: argparse.Namespace) -> int:
     """Put records, counts, curves and predictions into a few files; every reading verb takes a packed folder."""
-    from bench.report.folder import resolve
-    from bench.store.packed import FILES, pack
-
     out = resolve(args.out)
     pack(out)
     size = sum((out / name).stat().st_size for name in FILES if (out / name).is_file())
@@ -32,63 +42,28 @@ def pack_verb(args: argparse.Namespace) -> int:
 
 def unpack_verb(args: argparse.Namespace) -> int:
     """Put a packed suite back into a file a record, so that a matrix can be run into the folder again."""
-    from bench.report.folder import resolve
-    from bench.store.packed import unpack
-
     out = resolve(args.out)
     unpack(out)
     print(f"{out}: unpacked")
     return 0
 
 
-def _add_prune(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    """Register `prune`."""
-    parser = commands.add_parser(
-        "prune",
-        help="free weights, leftovers and, if asked, older records",
-        description="Frees weights that no unfinished cell may need and what killed processes left; says what and how "
-        "many bytes. Imported records and files that are not ours are never touched.",
-    )
-    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
-    also = {
-        "stale": ("stale records", "records that a newer one of their cell replaces"),
-        "taggers": ("exported taggers", "the taggers that --keep-models exported"),
-        "cache": ("cache", "the translations and links of finished cells; a folder that shares them makes them again"),
-    }
-    for flag, (kind, what) in also.items():
-        parser.add_argument(
-            f"--{flag}", dest="also", action="append_const", const=kind, default=[], help=f"also {what}"
-        )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=prune_verb)
-
-
 def prune_verb(args: argparse.Namespace) -> int:
-    """Free, or say what would be.
+    """Free weights that no unfinished cell may need and what killed processes left; say what and how many bytes.
+    Imported records and files that are not ours are never touched.
 
     Raises:
         BadInput: no such folder, or a run is at work in it.
     """
-    from bench.report.folder import resolve
-    from bench.run.prune import prune
-    from bench.store.artefacts import Artefacts, cache_root
-    from bench.store.packed import refuse_packed
-
     out = resolve(args.out)
     refuse_packed(out)
     findings = prune(out, args.also, Artefacts(cache_root()), args.dry_run)
     total = sum(item.size for item in findings.items)
     if args.json:
         rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]
-        whole = {
-            "out": out.as_posix(),
-            "freed": rows,
-            "bytes": total,
-            "kept": findings.kept,
-            "foreign": findings.foreign,
-        }
-        print(json.dumps(whole | {"dry_run": args.dry_run}, indent=1, sort_keys=True, ensure_ascii=False))
+        whole = {"out": out.as_posix(), "freed": rows, "bytes": total, "dry_run": args.dry_run}
+        whole |= {"kept": findings.kept, "foreign": findings.foreign}
+        print(json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False))
         return 0
     for kind in dict.fromkeys(item.kind for item in findings.items):
         items = [item for item in findings.items if item.kind == kind]

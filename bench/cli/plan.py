@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from bench.plan.estimate import Time
     from bench.plan.explain import CellState
+    from bench.plan.units import Planned
+    from bench.store.artefacts import Artefacts
+    from bench.store.record import Records
 
 STATES = ("ok", "skipped", "failed", "stale", "missing")
 TO_RUN = ("stale", "missing")
@@ -33,7 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells, what is done, what they share, and what the rest needs."""
     from bench.data.sources import not_cached
-    from bench.plan.estimate import shared, time_of, trainings
+    from bench.plan.estimate import shared, trainings
     from bench.plan.explain import states
     from bench.plan.units import units
     from bench.run.prune import peak_bytes
@@ -46,7 +50,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     work, cache = units(todo), Artefacts(cache_root())
     sizes = {pinned.id: pinned.bytes for pinned in lock}
     downloads = {name.id: sizes[name.id] for name in not_cached(cell.cell for cell in todo)}
-    disk, time = peak_bytes(todo, sizes), time_of(work, Records(out).all(), cache)
+    disk, time = peak_bytes(todo, sizes), _time_of(work, Records(out), cache)
     artefacts = shared(todo, cache)
     if args.json:
         rows = [
@@ -95,7 +99,7 @@ def _reasons(found: Sequence[CellState]) -> Counter[str]:
 
 def _said(time: Time, units: int) -> str:
     if time.unknown == units:
-        return "unknown: no record here of the same encoder and steps"
+        return "unknown: no record here of the same encoder and steps, and the encoder is not here to be timed"
     seconds = time.seconds
     long = (
         f"{seconds:.0f} s"
@@ -106,7 +110,29 @@ def _said(time: Time, units: int) -> str:
     )
     rest = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
     where = f" on {', '.join(time.devices)}" if time.devices else ""
-    return f"about {long} at most (from {time.records} records of the same encoder and steps{where}){rest}"
+    told = [f"from {time.records} records of the same encoder and steps{where}"] if time.records else []
+    if time.calibrated:
+        told.append(
+            f"{time.calibrated} of {units} units by timing a few steps here: training and predicting, "
+            "without translating and aligning"
+        )
+    return f"about {long}{'' if time.calibrated else ' at most'} (estimate {'; '.join(told)}){rest}"
+
+
+def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefacts) -> Time:
+    """From records; where none tells, from a few steps here, for which torch is imported."""
+    from bench.plan.estimate import time_of
+
+    known = time_of(work, records.all(), cache)
+    if not known.unknown:
+        return known
+    from bench.train.calibrate import Calibrated
+
+    calibrated = Calibrated(cache)
+    known = time_of(work, records.all(), cache, calibrated.seconds)
+    for encoder, why in calibrated.failed.items():
+        print(f"no step of encoder '{encoder}' can be timed: {why}", file=sys.stderr)
+    return known
 
 
 def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,13 +6,16 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
+from bench.core.conll import TaggedFile, conll_text, has_control
 from bench.core.errors import BadInput, nearest
+from bench.core.files import published, text_lines
+from bench.core.languages import table
 from bench.core.sentences import Sentence
-from bench.core.tokenise import SCHEMES
+from bench.core.tokenise import SCHEMES, tokenise
 
 ENDINGS = {".txt": "text", **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll")}
 BLOCK = 4096  # sentences that are held at a time
@@ -26,21 +29,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Tag plain text, a sentence a line, or a CoNLL file, whose own tags are not read. Output is CoNLL, "
         "IOB2: the word, a tab, the tag. Long sentences are read in windows; no word is left out.",
     )
-    parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL_DIR",
-        help="OUT/taggers/KEY of a run with --keep-models, or any transformers token classifier with IOB2 labels",
-    )
+    about = "OUT/taggers/KEY of a run with --keep-models, or any transformers token classifier with IOB2 labels"
+    parser.add_argument("model", type=Path, metavar="MODEL_DIR", help=about)
     parser.add_argument("file", type=Path, metavar="FILE", help="what is to be tagged")
     parser.add_argument("--format", choices=("text", "conll"), help="of FILE (default: by its ending, such as .txt)")
     parser.add_argument("--language", metavar="CODE", help="of FILE; needed to split plain text into words")
-    parser.add_argument(
-        "--tokenisation",
-        choices=(*SCHEMES, "spaces"),
-        default="ud",
-        help="how plain text is split into words; spaces: it is split already (default: ud)",
-    )
+    about = "how plain text is split into words; spaces: it is split already (default: ud)"
+    parser.add_argument("--tokenisation", choices=(*SCHEMES, "spaces"), default="ud", help=about)
     parser.add_argument("--out", type=Path, metavar="F", help="where the CoNLL goes (default: standard output)")
     parser.add_argument("--decoding", choices=("greedy", "viterbi"), default="greedy", help="(default: greedy)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
@@ -53,8 +48,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BadInput: a file cannot be read or written, or the folder is no tagger's.
     """
-    from bench.core.conll import conll_text
-
     sentences = _sentences(args)
     first = next(sentences, None)  # a bad file is found before a model is loaded
     if first is None:
@@ -67,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     tagger = Predictor(args.model, resolve_device(args.device, ()), args.decoding)
     counts = {"sentences": 0, "words": 0, "entities": 0}
     rest = itertools.chain([first], sentences)
-    with _output(args.out) as file:
+    with written(args.out) if args.out else nullcontext(sys.stdout) as file:
         while block := list(itertools.islice(rest, BLOCK)):
             tagged = tagger.tagged(block)
             file.write(conll_text(tagged))
@@ -79,15 +72,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only when all is written. BadInput where it cannot be."""
-    if out is None:
-        yield sys.stdout
-        return
-    from bench.core.files import published
-
+def written(out: Path) -> Iterator[TextIO]:
+    """The file of --out, which gets its name when all went well. BadInput where it cannot be written."""
     try:
-        with published(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with published(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
     except OSError as error:
         raise BadInput(f"--out {out}: cannot be written: {error.strerror}") from error
@@ -95,8 +83,6 @@ def _output(out: Path | None) -> Iterator[TextIO]:
 
 def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
     """The file's sentences, without labels, one at a time. BadInput as `run`."""
-    from bench.core.languages import table
-
     if args.language and args.language not in table():
         raise BadInput(f"--language {args.language}: unknown{nearest(args.language, table())}")
     form = args.format or ENDINGS.get(args.file.suffix.lower())
@@ -105,15 +91,12 @@ def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
     if form == "conll":
         return _of_conll(args.file, args.language or "")
     if not args.language and args.tokenisation != "spaces":
-        raise BadInput(
-            f"{args.file}: plain text needs --language CODE to be split into words, or --tokenisation spaces"
-        )
+        way_out = "needs --language CODE to be split into words, or --tokenisation spaces"
+        raise BadInput(f"{args.file}: plain text {way_out}")
     return _of_text(args.file, args.language or "", args.tokenisation)
 
 
 def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
-    from bench.core.conll import TaggedFile
-
     for number, item in enumerate(TaggedFile(path), 1):
         id_ = item.comment("sent_id") or f"{path.stem}-{number}"
         yield Sentence(id_, language, item.words, None, item.comment("parallel_id", "group"))
@@ -121,10 +104,6 @@ def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
 
 def _of_text(path: Path, language: str, scheme: str) -> Iterator[Sentence]:
     """A sentence a line; empty lines have none, and no number is given twice."""
-    from bench.core.conll import has_control
-    from bench.core.files import text_lines
-    from bench.core.tokenise import tokenise
-
     for number, line in enumerate(text_lines(path), 1):
         line = line.replace("\t", " ")
         if has_control(line):

@@ -8,26 +8,25 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 from bench.api.projection import OUTCOMES
-from bench.cli.align import add_aligner, choice_of, progress_bar
+from bench.api.recipes import Progress
+from bench.cli import score
+from bench.cli.align import add_aligner, aligning_of, progress_bar
 from bench.cli.formats import add_format, formats_of
-from bench.core.conll import TaggedFile, write_conll
+from bench.cli.predict import written
+from bench.core.conll import TaggedFile, TaggedSentence, conll_text
 from bench.core.errors import BadInput, lookalike
 from bench.core.files import beside, text_lines
 from bench.core.sentences import Pair
 from bench.data.projected import Rules, load_rules
+from bench.measure.tagged import Spans, Tagged
 from bench.plan import registry
 
 if TYPE_CHECKING:
-    from bench.api.recipes import Progress
-    from bench.core.conll import TaggedSentence
-    from bench.data.aligning import Aligning
-    from bench.data.project_stream import Tally
-    from bench.measure.tagged import Spans
+    from bench.data.aligning import Aligning, Tally
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
@@ -48,23 +47,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
-    parser.add_argument(
-        "--target", type=Path, required=True, metavar="T.txt", help="their translations: words by spaces, one a line"
-    )
+    about = "their translations: words by spaces, one a line"
+    parser.add_argument("--target", type=Path, required=True, metavar="T.txt", help=about)
     parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2")
     parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of a first word (default: 0)")
     parser.add_argument("--possible", choices=POSSIBLE, help="what to do with its possible links, 0?1 or 0p1")
     add_aligner(parser, required=False)
-    parser.add_argument(
-        "--matcher", default="min-max", help=f"the span rule: {', '.join(registry.names('matcher'))} (min-max)"
-    )
-    parser.add_argument(
-        "--filter",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=f"leave out sentences: {', '.join(registry.names('filter'))}; more than once: all must pass",
-    )
+    about = f"the span rule: {', '.join(registry.names('matcher'))} (min-max)"
+    parser.add_argument("--matcher", default="min-max", help=about)
+    about = f"leave out sentences: {', '.join(registry.names('filter'))}; more than once: all must pass"
+    parser.add_argument("--filter", action="append", default=[], metavar="NAME", help=about)
     parser.add_argument("--out", type=Path, required=True, metavar="O.conll", help="the labelled translations")
     parser.add_argument("--keep-filtered", action="store_true", help="write the sentences that a filter refuses, too")
     parser.add_argument("--evaluate", type=Path, metavar="GOLD.conll", help="gold labels of the same translations")
@@ -80,12 +72,14 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.data.project_stream import PART, Tally
+    from bench.data.aligning import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
-    rules, job, tally, files = load_rules(args.matcher, args.filter), _job(args), Tally(), _files(args)
+    rules, job, tally = load_rules(args.matcher, args.filter), _job(args), Tally()
+    paths = [path for path in (args.source, args.evaluate) if path]
+    files = [TaggedFile(path, form) for path, form in zip(paths, formats_of(args, 2), strict=False)]
     if job is None:
         _project(args, rules, tally, _parts(_linked_by_file(args, _rows(args, files)), files, PART))
     else:
@@ -97,19 +91,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _files(args: argparse.Namespace) -> list[TaggedFile]:
-    """The source, and the gold where there is one."""
-    paths = [path for path in (args.source, args.evaluate) if path]
-    return [TaggedFile(path, one) for path, one in zip(paths, formats_of(args, 2), strict=False)]
-
-
 def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterator[Part]) -> None:
     """Label the targets, part by part, and write them; BadInput as `run`."""
-    with _output(args.out) as file:
+    with written(args.out) as file:
         for part, gold in rest:
             tally.skip([pair for pair in part if not pair.target.words])
             done = [rules.apply(pair) for pair in part if pair.target.words]
-            write_conll(tally.add(done, args.keep_filtered, gold), file)
+            file.write(conll_text(tally.add(done, args.keep_filtered, gold)))
         if not tally.written:
             total = tally.counts["pairs"] + tally.counts["pairs_filtered"]
             if not total:
@@ -131,9 +119,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         raise BadInput(f"{given[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    from bench.data.aligning import Aligning
-
-    return Aligning(choice_of(args))
+    return aligning_of(args)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -141,7 +127,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
     """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
-    from bench.data.project_stream import PART
+    from bench.data.aligning import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     pipes = not all(path.is_file() for path in read if path.exists())
@@ -155,8 +141,6 @@ def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning,
 
 def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
     """Pairs, `size` at a time, with the gold entities of those that have a translation; BadInput as `Tagged.gold`."""
-    from bench.measure.tagged import Tagged
-
     rest = iter(rows)
     while part := list(itertools.islice(rest, size)):
         items = [item for _, item in part if item is not None]
@@ -165,7 +149,7 @@ def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Itera
 
 def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
     """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
-    from bench.data.project_stream import Texts
+    from bench.data.aligning import Texts
 
     pairs = enumerate(Texts(files[0], args.target), 1)
     if not args.evaluate:
@@ -205,48 +189,22 @@ def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[R
         print(f"warning: {args.links}: {warning}", file=sys.stderr)
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _output(path: Path) -> Iterator[TextIO]:
-    """A file that gets its name when all went well."""
-    from bench.core.files import published
-
-    try:
-        with published(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-    except OSError as error:
-        raise BadInput(f"--out {path}: cannot be written: {error.strerror}") from error
-
-
 def _print(args: argparse.Namespace, links_from: str, tally: Tally) -> None:
-    from bench.cli import score
-
     size = tally.written, tally.tokens
     if args.json:
-        summary: dict[str, Any] = {
-            "matcher": args.matcher,
-            "filters": args.filter,
-            "links": links_from,
-            "out": str(args.out),
-            "written": tally.written,
-            "refused_by": dict(tally.refused),
-            **tally.counts,
-        }
+        summary = {"matcher": args.matcher, "filters": args.filter, "links": links_from, "out": str(args.out)}
+        summary |= {"written": tally.written, "refused_by": dict(tally.refused), **tally.counts}
         if args.evaluate:
             summary["scores"] = score.as_json(tally.score, "strict", *size)
         print(json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False))
         return
-    out, by = tally.counts["pairs_filtered"], ", ".join(f"{k} {n}" for k, n in sorted(tally.refused.items()))
-    empty, names = (
-        tally.counts["pairs_untranslated"],
-        (*OUTCOMES, *["untranslated"] * bool(tally.counts["untranslated"])),
-    )
+    counts, by = tally.counts, ", ".join(f"{k} {n}" for k, n in sorted(tally.refused.items()))
+    out, empty = counts["pairs_filtered"], counts["pairs_untranslated"]
     print(
-        f"{tally.counts['pairs'] + out + empty} sentences: {tally.written} written, {out} filtered"
+        f"{counts['pairs'] + out + empty} sentences: {tally.written} written, {out} filtered"
         f"{f' ({by})' if by else ''}{f', {empty} without a translation' if empty else ''}"
     )
-    print(f"{tally.counts['entities']} entities: " + ", ".join(f"{tally.counts[name]} {name}" for name in names))
+    names = (*OUTCOMES, *["untranslated"] * bool(counts["untranslated"]))
+    print(f"{counts['entities']} entities: " + ", ".join(f"{counts[name]} {name}" for name in names))
     if args.evaluate:
         print(f"\n{score.as_table(tally.score, 'strict', *size)}")

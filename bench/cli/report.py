@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.core.errors import BadInput
+from bench.report.folder import as_json, resolve, status_of, text
+from bench.run.slurm import queue_state
 
 _PLACE = "results folder, or the name of a matrix (results/NAME)"
 Verb = Callable[[argparse.Namespace], int]
@@ -44,7 +46,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def tables_verb(args: argparse.Namespace) -> int:
     """Print the main table and write OUT/tables/ (several OUT: one table with a suite column)."""
-    from bench.report.folder import resolve
     from bench.report.frame import groups, read
     from bench.report.tables import checked_formats, main_tables, write_shown, write_tables
     from bench.report.tables.render import as_json, terminal
@@ -61,8 +62,7 @@ def tables_verb(args: argparse.Namespace) -> int:
 
 
 def plots_verb(args: argparse.Namespace) -> int:
-    """Write OUT/figures/: F1 by language, gain over en_trans, learning curves; as PNG, SVG and PDF."""
-    from bench.report.folder import resolve
+    """Write OUT/figures/: contrasts, F1 by language, differences, ranks, cost, learning curves; as PNG, SVG and PDF."""
     from bench.report.plots import write_plots
 
     written = write_plots(resolve(args.out), _names(args.format))
@@ -72,7 +72,6 @@ def plots_verb(args: argparse.Namespace) -> int:
 
 def report_verb(args: argparse.Namespace) -> int:
     """Write OUT/report.html: summary, tables, plots, seeds and errors in one page that needs no network."""
-    from bench.report.folder import resolve
     from bench.report.html.page import write_report
 
     path = write_report(resolve(args.out))
@@ -82,9 +81,6 @@ def report_verb(args: argparse.Namespace) -> int:
 
 def status_verb(args: argparse.Namespace) -> int:
     """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
-    from bench.report.folder import as_json, resolve, status_of, text
-    from bench.run.slurm import queue_state
-
     out = resolve(args.out)
     found, queue = status_of(out), queue_state(out)
     return _said(args, as_json(found) | {"slurm": queue.as_json()}, text(found) + queue.text(out))
@@ -95,7 +91,6 @@ def compare_verb(args: argparse.Namespace) -> int:
     sentences crossed, Holm over the languages) and equivalence within one point; in what they differ, whether the
     contrast was declared in advance, and what may be concluded."""
     from bench.report.compare import compare
-    from bench.report.folder import resolve
     from bench.report.verdicts import as_json, text
 
     found = compare(resolve(args.out), args.a, args.b, args.rule)
@@ -106,7 +101,6 @@ def verify_verb(args: argparse.Namespace) -> int:
     """Scores the stored predictions against the stored gold again and compares with records and counts; makes the
     tables again and compares them to the byte; checks hashes of kept weights; names what is missing, foreign or
     damaged. Exit code 1 where anything is wrong."""
-    from bench.report.folder import resolve
     from bench.report.frame import groups, read
     from bench.report.tables.published import agreement
     from bench.report.verify import as_json, text, verify

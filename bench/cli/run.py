@@ -1,4 +1,4 @@
-"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner cancel`: stop it in Slurm."""
+"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner search`; `xner cancel`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,41 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.api.hub import Pinned
 from bench.core.errors import BadInput
-
-if TYPE_CHECKING:
-    from bench.api.hub import Pinned
-    from bench.plan.matrix import Cell
-    from bench.plan.units import Planned
-    from bench.store.record import Record, Written
+from bench.data.cell_data import warnings_of
+from bench.data.identity import keyed
+from bench.data.sources import fetch_all, not_cached, refuse_unfit_encoders, with_commits, write_lock
+from bench.plan.contrasts import declared
+from bench.plan.matrix import Cell, cells, only
+from bench.plan.spec import load_matrix
+from bench.plan.units import Planned, unfinished, write_matrix
+from bench.report.folder import resolve
+from bench.run import local, slurm
+from bench.run.shared import RunSettings
+from bench.store.packed import refuse_packed
+from bench.store.record import Record, Records, Written
 
 MODES = ("missing", "retry", "force", "read-only")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run a matrix: train, predict, score, tabulate")
+    _add_run(run)
+    run.set_defaults(run=run_verb)
+    search = commands.add_parser(
+        "search", help="choose the settings of every method alike, on source dev", description=search_verb.__doc__
+    )
+    _add_run(search)
+    search.set_defaults(run=search_verb)
+    cancel = commands.add_parser("cancel", help="cancel what a matrix has in Slurm", description=cancel_verb.__doc__)
+    cancel.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    cancel.set_defaults(run=cancel_verb)
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
     matrix_arguments(run)
     run.add_argument("--jobs", type=int, metavar="N", help="processes, each a device slot (default: as many as fit)")
     run.add_argument("--engine", choices=("local", "slurm"), default="local")
@@ -37,10 +57,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "until the new one is there; read-only: none, exit code 1 where something is missing",
     )
     run.add_argument("--retry", dest="mode", action="store_const", const="retry", help="the same as --mode retry")
-    run.set_defaults(run=run_verb)
-    cancel = commands.add_parser("cancel", help="cancel what a matrix has in Slurm", description=cancel_verb.__doc__)
-    cancel.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
-    cancel.set_defaults(run=cancel_verb)
 
 
 def matrix_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,46 +73,46 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     What the cells read from the hub is resolved where the folder's lock does not hold it, and its data are fetched.
 
     Raises:
-        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had.
+        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had; or an
+            encoder cannot work.
     """
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from bench.data.cell_data import warnings_of
-    from bench.data.identity import keyed
-    from bench.data.sources import fetch_all, not_cached, with_commits
-    from bench.plan.matrix import cells, only
-    from bench.plan.spec import load_matrix
-    from bench.store.record import Written
-
     spec = load_matrix(args.matrix, args.set)
     out = args.out or Path("results") / spec.name
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
             raise BadInput(f"--out {out}: {place} is a file, so no results folder can be there")
-    chosen: list[Cell] = only(cells(spec), args.only)
+    made = cells(spec)
+    chosen: list[Cell] = only(made, args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
+    refuse_unfit_encoders(chosen)
     fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
     planned = keyed(chosen)
     for warning in warnings_of(cell for cell in chosen if not cell.broken):
         print(f"warning: {warning}", file=sys.stderr)
-    written = Written(Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only))
+    written = Written(
+        Path(spec.where.file).name, spec.where.text, tuple(args.set), tuple(args.only), declared(spec, made)
+    )
     return out, planned, written, lock
 
 
-def run_verb(args: argparse.Namespace) -> int:
+def search_verb(args: argparse.Namespace) -> int:
+    """Run the trials of [search] that are missing (into results/NAME-search), then write what was chosen as TOML."""
+    args.set = [*args.set, "search.run=true"]
+    return run_verb(args, _report_search)
+
+
+def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | None = None) -> int:
     """Run what is missing, then write tables and plots of all that is there."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
-    slurm, force = args.engine == "slurm", args.mode == "force"
-    if slurm and (args.jobs is not None or force):
+    queued, force = args.engine == "slurm", args.mode == "force"
+    if queued and (args.jobs is not None or force):
         what = "--mode force" if force else "--jobs"
         raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
     if args.offline and args.upgrade:
         raise BadInput("--upgrade asks the hub, which --offline forbids")
-    from bench.data.sources import fetch_all, not_cached, write_lock
-    from bench.plan.units import unfinished, write_matrix
-    from bench.store.packed import refuse_packed
-
     out, planned, written, lock = planned_cells(args)
     todo = planned if force else unfinished(planned, out, args.mode == "retry")
     if args.mode == "read-only":
@@ -104,30 +120,26 @@ def run_verb(args: argparse.Namespace) -> int:
     if todo:
         refuse_packed(out)
     fetch_all(not_cached(cell.cell for cell in todo), lock)
-    start = (_queued if slurm else _prepared)(args, out, todo)  # refuses before anything is written
+    start = (_queued if queued else _prepared)(args, out, todo)  # refuses before anything is written
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--out {out}: cannot be a results folder: {error.strerror}") from error
     write_lock(out, lock)
     write_matrix(planned, out, written)
-    print(
-        f"{planned[0].cell.matrix}: {len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run",
-        file=sys.stderr,
-    )
+    counts = f"{len(planned)} cells, {len(planned) - len(todo)} done, {len(todo)} to run"
+    print(f"{planned[0].cell.matrix}: {counts}", file=sys.stderr)
     made = start() if todo else []
     records = _records(out, planned)
     if records:
-        _report(out, changed=bool(todo) or slurm)
+        (report or _report)(out, bool(todo) or queued)
     # failures that are no records: the disk refused them, or a good one stands there
     unwritten = {r.key: r for r in made if r.status == "failed" and (force or r.key not in records)}
-    missing = 0 if slurm else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
+    missing = 0 if queued else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
     return _closing(out, list((records | unwritten).values()), missing)
 
 
 def _records(out: Path, planned: Sequence[Planned]) -> dict[str, Record]:
-    from bench.store.record import Records
-
     known = ((cell.key, Records(out).get(cell.key)) for cell in planned)
     return {key: record for key, record in known if record is not None}
 
@@ -148,8 +160,6 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
     """The run of these cells on this machine, ready to start; torch is not imported for none."""
     if not todo:
         return list
-    from bench.run import local
-    from bench.run.cell import RunSettings
     from bench.train.memory import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
@@ -162,8 +172,6 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
 
 def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
     """The submission of these cells, ready to be made; no record is made here."""
-    from bench.run import slurm
-
     profile = slurm.load_profile(args.profile)
     if todo:
         profile = slurm.checked(todo, profile)
@@ -187,6 +195,20 @@ def _report(out: Path, changed: bool) -> None:
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 
 
+def _report_search(out: Path, changed: bool) -> None:
+    """Print every trial; where all are there, write what was chosen."""
+    from bench.core.files import write_bytes
+    from bench.report.tables import shown_text
+    from bench.report.tables.search import searched
+    from bench.store.record import CHOSEN
+
+    tables, chosen = searched(out)
+    print(shown_text(tables), end="")
+    if chosen:
+        write_bytes(out / CHOSEN, chosen.encode())
+        print(f'chosen   {out / CHOSEN}\nrun with it: --set include={out / CHOSEN}, or include = "…" in the matrix')
+
+
 def _closing(out: Path, records: list[Record], missing: int) -> int:
     failed = [record for record in records if record.status == "failed"]
     for record in failed[:10]:
@@ -208,15 +230,12 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
 
 def cancel_verb(args: argparse.Namespace) -> int:
     """Cancel the queued and running elements; records are kept, and the same `xner run` submits the rest again."""
-    from bench.report.folder import resolve
-    from bench.run.slurm import queue_state, slurm
-
     out: Path = resolve(args.out)
-    state = queue_state(out)
+    state = slurm.queue_state(out)
     if state.unknown:
         raise BadInput(state.unknown)
-    jobs = sorted({element.job.partition("_")[0] for element in state.elements}, key=int)
+    jobs = sorted({element.partition("_")[0] for element in state.elements}, key=int)
     if jobs:
-        slurm("scancel", *jobs)
+        slurm.slurm("scancel", *jobs)
     print(f"{out}: {len(state.elements)} elements cancelled" + (f" (jobs {', '.join(jobs)})" if jobs else ""))
     return 0

@@ -6,17 +6,20 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.formats import add_format, formats_of
 from bench.core.errors import BadInput, nearest
-from bench.core.sentences import MODES
+from bench.core.sentences import MODES, Mode
+from bench.measure.tagged import Spans, Tagged, check_same
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
-    from bench.core.sentences import Mode
     from bench.measure.score import Summary
-    from bench.measure.tagged import Spans, Tagged
+
+
+WAYS = " or --mode conlleval"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,14 +40,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def add_mode(parser: argparse.ArgumentParser) -> None:
     """Register --mode."""
-    parser.add_argument(
-        "--mode",
-        choices=MODES,
-        default="strict",
-        help="how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2, and "
-        "so refuses gold with any; the others open an entity there, as seqeval without a mode and conlleval.pl "
-        "(default: strict)",
+    about = (
+        "how ill-formed tags are read: strict ignores an I-X that continues no X, as seqeval's strict IOB2, and so "
+        "refuses gold with any; the others open an entity there, as seqeval without a mode and conlleval.pl "
+        "(default: strict)"
     )
+    parser.add_argument("--mode", choices=MODES, default="strict", help=about)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,17 +74,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-WAYS = " or --mode conlleval"
-
-
 def read_both(args: argparse.Namespace) -> tuple[Tagged, Tagged]:
     """The files `gold` and `predicted` of a command.
 
     Raises:
         BadInput: an option is wrong, a file cannot be read, or the files hold different sentences.
     """
-    from bench.measure.tagged import Tagged, check_same
-
     formats = formats_of(args, 2)
     if args.mode == "conlleval" and "BIOES" in [one.scheme for one in formats]:
         raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")
@@ -116,19 +112,9 @@ def as_json(total: Summary, mode: str, sentences: int, tokens: int) -> dict[str,
     """Scores as fractions, counts by type."""
     from bench.measure.score import ratios
 
-    types = {
-        type_: {**ratios(c.tp, c.fp, c.fn)._asdict(), "tp": c.tp, "fp": c.fp, "fn": c.fn}
-        for type_, c in total.types.items()
-    }
-    return {
-        "f1": total.f1,
-        "precision": total.precision,
-        "recall": total.recall,
-        "mode": mode,
-        "sentences": sentences,
-        "tokens": tokens,
-        "types": types,
-    }
+    scores = {"f1": total.f1, "precision": total.precision, "recall": total.recall}
+    types = {type_: {**ratios(c.tp, c.fp, c.fn)._asdict(), **asdict(c)} for type_, c in total.types.items()}
+    return {**scores, "mode": mode, "sentences": sentences, "tokens": tokens, "types": types}
 
 
 def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
@@ -142,8 +128,8 @@ def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
         percent = [f"{100 * value:.2f}" for value in ratios(tp, fp, fn)]
         rows.append((name, *percent, str(tp + fn), str(tp + fp), str(tp)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
-    return "\n".join([f"{sentences} sentences, {tokens} tokens, mode {mode}, percent", *lines])
+    lines = [f"{sentences} sentences, {tokens} tokens, mode {mode}, percent"]
+    for name, *numbers in rows:
+        cells = (text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True))
+        lines.append("  ".join([name.ljust(widths[0]), *cells]))
+    return "\n".join(lines)

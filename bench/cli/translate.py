@@ -13,12 +13,14 @@ from bench.cli.align import progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
+from bench.core.files import Lines, sha256_of_file
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
 from bench.plan.spec import add_settings, parsed
+from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
-    from bench.data.translating import Tally, Translating
+    from bench.data.translating import Translating
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,19 +55,20 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.core.files import Lines
-    from bench.data.translating import Form, Translating, TranslatorChoice
+    from bench.data.translating import Translating, TranslatorChoice
 
-    content = _hash(args.sentences)
+    try:
+        content = sha256_of_file(args.sentences)
+    except OSError as error:
+        raise BadInput(f"{args.sentences}: cannot be read: {error.strerror}") from error
     if args.block < 1:
         raise BadInput(f"--block {args.block}: at least one sentence")
     if args.device == "cuda":
         from bench.train.memory import resolve_device
 
         resolve_device(args.device, ())
-    languages = (args.source, args.target)
-    choice = TranslatorChoice(args.translator, parsed(args.settings), *languages, args.tokenisation, args.device)
-    job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
+    asked = (args.source, args.target, args.tokenisation, args.device, args.tsv, args.links is not None, args.block)
+    job = Translating(TranslatorChoice(args.translator, parsed(args.settings), *asked))
     (form,) = formats_of(args)
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
     if args.conll:
@@ -74,12 +77,20 @@ def run(args: argparse.Namespace) -> int:
         for note in file.notes():
             print(f"note: {note}", file=sys.stderr)
     how = str(form) if args.conll else form.normalise
-    made_of = {**job.made_of, "sentences": content, "conll": how, "links": _name(args)}
-    made_of["ids"] = args.sentences.stem if args.tsv else ""
+    made_of = {**job.made_of, "sentences": content, "conll": how, "ids": args.sentences.stem if args.tsv else ""}
+    made_of["links"] = str(args.links.resolve()) if args.links else ""
     with _writer(args, job, made_of) as write, progress_bar() as progress:
         total = sum(1 for _ in sentences)  # reads it all: a bad line is found now, not in hours
         job.run(sentences, total, write, progress)
-    _say(job.tally, args.out)
+    tally = job.tally
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(tally.counts.items()) if count)
+    print(
+        f"{tally.lines} lines: {tally.translated} translated, {tally.lines - tally.translated} without a translation"
+        + (f" ({counts})" if counts else "")
+        + (f", by {tally.provenance}" if tally.provenance else "")
+        + ("" if args.out == "-" else f": {args.out}"),
+        file=sys.stderr,
+    )
     return 0
 
 
@@ -91,10 +102,9 @@ def _writer(
     if args.out == "-":
         if args.links or args.restart:
             raise BadInput(f"{'--links' if args.links else '--restart'} needs --out F: a file for the translations")
-        yield _print
+        yield lambda texts: print(texts[0], end="", flush=True)
         return
     from bench.data.translating import Tally
-    from bench.store.artefacts import growing
 
     files = [Path(args.out), *([args.links] if args.links else [])]
     places = [path.resolve() for path in (args.sentences, *files)]
@@ -106,34 +116,3 @@ def _writer(
             print(f"{args.out}: goes on after line {job.tally.lines}", file=sys.stderr)
         yield lambda texts: output.append(texts, job.tally.notes())
         output.finish()
-
-
-def _print(texts: Sequence[str]) -> None:
-    sys.stdout.write(texts[0])
-    sys.stdout.flush()
-
-
-def _hash(path: Path) -> str:
-    from bench.core.files import sha256_of_file
-
-    try:
-        return sha256_of_file(path)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _name(args: argparse.Namespace) -> str:
-    return str(args.links.resolve()) if args.links else ""
-
-
-def _say(tally: Tally, out: str) -> None:
-    """How many lines were translated, and why the others were not."""
-    missing = tally.lines - tally.translated
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(tally.counts.items()) if count)
-    print(
-        f"{tally.lines} lines: {tally.translated} translated, {missing} without a translation"
-        + (f" ({counts})" if counts else "")
-        + (f", by {tally.provenance}" if tally.provenance else "")
-        + ("" if out == "-" else f": {out}"),
-        file=sys.stderr,
-    )

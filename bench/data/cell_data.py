@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.method import Group, TrainingSet
-from bench.api.overlap import suspicions
-from bench.api.recipes import Corpus
+from bench.api.recipes import Corpus, suspicions
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, sha256_of, write_json
 from bench.core.sentences import Pair, Sentence, Span, Split, digest, letters_of
@@ -177,6 +176,9 @@ class CorpusData:
     def pairs(self, source: str, target: str) -> list[Pair]:
         return self.once(f"pairs {source} {target}", lambda: self.corpus.pairs(source, target))
 
+    def parallel(self, source: str, target: str) -> list[Pair]:
+        return self.once(f"parallel {source} {target}", lambda: self.corpus.parallel(source, target))
+
     def split_digest(self, language: str, split: Split) -> str:
         return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
@@ -189,6 +191,9 @@ class CorpusData:
 
     def pairs_digest(self, source: str, target: str) -> str:
         return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
+
+    def parallel_digest(self, source: str, target: str) -> str:
+        return self._digests.get(f"{source}={target}", lambda: digest_pairs(self.parallel(source, target)))
 
 
 @lru_cache(maxsize=8)

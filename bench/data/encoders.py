@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from bench.core.sentences import letters_of
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, versions
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
+DECODER = re.compile(r"ForCausalLM$|^(OpenAI)?GPT.*LMHeadModel$")  # architectures of config.json
 WITH_DECODER = ("t5", "mt5", "umt5")  # families of which the encoder is loaded without the decoder
-WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
+CONFIGURATION = ("*.json", "*.txt", "*.model")  # what tells whether an encoder can work: a small part of its files
+WEIGHTS = (*CONFIGURATION, "*.safetensors")
 OWNERS = {  # where the hub moved the models that once had no owner
     "bert": "google-bert",
     "xlm-roberta": "FacebookAI",
@@ -68,6 +71,13 @@ class EncoderSource:
         artefact = cache.get_or_make("encoder", self.key, build)
         return str(artefact.folder), artefact
 
+    def configured(self, cache: Artefacts) -> Path | None:
+        """The folder with its config.json, None where it is not here yet; the weights may be missing."""
+        if self.revision:
+            return hub.cached(configuration(hub_name(self.where, EncoderSpec())), self.revision)
+        folder = Path(self.where) if self.where else cache.folder("encoder", self.key)
+        return folder if (folder / "config.json").is_file() else None
+
     def align_layer(self, spec: EncoderSpec) -> int | None:
         """The layer that aligns best: as the matrix's recipe says, else as the encoder's own does; None: no advice."""
         own = self.recipe.align_layer if self.recipe is not None else None
@@ -107,13 +117,13 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
 
     Raises:
         BadInput: it is no recipe, no transformers folder and no hub id; or a hub id that the hub does not resolve;
-            or more layers of it are to be frozen than its config.json leaves (of a hub id its loading tells);
+            or its config.json says that it cannot work (of a hub id `refuse_unfit_encoders` of sources tells);
             or what a recipe reads is not here or damaged.
     """
     if name in registry.names("encoder"):
         recipe: EncoderRecipe = registry.make("encoder", name)
         if recipe.shipped is not None and recipe.shipped.is_dir():
-            _check(f"encoder '{name}'", recipe.shipped, spec)
+            check_config(f"encoder '{name}'", recipe.shipped, spec)
             return EncoderSource(
                 name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
             )
@@ -125,7 +135,7 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
     folder = Path(name).expanduser()
     if folder.is_dir():
         hashes = _hashes(folder)
-        _check(f"encoder '{name}'", folder, spec)
+        check_config(f"encoder '{name}'", folder, spec)
         return EncoderSource(folder.resolve().name, key_of("encoder", files=hashes), where=str(folder))
     is_hub_id(name)  # or refused
     commit = hub.commit_of(hub_name(name, spec))
@@ -152,14 +162,21 @@ def hub_name(name: str, spec: EncoderSpec) -> hub.HubName:
     return hub.HubName("model", name, spec.revision, WEIGHTS, safetensors=True)
 
 
-def _check(what: str, folder: Path, spec: EncoderSpec) -> None:
+def configuration(name: hub.HubName) -> hub.HubName:
+    """The part of an encoder on the hub that is read before its weights are."""
+    return replace(name, patterns=CONFIGURATION, safetensors=False)
+
+
+def check_config(what: str, folder: Path, spec: EncoderSpec) -> None:
     """Refuse before anything is planned what `refuse_unfit` refuses."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{what} has no config.json: nothing that transformers loads") from error
     except ValueError as error:
-        raise BadInput(f"encoder folder '{folder}': config.json is not a JSON object: {error}") from error
+        raise BadInput(f"{what}: config.json is not a JSON object: {error}") from error
     if not isinstance(config, dict):
-        raise BadInput(f"encoder folder '{folder}': config.json is not a JSON object")
+        raise BadInput(f"{what}: config.json is not a JSON object")
     refuse_unfit(what, config, spec.layers, spec.freeze)
 
 
@@ -167,12 +184,18 @@ def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None
     """Refuse an encoder by its config.json.
 
     Raises:
-        BadInput: it is an encoder-decoder whose encoder cannot be loaded alone, an X-MOD without a language, or has
-            fewer layers than are to be kept or frozen.
+        BadInput: it is an encoder-decoder whose encoder cannot be loaded alone, a decoder, a model of no family that
+            transformers has, an X-MOD without a language, or has fewer layers than are to be kept or frozen.
     """
     kind = str(config.get("model_type", ""))
+    if config.get("auto_map") and not _known_family(kind):
+        raise BadInput(f"{what}: '{kind}' needs the code of its repository, which is never run")
     if config.get("is_encoder_decoder") and kind not in WITH_DECODER:
         raise BadInput(f"{what}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
+    decoders = [name for name in config.get("architectures") or () if DECODER.search(name)]
+    if decoders or config.get("is_decoder"):
+        told = decoders[0] if decoders else f"{kind} with is_decoder"
+        raise BadInput(f"{what}: {told} is a decoder, whose words do not see what follows them: no encoder")
     if kind == "xmod" and not config.get("default_language"):
         raise BadInput(f"{what}: an X-MOD needs default_language in its config.json, which chooses the adapters")
     if kind == "albert" and freeze:
@@ -185,6 +208,12 @@ def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None
     kept = depth if layers is None else layers
     if freeze >= kept:
         raise BadInput(f"{what}: freeze = {freeze}, but it has {kept} layers, the last of which must learn")
+
+
+def _known_family(kind: str) -> bool:
+    from transformers import CONFIG_MAPPING
+
+    return kind in CONFIG_MAPPING
 
 
 def _hashes(folder: Path) -> dict[str, str]:

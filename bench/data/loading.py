@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,14 @@ def load_encoder(where: str, layers: int | None = None) -> Loaded:
     Raises:
         BadInput: there is no such folder, it has no safetensors, no fast tokenizer, or fewer layers.
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
-        tokenizer = _fast_tokenizer(AutoTokenizer, where, options)
+        tokenizer = fast_tokenizer(f"encoder '{where}'", where)
         config = AutoConfig.from_pretrained(where, **options)
         refuse_unfit(f"encoder '{where}'", config.to_dict(), layers)
         kind = AutoModelForTextEncoding if config.model_type in WITH_DECODER else AutoModel
@@ -56,26 +55,39 @@ def load_encoder(where: str, layers: int | None = None) -> Loaded:
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # nothing here reads the pooler
     if missing:
         raise BadInput(f"encoder '{where}' lacks weights that would be drawn at random, such as {missing[0]}")
-    positions = getattr(model.config, "max_position_embeddings", None) or 10**6
-    return Loaded(model, tokenizer, int(min(positions - _first_position(model), tokenizer.model_max_length)))
+    return Loaded(model, tokenizer, longest_of(model, tokenizer))
 
 
-def _fast_tokenizer(kind: Any, where: str, options: Mapping[str, Any]) -> Any:
-    tokenizer = kind.from_pretrained(where, use_fast=True, **options)
-    if not tokenizer.is_fast:
-        raise BadInput(f"encoder '{where}' has no fast tokenizer, which word-level labels need")
-    if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
-        tokenizer = kind.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
+def fast_tokenizer(what: str, folder: str | Path) -> Any:
+    """The tokenizer of a folder, which tells each sub-word's word.
+
+    Raises:
+        BadInput: it is none of the fast ones, its files are missing, or it needs a package that is not here.
+    """
+    from transformers import AutoTokenizer
+
+    options: dict[str, Any] = {"use_fast": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        if not tokenizer.is_fast:
+            raise BadInput(f"{what} has no fast tokenizer, which word-level labels need")
+        if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
+            tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
+    except BadInput:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        raise BadInput(f"{what}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
-        raise BadInput(f"encoder '{where}' has no tokenizer files")
+        raise BadInput(f"{what} has no tokenizer files")
     return tokenizer
 
 
-def _first_position(model: Any) -> int:
-    """RoBERTa-like encoders count positions from the padding id on, so that the last ones cannot be used."""
+def longest_of(model: Any, tokenizer: Any) -> int:
+    """The longest input, in sub-words; RoBERTa-like encoders count positions from the padding id on."""
+    positions = getattr(model.config, "max_position_embeddings", None) or 10**6
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
     padding = next((table.padding_idx for table in tables if isinstance(table, nn.Embedding)), None)
-    return 0 if padding is None else padding + 1
+    return int(min(positions - (0 if padding is None else padding + 1), tokenizer.model_max_length))
 
 
 # families whose layers need only states and mask, with embeddings alone before the first and nothing after the last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class Time:
 
     seconds: float
     unknown: int
+    calibrated: int  # units of which no record tells, but a calibration of this machine
     records: int
     devices: tuple[str, ...]
 
@@ -52,10 +53,11 @@ def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
 
 def trainings(planned: Iterable[Planned]) -> int:
     """Trainings that the cells need, each counted once; at most so many, for equal training sets are trained once."""
-    return len({name for plan in planned for name in _trainings(plan.cell)})
+    return len({name for plan in planned for name in trainings_of(plan.cell)})
 
 
-def _trainings(cell: Cell) -> Iterator[str]:
+def trainings_of(cell: Cell) -> Iterator[str]:
+    """The names of the trainings that a cell needs; equal names are one training."""
     if cell.broken:
         return
     method, before = method_of(cell), list[Any]()
@@ -70,17 +72,23 @@ def _trainings(cell: Cell) -> Iterator[str]:
             yield canonical_json([cell.method, round_.name, before, own, target])
 
 
-def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache: Artefacts) -> Time:
+def time_of(
+    work: Sequence[Sequence[Planned]],
+    records: Iterable[Record],
+    cache: Artefacts,
+    calibrated: Callable[[Sequence[Planned]], float | None] = lambda unit: None,
+) -> Time:
     """The time of units of work, from finished records of the same encoder and steps: of the same method, or else any.
 
-    A record's cost is cold; what of it lies in the cache already is not counted again.
+    A record's cost is cold; what of it lies in the cache already is not counted again. Where no record tells,
+    `calibrated` does, or the unit is unknown.
     """
     known: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
             known.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
     kept = _MakingTimes(cache)
-    seconds, unknown, used = 0.0, 0, dict[str, Record]()
+    seconds, unknown, guessed, used = 0.0, 0, 0, dict[str, Record]()
     for unit in work:
         cell = unit[0].cell
         if cell.broken:
@@ -89,14 +97,19 @@ def time_of(work: Sequence[Sequence[Planned]], records: Iterable[Record], cache:
         found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
         found = [record for record in found if record.cell["label"] == cell.label] or found
         if not found:
-            unknown += 1
+            guess = calibrated(unit)
+            seconds, unknown, guessed = (
+                seconds + (guess or 0.0),
+                unknown + (guess is None),
+                guessed + (guess is not None),
+            )
             continue
         seconds += statistics.median(
             max(0.0, (record.cost.seconds or 0.0) - kept.seconds(record.parents)) for record in found
         )
         used |= {record.key: record for record in found}
     devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
-    return Time(round(seconds, 1), unknown, len(used), tuple(devices))
+    return Time(round(seconds, 3), unknown, guessed, len(used), tuple(devices))
 
 
 class _MakingTimes:

@@ -42,12 +42,12 @@ class Shelf:
     """The records of a folder by key and by cell; imported ones answer to no key of ours."""
 
     def __init__(self, out: Path) -> None:
-        self.out = out
-        self.by_key = {record.key: record for record in Records(out).all()}
+        self.records = Records(out)
+        self.by_key = {record.key: record for record in self.records.all()}
         self.by_cell: dict[str, list[Record]] = {}
         for record in self.by_key.values():
             self.by_cell.setdefault(cell_name(record.cell), []).append(record)
-        self.damaged = Records(self.out).damaged(self.by_key)
+        self.damaged = self.records.damaged(self.by_key)
 
     def state_of(self, planned: Planned, asked: str = "") -> CellState:
         """The state of a cell; `asked` is the key of the older record to compare with, if not the nearest one."""
@@ -55,22 +55,18 @@ class Shelf:
         record = self.by_key.get(key)
         if record is not None and asked in ("", record.key):
             return CellState(cell, record.status, str(key), record)
-        older = [other for other in self.by_cell.get(cell_name(cell), ()) if other.key != key and not _imported(other)]
-        older = [other for other in older if other.key == asked] or older
-        if not older:
-            bad = self.damaged.get(key)
-            note = f"{bad} is damaged; the next run makes it again" if bad else ""
-            return CellState(cell, "missing", str(key), note=note)
-        compared = [(other, self._changes(other.key, key)) for other in older]
-        return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
-
-    def _changes(self, old: str, new: str) -> tuple[KeyChange, ...]:
-        stored = read_key(Records(self.out).home, old)
-        return tuple(key_changes(stored, new)) if stored is not None and isinstance(new, Key) else ()
-
-
-def _imported(record: Record) -> bool:
-    return bool(record.cell.get("imported"))
+        older = [other for other in self.by_cell.get(cell_name(cell), ()) if other.key != key]
+        older = [other for other in older if not other.cell.get("imported")]
+        compared = []
+        for other in [other for other in older if other.key == asked] or older:
+            stored = read_key(self.records.home, other.key)
+            changes = key_changes(stored, key) if stored is not None and isinstance(key, Key) else []
+            compared.append((other, tuple(changes)))
+        if compared:
+            return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
+        bad = self.damaged.get(key)
+        note = f"{bad} is damaged; the next run makes it again" if bad else ""
+        return CellState(cell, "missing", str(key), note=note)
 
 
 def states(planned: Iterable[Planned], out: Path) -> list[CellState]:
@@ -92,50 +88,53 @@ def why(
     Raises:
         BadInput: a word names nothing, with the nearest right one; or the words together select no cell.
     """
-    shelf, planned_cells = Shelf(out), matrix_cells(out)
-    known = {cell_name(cell): cell for cell in [*(record.cell for record in shelf.by_key.values()), *planned_cells]}
-    keys = {record.key: cell_name(record.cell) for record in shelf.by_key.values()}
-    keys |= {str(cell["key"]): cell_name(cell) for cell in planned_cells}
+    shelf, stored = Shelf(out), [*matrix_cells(out)]
+    records = [record.cell | {"key": record.key} for record in shelf.by_key.values()]
+    known = {cell_name(cell): {k: v for k, v in cell.items() if k != "key"} for cell in (*records, *stored)}
+    keys = {str(cell["key"]): cell_name(cell) for cell in (*records, *stored)}
     chosen, asked = _chosen(known, keys, words)
+    today: dict[str, Cell] = {}
+    problem = "the matrix has no such cell"
     try:
-        today, problem = _cells_today(out, matrix, overrides), "the matrix has no such cell"
+        if matrix:
+            found = cells(load_matrix(matrix, overrides))
+        else:
+            run = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
+            found = [cell for spec, part in run for cell in only(cells(spec), part)]
+        if not found:
+            raise BadInput("the folder does not know its matrix (an older version ran it): --matrix MATRIX says it")
+        today = {cell_name(describe(cell)): cell for cell in found}
     except BadInput as error:
-        today, problem = {}, str(error)
+        problem = str(error)
 
     def state(name: str) -> CellState:
-        cell = {k: v for k, v in known[name].items() if k != "key"}
-        records = shelf.by_cell.get(name, [])
-        for record in filter(_imported, records):
-            return CellState(cell, "imported", record.key, record)
+        own = shelf.by_cell.get(name, [])
+        for record in own:
+            if record.cell.get("imported"):
+                return CellState(known[name], "imported", record.key, record)
         try:
             if name not in today:
                 raise BadInput(problem)
             named = next((k for k in asked if keys[k] == name and k in shelf.by_key), "")
             return shelf.state_of(key(today[name]), named)
         except BadInput as error:
-            return CellState(cell, "unknown", "", records[0] if records else None, note=str(error))
+            return CellState(known[name], "unknown", "", own[0] if own else None, note=str(error))
 
     return [state(name) for name in chosen]
-
-
-def _cells_today(out: Path, matrix: str, overrides: Sequence[str]) -> dict[str, Cell]:
-    """By name the cells as the given matrix plans them, or the last one of the folder that has them."""
-    if matrix:
-        found = cells(load_matrix(matrix, overrides))
-    else:
-        stored = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
-        found = [cell for spec, chosen in stored for cell in only(cells(spec), chosen)]
-    if not found:
-        raise BadInput("the folder does not know its matrix (an older version ran it): --matrix MATRIX says it")
-    return {cell_name(describe(cell)): cell for cell in found}
 
 
 def _chosen(
     known: Mapping[str, Mapping[str, Any]], keys: Mapping[str, str], words: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Names of the cells that all words select, in order; the keys that a word begins."""
-    have = {name: _coordinates(cell) for name, cell in known.items()}
-    every = {word for coordinates in have.values() for word in coordinates}
+    have: dict[str, set[str]] = {}
+    for name, cell in known.items():
+        own = {k: cell.get(k) for k in ("label", "method", "target", "encoder", "seed", "trial", "corpus")}
+        own |= cell.get("axes") or {}
+        values = {k: value if isinstance(value, str) else canonical_json(value) for k, value in own.items()}
+        have[name] = {value for k, value in values.items() if k != "trial"} | {f"method={values['label']}"}
+        have[name] |= {f"{k}={value}" for k, value in values.items()}
+    every = set[str]().union(*have.values())
     names, asked = list(known), list[str]()
     for word in (part for text in words for part in text.split()):
         # `concner/de/1` is three words, an encoder's own slash is none
@@ -148,11 +147,3 @@ def _chosen(
     if not names:
         raise BadInput(f"no cell is {' '.join(words)}: each word names cells, but none all of them")
     return names, asked
-
-
-def _coordinates(cell: Mapping[str, Any]) -> set[str]:
-    names = ("label", "method", "target", "encoder", "seed", "trial", "corpus")
-    own = {name: cell.get(name) for name in names} | dict(cell.get("axes") or {})
-    values = {name: value if isinstance(value, str) else canonical_json(value) for name, value in own.items()}
-    bare = {value for name, value in values.items() if name != "trial"}
-    return bare | {f"{name}={value}" for name, value in values.items()} | {f"method={values['label']}"}

@@ -1,14 +1,10 @@
-"""Fingerprints of code: its sources without comments, docstrings, formatting, and where our modules lie.
-
-Which commit the code is at: records say it, keys do not.
-"""
+"""Fingerprints of code, without comments, docstrings, formatting and where our modules lie; and its commit."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import subprocess
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -22,32 +18,23 @@ from bench.plan.stages import VERSIONS, stages_of
 COMMIT_FILE = ".commit"  # of a copy of the code that is no checkout: what it was copied from
 
 
+OURS = ("bench", "methods", "data_recipes")
+_UNSAID = ("ctx", "kind", "type_comment")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 @lru_cache(maxsize=1)
 def commit() -> str:
     """The commit of the code, with + where the tree was changed; "" outside a checkout."""
     here = Path(__file__).parent
     kept = here.parents[1] / COMMIT_FILE
+    command = ["git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+"]
     try:
         if kept.is_file():
             return kept.read_text(encoding="utf-8").strip()
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
-
-
-OURS = ("bench", "methods", "data_recipes")
-_UNSAID = ("ctx", "kind", "type_comment")
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_of(plugin: Any) -> str:
@@ -78,30 +65,39 @@ def fingerprint(module: str) -> Key:
 
 def stage_fingerprints(home: Path) -> dict[str, str]:
     """By stage of the core the fingerprint of its code (16 hex digits); `home` holds the package `bench`."""
-    found: dict[str, list[str]] = {stage: [] for stage in VERSIONS}
+    digests: dict[str, list[str]] = {stage: [] for stage in VERSIONS}
     for path in sorted((home / OURS[0]).rglob("*.py")):
         stages = stages_of(".".join(path.relative_to(home).with_suffix("").parts))
         digest = digest_of(path) if stages and path.stat().st_size else ""
         for stage in stages if digest else ():
-            found[stage].append(digest)
-    return {stage: sha256_of("\n".join(sorted(digests)))[:16] for stage, digests in found.items()}
+            digests[stage].append(digest)
+    return {stage: sha256_of("\n".join(sorted(own)))[:16] for stage, own in digests.items()}
 
 
 def sources(module: str) -> dict[str, Path]:
     """By dotted name the source files that `fingerprint` covers; nothing is imported."""
     tops = {module.partition(".")[0], *OURS[1:]}  # not the core: its stages have versions
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        file = None if name in found or name.partition(".")[0] not in tops else _file(name)
-        if file is not None:
-            found[name] = file
-            waiting += _imports(file, name)
-            waiting += [name.rpartition(".")[0]] if "." in name else []
-    if module not in found:
+        package = name.rpartition(".")[0]
+        file = None if name in files or name.partition(".")[0] not in tops else _file(name)
+        if file is None:
+            continue
+        files[name] = file
+        waiting += [package] if package else []
+        package = name if file.name == "__init__.py" else package
+        for node in ast.walk(_tree(file)):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):  # what it names may be a module or of one
+                base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                base += [node.module] if node.module else []
+                waiting += [".".join([*base, *rest]) for rest in ([], *([alias.name] for alias in node.names))]
+    if module not in files:
         raise BadInput(f"fingerprint: there is no module {module}")
-    return found
+    return files
 
 
 def _file(module: str) -> Path | None:
@@ -118,25 +114,6 @@ def _file(module: str) -> Path | None:
     return next((file for file in (files if rest else files[::2]) if file.is_file()), None)
 
 
-def _imports(file: Path, module: str) -> Iterator[str]:
-    """What may be a module among the names that a source file imports, absolutely."""
-    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base += [node.module] if node.module else []
-            yield from (".".join([*base, *name]) for name in ([], *([alias.name] for alias in node.names)))
-
-
-def digest_of(file: Path) -> str:
-    """32 hex digits over a source file without what does not run; BadInput where it is not Python."""
-    parts: list[str] = []
-    _write(_tree(file), parts)
-    return sha256_of(" ".join(parts))[:32]
-
-
 def _tree(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
@@ -144,20 +121,26 @@ def _tree(file: Path) -> ast.Module:
         raise BadInput(f"{file}: not Python: {error}") from error
 
 
-def _write(node: ast.AST, parts: list[str]) -> None:
-    """The tree as text: no positions, no docstrings, nothing that is empty (so that Python versions agree)."""
-    parts.append(f"({type(node).__name__}")
-    for name in node._fields:
-        item = getattr(node, name, None)
-        moved = isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] in OURS)
-        if item is None or item == [] or name in _UNSAID or (moved and name in ("module", "level")):
-            continue
-        parts.append(name)
-        children = item if isinstance(item, list) else [item]
-        documented = name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False)
-        for child in children[1:] if documented else children:
-            if isinstance(child, ast.AST):
-                _write(child, parts)
-            else:
-                parts.append(repr(child))
-    parts.append(")")
+def digest_of(file: Path) -> str:
+    """32 hex digits over a source file without what does not run; BadInput where it is not Python.
+
+    Neither positions nor docstrings, and nothing that is empty, so that Python versions agree.
+    """
+    parts: list[str] = []
+
+    def write(node: ast.AST) -> None:
+        parts.append(f"({type(node).__name__}")
+        for name in node._fields:
+            item = getattr(node, name, None)
+            moved = isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] in OURS)
+            if item is None or item == [] or name in _UNSAID or (moved and name in ("module", "level")):
+                continue
+            parts.append(name)
+            children = item if isinstance(item, list) else [item]
+            documented = name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False)
+            for child in children[1:] if documented else children:
+                write(child) if isinstance(child, ast.AST) else parts.append(repr(child))
+        parts.append(")")
+
+    write(_tree(file))
+    return sha256_of(" ".join(parts))[:32]

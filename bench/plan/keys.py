@@ -54,6 +54,14 @@ def key_of(stage: str, **components: Any) -> Key:
     return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
 
 
+@lru_cache(maxsize=8)
+def _version(name: str) -> str:
+    try:
+        return ".".join(version(name).split("+")[0].split(".")[:2])
+    except PackageNotFoundError:
+        return "absent"
+
+
 def versions(*names: str) -> dict[str, str]:
     """major.minor of libraries, by default those that decide what a training gives; "absent" if not installed."""
     return {name: _version(name) for name in names or ("torch", "transformers", "tokenizers")}
@@ -71,38 +79,38 @@ def rng(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(seed_stream(seed, *names))
 
 
-@lru_cache(maxsize=8)
-def _version(name: str) -> str:
-    try:
-        return ".".join(version(name).split("+")[0].split(".")[:2])
-    except PackageNotFoundError:
-        return "absent"
-
-
 def _refuse_others(value: Any, place: str) -> None:
     # json.dumps would write the keys 1 and "1" of a dict alike
-    if value is None or isinstance(value, bool | int | float | str):
-        return
     if isinstance(value, list | tuple):
         for position, item in enumerate(value):
             _refuse_others(item, f"{place}[{position}]")
     elif isinstance(value, dict) and all(isinstance(key, str) for key in value):
         for key, item in value.items():
             _refuse_others(item, f"{place}.{key}")
-    else:
+    elif value is not None and not isinstance(value, bool | int | float | str):
         raise TypeError(f"{place}: {type(value).__name__} cannot be part of a key: {value!r}")
 
 
 # --- what a key was made of, kept beside its record -------------------------------------------------------------------
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A component as JSON: a key is `key`, `stage`, `components`, and so on for every key among those."""
     if isinstance(value, Key):
-        return {"key": str(value), "stage": value.stage, "components": plain(value.components)}
+        return {"key": str(value), "stage": value.stage, "components": _plain(value.components)}
     if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _parsed(text: str) -> Any:
+    """What `_plain` made of a key, with its keys as such again."""
+
+    def restore(value: dict[str, Any]) -> Any:
+        is_key = value.keys() == {"key", "stage", "components"}
+        return Key.of(value["key"], value["stage"], value["components"]) if is_key else value
+
+    return json.loads(text, object_hook=restore)
 
 
 def keys_below(value: Any) -> Iterator[Key]:
@@ -115,18 +123,19 @@ def keys_below(value: Any) -> Iterator[Key]:
         yield from keys_below(item)
 
 
-def write_key(out: Path, key: Key) -> None:
-    """Publish a key's components among its record's sidecars."""
-    write_bytes(out / "sidecars" / key / NAME, (canonical_json(plain(key)) + "\n").encode())
+def write_key(out: Path, key: str) -> None:
+    """Publish the components of a key that remembers them among its record's sidecars."""
+    if isinstance(key, Key):
+        write_bytes(out / "sidecars" / key / NAME, (canonical_json(_plain(key)) + "\n").encode())
 
 
-def read_key(out: Path, key: str) -> dict[str, Any] | None:
-    """A key's components as `plain` has them; None where they were not stored or cannot be read."""
+def read_key(out: Path, key: str) -> Key | None:
+    """A key with its components; None where they were not stored or cannot be read."""
     try:
-        value = json.loads((out / "sidecars" / key / NAME).read_text(encoding="utf-8"))
+        value = _parsed((out / "sidecars" / key / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) and value.get("key") == key and "components" in value else None
+    return value if isinstance(value, Key) and value == key else None
 
 
 @dataclass(frozen=True)
@@ -141,37 +150,32 @@ class KeyChange:
         return f"{self.what}: {self.old} → {self.new}"
 
 
-def key_changes(old: Mapping[str, Any], new: Key) -> list[KeyChange]:
-    """In what a stored key (as `plain`) and a present one differ: settings first, then data, versions and code."""
+def key_changes(old: Key, new: Key) -> list[KeyChange]:
+    """In what a stored key and a present one differ: settings first, then data, versions and code."""
 
-    def rank(change: tuple[str, str, str]) -> tuple[bool, bool, str]:
-        place, *values = change
-        hashes = all(re.fullmatch("[0-9a-f]{8}", value) or value == ABSENT for value in values)
-        return bool(set(place.split(".")) & set(_LAST)), hashes, place
+    def rank(change: KeyChange) -> tuple[bool, bool, str]:
+        hashes = all(re.fullmatch("[0-9a-f]{8}", value) or value == ABSENT for value in (change.old, change.new))
+        return bool(set(change.what.split(".")) & set(_LAST)), hashes, change.what
 
-    return [KeyChange(*change) for change in sorted(_changes(old, plain(new), ""), key=rank)]
+    return sorted(_changes(old, _parsed(canonical_json(_plain(new))), ""), key=rank)
 
 
-def _changes(old: Any, new: Any, place: str) -> Iterator[tuple[str, str, str]]:
-    if old == new or (_is_key(old) and _is_key(new) and old["key"] == new["key"]):
+def _changes(old: Any, new: Any, place: str) -> Iterator[KeyChange]:
+    if old == new:
         return
-    if _is_key(old) and _is_key(new) and old["stage"] == new["stage"]:
-        old, new = old["components"], new["components"]
-    if isinstance(old, dict) and isinstance(new, dict) and not _is_key(old) and not _is_key(new):
+    if isinstance(old, Key) and isinstance(new, Key) and old.stage == new.stage:
+        old, new = old.components, new.components
+    if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             yield from _changes(old.get(name, ABSENT), new.get(name, ABSENT), f"{place}.{name}" if place else name)
     else:
-        yield place, _shown(old), _shown(new)
-
-
-def _is_key(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"key", "stage", "components"}
+        yield KeyChange(place, _shown(old), _shown(new))
 
 
 def _shown(value: Any) -> str:
     """A value as people know it: hashes cut to 8 digits."""
-    if _is_key(value):
-        return f"{value['stage']} {value['key'][:8]}"
+    if isinstance(value, Key):
+        return f"{value.stage} {value[:8]}"
     if isinstance(value, str):
         return value[:8] if re.fullmatch("[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", value) else value
     if isinstance(value, list):

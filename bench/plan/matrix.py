@@ -8,19 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from bench.api.method import LINKED, Method, Need, Round
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
-from bench.plan.keys import rng
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, in_one_line
 from bench.plan.resolve import ALIGNING, Point, Resolver, axis_path
 from bench.plan.schema import to_plain
-from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, SearchSpec, TrainSpec
-
-if TYPE_CHECKING:
-    from bench.api.method import Method, Need
-    from bench.plan.sections import LabelsSpec
+from bench.plan.search import point_of, settings_of
+from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, TrainSpec
 
 
 def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
@@ -30,26 +27,21 @@ def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGI
         BadInput: the parameters are not the method's.
         BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
     """
-    from bench.api.method import Need, Round
-
     whose = f"method '{name}' ({registry.module_of('method', name)})"
+    method: Method | None = None
     try:
-        method: Method = registry.make("method", name, params)
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
-    if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
-        raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
-    try:
+        method = registry.make("method", name, params)
+        assert method is not None
+        if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
+            raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
         rounds = method.rounds()
         if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
             raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
         needs_of_method(method, registry)
         method.diagnostics()
-    except BrokenPlugin:
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, BrokenPlugin) or (isinstance(error, BadInput) and method is None):
+            raise
         raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
 
 
@@ -64,8 +56,6 @@ def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[
 
 def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
     """Whether the method's translations must have their words linked: marks that never fall back need no links."""
-    from bench.api.method import LINKED, Need
-
     needs = needs_of_method(method, registry)
     if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
         return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
@@ -77,17 +67,15 @@ def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registr
 
     `labels`: how they are made where that is asked.
     """
-    from bench.api.method import LINKED, Need
-
     needs = needs_of_method(method, registry)
     if key == "labels.fallback" and labels.transfer == "align":
         return False
-    if key == "labels.matcher" and Need.TEST_TRANSLATION in needs:
+    if key == "labels.matcher" and needs & {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT}:
         return True
     if key in ("labels.matcher", "labels.filters", "labels.transfer", "labels.fallback"):
         return Need.LABELLED_TRANSLATION in needs
     if key.startswith(("labels.aligner", "aligner.")) and Need.TEST_TRANSLATION not in needs:
-        return reads_links(method, labels, registry)
+        return Need.PARALLEL_TEXT in needs or reads_links(method, labels, registry)
     return bool(needs & (LINKED | {Need.TEST_TRANSLATION}))
 
 
@@ -106,7 +94,7 @@ class Cell:
     target: str
     encoder: str
     seed: int
-    trial: int  # 0: the recipe as given; from 1: drawn
+    trial: int  # of a search; 0: the recipe as given
     data: DataSpec
     labels: LabelsSpec
     train: TrainSpec  # the encoder's steps, batch and precision put in
@@ -116,6 +104,7 @@ class Cell:
     aligner_params: dict[str, Any] = field(default_factory=dict)
     aligner_recipe: EncoderSpec = field(default_factory=EncoderSpec)  # ALIGNING fields of labels.aligner_encoder
     axes: dict[str, Any] = field(default_factory=dict)  # the extra axes that concern this cell, by dotted key
+    settings: dict[str, Any] = field(default_factory=dict)  # what a search drew or chose: above they are put in
     broken: str = ""  # why the method cannot be used, in one line: the cell will be a failure
     targets: tuple[str, ...] = ()  # of all cells of the matrix that differ in the target alone, sorted
 
@@ -142,6 +131,9 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     """
     maker = _Maker(spec, registry)
     found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    if spec.search.run:  # each row at the first point of the extra axes that is not excluded
+        firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(found)}
+        found = list(firsts.values())[::-1]
     if not found:
         raise spec.where.at("exclude").error("the excludes leave no cell")
     for cell in found:
@@ -196,7 +188,7 @@ class _Maker:
         keys = list(spec.axes.extra)
         points = [dict(zip(keys, values, strict=True)) for values in itertools.product(*spec.axes.extra.values())]
         shared = [self._shared(point) for point in points]
-        trials = range(1, spec.search.trials + 1) if spec.search.trials else range(1)
+        trials = range(spec.search.trials if spec.search.run else 1)
         for encoder, seed, label, target in itertools.product(
             spec.axes.encoders, spec.axes.seeds, spec.axes.methods, spec.axes.targets
         ):
@@ -219,14 +211,20 @@ class _Maker:
                 raise axis.error(f"the corpus {cell.data.corpus} has no language '{language}': [[exclude]] it there")
 
     def _cell(self, common: _Shared, axes: Point, label: str, target: str, encoder: str, run: tuple[int, int]) -> Cell:
-        seed, trial = run
-        spec, resolver, point = self.spec, self.resolver, common.point
+        (seed, trial), spec, resolver = run, self.spec, self.resolver
+        variant = spec.variant(label)
+        place = canonical_json(common.point)
+        settings = self._once(
+            f"settings {encoder} {label} {trial} {place}",
+            lambda: settings_of(resolver, spec, label, encoder, trial, common.point),
+        )
+        point = {**point_of(settings, encoder, variant.use if variant else label), **common.point}  # an axis wins
         place = canonical_json(point)
         method, params, broken = self._once(
             f"method {label} {place}", lambda: _plain_method(resolver, spec, label, point)
         )
         train, recipe = self._once(f"train {encoder} {place}", lambda: resolver.training(encoder, point))
-        drawn = self._once(f"trial {encoder} {trial} {place}", lambda: _drawn(spec, encoder, trial, recipe))
+        labels = self._once(f"labels {place}", lambda: resolver.section(LabelsSpec, point))
         return Cell(
             matrix=spec.name,
             label=label,
@@ -238,11 +236,12 @@ class _Maker:
             seed=seed,
             trial=trial,
             data=common.data,
-            labels=common.labels,
+            labels=labels,
             train=train,
-            recipe=drawn,
+            recipe=recipe,
             aligner_recipe=common.aligner_recipe,
             axes=dict(axes),
+            settings=settings.plain(),
             targets=(),  # known once all cells are
             broken=broken,
             **common.plugins,
@@ -308,22 +307,6 @@ def _plain_method(resolver: Resolver, spec: MatrixSpec, label: str, point: Point
         variant = spec.variant(label)
         return variant.use if variant else label, {}, str(error)
     return method, plain, ""
-
-
-def _drawn(spec: MatrixSpec, encoder: str, trial: int, recipe: EncoderSpec) -> EncoderSpec:
-    """The recipe of a trial. Each value has a stream of its own: another range changes only its own values."""
-    if trial == 0:
-        return recipe
-    search: SearchSpec = spec.search
-    if search.lr:
-        low, high = search.lr
-        share = rng(0, "search", spec.name, encoder, str(trial), "lr").random()
-        recipe = replace(recipe, lr=low * (high / low) ** share)
-    if search.dropout:
-        low, high = search.dropout
-        share = rng(0, "search", spec.name, encoder, str(trial), "dropout").random()
-        recipe = replace(recipe, dropout=low + (high - low) * share)
-    return recipe
 
 
 def _corpus_key(corpus: str, params: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.api.distilled import method_with, params_type
+from bench.api.method import Method
 from bench.api.recipes import NoParams
 from bench.core.errors import BadInput, nearest
 from bench.plan.schema import Place, build
@@ -112,7 +114,7 @@ class Registry:
         Raises:
             BadInput: as `load`; or a key or value of the table is not one of `Params`.
         """
-        return _params(self.load(kind, name, place), kind, name, raw, place)
+        return _params(self.load(kind, name, place), raw, place or Place(f"{kind} '{name}'"))
 
     def make(
         self, kind: str, name: str, raw: Mapping[str, Any] | None = None, place: Place | None = None, **more: Any
@@ -125,10 +127,8 @@ class Registry:
             BadInput: as `params`.
         """
         cls = self.load(kind, name, place)
-        params = _params(cls, kind, name, raw or {}, place)
-        if _is_method(cls):
-            from bench.api.distilled import method_with
-
+        params = _params(cls, raw or {}, place or Place(f"{kind} '{name}'"))
+        if issubclass(cls, Method):
             return method_with(cls, params)
         return cls(**more) if cls.Params is NoParams else cls(params, **more)
 
@@ -143,19 +143,8 @@ make = REGISTRY.make
 module_of = REGISTRY.module_of
 
 
-def _params(cls: type[Any], kind: str, name: str, raw: Mapping[str, Any], place: Place | None) -> Any:
-    kind_of: Any = cls  # a class is hashable, whatever mypy says of type[Any]
-    if _is_method(cls):
-        from bench.api.distilled import params_type
-
-        return build(params_type(kind_of), raw, place or Place(f"{kind} '{name}'"))
-    return build(kind_of.Params, raw, place or Place(f"{kind} '{name}'"))
-
-
-def _is_method(cls: type[Any]) -> bool:
-    from bench.api.method import Method  # imports numpy, which names and help do without
-
-    return issubclass(cls, Method)
+def _params(cls: Any, raw: Mapping[str, Any], place: Place) -> Any:
+    return build(params_type(cls) if issubclass(cls, Method) else cls.Params, raw, place)
 
 
 def _own_names(kind: Kind) -> set[str]:
@@ -172,12 +161,11 @@ def _own_modules(kind: Kind, name: str) -> list[str]:
     if kind.dashed and "_" in name:
         return []
     stem = name.replace("-", "_") if kind.dashed else name
-    files = {f"{stem}/{kind.name}.py": f"{stem}.{kind.name}", f"{stem}.py": stem}
+    files = {f"{stem}/{kind.name}.py": f"{kind.package}.{stem}.{kind.name}", f"{stem}.py": f"{kind.package}.{stem}"}
     try:
-        found = [module for file, module in files.items() if any(Path(f, file).exists() for f in _folders(kind))]
+        return [module for file, module in files.items() if any(Path(f, file).exists() for f in _folders(kind))]
     except OSError:  # longer than a file's name may be
         return []
-    return [f"{kind.package}.{module}" for module in found]
 
 
 def _folders(kind: Kind) -> list[str]:
@@ -188,16 +176,15 @@ def _folders(kind: Kind) -> list[str]:
     return list(spec.submodule_search_locations or ()) if spec else []
 
 
-def _entry_points(group: str) -> tuple[EntryPoint, ...]:
-    every = _all_entry_points(tuple(sys.path))
-    return tuple(point for point in every if point.group == group)
+def _entry_points(group: str) -> list[EntryPoint]:
+    return [point for point in _all_entry_points(tuple(sys.path)) if point.group == group]
 
 
 @lru_cache(maxsize=4)
-def _all_entry_points(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+def _all_entry_points(_path: tuple[str, ...]) -> list[EntryPoint]:
     # reading them scans every distribution that is installed: once a process, unless sys.path changes
     found = {point for distribution in distributions() for point in distribution.entry_points}
-    return tuple(sorted((p for p in found if p.group.startswith("xner.")), key=lambda p: (p.group, p.name, p.value)))
+    return sorted((p for p in found if p.group.startswith("xner.")), key=lambda p: (p.group, p.name, p.value))
 
 
 def _file_of(module: str) -> str:
@@ -209,38 +196,27 @@ def _file_of(module: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # every cell asks for its plug-ins several times; an error is never kept
-def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, place: Place | None) -> type[Any]:
-    cls = _class_in(module, kind, attribute, place)
+def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, place: Place | None) -> Any:
+    base_module, _, base_name = kind.base.rpartition(".")
+    base = getattr(importlib.import_module(base_module), base_name)
+    values = [getattr(module, attribute, None)] if attribute else vars(module).values()
+    classes = [cls for cls in values if inspect.isclass(cls) and issubclass(cls, base)]
+    if not attribute:
+        classes = [cls for cls in classes if not inspect.isabstract(cls) and cls.__module__ == module.__name__]
+        # a base class of the plug-in's own need not have a name
+        classes = [cls for cls in classes if isinstance(getattr(cls, "name", None), str)] or classes
+    elif not classes:
+        raise _broken(place, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
+    if len(classes) != 1:
+        listed = ", ".join(cls.__name__ for cls in classes) or "none"
+        raise _broken(place, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
+    cls = classes[0]
     if getattr(cls, "name", None) != name:
         raise _broken(place, f"{module.__file__}: {cls.__name__}.name is {getattr(cls, 'name', None)!r}, not '{name}'")
     params: Any = getattr(cls, "Params", None)
     if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
         raise _broken(place, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
     return cls
-
-
-def _class_in(module: ModuleType, kind: Kind, attribute: str, place: Place | None) -> type[Any]:
-    base_module, _, base_name = kind.base.rpartition(".")
-    base = getattr(importlib.import_module(base_module), base_name)
-    if attribute:
-        cls = getattr(module, attribute, None)
-        if not (inspect.isclass(cls) and issubclass(cls, base)):
-            raise _broken(place, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
-        return cls
-    classes = [
-        cls
-        for cls in vars(module).values()
-        if inspect.isclass(cls)
-        and issubclass(cls, base)
-        and not inspect.isabstract(cls)
-        and cls.__module__ == module.__name__
-    ]
-    # a base class of the plug-in's own need not have a name
-    classes = [cls for cls in classes if isinstance(getattr(cls, "name", None), str)] or classes
-    if len(classes) != 1:
-        listed = ", ".join(cls.__name__ for cls in classes) or "none"
-        raise _broken(place, f"{module.__file__}: expected one subclass of {kind.base}, found {listed}")
-    return classes[0]
 
 
 def in_one_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import types
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import lru_cache
@@ -25,35 +26,32 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def _joined(path: Path) -> str:
-    # "labels.aligner" as one quoted key and as two bare ones are found alike
-    return ".".join(str(key) for key in path)
-
-
 @lru_cache(maxsize=8)
 def _lines_of(text: str) -> Mapping[str, int]:
-    """The line of each table and key of a TOML text: a small scanner, enough for what people write in a matrix."""
-    found: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    table: Path = ()
+    """The line of each table and key of a TOML text: a small scanner, enough for what people write in a matrix.
+
+    By their dotted keys: "labels.aligner" as one quoted key and as two bare ones are found alike.
+    """
+    lines: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    table = ""
     depth = 0  # of brackets still open: the inside of an array of several lines holds no keys
     for number, line in enumerate(text.splitlines(), 1):
         rest = line
         if depth == 0 and (header := _HEADER.match(line)):
-            table = tuple(key.strip("\"'") for key in re.findall(_KEY, header[2]))
+            name = table = ".".join(key.strip("\"'") for key in re.findall(_KEY, header[2]))
             if header[1] == "[[":
-                index = counts.get(_joined(table), 0)
-                counts[_joined(table)] = index + 1
-                table = (*table, index)
-            found.setdefault(_joined(table), number)
+                table = f"{name}.{counts[name]}"
+                counts[name] += 1
+            lines.setdefault(table, number)
             continue
         if depth == 0 and (assignment := _ASSIGNMENT.match(line)):
             keys = [key.strip("\"'") for key in re.findall(_KEY, assignment[1])]
-            found.setdefault(_joined((*table, *keys)), number)
+            lines.setdefault(".".join([table, *keys] if table else keys), number)
             rest = assignment[2]
         bare = _STRING.sub("", rest).partition("#")[0]
         depth = max(0, depth + sum(bare.count(c) for c in "[{") - sum(bare.count(c) for c in "]}"))
-    return found
+    return lines
 
 
 @dataclass(frozen=True)
@@ -84,29 +82,22 @@ class Place:
             if path[: len(start)] == start:
                 path = (*to, *path[len(start) :])
                 break
-        parts = [self._place(path), self._dotted(path), message]
-        return BadInput(": ".join(part for part in parts if part))
+        dotted = ""
+        for position, key in enumerate(path):
+            # a dotted axis, the last key, reads best bare; an encoder's id inside a path does not
+            bare = isinstance(key, str) and (_BARE.fullmatch(key) or (position == 1 and path[0] == "axes"))
+            text = f"[{key + 1}]" if isinstance(key, int) else key if bare else f'"{key}"'
+            dotted += ("." if dotted and isinstance(key, str) else "") + text
+        return BadInput(": ".join(part for part in (self._place(path), dotted, message) if part))
 
     def _place(self, path: Path) -> str:
         if any(path[: len(given)] == given for given in self.given):
             return "--set"
         lines = _lines_of(self.text)
         for length in range(len(path), 0, -1):
-            if line := lines.get(_joined(path[:length])):
+            if line := lines.get(".".join(map(str, path[:length]))):
                 return f"{self.file}:{line}"
         return self.file
-
-    @staticmethod
-    def _dotted(path: Path) -> str:
-        text = ""
-        for position, key in enumerate(path):
-            if isinstance(key, int):
-                text += f"[{key + 1}]"
-            else:
-                # a dotted axis, the last key, reads best bare; an encoder's id inside a path does not
-                bare = _BARE.fullmatch(key) or (position == 1 and path[0] == "axes")
-                text += ("." if text else "") + (key if bare else f'"{key}"')
-        return text
 
 
 T = TypeVar("T")
@@ -129,15 +120,18 @@ def build(cls: type[T], raw: Mapping[str, Any], where: Place) -> T:
     for key in raw:
         if key not in names:
             raise where.at(str(key)).error(f"unknown key '{key}'{nearest(str(key), names)}")
-    hints = _hints(kind)
+    hints, required = _hints(kind)
     values = {key: convert(hints[key], value, where.at(key)) for key, value in raw.items()}
-    for name in _required(kind):
+    for name in required:
         if name not in values:
             raise where.error(f"the key '{name}' is missing")
     try:
         return cls(**values)
-    except ValueError as error:
-        raise _blamed(error, names, where) from error
+    except ValueError as error:  # of a validator, placed at the field that it begins with
+        first = re.match(r"\w+", str(error))
+        if first and first[0] in names:
+            raise where.at(first[0]).error(str(error)[first.end() :].lstrip()) from error
+        raise where.error(str(error)) from error
 
 
 def convert(hint: Any, value: Any, where: Place) -> Any:
@@ -155,11 +149,21 @@ def convert(hint: Any, value: Any, where: Place) -> Any:
     if isinstance(hint, type) and issubclass(hint, str):  # DataFile
         return hint(_scalar(str, value, where))
     if origin is Literal:
-        return _choice(get_args(hint), value, where)
+        choices = get_args(hint)
+        if any(value == choice and type(value) is type(choice) for choice in choices):
+            return value
+        raise where.error(f"{_shown(value)} is not one of the values{nearest(str(value), map(str, choices))}")
     if origin in (Union, types.UnionType):
         return _one_of(get_args(hint), value, where)
     if origin is tuple:
-        return _tuple(get_args(hint), value, where)
+        if not isinstance(value, list | tuple):
+            raise where.error(f"expected a list, not {_shown(value)}")
+        hints = get_args(hint)
+        if len(hints) == 2 and hints[1] is Ellipsis:
+            hints = (hints[0],) * len(value)
+        if len(hints) != len(value):
+            raise where.error(f"expected {len(hints)} values, not {len(value)}")
+        return tuple(convert(h, item, where.at(i)) for i, (h, item) in enumerate(zip(hints, value, strict=True)))
     if origin is dict:
         if not isinstance(value, Mapping):
             raise where.error(f"expected a table, not {_shown(value)}")
@@ -170,11 +174,7 @@ def convert(hint: Any, value: Any, where: Place) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """The value as JSON values: dataclasses become dicts, tuples lists.
-
-    Raises:
-        TypeError: a value is none of these.
-    """
+    """The value as JSON values: dataclasses become dicts, tuples lists. TypeError: a value is none of these."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):
@@ -193,13 +193,10 @@ def field_names(cls: Any) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-@lru_cache(maxsize=256)
-def _required(cls: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING)
+def _hints(cls: Any) -> tuple[dict[str, Any], list[str]]:
+    """The types of the fields, and those that have no default."""
+    needed = [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
+    return get_type_hints(cls), needed
 
 
 def _scalar(hint: type, value: Any, where: Place) -> Any:
@@ -210,12 +207,6 @@ def _scalar(hint: type, value: Any, where: Place) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise where.error(f"expected a finite number, not {value}")
     return value
-
-
-def _choice(choices: tuple[Any, ...], value: Any, where: Place) -> Any:
-    if any(value == choice and type(value) is type(choice) for choice in choices):
-        return value
-    raise where.error(f"{_shown(value)} is not one of the values{nearest(str(value), map(str, choices))}")
 
 
 def _one_of(hints: tuple[Any, ...], value: Any, where: Place) -> Any:
@@ -230,16 +221,6 @@ def _one_of(hints: tuple[Any, ...], value: Any, where: Place) -> Any:
     raise problem
 
 
-def _tuple(hints: tuple[Any, ...], value: Any, where: Place) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise where.error(f"expected a list, not {_shown(value)}")
-    if len(hints) == 2 and hints[1] is Ellipsis:
-        hints = (hints[0],) * len(value)
-    if len(hints) != len(value):
-        raise where.error(f"expected {len(hints)} values, not {len(value)}")
-    return tuple(convert(hint, item, where.at(i)) for i, (hint, item) in enumerate(zip(hints, value, strict=True)))
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -248,11 +229,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return f"'{value}'" if isinstance(value, str) else str(value)
-
-
-def _blamed(error: ValueError, names: tuple[str, ...], where: Place) -> BadInput:
-    """A validator's message, placed at the field that it begins with."""
-    first = re.match(r"\w+", str(error))
-    if first and first[0] in names:
-        return where.at(first[0]).error(str(error)[first.end() :].lstrip())
-    return where.error(str(error))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from bench.plan.schema import Place
+from bench.store.record import Contrast
 
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["source-dev", "last", "target-dev"]
@@ -29,7 +31,7 @@ def _within(section: Any, name: str, low: float, high: float) -> None:
 class DataSpec:
     """[data]: the corpus and how much of it is used."""
 
-    corpus: str
+    corpus: str  # of those that `xner data list` names
     n_source: int = 1000  # labelled source sentences; nested subsets of one permutation a seed
     n_dev: int = 500  # source sentences that choose a checkpoint, the same for all
     overlap: Literal["refuse", "drop-from-train"] = "refuse"  # what the leakage guard does
@@ -45,14 +47,14 @@ class DataSpec:
 class LabelsSpec:
     """[labels]: how labelled translations are made; one artefact, the same for every method."""
 
-    translator: str = "files"
+    translator: str = "files"  # who translates the source sentences
     tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
     transfer: str = "align"  # how labels get to the translations: over links, or by a plug-in that marks entities
     fallback: Literal["align", "drop"] = "align"  # of a sentence whose placeholders or markers are damaged
-    aligner: str = "gold"
+    aligner: str = "gold"  # who links the words of a pair
     aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
-    matcher: str = "min-max"
-    filters: tuple[str, ...] = ()
+    matcher: str = "min-max"  # which target words carry the label of linked source words
+    filters: tuple[str, ...] = ()  # which translated sentences are left out
 
     def __post_init__(self) -> None:
         if len(set(self.filters)) != len(self.filters):
@@ -63,14 +65,14 @@ class LabelsSpec:
 class TrainSpec:
     """[train]: the budget and the selection, equal for every method of the matrix."""
 
-    steps: int = 500
+    steps: int = 500  # of the optimiser, in every training
     batch: int = 32  # labelled sentences a step
     evals: int = 10  # evaluations a training, evenly spaced, the last at its end
-    budget: Literal["steps", "epochs"] = "steps"
+    budget: Literal["steps", "epochs"] = "steps"  # which of the two decides; only steps are equal for all methods
     epochs: int = 10  # with budget = "epochs"
-    precision: Precision = "fp32"
+    precision: Precision = "fp32"  # bf16: autocast, where the device has it
     rules: tuple[Rule, ...] = ("source-dev", "last")  # selection; the first is the main one
-    decoding: Literal["greedy", "viterbi"] = "greedy"
+    decoding: Literal["greedy", "viterbi"] = "greedy"  # viterbi: the most probable well-formed sequence of tags
     threads: int = 2  # CPU threads of one training; another number may give other rounding, so it is in the key
     compile: bool = False  # torch.compile
 
@@ -87,10 +89,10 @@ class EncoderSpec:
     """[encoder."<id>"]: the recipe. It belongs to the encoder, never to a method."""
 
     revision: str = ""  # of a Hub model; a commit, to be pinned
-    lr: float = 2e-5
+    lr: float = 2e-5  # highest learning rate of the encoder
     head_lr: float | None = None  # of all that is not the encoder; None: the same as its
     warmup: float = 0.1  # share of the steps
-    weight_decay: float = 0.01
+    weight_decay: float = 0.01  # word embeddings are not decayed
     clip: float = 1.0  # norm of the gradient
     dropout: float = 0.1  # before the classifier
     layers: int | None = None  # only so many of the lowest layers are read and trained; None: all
@@ -117,20 +119,52 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """[search]: random search, the same configurations for every method, target and seed of an encoder."""
+    """[search]: how `xner search` chooses settings (`bench.plan.search`); the same trials for every method."""
 
-    trials: int = 0  # 0: no search, the recipe as given
-    lr: tuple[float, ...] = ()  # low, high; drawn log-uniformly
-    dropout: tuple[float, ...] = ()  # low, high; drawn uniformly
+    trials: int = 0  # the first is the recipe as given; 0: there is no search
+    seeds: tuple[int, ...] = ()  # none of them is reported
+    target: str = ""  # on whose translations methods train while they are searched
+    lr: tuple[float, ...] = ()  # multiples of the recipe's, as those of head_lr and steps
+    head_lr: tuple[float, ...] = ()
+    steps: tuple[float, ...] = ()
+    dropout: tuple[float, ...] = ()
+    run: bool = False  # this is the search itself, not the matrix
 
     def __post_init__(self) -> None:
         if self.trials < 0:
             raise ValueError("trials must not be below 0")
-        for name, values, low, high in (("lr", self.lr, 1e-12, float("inf")), ("dropout", self.dropout, 0.0, 1.0)):
-            if values and (len(values) != 2 or not low <= values[0] <= values[1] < high):
-                raise ValueError(f"{name} must be [low, high]")
-        if self.trials and not (self.lr or self.dropout):
-            raise ValueError("trials need a range to draw from: lr or dropout")
+        for name in ("lr", "head_lr", "steps", "dropout"):
+            low = name == "dropout"
+            if not all(0 <= value < 1 if low else value > 0 for value in getattr(self, name)):
+                raise ValueError(f"{name} must hold numbers {'from 0 to below 1' if low else 'above 0'}")
+        if self.trials and not (self.seeds and self.target):
+            raise ValueError("seeds and target must be given: a search has its own")
+        if self.trials > 1 + (combinations := math.prod(map(len, self.shared().values()))):
+            raise ValueError(f"trials must be at most 1 + {combinations}: so many combinations the space has")
+
+    def shared(self) -> dict[str, tuple[float, ...]]:
+        """The space that all methods share: by name what is drawn from."""
+        space = {name: getattr(self, name) for name in ("lr", "head_lr", "steps", "dropout")}
+        return {name: values for name, values in space.items() if values}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[chosen.ENCODER.ROW], which `xner search` writes: with what a row is trained; None: as the matrix says."""
+
+    trial: int = 0
+    dev_f1: float | None = None  # on source dev, the mean over the seeds of the search
+    lr: float | None = None
+    head_lr: float | None = None
+    dropout: float | None = None
+    steps: int | None = None
+    params: dict[str, Any] = field(default_factory=dict)  # of the method
+    labels: dict[str, Any] = field(default_factory=dict)  # of [labels]: matcher, filters
+
+    def plain(self) -> dict[str, Any]:
+        """What differs from the matrix, and the trial; {} where nothing was searched."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {} if self == Settings() else {name: v for name, v in known.items() if v not in (None, {})}
 
 
 @dataclass(frozen=True)
@@ -138,9 +172,9 @@ class AxesSpec:
     """[axes]: what is crossed with what."""
 
     methods: tuple[str, ...]  # of methods or of variants
-    targets: tuple[str, ...]
-    seeds: tuple[int, ...]
-    encoders: tuple[str, ...] = ("none",)  # enough where nothing is trained
+    targets: tuple[str, ...]  # languages, each tested on its own
+    seeds: tuple[int, ...]  # of initialisation, order and subset
+    encoders: tuple[str, ...] = ("none",)  # hub ids, folders or our own; none: enough where nothing is trained
     extra: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # by dotted key, e.g. "data.n_source"
 
 
@@ -148,7 +182,7 @@ class AxesSpec:
 class VariantSpec:
     """[[variant]]: a method under another name with other parameters."""
 
-    name: str
+    name: str  # its row in tables
     use: str  # the method
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -164,8 +198,10 @@ class MatrixSpec:
     labels: LabelsSpec
     train: TrainSpec
     search: SearchSpec = field(default_factory=SearchSpec)
+    chosen: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)  # by encoder and row
     variants: tuple[VariantSpec, ...] = ()
     excludes: tuple[dict[str, tuple[Any, ...]], ...] = ()  # by axis the values; all keys of an entry must hold
+    contrasts: tuple[Contrast, ...] = ()  # as written; `bench.plan.contrasts.declared` gives them row by row
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the tables as given, --set applied
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 

@@ -16,34 +16,15 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bench.core.errors import BadInput, nearest
+from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
-from bench.plan.sections import (
-    AxesSpec,
-    DataSpec,
-    EncoderSpec,
-    LabelsSpec,
-    MatrixSpec,
-    SearchSpec,
-    TrainSpec,
-    VariantSpec,
-)
+from bench.plan.search import searching
+from bench.plan.sections import AxesSpec, DataSpec, LabelsSpec, MatrixSpec, SearchSpec, Settings, TrainSpec, VariantSpec
+from bench.store.record import Contrast
 
-__all__ = [
-    "AxesSpec",
-    "DataSpec",
-    "EncoderSpec",
-    "LabelsSpec",
-    "MatrixSpec",
-    "SearchSpec",
-    "TrainSpec",
-    "VariantSpec",
-    "load_matrix",
-    "shipped",
-]
-
-_TOP = ("name", "source", "axes", "search", "variant", "exclude", *SECTIONS, *PLUGINS)
+_TOP = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -55,6 +36,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
 class _Head:
     name: str
     source: str = "en"
+    include: str = ""
 
 
 def shipped() -> tuple[str, ...]:
@@ -66,11 +48,14 @@ def shipped() -> tuple[str, ...]:
 def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
     """The matrix of a file or a shipped name, with `--set key=value` overrides applied and everything checked.
 
+    `include = "FILE"`, or --set include=FILE, adds the tables that `xner search` wrote to those of the file.
+
     Raises:
-        BadInput: no such matrix; not TOML; an unknown key, plug-in or language; a wrong type or value. The message
-            holds file, line, dotted key and the nearest right name.
+        BadInput: no such matrix or file; not TOML; an unknown key, plug-in or language; a wrong type or value. The
+            message holds file, line, dotted key and the nearest right name.
     """
-    return parsed_matrix(*_read(name_or_path), overrides, registry)
+    given = [value.strip() for key, _, value in (text.partition("=") for text in overrides) if key.strip() == "include"]
+    return parsed_matrix(*_read(name_or_path, str(toml_value(given[-1])) if given else ""), overrides, registry)
 
 
 def parsed_toml(file: str, text: str) -> dict[str, Any]:
@@ -89,7 +74,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
     for key in raw:
         if key not in _TOP:
             raise where.at(key).error(f"unknown key '{key}'{nearest(key, _TOP)}")
-    for key in ("axes", "search", *SECTIONS, *PLUGINS):
+    for key in ("axes", "search", "chosen", *SECTIONS, *PLUGINS):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise where.at(key).error("expected a table")
     raw["axes"] = _flat(raw["axes"])
@@ -104,18 +89,24 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
     return spec
 
 
-def _read(name_or_path: str) -> tuple[str, str]:
-    """What messages call the file, and its text."""
+def _read(name_or_path: str, include: str) -> tuple[str, str]:
+    """What messages call the file, and its text, at its end that of `include`, else of the file that it names."""
     path = FilePath(name_or_path)
+    own = name_or_path.endswith(".toml") or len(path.parts) > 1
+    if not own and name_or_path not in shipped():
+        raise BadInput(f"no matrix is named '{name_or_path}'{nearest(name_or_path, shipped())} (or give a .toml file)")
+    folder, file = path.parent if own else files("bench.plan") / "matrices", path.name if own else f"{path}.toml"
     try:
-        if name_or_path.endswith(".toml") or len(path.parts) > 1:
-            return name_or_path, path.read_text(encoding="utf-8")
-        if name_or_path in shipped():
-            resource = files("bench.plan") / "matrices" / f"{name_or_path}.toml"
-            return f"{name_or_path}.toml", resource.read_text(encoding="utf-8")
+        text = (folder / file).read_text(encoding="utf-8")
+        name = include or parsed_toml(name_or_path, text).get("include", "")
+        if name and isinstance(name, str):
+            chosen = (FilePath(name) if include else folder / name).read_text(encoding="utf-8")
+            for key in parsed_toml(name, chosen).keys() - {"chosen"}:
+                raise BadInput(f"{name}: it holds '{key}': only what `xner search` writes can be included")
+            text += f"\n# from {name}\n{chosen}"
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{name_or_path}: cannot be read: {error}{nearest(path.stem, shipped())}") from error
-    raise BadInput(f"no matrix is named '{name_or_path}'{nearest(name_or_path, shipped())} (or give a .toml file)")
+    return name_or_path if own else file, text
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -144,7 +135,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
     head, _, rest = key.partition(".")
     if head not in _TOP:
         raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")
-    if head in ("variant", "exclude"):
+    if head in ("variant", "exclude", "contrast", "chosen"):
         raise BadInput(f"--set: {head}: lists of tables are changed in the file")
     name, dot, last = rest.rpartition(".")
     path: tuple[str, ...] = (head, rest.strip("\"'")) if rest else (head,)
@@ -161,7 +152,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
 
 def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     """The typed matrix: everything that can be said without a plug-in."""
-    head = build(_Head, {key: raw[key] for key in ("name", "source") if key in raw}, where)
+    head = build(_Head, {key: raw[key] for key in ("name", "source", "include") if key in raw}, where)
     if not _NAME.fullmatch(head.name):
         raise where.at("name").error(f"'{head.name}' must be lower-case letters, digits, '.', '_' and '-'")
     axes = _axes(raw["axes"], where.at("axes"))
@@ -176,7 +167,8 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
-    return MatrixSpec(
+    chosen = {name: _chosen(rows, where.at("chosen", name)) for name, rows in raw["chosen"].items()}
+    made = MatrixSpec(
         name=head.name,
         source=head.source,
         axes=axes,
@@ -184,11 +176,22 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         labels=resolver.section(LabelsSpec, first),
         train=resolver.section(TrainSpec, first),
         search=build(SearchSpec, raw["search"], where.at("search")),
+        chosen=chosen,
         variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
         excludes=tuple(listed),
+        contrasts=tuple(
+            build(Contrast, table, where.at("contrast", i)) for i, table in enumerate(_tables(raw, "contrast", where))
+        ),
         raw=raw,
         where=where,
     )
+    return searching(made)
+
+
+def _chosen(rows: Any, where: Place) -> dict[str, Settings]:
+    if not isinstance(rows, dict):
+        raise where.error("expected a table for each row")
+    return {label: build(Settings, table, where.at(label)) for label, table in rows.items()}
 
 
 def _tables(raw: Mapping[str, Any], key: str, where: Place) -> list[dict[str, Any]]:
@@ -257,6 +260,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_functions(spec, registry)
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
+    check_contrasts(spec, before)
 
 
 def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
@@ -325,9 +329,8 @@ def _check_excludes(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
 def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
     corpora = spec.axes.extra.get("data.corpus", (spec.data.corpus,))
     languages = {language for corpus in corpora for language in resolver.languages(corpus, {})}
-    asked: list[tuple[Path, str]] = [(("source",), spec.source)]
-    asked += [(("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets)]
-    for path, language in asked:
+    targets = ((("axes", "targets", i), target) for i, target in enumerate(spec.axes.targets))
+    for path, language in ((("source",), spec.source), *targets):
         if language not in languages:
             known = f"the corpus {' or '.join(corpora)} has no language '{language}'"
             if not languages:
@@ -337,14 +340,8 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
     """Register `--set`, kept as `settings`."""
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help=f"a parameter of the {what}; may be repeated",
-    )
+    about = f"a parameter of the {what}; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=about)
 
 
 def parsed(settings: Sequence[str]) -> dict[str, Any]:
@@ -353,8 +350,6 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: no key, or no equals sign.
     """
-    from bench.plan.spec import toml_value
-
     table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

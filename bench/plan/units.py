@@ -16,7 +16,7 @@ from bench.plan import registry
 from bench.plan.matrix import Cell
 from bench.store.record import Records, Written, add_cells
 
-TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.TARGET_GOLD}
+TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.PARALLEL_TEXT, Need.TARGET_GOLD}
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,7 @@ class Planned:
 
 
 def method_of(cell: Cell) -> Method:
-    """The cell's method with its parameters.
-
-    Raises:
-        BrokenPlugin: it cannot be used, as the plan found.
-    """
+    """The cell's method with its parameters. BrokenPlugin: it cannot be used, as the plan found."""
     if cell.broken:
         raise registry.BrokenPlugin(cell.broken)
     made: Method = registry.make("method", cell.method, cell.params)
@@ -65,27 +61,21 @@ def reads_target(method: Method, round_: Round) -> bool:
     return bool(needs & (TARGET_NEEDS - LINKED if Need.ALL_TARGETS in needs else TARGET_NEEDS))
 
 
-def encoder_label(name: str) -> str:
-    """An encoder as tables print it: a folder by its name, never its path."""
-    folder = Path(name).expanduser()
-    return folder.resolve().name if name not in registry.names("encoder") and folder.is_dir() else name
-
-
 def describe(cell: Cell) -> dict[str, Any]:
-    """The cell as its record and tables name it."""
+    """The cell as its record and tables name it: an encoder's folder by its name, never its path."""
+    encoder, folder = cell.encoder if trains(cell) else "none", Path(cell.encoder).expanduser()
+    if encoder not in ("none", *registry.names("encoder")) and folder.is_dir():
+        encoder = folder.resolve().name
+    names = ("label", "method", "params", "source", "target", "seed", "trial", "axes")
     return {
-        "label": cell.label,
-        "method": cell.method,
-        "params": cell.params,
-        "source": cell.source,
-        "target": cell.target,
-        "encoder": encoder_label(cell.encoder) if trains(cell) else "none",
-        "seed": cell.seed,
-        "trial": cell.trial,
+        **{name: getattr(cell, name) for name in names},
+        "encoder": encoder,
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
-        "axes": cell.axes,
-    } | ({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {})
+    } | {
+        **({"settings": cell.settings} if cell.settings else {}),
+        **({"intrinsic": True} if not cell.broken and method_of(cell).intrinsic else {}),
+    }
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:
@@ -95,16 +85,13 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
     """
     groups: dict[str, list[Planned]] = {}
     order: dict[str, tuple[int, ...]] = {}
-    ranks: dict[str, dict[str, int]] = {"base": {}, "target": {}, "label": {}}
-
-    def rank(kind: str, value: str) -> int:
-        return ranks[kind].setdefault(value, len(ranks[kind]))
-
+    bases, targets, labels = dict[str, int](), dict[str, int](), dict[str, int]()  # in the order of the matrix
     for each in planned:
         cell, name = each.cell, unit_name(each)
         groups.setdefault(name, []).append(each)
-        target = 0 if shares_training(cell) else 1 + rank("target", cell.target)
-        order.setdefault(name, (rank("base", _base(cell)), target, rank("label", cell.label)))
+        target = 0 if shares_training(cell) else targets.setdefault(cell.target, 1 + len(targets))
+        label = labels.setdefault(cell.label, len(labels))
+        order.setdefault(name, (bases.setdefault(_base(cell), len(bases)), target, label))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 
 

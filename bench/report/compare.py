@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
-from bench.measure.statistics import difference, f1_by_seed, holm, macro_difference
+from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
 from bench.report.frame import Group, Stored, groups, read
 from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
+from bench.store.record import Contrast, contrasts
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 Limits = tuple[float, float]
-_VARIED = ("distil", "distil_loss", "distil_start", "distil_outside", "english")
 Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
-Kind = tuple[str, bool, bool]  # a method, whether distilled, whether with English
-DECLARED: dict[str, tuple[Kind, Kind]] = {  # the differences that were the question from the start
-    "concner without distillation - en_trans": (("concner", False, False), ("en_trans", False, False)),
-    "concner without distillation - label_projection with English": (
-        ("concner", False, False),
-        ("label_projection", False, True),
-    ),
-    "concner with distillation - label_projection with English and distillation": (
-        ("concner", True, False),
-        ("label_projection", True, True),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -37,7 +25,9 @@ class ComparisonLine:
     """A language, or the average over languages; F1 and differences in percent (points), p unadjusted.
 
     `narrow` is the 90 % interval, which lies inside ±1 exactly if both one-sided tests at 5 % reject a difference that
-    large (two one-sided tests; Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987).
+    large (two one-sided tests; Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987). `together` is at the
+    level at which Holm tests the line among its family (Serlin, J. Experimental Education 61, 1993): it leaves out 0
+    exactly where `p_holm` is below 0.05.
     """
 
     name: str
@@ -45,6 +35,7 @@ class ComparisonLine:
     b: float | None = None
     difference: float | None = None
     interval: Limits | None = None
+    together: Limits | None = None
     narrow: Limits | None = None
     p: float | None = None
     p_holm: float | None = None
@@ -55,6 +46,7 @@ class ComparisonLine:
     same: bool = False  # the same counts in every sentence
     verdict: Verdict = "gap"
     note: str = ""
+    estimate: Estimate | None = None  # in fractions
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,8 @@ class Comparison:
     factors: Differing
     settings: Differing
     declared: str  # the contrast that this is, "" where it is exploratory
+    primary: bool = False
+    title: str = ""  # the name of a declared contrast that has this sign, else both labels
 
     @property
     def shown(self) -> tuple[ComparisonLine, ...]:
@@ -114,7 +108,7 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
     if not both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [compared(group.only((a, b)), a, b, rule or group.main_rule, own_settings(group.stored)) for group in both]
+    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
@@ -133,27 +127,55 @@ def _place(run: Stored) -> str:
     return ", ".join(filter(None, (*names, run.axes, "intrinsic" if run.intrinsic else "")))
 
 
-def compared(group: Group, a: str, b: str, rule: str, own: Mapping[str, str]) -> Comparison:
-    """The comparison of two labels of the group; `own`: `own_settings` of its table."""
+def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
+    """The comparison of two labels of the group."""
     pair, rows = group.only((a, b)), [(group.suites[0], label) for label in (a, b)]
     scores = scores_of(group, rule)
     sides = {target: (scores[rows[0], target], scores[rows[1], target]) for target in pair.targets}
     lines = [_line(group, target, labels=(a, b), a=[x], b=[y]) for target, (x, y) in sides.items()]
-    lines = [replace(line, p_holm=p) for line, p in zip(lines, holm([line.p for line in lines]), strict=True)]
     both = [sides[line.name] for line in lines if line.difference is not None]
     macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
     ours, theirs = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
+    contrast = next((c for c in declared_of(group) if {c.a, c.b} == {a, b} and rule == group.main_rule), None)
     return Comparison(
         a=a,
         b=b,
         group=pair,
         rule=rule,
-        lines=tuple(replace(line, verdict=_verdict(line, line.p_holm)) for line in lines),
-        macro=replace(macro, verdict=_verdict(macro, macro.p)),  # a test alone, with nothing to adjust for
+        lines=tuple(judged_together(lines)),
+        macro=judged_together([macro])[0],  # a test alone, with nothing to adjust for
         factors=_differing([run.record.factors for run in ours], [run.record.factors for run in theirs]),
         settings=settings(ours, theirs),
-        declared=declared(ours, theirs, own) if rule == group.main_rule else "",
+        declared=contrast.name if contrast else "",
+        primary=bool(contrast and contrast.primary),
+        title=contrast.name if contrast and contrast.a == a else f"{a} − {b}",
     )
+
+
+def declared_of(group: Group) -> list[Contrast]:
+    """What the matrices of the group's folders declare, in their order, as far as the group has both rows."""
+    labels = {run.label for run in group.stored}
+    every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
+    return [c for c in every if {c.a, c.b} <= labels]
+
+
+def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
+    """The lines as one family of tests: with adjusted p, the interval that belongs to it, and the verdict."""
+    adjusted = holm([line.p for line in lines])
+    order = sorted((line.p, place) for place, line in enumerate(lines) if line.p is not None)
+    levels, level = {}, LEVEL
+    for rank, (_, place) in enumerate(order):
+        if (
+            rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL
+        ):  # after the first that is kept all share its level
+            level = LEVEL / (len(order) - rank)
+        levels[place] = 1 - level
+    judged = []
+    for place, (line, p) in enumerate(zip(lines, adjusted, strict=True)):
+        limits = line.estimate.limits(levels.get(place, 1 - LEVEL / len(lines))) if line.estimate else None
+        together = (100 * limits[0], 100 * limits[1]) if limits else None
+        judged.append(replace(line, p_holm=p, together=together, verdict=_verdict(line, p)))
+    return judged
 
 
 def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> ComparisonLine:
@@ -175,13 +197,15 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     line = replace(line, sentences=sum(score.sentences for score in a))
     if not pair.a:
         return line
-    if name != "macro":
-        estimate = difference(pair.a[0], pair.b[0])
-    else:
-        estimate = macro_difference(pair.a, pair.b, clusters_of(group, a))
-    wide, narrow = ((100 * low, 100 * high) for low, high in map(estimate.limits, (0.95, 1 - 2 * LEVEL)))
+    alone = [difference(x, y) for x, y in zip(pair.a, pair.b, strict=True)]
+    estimate = alone[0] if name != "macro" else macro_difference(pair.a, pair.b, clusters_of(group, a))
+    # of the average no less than if the languages' seeds were independent: few seeds can agree by luck in their mean
+    seeds = max(estimate.spread.seeds, sum(each.spread.seeds for each in alone) / len(alone) ** 2)
+    cautious = replace(estimate, spread=replace(estimate.spread, seeds=seeds))
+    wide, narrow = ((100 * low, 100 * high) for low, high in (estimate.limits(), cautious.limits(1 - 2 * LEVEL)))
     exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
     line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
+    line = replace(line, estimate=estimate)
     equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
     return replace(line, narrow=narrow, p=pair.p(lambda: estimate), equivalent=equivalent)
 
@@ -220,43 +244,8 @@ def _list(values: Sequence[int]) -> str:
 # --- what the two are -------------------------------------------------------------------------------------------------
 
 
-def own_settings(base: Iterable[Stored]) -> dict[str, str]:
-    """By method the settings of the folder's row that has the method's own name, but for distillation and English."""
-    own: dict[str, str] = {}
-    for run in base:
-        if run.record.cell["label"] == _method(run):
-            own.setdefault(_method(run), _rest(run))
-    return own
-
-
-def declared(a: Sequence[Stored], b: Sequence[Stored], own: Mapping[str, str]) -> str:
-    """The declared contrast that A - B (or B - A) is, "" where it is exploratory.
-
-    `own`: `own_settings` of the folder's records. A variant counts where only distillation and English tell it from
-    them: concner with other weights is another method.
-    """
-    axes = [{canonical_json(run.record.cell.get("axes") or {}) for run in stored} for stored in (a, b)]
-    if not a or not b or axes[0] != axes[1] or any(run.imported for run in (*a, *b)):
-        return ""
-    if any(own.get(_method(run), _rest(run)) != _rest(run) for run in (*a, *b)):
-        return ""
-    sides = [{_kind(run) for run in stored} for stored in (a, b)]
-    kinds = sorted(map(sorted, sides))
-    return next((text for text, pair in DECLARED.items() if kinds == [[kind] for kind in sorted(pair)]), "")
-
-
-def _kind(run: Stored) -> Kind:
-    params = run.record.cell.get("params") or {}
-    return _method(run), bool(params.get("distil")), bool(params.get("english"))
-
-
 def _method(run: Stored) -> str:
     return str(run.record.cell.get("method"))
-
-
-def _rest(run: Stored) -> str:
-    params = run.record.cell.get("params") or {}
-    return canonical_json({name: value for name, value in params.items() if name not in _VARIED})
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:

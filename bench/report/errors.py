@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from bench.core.files import sha256_of
-from bench.core.sentences import Span, spans_of
+from bench.core.sentences import Span
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, Row, Stored
-from bench.store.sidecars import GOLD, Damaged, Sidecar, predictions_name, read_sidecar
+from bench.report.notes import visible
+from bench.store.sidecars import GOLD, Damaged, Sidecar, parsed, predictions_name, unpacked
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it
     "correct": "same words, same type",
@@ -21,62 +24,26 @@ KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overl
     "missed": "in the gold only: nothing predicted overlaps it",
     "spurious": "predicted only: no gold entity overlaps it",
 }
-WIDEST = 60  # words of a sentence that are shown
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """A sentence whose entities were not all found, or not only they; spans with their kind, by start."""
+class Gold:
+    """A test: its text by sentence, what that says, and the entities; read once for all records that share it."""
 
-    id: str
-    words: tuple[str, ...]
-    gold: tuple[tuple[Span, str], ...]
-    found: tuple[tuple[Span, str], ...]
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """The words to show: all, or those around the first error where the sentence is long."""
-        if len(self.words) <= WIDEST:
-            return 0, len(self.words)
-        starts = [span.start for span, kind in (*self.gold, *self.found) if kind != "correct"]
-        first = max(0, min(min(starts) - WIDEST // 4, len(self.words) - WIDEST))
-        return first, first + WIDEST
+    blocks: list[str]
+    sidecar: Sidecar
+    spans: list[tuple[Span, ...]]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Errors of one record: of its entities by kind, of its sentences how many are wrong, and some of those."""
+    """Errors of one record: of its entities by kind, and what it predicts in the sentences where it is wrong."""
 
     stored: Stored
+    gold: Gold | None = None
+    found: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)  # by sentence that differs from the gold
     kinds: Counter[str] = field(default_factory=Counter)
-    wrong: int = 0
-    sentences: int = 0
-    shown: tuple[Wrong, ...] = ()
     why: str = ""  # nothing can be shown
-
-
-class SidecarPairs:
-    """Gold and predictions of records; a test that several share is read once."""
-
-    def __init__(self) -> None:
-        self._gold: dict[str, Sidecar] = {}
-
-    def read(self, stored: Stored, rule: str) -> tuple[Sidecar, Sidecar]:
-        """Gold and predictions, sentence by sentence the same words.
-
-        Raises:
-            Damaged: one of them cannot be read, or they are not of the same sentences.
-        """
-        key, test = stored.record.key, stored.test
-        try:
-            if test not in self._gold:
-                self._gold[test] = read_sidecar(stored.store.sidecar(key, GOLD))
-            predicted = read_sidecar(stored.store.sidecar(key, predictions_name(rule)))
-        except Damaged as error:
-            raise Damaged(f"gold or predictions of seed {stored.seed}: {error}") from error
-        if self._gold[test].words != predicted.words:
-            raise Damaged(f"seed {stored.seed}: gold and predictions are not of the same sentences")
-        return self._gold[test], predicted
 
 
 def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
@@ -85,46 +52,111 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
     return by_f1[(len(by_f1) - 1) // 2][2] if by_f1 else None
 
 
-def samples(group: Group, size: int) -> dict[tuple[Row, str], Sample]:
-    """By row and target the errors of its middle seed (by F1; the lower of two), `size` sentences shown at most.
-
-    Sentences are drawn in an order that depends on the sentence only, so that all methods show the same ones where they
-    err on them. Cells without a finished record are left out.
-    """
-    made = {}
-    for target in group.targets:  # one test in memory at a time
-        pairs = SidecarPairs()
-        for (row, other), stored in group.cells.items():
-            if other == target and (chosen := middle(stored, group.main_rule)) is not None:
-                made[row, target] = sample(chosen, group.main_rule, size, pairs)
-    return made
+def samples(group: Group) -> dict[tuple[Row, str], Sample]:
+    """By row and target the errors of its middle seed (by F1; the lower of two), where a record is finished."""
+    return {cell: shown for cell, (shown, _) in _samples(group).items() if shown is not None}
 
 
-def sample(stored: Stored, rule: str, size: int, pairs: SidecarPairs) -> Sample:
-    """The errors of one record."""
+def kinds_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
+    """By row and target the errors of every finished record by kind; what was predicted is left out."""
+    return {cell: every for cell, (_, every) in _samples(group).items()}
+
+
+def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
+    def read() -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
+        rule, tests, made = group.main_rule, dict[str, Gold](), {}
+        for cell, stored in group.cells.items():
+            shown, chosen, every = None, middle(stored, rule), []
+            for run in (run for run in stored if run.score(rule) is not None):
+                one = sample(run, rule, tests)
+                shown = one if run is chosen else shown
+                every.append(replace(one, found={}))
+            made[cell] = shown, every
+        return made
+
+    return group.remembered("samples", read)
+
+
+def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
+    """The errors of one record; `tests`: what was read already, by test."""
     try:
-        gold, predicted = pairs.read(stored, rule)
+        gold, found = _read(stored, rule, tests)
     except Damaged as error:
-        return Sample(stored, why=str(error))
-    kinds: Counter[str] = Counter()
-    wrong: list[Wrong] = []
-    for id_, words, *tags in zip(gold.ids, gold.words, gold.tags, predicted.tags, strict=True):
-        if tags[0] == tags[1] and set(tags[0]) == {"O"}:
-            continue
-        sentence = judged(id_, words, spans_of(tags[0]), spans_of(tags[1]))
-        kinds.update(kind for _, kind in sentence.gold)
-        kinds.update(kind for _, kind in sentence.found if kind == "spurious")
-        if any(kind != "correct" for _, kind in (*sentence.gold, *sentence.found)):
-            wrong.append(sentence)
-    chosen = sorted(wrong, key=lambda sentence: sha256_of(f"{sentence.id}\n{' '.join(sentence.words)}"))[:size]
-    return Sample(stored, kinds, len(wrong), len(gold.words), tuple(chosen))
+        return Sample(stored, why=f"gold or predictions of seed {stored.seed}: {error}")
+    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in found))
+    for i, spans in found.items():
+        ours, theirs = judged(gold.spans[i], spans)
+        kinds.update(ours)
+        kinds.update(kind for kind in theirs if kind == "spurious")
+    return Sample(stored, gold, found, kinds)
 
 
-def judged(id_: str, words: Sequence[str], gold: Sequence[Span], found: Sequence[Span]) -> Wrong:
-    """The spans of a sentence with their kinds."""
-    ours = tuple((span, _kind(span, found, "missed")) for span in gold)
-    theirs = tuple((span, _kind(span, gold, "spurious")) for span in found)
-    return Wrong(id_, tuple(words), ours, theirs)
+def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict[int, tuple[Span, ...]]]:
+    """The gold, and the predicted entities of the sentences that differ from it: only their text is read closely.
+
+    Raises:
+        Damaged: one of them cannot be read, or they are not of the same sentences.
+    """
+    file = stored.store.sidecar(stored.record.key, GOLD)
+    if stored.test not in tests:
+        text = unpacked(file)
+        tests[stored.test] = Gold(text.split("\n\n"), parsed(text), parsed(text).spans)
+    gold, text = tests[stored.test], unpacked(file.with_name(predictions_name(rule)))
+    blocks = text.split("\n\n")
+    differ = [i for i, pair in enumerate(zip(blocks, gold.blocks, strict=False)) if pair[0] != pair[1]]
+    if len(blocks) != len(gold.blocks):
+        parsed(text)  # says what is damaged
+        raise Damaged("not of the same sentences")
+    part = parsed("".join(f"{blocks[i]}\n\n" for i in differ)) if differ else Sidecar([], [], [], [])
+    if part.words != [gold.sidecar.words[i] for i in differ]:
+        raise Damaged("not of the same sentences")
+    pairs = zip(differ, part.spans, strict=True)
+    return gold, {i: spans for i, spans in pairs if spans != gold.spans[i]}
+
+
+def judged(gold: Sequence[Span], found: Sequence[Span]) -> tuple[list[str], list[str]]:
+    """What becomes of each gold span, and what each predicted one is."""
+    return [_kind(span, found, "missed") for span in gold], [_kind(span, gold, "spurious") for span in found]
+
+
+def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -> dict[str, Any]:
+    """JSON for the page's browser: by target the sentences on which a row errs, and where rows differ from the gold.
+
+    Spans are flat lists of first word, word after the last, and place of the type. Of each target at most `most`
+    sentences, in an order that depends on the sentence only.
+    """
+    types: dict[str, int] = {}
+    tests = [_test(target, [made.get((row, target)) for row in group.rows], types, most) for target in group.targets]
+    first = next(iter(contrasts_of(group)), None)
+    labels = [row[1] for row in group.rows]
+    start = [labels.index(first.a), labels.index(first.b)] if first else [0, min(1, len(labels) - 1)]
+    found = {"tests": [test for test in tests if test], "types": list(types), "kinds": KINDS}
+    return {"rows": list(map(visible, labels)), "start": start, **found}
+
+
+def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
+    gold = next((sample.gold for sample in found if sample and sample.gold), None)
+    if gold is None:
+        return {}
+    same = [sample if sample and sample.gold is gold else None for sample in found]
+    wrong, test = {i for sample in same if sample for i in sample.found}, gold.sidecar
+    chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
+
+    def flat(spans: Iterable[Span]) -> list[int]:
+        return [n for span in spans for n in (span.start, span.end, types.setdefault(span.type, len(types)))]
+
+    return {
+        "target": target,
+        "wrong": len(wrong),
+        "ids": [visible(test.ids[i]) for i in chosen],
+        "words": ["\n".join(visible(word) for word in test.words[i]) for i in chosen],
+        "gold": [flat(gold.spans[i]) for i in chosen],
+        "seeds": [sample.stored.seed if sample else None for sample in same],
+        "found": [
+            {n: flat(sample.found[i]) for n, i in enumerate(chosen) if i in sample.found} if sample else None
+            for sample in same
+        ],
+    }
 
 
 def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
@@ -137,6 +169,17 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
     if any(other.type == span.type for other in near):
         return "boundary"
     return "type and boundary" if near else alone
+
+
+def confused(sample: Sample, types: Sequence[str]) -> np.ndarray | None:
+    """`confusion` of a record; None where it cannot be read, or holds a type that the corpus does not name."""
+    if sample.gold is None:
+        return None
+    spans, found = sample.gold.spans, sample.found
+    if not {span.type for entities in (*spans, *found.values()) for span in entities} <= set(types):
+        return None
+    right = Counter(span.type for i, entities in enumerate(spans) if i not in found for span in entities)
+    return confusion([spans[i] for i in found], found.values(), types) + np.diag([*(right[t] for t in types), 0])
 
 
 def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:

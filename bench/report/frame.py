@@ -16,7 +16,7 @@ import pandas as pd
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
-from bench.store.record import Record, Records, RuleScores, matrix_cells
+from bench.store.record import Record, Records, RuleScores, matrix_cells, row_name
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
 Row = tuple[str, str]  # of a table: suite, label of the method
@@ -35,8 +35,7 @@ class Stored:
     @cached_property
     def label(self) -> str:
         """The method's or variant's name, with what the axes of [labels] chose: rows of one table."""
-        chosen = [_plain(value) for name, value in self._axes if name.startswith("labels.")]
-        return str(self.record.cell["label"]) + (f" ({', '.join(chosen)})" if chosen else "")
+        return row_name(str(self.record.cell["label"]), self.record.cell.get("axes") or {})
 
     @property
     def row(self) -> Row:
@@ -218,6 +217,7 @@ class Group:
     axes: str
     intrinsic: bool
     stored: tuple[Stored, ...]
+    methods: tuple[Stored, ...] = ()  # a record of each row of all groups, so that a method looks the same in each
     _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remembered(self, what: object, make: Callable[[], T]) -> T:
@@ -282,7 +282,8 @@ def groups(stored: Sequence[Stored]) -> list[Group]:
     for run in stored:
         corpus, source, encoder = (str(run.record.cell.get(name, "")) for name in ("corpus", "source", "encoder"))
         together.setdefault((corpus, source, encoder, run.axes, run.intrinsic), []).append(run)
-    return [Group(*key, stored=tuple(same)) for key, same in together.items()]
+    methods = tuple({run.row: run for run in reversed(stored)}.values())[::-1]
+    return [Group(*key, stored=tuple(same), methods=methods) for key, same in together.items()]
 
 
 def suffixes(found: Sequence[Group]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,6 +11,24 @@ from bench.store.record import Record
 
 SYNTHETIC = "synthetic: no evidence about languages"
 ORACLE = "† uses gold labels of the target language: an oracle, never counted as best."
+
+
+# Controls, marks that turn the direction of text, blanks without width, halves of surrogate pairs, characters that HTML
+# forbids. The joiners U+200C and U+200D are letters' business (Persian, Hindi, emoji) and stay.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+
+def visible(value: Any) -> Any:
+    """Text with hidden characters as their picture or ⟨code⟩; anything else as it is."""
+    return _HIDDEN.sub(_shown, value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return " " if match[0] in "\t\n\r" else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
 
 
 def title_of(group: Group, what: str) -> str:
@@ -61,7 +80,8 @@ def setting_notes(group: Group) -> list[str]:
         f"encoder {group.encoder}",
         group.axes,
         f"source sentences {_values(records, lambda r: r.cell.get('n_source'))}",
-        f"steps {_values(done, lambda r: r.cost.steps or None)}",
+        f"steps {(steps := _values(done, lambda r: r.cost.steps or None))}",
+        "rounds of teachers and students counted, by method in the table of costs" if "," in steps else "",
         f"batch {_values(done, lambda r: r.cost.batch or None)}",
         f"seeds {_values(records, lambda r: r.cell.get('seed'))}",
         "settings searched, the trial chosen on source dev" if any(run.trial for run in group.stored) else "",

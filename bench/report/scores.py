@@ -48,6 +48,11 @@ class Score:
         return self.first.record.sentences if self.first else 0
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """Of the interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
     def half(self) -> float | None:
         """Half the interval's width, that of the side which 0 or 100 does not cut."""
         return half_width(self.mean, self.low, self.high)
@@ -145,14 +150,22 @@ def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
 
 
 def average_over(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[str, ...]:
-    """The languages of the macro average: where every compared row has a number.
+    """The languages of the macro average: where every row that has numbers in most languages has one.
 
-    Compared are the rows with any number; oracles only where nothing else has one, since an oracle that exists for few
-    languages would else shrink everybody's average.
+    Rows with fewer do not narrow it (`partial_rows`), nor do oracles, unless there is nothing else.
     """
-    with_numbers = [row for row in rows if any(scores[row, t].mean is not None for t in targets)]
-    compared = [row for row in with_numbers if not any(scores[row, t].oracle for t in targets)] or with_numbers
-    return tuple(t for t in targets if compared and all(scores[row, t].mean is not None for row in compared))
+    having = {row: sum(scores[row, t].mean is not None for t in targets) for row in rows}
+    competing = [row for row in rows if having[row] and not any(scores[row, t].oracle for t in targets)]
+    competing = competing or [row for row in rows if having[row]]
+    full = [row for row in competing if having[row] == max(having[other] for other in competing)]
+    return tuple(t for t in targets if full and all(scores[row, t].mean is not None for row in full))
+
+
+def partial_rows(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[Row, ...]:
+    """The rows that compete, have a number, and lack one in a language of the macro average."""
+    languages, oracles = average_over(scores, rows, targets), oracle_rows(scores)
+    some = [row for row in rows if row not in oracles and any(scores[row, t].mean is not None for t in targets)]
+    return tuple(row for row in some if any(scores[row, t].mean is None for t in languages))
 
 
 def macro(scores: Scores, row: Row, targets: Sequence[str]) -> tuple[float | None, float | None]:
@@ -255,21 +268,21 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
     return group.remembered(("clusters", *keys), lambda: statistics.Clusters.of([names(*test) for test in tests]))
 
 
-def best_of(column: Mapping[Row, Score]) -> frozenset[Row] | None:
-    """The rows that are not significantly different from the column's best (Holm within it); oracles never count.
+def best_of(column: Mapping[Row, Score]) -> tuple[Row, ...] | None:
+    """The column's highest, then what is not significantly different from it (Holm within the column); no oracles.
 
     Empty where there is nothing to compare; None where no test was possible, so that nothing may be marked.
     """
     means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
     if len(means) < 2:
-        return frozenset()
+        return ()
     best = max(means, key=means.__getitem__)
     others = [row for row in means if row != best]
     p_values = [p_value(column[best], column[row]) for row in others]
     if any(p is None for p in p_values):
         return None
     adjusted = statistics.holm(p_values)
-    return frozenset([best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL)])
+    return (best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL))
 
 
 # --- ranking ----------------------------------------------------------------------------------------------------------

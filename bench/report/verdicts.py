@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
-from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
+from bench.report.compare import MARGIN, Comparison, ComparisonLine, Limits, Verdict
+from bench.report.contrasts import ratio_of
 from bench.report.folder import aligned, printable
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL
 
-HEADS = ("difference", "95 % interval", "p", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
-# by verdict: of the languages, and of the average
-FORMS: dict[Verdict, tuple[str, str]] = {
-    "better": ("{a} is significantly better than {b} in {what}.", "is significantly better than {b} by {what}."),
-    "worse": ("{a} is significantly worse than {b} in {what}.", "is significantly worse than {b} by {what}."),
-    "same": (
-        "{a} and {b} have the same counts in every sentence in {what}, as one training under two names has.",
-        "and {b} are the same.",
-    ),
-    "equivalent": (
-        "{a} and {b} are equivalent within ±{margin:g} F1 in {what}.",
-        "and {b} are equivalent within ±{margin:g} F1.",
-    ),
-    "undecided": (
-        "{a} and {b} are not significantly different in {what}; the differences in brackets (95 %, unadjusted) remain "
-        "possible.",
-        "and {b} are not significantly different ({what} is possible).",
-    ),
-    "no test": ("No test in {what}: fewer than {seeds} seeds.", "and {b} are not tested: fewer than {seeds} seeds."),
-    "no interval": ("No test in {what}: no counts by sentence.", "and {b} are not tested: {what}."),
-    "gap": ("Nothing to compare in {what}.", ""),
+HEADS = ("difference", "95 % interval", "p", "simultaneous", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
+_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_BY_VERDICT: dict[Verdict, str] = {
+    "better": "significantly better in",
+    "worse": "significantly worse in",
+    "same": "the same (in every sentence) in",
+    "equivalent": f"equivalent within ±{MARGIN:g} F1 in",
+    "undecided": "not significantly different in",
+    "no test": f"not tested (fewer than {MIN_SEEDS} seeds) in",
+    "no interval": "not tested (no counts by sentence) in",
+    "gap": "not to be compared in",
 }
 TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 
@@ -39,7 +31,7 @@ TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 def conclusions(comparison: Comparison) -> list[str]:
     """Sentences: what the tests say, what the difference may be credited to, and what stands against believing it."""
     group, rule = comparison.group, comparison.rule
-    said = [*_by_language(comparison), _on_average(comparison), _status(comparison), _credit(comparison)]
+    said = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
     said += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
     said += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
     if is_synthetic(group):
@@ -47,40 +39,6 @@ def conclusions(comparison: Comparison) -> list[str]:
     if any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores):
         said.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
     return [sentence for sentence in said if sentence]
-
-
-def _filled(comparison: Comparison, form: str, what: str) -> str:
-    return form.format(a=comparison.a, b=comparison.b, what=what, margin=MARGIN, seeds=MIN_SEEDS)
-
-
-def _by_language(comparison: Comparison) -> list[str]:
-    by_verdict: dict[Verdict, list[str]] = {}
-    for line in comparison.lines:
-        by_verdict.setdefault(line.verdict, []).append(_language(line))
-    return [_filled(comparison, FORMS[v][0], ", ".join(by_verdict[v])) for v in FORMS if v in by_verdict]
-
-
-def _language(line: ComparisonLine) -> str:
-    if line.verdict == "gap":
-        return f"{line.name} ({line.note})"
-    if line.verdict in ("better", "worse") and line.equivalent:
-        return f"{line.name} (by less than {MARGIN:g} F1)"
-    return f"{line.name} ({_range(line)})" if line.verdict == "undecided" else line.name
-
-
-def _on_average(comparison: Comparison) -> str:
-    line, form = comparison.macro, FORMS[comparison.macro.verdict][1]
-    if len(comparison.languages) < 2 or not form:
-        return ""
-    sign = -1 if line.verdict == "worse" else 1
-    whats = {"undecided": _range(line), "no interval": line.note.removeprefix("no interval: ")}
-    what = whats.get(line.verdict, f"{sign * (line.difference or 0.0):.1f} F1 ({_range(line, sign)})")
-    return f"On average over {', '.join(comparison.languages)}, {comparison.a} {_filled(comparison, form, what)}"
-
-
-def _range(line: ComparisonLine, sign: int = 1) -> str:
-    low, high = sorted(sign * limit for limit in line.interval or (0.0, 0.0))
-    return f"{low:+.1f} to {high:+.1f}"
 
 
 def _status(comparison: Comparison) -> str:
@@ -107,20 +65,87 @@ def _credit(comparison: Comparison) -> str:
     return f"{what}: a difference is not due to any one of them alone.{unequal}"
 
 
-def summary(comparison: Comparison) -> str:
-    """The result in a line: on average where there are several languages."""
-    line = comparison.shown[-1]
+# --- in plain words -------------------------------------------------------------------------------------------------
+
+
+def sentence(comparison: Comparison) -> str:
+    """Difference, interval and verdict, in how many languages it goes which way, and what it costs."""
+    line, over = comparison.macro, comparison.languages
     if line.difference is None:
-        return "nothing to compare"
-    said = {
-        "better": "▲ significantly better",
-        "worse": "▼ significantly worse",
-        "same": "the same",
-        "equivalent": f"equivalent within ±{MARGIN:g}",
-        "undecided": "not significantly different",
-    }.get(line.verdict, "not tested")
-    where = "on average" if len(comparison.lines) > 1 else f"in {line.name}"
-    return f"{said} {where}, {line.difference:+.1f}{f' ({_range(line)})' if line.interval else ''}"
+        return f"{comparison.title}: nothing to compare ({line.note})."
+    where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
+    limits = line.together or line.interval
+    interval = f" (95 % {signed(limits[0])} to {signed(limits[1])})" if limits else ""
+    said = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
+    counts = outcomes(comparison)
+    if len(over) > 1 and counts["not tested"] < counts.total():
+        names = ("better", "worse", "undecided", *(["not tested"] if counts["not tested"] else []))
+        said.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
+    if (ratio := ratio_of(comparison)) is not None:
+        unit = "long" if ratio[1] == "seconds" else "much compute"
+        said.append(f"Takes as {unit}." if abs(ratio[0] - 1) < 0.05 else f"Takes {ratio[0]:.1f} times as {unit}.")
+    return " ".join(said)
+
+
+def verdict(comparison: Comparison) -> str:
+    """What may be concluded of the average, without a stop."""
+    line = comparison.macro
+    p = "" if line.p_holm is None else "p < 0.001" if line.p_holm < 0.001 else f"p = {line.p_holm:.3f}"
+    p = f"p = {line.p_holm:.4f}" if p == f"p = {LEVEL:.3f}" else p  # on which side of the level
+    inside = line.interval is not None and max(map(abs, line.interval)) < MARGIN
+    possible = "equivalence is not shown either" if inside else f"a difference above {MARGIN:g} F1 is not excluded"
+    small = f", by less than {MARGIN:g} F1" if line.equivalent else ""
+    return {
+        "better": f"significantly higher ({p}{small})",
+        "worse": f"significantly lower ({p}{small})",
+        "same": "the same counts in every sentence, as one training under two names has",
+        "equivalent": f"no difference shown, and equivalent within ±{MARGIN:g} F1",
+        "undecided": f"no difference shown; {possible}",
+        "no test": "not tested, with fewer than 3 seeds",
+        "no interval": "not tested, for lack of counts by sentence",
+    }.get(line.verdict, "nothing to compare")
+
+
+def outcomes(comparison: Comparison) -> Counter[str]:
+    """Languages in which A is better, worse, or neither is shown; or that could not be tested."""
+    names = {"better": "better", "worse": "worse", "no test": "not tested", "no interval": "not tested"}
+    return Counter(names.get(x.verdict, "undecided") for x in comparison.lines if x.verdict != "gap")
+
+
+def languages(comparison: Comparison) -> str:
+    """The languages by verdict; with the undecided ones the differences that remain possible (simultaneous 95 %)."""
+    by_verdict, order = dict[str, list[str]](), list(_BY_VERDICT.values())
+    for line in comparison.lines:
+        low, high = map(signed, line.together or (0.0, 0.0))
+        notes = {"undecided": f" ({low} to {high})", "gap": f" ({line.note})"}
+        small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
+        by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
+    said = [f"{what} {', '.join(names)}" for what, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))]
+    return f"{comparison.a} is {'; '.join(said)}."
+
+
+def spelled(number: int) -> str:
+    """The number in letters up to twelve."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def signed(value: float) -> str:
+    """To a tenth, to a hundredth where that would be nothing, with its sign: a limit above 0 never reads 0.0."""
+    text = next((t for t in (f"{value:+.1f}", f"{value:+.2f}") if float(t)), "0.0")
+    return text.replace("-", "−")
+
+
+def family_note(comparisons: Sequence[Comparison]) -> str:
+    """What the numbers of the contrasts hold, and how far they may be believed."""
+    number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
+    status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
+    family = "the primary contrasts and over the others" if declared else f"the {number} contrasts"
+    return (
+        f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
+        f"Holm over {family if number > 1 else 'one'}, by language over its languages; intervals are at the level at "
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: training and inference, human "
+        "translation not counted."
+    )
 
 
 # --- text and JSON ----------------------------------------------------------------------------------------------------
@@ -135,8 +160,10 @@ def text(comparison: Comparison) -> str:
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
-        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages. "
-        f"within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted. "
+        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
+        "simultaneous: the interval at the level at which Holm tests, which leaves out 0 exactly where p (Holm) is "
+        f"below {LEVEL:g}. within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average "
+        "with no less variance than independent languages would have. "
         f"macro: mean over the languages where both have a number. {TESTS}"
     )
     differing = comparison.factors | comparison.settings
@@ -160,13 +187,17 @@ def cells(line: ComparisonLine) -> list[str]:
     def p(value: float | None) -> str:
         return "<0.001" if value is not None and value < 0.001 else number(value, ".3f")
 
+    def limits(value: Limits | None) -> str:
+        return "-" if value is None else f"{value[0]:+.2f} to {value[1]:+.2f}"
+
     return [
         line.name,
         number(line.a, ".2f"),
         number(line.b, ".2f"),
         number(line.difference, "+.2f"),
-        "-" if line.interval is None else f"{line.interval[0]:+.2f} to {line.interval[1]:+.2f}",
+        limits(line.interval),
         p(line.p),
+        limits(line.together),
         p(line.p_holm),
         {None: "-", True: "yes", False: "no"}[line.equivalent],
         str(len(line.seeds) or "-"),
@@ -195,7 +226,13 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _json(line: ComparisonLine) -> dict[str, Any]:
-    names = {"name": "language", "interval": "interval_95", "narrow": "interval_90", "what": "interval_holds"}
+    names = {
+        "name": "language",
+        "interval": "interval_95",
+        "together": "interval_simultaneous",
+        "narrow": "interval_90",
+        "what": "interval_holds",
+    }
     names |= {"equivalent": "equivalent_within_1"}
-    values = {names.get(name, name): value for name, value in asdict(line).items() if name != "same"}
+    values = {names.get(name, name): value for name, value in vars(line).items() if name not in ("same", "estimate")}
     return values | {"interval_holds": line.what or None, "note": line.note or None}

@@ -16,12 +16,12 @@ from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
 from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
 from bench.store.packed import FILES, is_packed
-from bench.store.record import Record, from_json, matrix_cells
+from bench.store.record import CHOSEN, Record, from_json, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name
 
 _SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule
 _AT_TOP = frozenset(
-    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", *FILES}
+    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", CHOSEN, *FILES}
     | {"tables", "figures", "report.html"}  # made from the others
 )
 

@@ -7,8 +7,9 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +27,21 @@ from bench.data.sources import named
 from bench.measure.links import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan.fingerprint import commit
-from bench.plan.keys import versions
-from bench.plan.matrix import Cell
+from bench.plan.keys import versions, write_key
 from bench.plan.units import Planned, describe, method_of
+from bench.run.shared import RunSettings
 from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
 from bench.train.history import History
-from bench.train.hooks import given, raised_in
 from bench.train.memory import device_name
-from bench.train.predict import bare, checked
+from bench.train.predict import bare, checked, given, raised_in
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run was told about the machine and its output: never part of a key."""
-
-    out: Path
-    device: str = "cpu"
-    keep_models: bool = False
-    cache: Path | None = None
-
-
-def publish(planned: Planned, record: Record, settings: RunSettings) -> None:
-    """Put a cell's record, whose sidecars are there."""
-    Records(settings.out).put(record)
-
-
 def run_unit(
-    unit: Sequence[Planned],
-    settings: RunSettings,
-    progress: Any = None,
-    published: Callable[[Planned, Record, RunSettings], None] = publish,
-    wait: bool = True,
+    unit: Sequence[Planned], settings: RunSettings, progress: Any = None, wait: bool = True
 ) -> Iterator[Record]:
     """Run the cells that may share a training in turn; yields each record when it is published.
 
@@ -81,21 +62,24 @@ def run_unit(
         watched = {planned.cell.target: CellData(planned.cell).target_dev() for planned in unit}
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
-        published(planned, record, settings)
+        write_key(settings.out, planned.key)
+        Records(settings.out).put(record)
         places = replace(places, wait=True)
         yield record
 
 
 def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: dict[str, Sequence[Sentence]]) -> Record:
     """One cell's record: ok, skipped with the reason, or failed with the traceback; Busy as `run_unit`."""
-    cell, records = planned.cell, Records(settings.out)
-    before = records.get(planned.key)
+    cell, data, records = planned.cell, CellData(planned.cell), Records(settings.out)
+    before, corpus = records.get(planned.key), data.data.corpus
+    test = data.data.split_digest(cell.target, "test")
+    facts = asdict(corpus.facts) | {"types": list(corpus.types), "name": corpus.name, "test": test}
     base = Record(
         key=str(planned.key),
         matrix=cell.matrix,
-        cell=describe(cell) | ({} if cell.broken else {"n_source": CellData(cell).n_source()}),  # what is used
+        cell=describe(cell) | ({} if cell.broken else {"n_source": data.n_source()}),  # what is used
         status="failed",
-        corpus=corpus_facts(cell),
+        corpus={name: value for name, value in facts.items() if value not in ("", (), [])},
         rules=tuple(cell.train.rules),
         versions=versions() | {"python": ".".join(map(str, sys.version_info[:3])), "numpy": np.__version__},
         commit=commit(),
@@ -117,17 +101,12 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     except Busy:
         raise
     except Unavailable as reason:  # Leakage is one
-        return replace(base, status="skipped", reason=str(reason), parents=parents_of(trainer) if trainer else {})
+        base = replace(base, status="skipped", reason=str(reason))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
-        return replace(
-            base,
-            parents=parents_of(trainer) if trainer else {},  # so that the weights of its rounds are freed
-            error={
-                "type": type(error).__name__,
-                "message": f"{str(error)[:1000]}{raised_in(error, method)}",
-                "traceback": traceback.format_exc()[-5000:],
-            },
-        )
+        message = f"{str(error)[:1000]}{raised_in(error, method)}"
+        cause = {"type": type(error).__name__, "message": message, "traceback": traceback.format_exc()[-5000:]}
+        base = replace(base, error=cause)
+    return replace(base, parents=parents_of(trainer) if trainer else {})  # so that the weights of its rounds are freed
 
 
 def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSettings) -> Record:
@@ -158,14 +137,19 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
     usage = trainer.usage
     diagnostics = dict(usage.notes)
     if history:
-        write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(_curves(history)).encode())
-        diagnostics |= quality_of(trainer)
+        losses = {name: [round(value, 5) for value in values] for name, values in history.losses.items()}
+        curves = {"loss": losses, "step": list(range(1, history.steps + 1)), "eval_step": history.eval_steps}
+        write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(curves | history.dev_f1).encode())
+        with suppress(Unavailable):  # the corpus's own translations are not here
+            if usage.labelled:  # how right they were: after the fact, for no training
+                diagnostics |= label_quality(*usage.labelled, trainer.data.gold_pairs())
     if trainer.method.diagnostics().space:
         space, points = trainer.space()
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
     kept = {"tagger": _kept(trainer, settings.out, base.key)} if settings.keep_models and history else {}
     facts = kept | {"device": device_name(trainer.places.device), **trainer.peak()}
+    resources = resources_of(trainer)
     return replace(
         base,
         status="ok",
@@ -177,7 +161,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         tokens_scored=min(sum(map(len, predictions.probabilities)) for predictions in predicted.values()),
         projection=usage.projection | usage.test_projection,
         overlap={"text": trainer.overlap.by_text, "group": trainer.overlap.by_group},
-        resources=resources_of(trainer),
+        resources=resources,
         cost=cost_of(trainer, time.perf_counter() - begin),
         diagnostics=diagnostics,
         ran=(history.ran if history else {}) | trainer.encoder.facts() | facts,
@@ -214,50 +198,43 @@ def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence
     return checked(trainer.method.predict(trainer.ask_for_test(), present, unlabelled), sentences)
 
 
-def quality_of(trainer: CellTrainer) -> dict[str, float]:
-    """How right the last labelled translations were, where the corpus has its own: after the fact, for no training."""
-    labelled = trainer.usage.labelled
-    try:
-        return label_quality(*labelled, trainer.data.gold_pairs()) if labelled else {}
-    except Unavailable:  # the corpus's own translations are not here
-        return {}
-
-
 def resources_of(trainer: CellTrainer) -> Resources:
     """What was consumed, from what the rounds asked for."""
     usage, corpus = trainer.usage, trainer.data.data.corpus
     used = Counter(usage.sentences)
-    translators = usage.translators
+    translators = set(usage.translators)
     if used["gold_translations"] and corpus.facts.human_translations:
-        translators = translators | {"human"}
+        translators.add("human")
+
+    def best(translators: Set[Translation]) -> Translation:
+        return "human" if "human" in translators else "machine" if translators else "none"
+
     return Resources(
         labelled=used["source"],
         dev=len(trainer.data.dev()),
         translated=max(used["translations"], used["gold_translations"]),
         unlabelled=used["unlabelled"],
+        parallel=used["parallel"],
         target_gold=max(used["target_gold"], used["gold_translations"]),
-        translation=_who(translators),
+        translation=best(translators),
         test_translated=used["test_translations"],
-        test_translation=_who(usage.test_translators),
+        test_translation=best(usage.test_translators),
     )
 
 
-def _who(translators: Set[Translation]) -> Translation:
-    return "human" if "human" in translators else "machine" if translators else "none"
-
-
 def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
-    """The cold sum over the cell's ancestors; None where a human translated."""
-    seconds = {a.address: a.seconds for a in ancestors(trainer)}
+    """The cold sum over the artefacts that the cell was made from, wherever they are."""
+    addresses = [trained.artefact.address for trained in trainer.rounds.values()]
+    addresses += [address for usage in trainer.usages for address in usage.parents.values()]
+    seconds = {a.address: a.seconds for a in trainer.places.models.ancestors(addresses, trainer.places.cache)}
     histories = [trained.history for trained in trainer.rounds.values()]
-    used = resources_of(trainer)
-    human = "human" in (used.translation, used.test_translation)
     size = max((history.ran.get("parameters_in_use", 0) for history in histories), default=0)
     frozen = max((history.ran.get("parameters_frozen", 0) for history in histories), default=0)
     tokens = sum(history.tokens for history in histories)
     flops = float((6 * size - 4 * frozen) * tokens + 2 * size * trainer.meter.tokens)  # 2 forward, 4 backward
     return Cost(
-        seconds=None if human else round(sum(seconds.values()) + predicting, 2),
+        seconds=round(sum(seconds.values()) + predicting, 2),
+        inference=round(predicting, 2),
         steps=sum(history.steps for history in histories),
         evals=sum(len(history.eval_steps) for history in histories),
         batch=trainer.cell.train.batch if histories else 0,
@@ -268,41 +245,10 @@ def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
     )
 
 
-def ancestors(trainer: CellTrainer) -> Iterable[Any]:
-    """Every artefact that the cell's trainings and predictions were made from, wherever it is kept."""
-    waiting = [trained.artefact.address for trained in trainer.rounds.values()]
-    waiting += [address for usage in trainer.usages for address in usage.parents.values()]
-    seen = set()
-    while waiting:
-        address = waiting.pop()
-        if address in seen:
-            continue
-        seen.add(address)
-        stage, _, key = address.partition("/")
-        artefact = trainer.places.models.get(stage, key) or trainer.places.cache.get(stage, key)
-        if artefact is not None:
-            yield artefact
-            waiting += artefact.parents
-
-
 def parents_of(trainer: CellTrainer) -> dict[str, str]:
     """Keys of what the result was made from."""
     parents = {f"fit:{name}": trained.artefact.key for name, trained in trainer.rounds.items()}
     return parents | trainer.usage.parents | {"encoder": trainer.encoder.key}
-
-
-def corpus_facts(cell: Cell) -> dict[str, Any]:
-    """What a table's head says of the corpus."""
-    corpus = CellData(cell).data.corpus
-    test = CellData(cell).data.split_digest(cell.target, "test")
-    facts = asdict(corpus.facts) | {"types": list(corpus.types), "name": corpus.name, "test": test}
-    return {name: value for name, value in facts.items() if value not in ("", (), [])}
-
-
-def _curves(history: History) -> dict[str, Any]:
-    losses = {name: [round(value, 5) for value in values] for name, values in history.losses.items()}
-    step = list(range(1, history.steps + 1))
-    return {"loss": losses, "step": step, "eval_step": history.eval_steps, **history.dev_f1}
 
 
 def _kept(trainer: CellTrainer, out: Path, key: str) -> str:

@@ -1,9 +1,7 @@
-"""What an element of a Slurm array does: a module-level function, called with a results folder and the key of a task.
+"""A unit of work as an engine runs it: claimed by one process, finished cells left alone, failures recorded.
 
-The tasks of an array are a file in that folder: units of cells, or shared artefacts, each with a cell that needs it.
-
-A unit of work as an engine runs it: claimed by one process, finished cells left alone, failures recorded.
 Weights are kept only while an unfinished cell may need them: a student its teacher, a round the one before.
+What an element of a Slurm array does, called with a results folder and the key of a task in a file of that folder.
 """
 
 from __future__ import annotations
@@ -16,55 +14,28 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from bench.core.errors import BadInput
 from bench.data.identity import cell_key
-from bench.plan.keys import Key, versions, write_key
+from bench.plan.keys import versions, write_key
 from bench.plan.matrix import Cell
 from bench.plan.schema import Place, build
 from bench.plan.units import Planned, describe, unit_name
-from bench.run.shared import pieces, said
+from bench.run.shared import RunSettings, pieces, said
 from bench.store.artefacts import Artefacts, Busy, cache_root, claim_file, claimed, held_claims
 from bench.store.record import Record, Records, matrix_cells, training_base
 
 
-class Queue:
-    """Units in order; one that another process is running comes again when something, or everything else, is done."""
-
-    def __init__(self, work: Sequence[list[Planned]]) -> None:
-        self._next, self._busy = list(reversed(work)), list[list[Planned]]()
-
-    def __bool__(self) -> bool:
-        return bool(self._next or self._busy)
-
-    def take(self) -> tuple[list[Planned], bool]:
-        """The next unit, and whether to wait for the process that is running it."""
-        patient = not self._next
-        return (self._busy if patient else self._next).pop(), patient
-
-    def busy(self, unit: list[Planned]) -> None:
-        """Another process is running this unit."""
-        self._busy.insert(0, unit)
-
-    def finished(self) -> None:
-        """What was busy may be free now."""
-        self._next += self._busy
-        self._busy.clear()
-
-
 def perform(
-    unit: Sequence[Planned], where: Any, again: Mapping[str, int], wait: bool = True, progress: Any = None
+    unit: Sequence[Planned], where: RunSettings, again: Mapping[str, int], wait: bool = True, progress: Any = None
 ) -> Iterator[Record]:
-    """Run the cells of a unit that have no record yet; yields each cell's record when it is there.
+    """Run the cells of a unit that have no record yet; yields each cell's record, a failure if anything goes wrong.
 
-    Whatever goes wrong with a cell, also outside its training, is its record, and the others go on.
-
-    Args:
-        where: `bench.run.cell.RunSettings`.
-        again: by key the attempts of the failures that are to be run again.
+    `again`: by key the attempts of the failures that are to be run again.
 
     Raises:
         Busy: another process is running the unit or its training, nothing was yielded, and `wait` is false.
@@ -82,7 +53,7 @@ def perform(
                 yield record  # another process was here since this run was planned
         while rest:
             try:
-                for record in run_unit(list(rest), where, progress, _publish, wait or len(rest) < len(unit)):
+                for record in run_unit(list(rest), where, progress, wait or len(rest) < len(unit)):
                     rest.pop(0)
                     yield record
             except Busy:
@@ -100,18 +71,10 @@ def finished(planned: Planned, out: Path, again: Mapping[str, int]) -> Record | 
     return record
 
 
-def _publish(planned: Planned, record: Record, where: Any) -> None:
-    """What the key was made of, then the record."""
-    if isinstance(planned.key, Key):
-        write_key(where.out, planned.key)
-    Records(where.out).put(record)
-
-
 def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mapping[str, Any] | None = None) -> Record:
-    """Publish a failure outside of the cell's own path; said on standard error where the disk refuses.
+    """Publish a failure from outside the cell, and say it where the disk refuses; a good record of it stays.
 
-    What another process has finished meanwhile stays, and is the record. `described`: the cell as `describe` named it
-    when all that it needs was there.
+    `described`: the cell as `describe` named it when all that it needs was there.
     """
     before = Records(out).get(planned.key)
     if before is not None and before.status == "ok":
@@ -127,8 +90,7 @@ def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mappin
         attempts=(before.attempts if before else 0) + 1,
     )
     try:
-        if isinstance(planned.key, Key):
-            write_key(out, planned.key)
+        write_key(out, planned.key)
         Records(out).put(record)
     except OSError as error:
         print(f"xner: {Records(out).path(planned.key)}: cannot be written: {error.strerror}", file=sys.stderr)
@@ -161,16 +123,13 @@ class Weights:
         """Note a finished unit, and free what is not needed of what finished units have used."""
         self._todo.pop(unit_name(unit[0]), None)
         self.note(records)
-        self._free(only=self._users)
+        self._free(everything=False)
 
     def leave(self) -> None:
-        """Free also what killed runs, and those that ended while others were at work, have left behind.
-
-        Never in a folder in which a run was asked to keep its weights.
-        """
+        """Free also what other runs left behind; nothing in a folder in which a run was asked to keep its weights."""
         if not (self.models / KEPT).exists():
             self.note(Records(self.out).all())
-            self._free()
+            self._free(everything=True)
 
     def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
         """Folders of weights that none of these cells may need, and those that one may.
@@ -187,14 +146,14 @@ class Weights:
             sorted_out[bool(needed)].append(folder)
         return sorted_out
 
-    def _free(self, only: Mapping[str, object] | None = None) -> None:
-        """Nothing while a process runs a unit that we do not know: it may read weights, and frees them when it ends."""
+    def _free(self, everything: bool) -> None:
+        # nothing while a process runs a unit that we do not know: it may read weights, and frees them when it ends
         if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
             return
         recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
         unfinished = users_of(cell for cell in matrix_cells(self.out) if cell["key"] not in recorded)
         for folder in self.unneeded(unfinished.union(*self._todo.values()))[0]:
-            if only is None or folder.name in only:
+            if everything or folder.name in self._users:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -271,14 +230,30 @@ def run_job(out: str, key: str) -> None:
     Raises:
         BadInput: the task's file is missing or damaged, or this machine lacks the device that was asked for.
     """
+    from bench.train.memory import resolve_device
+
     folder = Path(out)
     task = read_task(folder, key)
+    device = partial(resolve_device, task.device, {cell.cell.train.precision for cell in task.cells})
     with _leaving_when_requeued():
         print(f"task {key}", flush=True)
         if task.artefact:
-            _share(task)
+            planned = Planned(task.cells[0].cell, task.cells[0].key)
+            with said(planned):
+                for piece in pieces(planned):
+                    if piece.key == task.artefact:
+                        piece.make(Artefacts(cache_root()), device(), _say)
+                        return
+                gone = "no longer needed: code or data changed since submission"
+                print(f"xner: {task.artefact}: {gone}", file=sys.stderr)
             return
-        _run(folder, task)
+        unit = list(_current(folder, task))
+        if unit and task.keep_models:
+            keep_weights(folder)
+        if unit:
+            settings = RunSettings(folder, device(), task.keep_models)
+            for record in perform(unit, settings, {cell.key: cell.attempts for cell in task.cells}, progress=_say):
+                print(f"{record.key} {record.status}", flush=True)
         if not task.keep_models:
             _free_weights(folder)
 
@@ -300,10 +275,9 @@ class Requeued(BaseException):
 @contextmanager
 def _leaving_when_requeued() -> Iterator[None]:
     """submitit leaves by SystemExit, which is a cell's failure where a plug-in raises it; here it is Requeued."""
-    theirs = signal.getsignal(signal.SIGUSR2)
+    theirs: Any = signal.getsignal(signal.SIGUSR2)
 
     def leave(number: int, frame: FrameType | None) -> None:
-        assert callable(theirs)
         try:
             theirs(number, frame)
         except SystemExit as left:
@@ -319,28 +293,6 @@ def _leaving_when_requeued() -> Iterator[None]:
         signal.signal(signal.SIGUSR2, theirs)
 
 
-def _share(task: Task) -> None:
-    planned = Planned(task.cells[0].cell, task.cells[0].key)
-    with said(planned):
-        for piece in pieces(planned):
-            if piece.key == task.artefact:
-                piece.make(Artefacts(cache_root()), _say, _device(task))
-                return
-        print(f"xner: {task.artefact}: no longer needed: code or data changed since submission", file=sys.stderr)
-
-
-def _run(out: Path, task: Task) -> None:
-    from bench.run.cell import RunSettings
-
-    unit = list(_current(out, task))
-    if unit:
-        if task.keep_models:
-            keep_weights(out)
-        again = {cell.key: cell.attempts for cell in task.cells}
-        for record in perform(unit, RunSettings(out, _device(task), task.keep_models), again, wait=True, progress=_say):
-            print(f"{record.key} {record.status}", flush=True)
-
-
 def _current(out: Path, task: Task) -> Iterator[Planned]:
     """The cells without a new record whose key is still theirs; the others get a record that says what happened."""
     for cell in task.cells:
@@ -348,15 +300,14 @@ def _current(out: Path, task: Task) -> Iterator[Planned]:
             continue
         why = ""
         try:
-            planned = Planned(cell.cell, cell_key(cell.cell))
+            if (key := cell_key(cell.cell)) == cell.key:
+                yield Planned(cell.cell, key)
+                continue
         except BadInput as error:
-            planned, why = Planned(cell.cell, ""), f": {error}"
-        if planned.key == cell.key:
-            yield planned
-        else:
-            message = f"code, data or libraries changed between submission and run, so it is another cell now{why}"
-            cause = {"type": CHANGED, "message": f"{message}; run the matrix again"}
-            failed(Planned(cell.cell, cell.key), out, cause, cell.described)
+            why = f": {error}"
+        message = f"code, data or libraries changed between submission and run, so it is another cell now{why}"
+        cause = {"type": CHANGED, "message": f"{message}; run the matrix again"}
+        failed(Planned(cell.cell, cell.key), out, cause, cell.described)
 
 
 def _free_weights(out: Path) -> None:
@@ -372,12 +323,6 @@ def _free_weights(out: Path) -> None:
             if task["unit"] and unfinished and wanted.issuperset(cell["key"] for cell in task["cells"]):
                 todo.setdefault(task["unit"], set()).update(users_of(cell["described"] for cell in task["cells"]))
     Weights(out, todo).leave()
-
-
-def _device(task: Task) -> str:
-    from bench.train.memory import resolve_device
-
-    return resolve_device(task.device, {cell.cell.train.precision for cell in task.cells})
 
 
 def _say(done: int, total: int, what: str) -> None:

@@ -1,6 +1,6 @@
 """One machine: units in this process, or in a pool of processes, each owning a device slot.
 
-A pool of processes, each owning a device slot. A worker that dies costs nothing but its own unit's time.
+A worker that dies costs nothing but its own unit's time.
 `xner run --mode force`: every cell again, aside; then the new records take the old ones' places.
 """
 
@@ -14,21 +14,20 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bench.core.errors import BadInput
 from bench.core.memo import process_memo
 from bench.plan.units import Planned, describe, failures, unit_name, units
-from bench.run import local
-from bench.run.job import Queue, Weights, failed, finished, keep_weights, perform, users_of
-from bench.run.shared import make_shared
+from bench.run.job import Weights, failed, finished, keep_weights, perform, users_of
+from bench.run.shared import RunSettings, make_shared
 from bench.store.artefacts import Busy, claimed
 from bench.store.record import Record, Records
 
@@ -36,21 +35,21 @@ DIED = "WorkerDied"  # the error's type in the record of a cell whose process wa
 
 
 def pooled(
-    work: Sequence[list[Planned]], where: Any, jobs: int, again: Mapping[str, int]
+    work: Sequence[list[Planned]], where: RunSettings, jobs: int, again: Mapping[str, int]
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run units in `jobs` processes; yields each with its records.
 
     When a worker dies the pool is gone, and nobody can tell whose unit killed it: those that were running are run again
-    one by one, each in a process of its own.
+    one by one, each in a process of its own; where that dies, too, what it has not finished are failures.
     """
-    queue, size = Queue(work), min(jobs, len(work))
+    queue, size = deque((unit, False) for unit in work), min(jobs, len(work))
     while queue:
         suspects: list[list[Planned]] = []
         with workers(_slots(where.device, size)) as pool:
             running: dict[Future[list[Record]], list[Planned]] = {}
             while running or (queue and not suspects):
                 while queue and len(running) < size and not suspects:
-                    unit, patient = queue.take()
+                    unit, patient = queue.popleft()
                     try:
                         running[pool.submit(_work, unit, where, dict(again), patient)] = unit
                     except BrokenProcessPool:  # a worker died while it was idle
@@ -58,29 +57,22 @@ def pooled(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     unit = running.pop(future)
                     try:
-                        records = future.result()
-                    except Busy:
-                        queue.busy(unit)
+                        yield unit, future.result()
+                    except Busy:  # another process is running it: when nothing else is left, wait for that
+                        queue.append((unit, True))
                     except BrokenProcessPool:
                         suspects.append(unit)
-                    else:
-                        queue.finished()
-                        yield unit, records
         for unit in suspects:
-            queue.finished()
-            yield unit, _alone(unit, where, again)
-
-
-def _alone(unit: list[Planned], where: Any, again: Mapping[str, int]) -> list[Record]:
-    """Run a unit in a process of its own; where that dies, what it has not finished are failures."""
-    before = multiprocessing.active_children()
-    with workers(_slots(where.device, 1)) as pool:
-        future = pool.submit(_work, unit, where, dict(again), True)
-        ours = [child for child in multiprocessing.active_children() if child not in before]
-        with suppress(BrokenProcessPool):
-            return future.result()
-    cause = {"type": DIED, "message": f"its process {_end(ours[0].exitcode if ours else None)}"}
-    return [finished(planned, where.out, again) or failed(planned, where.out, cause) for planned in unit]
+            before = multiprocessing.active_children()
+            with workers(_slots(where.device, 1)) as pool:
+                future = pool.submit(_work, unit, where, dict(again), True)
+                ours = [child for child in multiprocessing.active_children() if child not in before]
+                wait([future])
+            if not isinstance(future.exception(), BrokenProcessPool):
+                yield unit, future.result()
+                continue
+            cause = {"type": DIED, "message": f"its process {_end(ours[0].exitcode if ours else None)}"}
+            yield unit, [finished(cell, where.out, again) or failed(cell, where.out, cause) for cell in unit]
 
 
 def _end(code: int | None) -> str:
@@ -136,34 +128,32 @@ class Stopped(BaseException):
 
 def _begin(slots: Any) -> None:
     """Take a device slot. Ctrl-C is the parent's to answer."""
+
+    def leave_with_the_parent() -> None:  # killed, it cannot stop us: we would train on, and against the next run's
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)  # at once: what is published is whole, the rest counts as absent
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
-    slot = slots.get()
-    if slot:
+    threading.Thread(target=leave_with_the_parent, daemon=True).start()
+    if slot := slots.get():
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
 
 
-def _work(unit: list[Planned], where: Any, again: Mapping[str, int], patient: bool) -> list[Record]:
+def _work(unit: list[Planned], where: RunSettings, again: Mapping[str, int], patient: bool) -> list[Record]:
     """Run a unit; Busy as `perform`."""
-    signal.signal(signal.SIGTERM, _stopped)
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         return list(perform(unit, where, again, patient))
     except Stopped:
         os._exit(128 + signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _stopped(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
-def _leave_with_the_parent() -> None:
-    """A killed parent cannot stop its workers: they would train on, and against those of the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # at once: what is published is whole, the rest counts as absent
 
 
 class Progress:
@@ -186,28 +176,25 @@ class Progress:
     def cell(self, record: Record) -> None:
         """A cell is finished."""
         self.done += 1
-        line = f"{record.cell['label']} {record.cell['target']} {record.cell['encoder']} seed {record.cell['seed']}: "
+        cell, axes, error = record.cell, record.cell.get("axes") or {}, record.error or {}
+        varied = "".join(f" {name}={value}" for name, value in axes.items())
+        line = f"{cell['label']} {cell['target']} {cell['encoder']}{varied} seed {cell['seed']}: "
         if record.status == "ok":
             line += f"F1 {100 * record.scores[record.rules[0]].f1:.1f}"
         elif record.status == "skipped":
             line += f"skipped: {record.reason}"
         else:
-            error = record.error or {}
             line += f"FAILED: {error.get('type')}: {error.get('message', '').partition(chr(10))[0]}"
-        if self.bar is not None:
-            if record.status == "failed":
-                self.bar.write(line, file=sys.stderr)
-            self.bar.update(1)
-        else:
+        if self.bar is None:
             spent = time.monotonic() - self.begin
             print(f"[{self.done}/{self.total}] {line} ({spent:.0f} s)", file=sys.stderr, flush=True)
+            return
+        if record.status == "failed":
+            self.bar.write(line, file=sys.stderr)
+        self.bar.update(1)
 
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
 
-
-def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False) -> list[Record]:
+def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
     Several processes may run on one results folder: a unit is run by one of them at a time, and what one has finished
@@ -225,7 +212,12 @@ def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False)
         keep_weights(where.out)
     try:
         make_shared(todo, where.cache, progress.tick, where.device)
-        _free_device(where.device)
+        process_memo().forget("translator")  # what translating and aligning took: the trainings' processes need it
+        gc.collect()
+        if where.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
         here = jobs == 1
         stream = _here(work, where, again, progress) if here else pooled(work, where, jobs, again)
         with closing(stream):  # whatever happens, the workers end
@@ -236,46 +228,36 @@ def run(todo: Sequence[Planned], where: Any, jobs: int = 1, retry: bool = False)
                 if not where.keep_models:
                     weights.done(unit, records)
     finally:
-        progress.close()
+        if progress.bar is not None:
+            progress.bar.close()
         process_memo().clear()
     if not where.keep_models:
         weights.leave()
     return results
 
 
-def _free_device(device: str) -> None:
-    """Give back what translating and aligning took: the trainings' processes need it."""
-    process_memo().forget("translator")
-    gc.collect()
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.empty_cache()
-
-
 def _here(
-    work: Sequence[list[Planned]], where: Any, again: Mapping[str, int], progress: Progress
+    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: Progress
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run the units in this process, one after the other."""
-    queue = Queue(work)
+    queue = deque((unit, False) for unit in work)
     while queue:
-        unit, patient = queue.take()
+        unit, patient = queue.popleft()
         records = []
         try:
             for record in perform(unit, where, again, patient, progress.tick):
                 progress.cell(record)
                 records.append(record)
-        except Busy:
-            queue.busy(unit)
-            continue
-        queue.finished()
-        yield unit, records
+        except Busy:  # another process is running it: when nothing else is left, wait for that
+            queue.append((unit, True))
+        else:
+            yield unit, records
 
 
 ASIDE = "forced"  # below the results folder, until the run ends; also the name of the claim
 
 
-def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record]:
+def run_again(todo: Sequence[Planned], where: RunSettings, jobs: int = 1) -> list[Record]:
     """Run cells that are done already, from fresh weights; returns the new records.
 
     A new failure never takes the place of a good record: it is only returned.
@@ -289,10 +271,16 @@ def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record
         with claimed(out, ASIDE, wait=False):
             shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
             try:
-                return local.run(todo, replace(where, out=aside), jobs)
+                return run(todo, replace(where, out=aside), jobs)
             finally:
                 for record in Records(aside).all():
-                    _swap(record, aside, out)
+                    old = Records(out).get(record.key)
+                    if record.status == "failed" and old is not None and old.status == "ok":
+                        continue
+                    for folder in ("taggers", "sidecars"):
+                        _move(aside / folder / record.key, out / folder / record.key)
+                    # last, for it is the truth
+                    Records(out).put(replace(record, attempts=record.attempts + (old.attempts if old else 0)))
                 if where.keep_models:
                     keep_weights(out)
                     for weights in (aside / "models" / "fit").glob("[!.]*"):
@@ -300,16 +288,6 @@ def run_again(todo: Sequence[Planned], where: Any, jobs: int = 1) -> list[Record
                 shutil.rmtree(aside, ignore_errors=True)
     except Busy as error:
         raise BadInput(f"--mode force: another forced run is at work in {out}") from error
-
-
-def _swap(record: Record, aside: Path, out: Path) -> None:
-    """Move a record and all that belongs to it; the record itself last."""
-    old = Records(out).get(record.key)
-    if record.status == "failed" and old is not None and old.status == "ok":
-        return
-    for folder in ("taggers", "sidecars"):
-        _move(aside / folder / record.key, out / folder / record.key)
-    Records(out).put(replace(record, attempts=record.attempts + (old.attempts if old else 0)))
 
 
 def _move(new: Path, place: Path) -> None:

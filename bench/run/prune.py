@@ -15,56 +15,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.api.hub import cached
 from bench.core.errors import BadInput
-from bench.data.encoders import EncoderSource, hub_name
+from bench.data.encoders import EncoderSource
 from bench.data.identity import encoder_of
-from bench.plan.sections import EncoderSpec
 from bench.plan.units import Planned, method_of
 from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
 from bench.run.slurm import QueueState, queue_state
 from bench.store.artefacts import CLAIMS, Artefacts, cache_root, held_claims
-from bench.store.record import Record, Records, cell_name, matrix_cells
+from bench.store.record import CHOSEN, Record, Records, cell_name, matrix_cells
 
 
 def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
     """Bytes of weights kept at a time, at most; None if an encoder's size is not known here yet.
 
-    `hub_sizes`: by id the bytes that are downloaded of a repository, which stand for an encoder that is not here.
-
     The trainings of one encoder, seed and target are kept together, each with a snapshot a selection rule.
+    `hub_sizes`: by id the bytes that are downloaded of a repository, which stand for an encoder that is not here.
     """
     groups: Counter[tuple[str, int, str]] = Counter()
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}
     for planned in missing:
         cell = planned.cell
         if cell.encoder not in sizes:
-            size = _encoder_size(encoder_of(cell), hub_sizes)
-            if size is None:
-                return None
-            sizes[cell.encoder] = size
+            sizes[cell.encoder] = _encoder_size(encoder_of(cell), hub_sizes)
+        if (size := sizes[cell.encoder]) is None:
+            return None
         rounds = () if cell.broken else method_of(cell).rounds()
         own = max(1, sum(not isinstance(round_.method, str) for round_ in rounds))  # others' are counted with theirs
-        groups[cell.encoder, cell.seed, cell.target] += own * len(cell.train.rules) * sizes[cell.encoder]
+        groups[cell.encoder, cell.seed, cell.target] += own * len(cell.train.rules) * size
     return max(groups.values(), default=0)
 
 
 def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int | None:
-    folder: Path | None = Path(encoder.where)
-    if encoder.revision:
-        folder = cached(hub_name(encoder.where, EncoderSpec()), encoder.revision)
-    elif not encoder.where:
-        folder = Artefacts(cache_root()).folder("encoder", encoder.key)
-    files = list(folder.glob("*.safetensors")) if folder else []
-    return sum(_as_float32(file) for file in files) if files else hub_sizes.get(encoder.where)
-
-
-def _as_float32(file: Path) -> int:
-    """Bytes that a safetensors file's weights take as float32, as we keep them; from its header alone."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(4 * math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    """Bytes that its weights take as float32, as we keep them, from the headers of its safetensors files."""
+    folder, size = encoder.configured(Artefacts(cache_root())), 0
+    for path in folder.glob("*.safetensors") if folder else ():
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        size += sum(4 * math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return size or hub_sizes.get(encoder.where)
 
 
 Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
@@ -110,7 +99,10 @@ def prune(out: Path, wanted: Collection[Kind], cache: Artefacts, dry: bool = Fal
     Raises:
         BadInput: a run is at work in the folder; matrix.json is damaged, so that what is needed is unknown.
     """
-    _refuse_at_work(out, _queued(out))
+    state = queue_state(out) if (out / JOBS).is_dir() else QueueState()
+    if state.unknown and state.lost:
+        raise BadInput(f"{out}: jobs were submitted, and whether they still run is unknown: {state.unknown}")
+    _refuse_at_work(out, [f"Slurm job {element}" for element in state.elements])
     findings = _Search(out, wanted, cache).findings
     _refuse_at_work(out)  # what a run that begins only now makes is not among the findings
     for path in () if dry else (path for item in findings.items for path in item.paths):
@@ -124,27 +116,24 @@ def _refuse_at_work(out: Path, queued: Iterable[str] = ()) -> None:
         raise BadInput(f"{out}: a run is at work here ({', '.join(busy[:5])}): wait for it, or stop it")
 
 
-def _queued(out: Path) -> list[str]:
-    """What of the folder is in Slurm's queue; BadInput where jobs may be there and the queue cannot be asked."""
-    state = queue_state(out) if (out / JOBS).is_dir() else QueueState()
-    if state.unknown and state.lost:
-        raise BadInput(f"{out}: jobs were submitted, and whether they still run is unknown: {state.unknown}")
-    return [f"Slurm job {element.job}" for element in state.elements]
-
-
 class _Search:
     def __init__(self, out: Path, wanted: Collection[Kind], cache: Artefacts) -> None:
-        self.out, self.wanted, self.cache = out, wanted, cache
+        self.out, self.wanted = out, wanted
         self.findings = Findings()
         self.records = dict(self._readable())
         self.cells = matrix_cells(out)
         self.missing = [cell for cell in self.cells if not self._finished(str(cell["key"]))]
-        stale = self._stale()
-        self._weights()
-        self._taggers(stale)
+        self._weights_and_taggers(self._stale())
         self._leftovers()
-        if "cache" in wanted:
-            self._cache()
+        if "cache" not in wanted:
+            return
+        if self.missing:
+            self.findings.kept.append(f"the cache, which {len(self.missing)} unfinished cells may need")
+            return
+        parents = {key for record in self.records.values() for key in record.parents.values() if "/" in key}
+        for artefact in sorted(cache.ancestors(parents), key=lambda artefact: artefact.address):
+            if artefact.stage not in ("encoder", "fit"):  # an encoder may have taken hours, and serves everyone
+                self.findings.add("cache", [artefact.folder])
 
     def _readable(self) -> Iterator[tuple[str, Record]]:
         """The records of this version by key; what else lies there is left alone."""
@@ -182,7 +171,7 @@ class _Search:
             self.findings.add("stale records", places, what)
         return {record.key for record in replaced}
 
-    def _weights(self) -> None:
+    def _weights_and_taggers(self, stale: set[str]) -> None:
         """Weights, but those that a cell which is still to run, or to run again, may learn from."""
         weights = Weights(self.out)
         weights.note(self.records.values())
@@ -193,25 +182,22 @@ class _Search:
             self.findings.kept.append(f"{len(needed)} weights that the {len(self.missing)} unfinished cells may need")
         else:
             self.findings.add("leftovers", [self.out / "models" / KEPT])
-
-    def _taggers(self, stale: set[str]) -> None:
-        folders = sorted((self.out / "taggers").glob("[!.]*"))
+        folders, all_ = sorted((self.out / "taggers").glob("[!.]*")), "exported taggers" in self.wanted
         for folder in folders:
-            if "exported taggers" in self.wanted or folder.name in stale:
+            if all_ or folder.name in stale:
                 self.findings.add("exported taggers", [folder])
-        if folders and "exported taggers" not in self.wanted:
+        if folders and not all_:
             self.findings.kept.append("the taggers that --keep-models exported: --taggers frees them")
 
     def _leftovers(self) -> None:
         """Of processes that were killed: half-written files and folders, locks, sidecars without a record."""
-        for place in _WITH_LEFTOVERS:
-            for path in sorted(self.out.glob(f"{place}/.*")):
-                if path.name == CLAIMS or path.parent.is_symlink():
-                    continue
-                if _LEFTOVER.fullmatch(path.name):
-                    self.findings.add("leftovers", [path])
-                else:
-                    self._foreign(path)
+        for path in (path for place in _WITH_LEFTOVERS for path in sorted(self.out.glob(f"{place}/.*"))):
+            if path.name == CLAIMS or path.parent.is_symlink():
+                continue
+            if _LEFTOVER.fullmatch(path.name):
+                self.findings.add("leftovers", [path])
+            else:
+                self._foreign(path)
         self.findings.add("leftovers", [self.out / ASIDE, *(self.out / CLAIMS).glob("*.lock")])
         planned = {str(cell["key"]) for cell in self.cells}
         for folder in sorted((self.out / "sidecars").glob("[!.]*")):
@@ -220,21 +206,11 @@ class _Search:
             elif not Records(self.out).path(folder.name).exists() and folder.name not in planned:
                 self.findings.add("leftovers", [folder])
         for path in sorted(self.out.glob("[!.]*")):
-            if path.name not in (*PLACES, "matrix.json"):
+            if path.name not in (*PLACES, "matrix.json", CHOSEN):
                 self._foreign(path)
 
     def _foreign(self, path: Path) -> None:
         self.findings.foreign.append(path.relative_to(self.out).as_posix())
-
-    def _cache(self) -> None:
-        """Translations and links of the finished cells, when no cell of the folder is still to run."""
-        if self.missing:
-            self.findings.kept.append(f"the cache, which {len(self.missing)} unfinished cells may need")
-            return
-        parents = {key for record in self.records.values() for key in record.parents.values() if "/" in key}
-        for artefact in sorted(self.cache.ancestors(parents), key=lambda artefact: artefact.address):
-            if artefact.stage not in ("encoder", "fit"):  # an encoder may have taken hours, and serves everyone
-                self.findings.add("cache", [artefact.folder])
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""What several units need, made before any of them starts: encoders of our own recipes, and linked translations."""
+"""What a run was told, and what several units need before they start: encoders of our recipes, linked translations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api.method import LINKED, Method, Need
+from bench.api.method import LINKED, Need
 from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.data.cell_data import CellData
 from bench.data.identity import encoder_of
-from bench.data.labels import source_links
+from bench.data.labels import parallel_links, source_links
 from bench.data.translated import TransferStage
-from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.matrix import every_target, needs_of_method, reads_links
 from bench.plan.units import Planned, method_of
 from bench.store.artefacts import Artefacts, cache_root
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was told about the machine and its output: never part of a key."""
+
+    out: Path
+    device: str = "cpu"
+    keep_models: bool = False
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Piece:
 
     stage: str
     key: str
-    make: Callable[[Artefacts, Progress, str], object]  # the cache, who watches, the device
+    make: Callable[[Artefacts, str, Progress], object]  # the cache, the device, who watches
 
 
 def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress, device: str = "cpu") -> None:
@@ -38,7 +48,7 @@ def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress,
             for piece in pieces(planned):
                 if piece.key not in tried:
                     tried.add(piece.key)
-                    piece.make(artefacts, progress, device)
+                    piece.make(artefacts, device, progress)
 
 
 def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:
@@ -62,24 +72,23 @@ def pieces(planned: Planned) -> Iterator[Piece]:
         return
     encoder = encoder_of(planned.cell)
     if encoder.recipe is not None:
-        yield Piece("encoder", encoder.key, lambda cache, progress, device: encoder.ensure(cache, progress))
+        yield Piece("encoder", encoder.key, lambda cache, _, progress: encoder.ensure(cache, progress))
     method = method_of(planned.cell)
     needs = needs_of_method(method)
     # own target first: where another has no translation, the pieces of those after it are left to the cells
     for cell in every_target(planned.cell) if Need.ALL_TARGETS in needs else [planned.cell]:
-        if needs & LINKED:
-            yield from _of_translations(cell, method, needs)
-
-
-def _of_translations(cell: Cell, method: Method, needs: frozenset[Need]) -> Iterator[Piece]:
-    """Marked and linked translations into the cell's target."""
-    stage = source_links(cell, CellData(cell))
-    if Need.LABELLED_TRANSLATION in needs and cell.labels.transfer != "align":
-        marked = TransferStage(cell, stage.translations)
-        yield Piece("transfer", marked.key(), lambda cache, progress, device: marked.artefact(cache, device))
-    if reads_links(method, cell.labels):
-        key = stage.links_key()
-        yield Piece("links", key, lambda cache, progress, device: stage.links(cache, device, progress))
+        if not needs & LINKED:
+            continue
+        stage = source_links(cell, CellData(cell))
+        if Need.LABELLED_TRANSLATION in needs and cell.labels.transfer != "align":
+            marked = TransferStage(cell, stage.translations)
+            key = marked.key()
+            yield Piece("transfer", key, lambda cache, device, _: marked.artefact(cache, device))  # noqa: B023 - at once
+        if reads_links(method, cell.labels):
+            yield Piece("links", stage.links_key(), stage.links)
+    if Need.PARALLEL_TEXT in needs:
+        stage = parallel_links(planned.cell, CellData(planned.cell))
+        yield Piece("links", stage.links_key(), stage.links)
 
 
 @contextmanager

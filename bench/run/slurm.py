@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 import bench
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
-from bench.plan.fingerprint import COMMIT_FILE, commit
+from bench.plan.fingerprint import COMMIT_FILE, OURS, commit
 from bench.plan.schema import Place, build, to_plain
 from bench.plan.spec import parsed_toml
 from bench.plan.units import Planned, describe, unit_name, units
@@ -33,12 +33,8 @@ from bench.run.shared import absent
 from bench.store.artefacts import Artefacts, cache_root, claimed
 from bench.store.record import Record, matrix_cells
 
-COPIED = ("bench", "methods", "data_recipes")
-_LEAVING = "COMPLETING"  # has ended or is being killed: what it has not recorded by then, it never will
+OPTIONS = ("partition", "account", "qos", "constraint")  # of a profile, that sbatch takes as they are
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::[0-5]\d)?")
-
-
-# --- what a job asks for ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -63,15 +59,15 @@ class Profile:
     setup: tuple[str, ...] = ()  # shell lines before the program: module load …, export …
 
     def __post_init__(self) -> None:
-        for name in ("parallel", "array", "gpus", "cpus", "memory", "timeouts", "warning"):
-            least = 1 if name in ("parallel", "array") else 0
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must {'be at least 1' if least else 'not be negative'}")
+        for name, value in vars(self).items():
+            if name in ("parallel", "array") and value < 1:
+                raise ValueError(f"{name} must be at least 1")
+            if name in ("gpus", "cpus", "memory", "timeouts", "warning") and value < 0:
+                raise ValueError(f"{name} must not be negative")
+            if name in OPTIONS and not value.isprintable():  # it becomes a line of the script
+                raise ValueError(f"{name} must be one line")
         if self.gpus > 1:
             raise ValueError("gpus must be 0 or 1: a training uses one device, and a second would be idle")
-        for name in ("partition", "account", "qos", "constraint"):
-            if not getattr(self, name).isprintable():  # it becomes a line of the script
-                raise ValueError(f"{name} must be one line")
         if self.minutes < 1:
             raise ValueError("time must be at least 1 minute")
 
@@ -123,10 +119,8 @@ def submit(
 ) -> list[Record]:
     """Submit the cells that are not in the queue: first what they share, then, after that went well, their units.
 
-    No record is made here, so none is returned. `profile`: as `checked` gives it.
-
-    Raises:
-        BadInput: what is queued cannot be known, or sbatch refuses.
+    Returns no record, since none is made here. `profile`: as `checked` gives it. BadInput where sbatch refuses, or what
+    is queued cannot be known.
     """
     out = out.resolve()
     with claimed(out, JOBS):  # of two at once the second sees what the first has queued
@@ -191,7 +185,7 @@ def _arrays(out: Path, missing: Sequence[Planned], most: int, task: Callable[...
 
 def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = ()) -> dict[str, Any]:
     """What submitit writes into the script of an array."""
-    own = {key: getattr(profile, key) for key in ("partition", "account", "qos", "constraint")}
+    own = {key: getattr(profile, key) for key in OPTIONS}
     own |= {"gpus_per_node": profile.gpus, "mem": f"{round(profile.memory * 1024)}MB" if profile.memory else ""}
     own |= {"dependency": ":".join(("afterok", *after)) if after else ""}
     paths = f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"
@@ -232,12 +226,9 @@ def snapshot(root: Path) -> Path:
     Plug-ins of other distributions are not in it: where they change, so do their cells' keys, and an element refuses.
     """
     home = Path(bench.__file__).resolve().parent.parent
-    files = {
-        path.relative_to(home).as_posix(): sha256_of_file(path)
-        for package in COPIED
-        for path in sorted((home / package).rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    paths = [path for package in OURS for path in sorted((home / package).rglob("*")) if path.is_file()]
+    paths = [path for path in paths if "__pycache__" not in path.parts]
+    files = {path.relative_to(home).as_posix(): sha256_of_file(path) for path in paths}
     folder = root / sha256_of(canonical_json(files))[:16]
     if not folder.exists():
         with published_folder(folder) as temporary:
@@ -252,16 +243,6 @@ def snapshot(root: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Element:
-    """One element in the queue."""
-
-    job: str  # as Slurm writes it: 15_3
-    name: str
-    index: int
-    running: bool
-
-
-@dataclass(frozen=True)
 class QueueState:
     """Where the submitted cells without a (new) record are."""
 
@@ -269,24 +250,25 @@ class QueueState:
     running: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()  # neither in the queue nor recorded: cancelled, killed, out of time
-    elements: tuple[Element, ...] = ()  # of the folder that are in the queue, shared artefacts too
+    elements: tuple[str, ...] = ()  # of the folder in the queue, shared artefacts too, as Slurm writes them: 15_3
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
         keys = {name: sorted(getattr(self, name)) for name in ("running", "waiting", "lost")}
-        return {"unknown": self.unknown, "elements": [element.job for element in self.elements]} | keys
+        return {"unknown": self.unknown, "elements": list(self.elements)} | keys
 
     def text(self, out: Path) -> str:
         """A line for people; "" where nothing of the folder is with Slurm."""
+        if not (self.lost or (self.elements and not self.unknown)):
+            return ""
         lost = f"Slurm: {len(self.lost)} submitted cells have no record"
         if self.unknown:
-            return f"{lost}; where they are is unknown: {self.unknown}\n" if self.lost else ""
+            return f"{lost}; where they are is unknown: {self.unknown}\n"
         line = f"Slurm: {len(self.running)} cells running, {len(self.waiting)} waiting, "
         line += f"{len(self.elements)} elements in the queue\n"
-        if self.lost:
-            line += f"{lost} and are not in the queue (cancelled, killed or out of time): "
-            line += f"the same `xner run` submits them again; logs: {out / JOBS / 'logs'}\n"
-        return line if self.elements or self.lost else ""
+        lost += " and are not in the queue (cancelled, killed or out of time): "
+        lost += f"the same `xner run` submits them again; logs: {out / JOBS / 'logs'}\n"
+        return line + (lost if self.lost else "")
 
 
 def queue_state(out: Path) -> QueueState:
@@ -300,23 +282,28 @@ def queue_state(out: Path) -> QueueState:
     for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):
         try:
             array = json.loads(path.read_text(encoding="utf-8"))
-            tasks = [
-                {cell["key"]: cell["attempts"] for cell in task["cells"]} for task in array["tasks"] if task["unit"]
-            ]
-            if tasks and any(unrecorded := [_unrecorded(out, attempts) for attempts in tasks]):
+            tasks = [{c["key"]: c["attempts"] for c in task["cells"]} for task in array["tasks"] if task["unit"]]
+            if any(unrecorded := [_unrecorded(out, attempts) for attempts in tasks]):
                 cells[array["name"]] = unrecorded
                 names += [*array["after"], array["name"]]
         except (ValueError, TypeError, KeyError) as error:
             raise BadInput(f"{path}: not a submission: {error}") from error
-    unknown, queue = "", []
+    unknown, queue = "", list[str]()
+    listed = f"--name={','.join(dict.fromkeys(names))}"
     try:
-        queue = squeue(dict.fromkeys(names))
+        lines = slurm("squeue", "--noheader", "--array", "--format=%i|%T|%j", listed).splitlines() if names else []
     except BadInput as error:
-        unknown = str(error)
+        unknown, lines = str(error), []
     running: set[str] = set()
     waiting: set[str] = set()
-    for element in queue:
-        (running if element.running else waiting).update(*cells.get(element.name, [])[element.index :][:1])
+    for line in lines:
+        job, state, name = line.strip().split("|", 2)
+        if state == "COMPLETING":
+            continue  # has ended or is being killed: what it has not recorded by now, it never will
+        queue.append(job)
+        index = job.partition("_")[2]
+        first = int(index) if index.isdigit() else 0
+        (waiting if state == "PENDING" else running).update(*cells.get(name, [])[first : first + 1])
     before: dict[str, int] = {}
     for attempts in (attempts for elements in cells.values() for attempts in elements):
         before |= {key: max(known, before.get(key, 0)) for key, known in attempts.items()}
@@ -334,24 +321,6 @@ def _unrecorded(out: Path, cells: Mapping[str, int]) -> dict[str, int]:
         return attempts_of(out, key) > before if before else (out / "records" / f"{key}.json").exists()
 
     return {key: before for key, before in cells.items() if not recorded(key, before)}
-
-
-def squeue(names: Iterable[str]) -> list[Element]:
-    """What is in the queue under these names.
-
-    Raises:
-        BadInput: squeue is not here or fails.
-    """
-    listed = ",".join(names)
-    if not listed:
-        return []
-    queue = []
-    for line in slurm("squeue", "--noheader", "--array", "--format=%i|%T|%j", f"--name={listed}").splitlines():
-        job, state, name = line.strip().split("|", 2)
-        index = job.partition("_")[2]
-        if state != _LEAVING:
-            queue.append(Element(job, name, int(index) if index.isdigit() else 0, state != "PENDING"))
-    return queue
 
 
 def slurm(*command: str) -> str:

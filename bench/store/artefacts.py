@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,10 @@ class Artefacts:
                 begin = time.perf_counter()
                 details = json.loads(canonical_json(dict(build(temporary))))  # as get() will read them
                 seconds = round(time.perf_counter() - begin + details.get("seconds_before", 0.0), 3)
-                meta = {
-                    "details": details,
-                    "files": {name: sha256_of_file(temporary / name) for name in _files(temporary)},
-                    "key": key,
-                    "parents": list(parents),
-                    "seconds": seconds,
-                    "stage": stage,
-                }
+                paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+                files = {str(path.relative_to(temporary)): sha256_of_file(path) for path in paths}
+                meta = {"stage": stage, "key": key, "parents": list(parents), "seconds": seconds}
+                meta |= {"details": details, "files": files}
                 write_json(temporary / META, meta | {"sha256": sha256_of(canonical_json(meta))})
                 temporary.chmod(0o755)
                 if final.exists():
@@ -120,8 +116,8 @@ class Artefacts:
         """Free an artefact."""
         shutil.rmtree(self.folder(stage, key), ignore_errors=True)
 
-    def ancestors(self, addresses: Iterable[str]) -> Iterator[Artefact]:
-        """These artefacts and, each once, all that they were made from, as far as they are here."""
+    def ancestors(self, addresses: Iterable[str], *others: Artefacts) -> Iterator[Artefact]:
+        """These artefacts and, each once, all that they were made from, as far as they are here or in the others."""
         seen: set[str] = set()
         waiting = list(addresses)
         while waiting:
@@ -129,14 +125,11 @@ class Artefacts:
             if address in seen:
                 continue
             seen.add(address)
-            artefact = self.get(*address.split("/", 1))
-            if artefact is not None:
+            stage, key = address.split("/", 1)
+            found = (place.get(stage, key) for place in (self, *others))
+            if artefact := next(filter(None, found), None):
                 yield artefact
                 waiting += artefact.parents
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------
@@ -174,15 +167,14 @@ def claimed(out: Path, work: str, wait: bool = True) -> AbstractContextManager[N
 
 def held_claims(out: Path, known: Collection[Path] = ()) -> list[Path]:
     """The claims that some process holds now, except for the known ones."""
-    return [file for file in sorted((out / CLAIMS).glob("*.lock")) if file not in known and _is_held(file)]
-
-
-def _is_held(file: Path) -> bool:
-    try:
-        with locked(file, wait=False):
-            return False
-    except Busy:
-        return True
+    held = []
+    for file in sorted((out / CLAIMS).glob("*.lock")):
+        try:
+            with nullcontext() if file in known else locked(file, wait=False):
+                pass
+        except Busy:
+            held.append(file)
+    return held
 
 
 OVER = "--restart starts over"
@@ -203,11 +195,7 @@ class Growing:
         self.finished = False
 
     def append(self, texts: Sequence[str], notes: Mapping[str, Any]) -> None:
-        """Write a block, one text a file; from then on it is kept.
-
-        Raises:
-            BadInput: it cannot be written.
-        """
+        """Write a block, one text a file; from then on it is kept. BadInput: it cannot be written."""
         self.notes = dict(notes)
         try:
             for part, text in zip(self.parts, texts, strict=True):
@@ -249,10 +237,8 @@ class Growing:
             self.notes, self.finished = dict(known["notes"]), bool(known["finished"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{self.state}: not what an interrupted run leaves; {OVER}") from error
-        other = sorted(
-            name for name in before.keys() | self.made_of.keys() if before.get(name) != self.made_of.get(name)
-        )
-        if other:
+        names = sorted(before.keys() | self.made_of.keys())
+        if other := [name for name in names if before.get(name) != self.made_of.get(name)]:
             raise BadInput(f"{self.state}: begun with other {', '.join(other)}: give the same command, or {OVER}")
         for part, size in zip(self.parts, sizes, strict=True):
             if self.finished:
@@ -270,7 +256,13 @@ def growing(files: Sequence[Path], made_of: Mapping[str, object], restart: bool 
         BadInput: a file cannot be written; another process writes it; or what is there was made of something else.
     """
     for path in files:
-        _check(path)
+        if path.is_dir():
+            raise BadInput(f"{path}: cannot be written: it is a folder")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be written: {error.strerror}") from error
     output = Growing(files, made_of)
     lock = files[0].with_name(f".{files[0].name}.lock")
     with ExitStack() as stack:
@@ -283,15 +275,3 @@ def growing(files: Sequence[Path], made_of: Mapping[str, object], restart: bool 
             output.state.unlink(missing_ok=True)
         output.resume()
         yield output
-
-
-def _check(path: Path) -> None:
-    """That a file could be made here; BadInput where it could not."""
-    if path.is_dir():
-        raise BadInput(f"{path}: cannot be written: it is a folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}") from error

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.core.errors import BadInput
 from bench.core.files import (
@@ -29,15 +29,11 @@ from bench.core.files import (
 )
 from bench.store.sidecars import GOLD, compressed, npz_of, read_arrays
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if it is there
 COUNTS, CURVES, PREDICTIONS, OTHERS = "counts.parquet", "curves.parquet", "predictions.parquet", "others.parquet"
 FILES = (RECORDS, COUNTS, CURVES, PREDICTIONS, OTHERS)
-UNPACKED = ("records", "sidecars")
 CONLL = ".conll.gz"
-Sidecars = dict[tuple[str, str], bytes]  # by key and name
+Place = tuple[str, str]  # a sidecar's key and name
 
 
 def is_packed(out: Path) -> bool:
@@ -46,11 +42,7 @@ def is_packed(out: Path) -> bool:
 
 
 def refuse_packed(out: Path) -> None:
-    """For what writes records into a folder.
-
-    Raises:
-        BadInput: it is packed.
-    """
+    """For what writes records into a folder. BadInput: it is packed."""
     if is_packed(out):
         raise BadInput(f"{out} is packed: `xner unpack {out}` first, or choose another folder with --out")
 
@@ -132,7 +124,7 @@ def _unpack(out: Path, to: Path) -> None:
 
 
 def _remove_unpacked(out: Path) -> None:
-    for name in UNPACKED:
+    for name in ("records", "sidecars"):
         if (out / name).exists():
             shutil.rmtree(out / name)
 
@@ -149,51 +141,55 @@ def _content(name: str, data: bytes) -> object:
 # --- the Parquet files -----------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, sidecars: Sidecars) -> None:
-    rest = {place: data for place, data in sidecars.items() if not _has_columns(place[1], data)}
-    of_tags = {place: gzip.decompress(data).decode() for place, data in sidecars.items() if place[1].endswith(CONLL)}
-    counts = {key: read_arrays(io.BytesIO(data)) for (key, name), data in sidecars.items() if name == "counts.npz"}
-    curves = {key: data for (key, name), data in sidecars.items() if name == "curves.json" and (key, name) not in rest}
-    if counts:
-        rows = [
-            {"key": key, "rule": rule, "types": types, "sentences": len(array), "counts": array.ravel()}
-            for key, arrays in counts.items()
-            for types in [arrays.pop("types").tolist()]
-            for rule, array in arrays.items()
-        ]
-        _put(folder / COUNTS, rows)
-    if curves:
-        _put(folder / CURVES, [row for key, data in curves.items() for row in _curve_rows(key, json.loads(data))])
-    if of_tags:
-        _put(folder / PREDICTIONS, *_tag_rows(of_tags))
-    if rest:
-        _put(folder / OTHERS, [{"key": key, "name": name, "data": data} for (key, name), data in rest.items()])
+def _write(folder: Path, sidecars: Mapping[Place, bytes]) -> None:
+    """Counts, curves and tags as columns; what these would not give back to the byte, as it is."""
+    counts: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    texts: dict[Place, str] = {}
+    for (key, name), data in sidecars.items():
+        if name.endswith(CONLL):
+            texts[key, name] = gzip.decompress(data).decode()
+        elif name == "counts.npz":
+            arrays = read_arrays(io.BytesIO(data))
+            types = arrays.pop("types").tolist()
+            for rule, array in arrays.items():
+                row = {"key": key, "rule": rule, "types": types, "sentences": len(array), "counts": array.ravel()}
+                counts.append(row)
+        elif name == "curves.json" and dict(_curves(_curve_rows(key, data))) == {(key, name): data}:
+            curves += _curve_rows(key, data)
+        else:
+            others.append({"key": key, "name": name, "data": data})
+    tags, metadata = _tag_rows(texts)
+    for file, rows in ((COUNTS, counts), (CURVES, curves), (PREDICTIONS, tags), (OTHERS, others)):
+        if rows:
+            _put(folder / file, rows, metadata if file == PREDICTIONS else None)
 
 
-def _read(folder: Path) -> Iterator[tuple[tuple[str, str], bytes]]:
-    """Every sidecar by key and name.
-
-    Raises:
-        BadInput: a file is damaged.
-    """
+def _read(folder: Path) -> Iterator[tuple[Place, bytes]]:
+    """Every sidecar by key and name; BadInput where a file is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name, restore in ((COUNTS, _counts), (CURVES, _curves), (PREDICTIONS, _conll), (OTHERS, _others)):
-        if (folder / name).is_file():
-            try:
-                yield from restore(pq.read_table(folder / name))
-            except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
-                raise BadInput(f"{folder / name}: truncated or damaged: {error}") from error
+    for name in (COUNTS, CURVES, PREDICTIONS, OTHERS):
+        if not (folder / name).is_file():
+            continue
+        try:
+            table = pq.read_table(folder / name)
+            rows = table.to_pylist()
+            if name == COUNTS:
+                yield from _counts(rows)
+            elif name == CURVES:
+                yield from _curves(rows)
+            elif name == PREDICTIONS:
+                yield from _conll(rows, json.loads(table.schema.metadata[b"tags"]))
+            else:
+                yield from (((row["key"], row["name"]), row["data"]) for row in rows)
+        except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
+            raise BadInput(f"{folder / name}: truncated or damaged: {error}") from error
 
 
-def _has_columns(name: str, data: bytes) -> bool:
-    if name == "curves.json":  # only what the columns give back to the byte
-        return b"".join(value for _, value in _curves_of(_curve_rows("", json.loads(data)))) == data
-    return name == "counts.npz" or name.endswith(CONLL)
-
-
-def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | None = None) -> None:
+def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -202,51 +198,39 @@ def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | N
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=19)
 
 
-def _counts(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
     import numpy as np
 
     arrays: dict[str, dict[str, Any]] = {}
-    for row in table.to_pylist():
+    for row in rows:
         by_rule = arrays.setdefault(row["key"], {"types": np.array(row["types"])})
         by_rule[row["rule"]] = np.array(row["counts"], np.int32).reshape(row["sentences"], len(row["types"]), 3)
     for key, by_rule in arrays.items():
         yield (key, "counts.npz"), npz_of(by_rule)
 
 
-def _curve_rows(key: str, curves: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _curve_rows(key: str, data: bytes) -> list[dict[str, Any]]:
     """A row a curve; `whole` numbers are written as such again."""
-    named = {f"loss/{name}": values for name, values in curves.get("loss", {}).items()}
-    named |= {name: values for name, values in curves.items() if name != "loss"}
+    curves = json.loads(data)
+    named = {f"loss/{name}": values for name, values in curves.pop("loss", {}).items()} | curves
     return [
-        {
-            "key": key,
-            "curve": name,
-            "values": list(map(float, values)),
-            "whole": all(isinstance(v, int) for v in values),
-        }
+        {"key": key, "curve": name, "values": [*map(float, values)], "whole": all(isinstance(v, int) for v in values)}
         for name, values in named.items()
     ]
 
 
-def _curves(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
-    return _curves_of(table.to_pylist())
-
-
-def _curves_of(rows: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], bytes]]:
+def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         curves = found.setdefault(row["key"], {"loss": {}})
         kind, _, term = row["curve"].partition("/")
         values = [int(value) for value in row["values"]] if row["whole"] else row["values"]
-        if term:
-            curves["loss"][term] = values
-        else:
-            curves[kind] = values
+        (curves["loss"] if term else curves)[term or kind] = values
     for key, curves in found.items():
         yield (key, "curves.json"), canonical_json(curves).encode()
 
 
-def _tag_rows(texts: Mapping[tuple[str, str], str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _tag_rows(texts: Mapping[Place, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Gold with its words once a test; of all others the tags alone, as small integers, and which test it is."""
     import numpy as np
 
@@ -254,7 +238,16 @@ def _tag_rows(texts: Mapping[tuple[str, str], str]) -> tuple[list[dict[str, Any]
     tests: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     for (key, name), text in sorted(texts.items(), key=lambda item: (item[0][1] != GOLD, item[0])):
-        head, words, tags = _taken_apart(text)
+        head: list[list[str]] = []  # comment lines and words by sentence, and all tags in a row
+        words: list[list[str]] = []
+        tags: list[str] = []
+        for block in text.split("\n\n")[:-1]:
+            lines = block.split("\n")
+            count = 1 + (len(lines) > 1 and lines[1].startswith("# ") and "\t" not in lines[1])
+            pairs = [line.split("\t") for line in lines[count:]]
+            head.append(lines[:count])
+            words.append([pair[0] for pair in pairs])
+            tags += [pair[-1] for pair in pairs]
         test = canonical_json([head, words])
         row: dict[str, Any] = {"key": key, "name": name, "text": None if test in tests else test}
         row["test"] = tests.setdefault(test, len(tests))
@@ -263,38 +256,14 @@ def _tag_rows(texts: Mapping[tuple[str, str], str]) -> tuple[list[dict[str, Any]
     return rows, {"tags": json.dumps(list(vocabulary), ensure_ascii=False)}
 
 
-def _taken_apart(text: str) -> tuple[list[list[str]], list[list[str]], list[str]]:
-    """Comment lines and words by sentence, and all tags in a row."""
-    head: list[list[str]] = []
-    words: list[list[str]] = []
-    tags: list[str] = []
-    for block in text.split("\n\n")[:-1]:
-        lines = block.split("\n")
-        count = 1 + (len(lines) > 1 and lines[1].startswith("# ") and "\t" not in lines[1])
-        pairs = [line.split("\t") for line in lines[count:]]
-        head.append(lines[:count])
-        words.append([pair[0] for pair in pairs])
-        tags += [pair[-1] for pair in pairs]
-    return head, words, tags
-
-
-def _conll(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
+def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[Place, bytes]]:
     import numpy as np
 
-    vocabulary = json.loads(table.schema.metadata[b"tags"])
-    rows = table.to_pylist()
     tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}
     for row in rows:
         head, words = tests[row["test"]]
         tags = iter(np.frombuffer(row["tags"], np.uint16).tolist())
-        blocks = [
-            "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)])
-            for comments, sentence in zip(head, words, strict=True)
-        ]
-        text = "".join(f"{block}\n\n" for block in blocks)
+        text = ""
+        for comments, sentence in zip(head, words, strict=True):
+            text += "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)]) + "\n\n"
         yield (row["key"], row["name"]), compressed(text)
-
-
-def _others(table: pa.Table) -> Iterator[tuple[tuple[str, str], bytes]]:
-    for row in table.to_pylist():
-        yield (row["key"], row["name"]), row["data"]

@@ -1,9 +1,7 @@
 """The record of a cell: the truth for status, tables and resumption (DESIGN.md §7).
 
 matrix.json of a results folder: the cells that it is to hold, so that status and tables know what is missing.
-The JSON Schema of a record, made from its dataclasses; `record.schema.json` beside this file is it, published.
-
-`python -m bench.store.record` writes it anew.
+`record.schema.json` beside this file is the JSON Schema of a record; tests/store/test_schema.py makes it.
 """
 
 from __future__ import annotations
@@ -11,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, write_bytes, write_json
@@ -64,6 +61,7 @@ class Resources:
     dev: int = 0
     translated: int = 0  # translations used
     unlabelled: int = 0  # unlabelled target sentences
+    parallel: int = 0  # lines of human parallel text that nobody labelled
     target_gold: int = 0  # gold-labelled target sentences (oracles)
     translation: Translation = "none"
     dictionary: bool = False
@@ -73,9 +71,13 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0."""
+    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0.
+
+    What humans did (translations, labels) is not in it.
+    """
 
     seconds: float | None = None
+    inference: float | None = None  # of these, what predicting the test took
     steps: int = 0
     evals: int = 0
     batch: int = 0  # labelled sentences a step
@@ -97,9 +99,7 @@ class Record:
     factors: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)  # by role OWNER/NAME@COMMIT of what was read from the hub
     corpus: dict[str, Any] = field(default_factory=dict)  # title, synthetic, human_translations, licence, types, test
-    scores: dict[str, RuleScores] = field(
-        default_factory=dict
-    )  # by selection rule; the first of `rules` is the main one
+    scores: dict[str, RuleScores] = field(default_factory=dict)  # by selection rule; the main one is the first of rules
     rules: tuple[str, ...] = ()
     error: dict[str, str] | None = None  # type, message, traceback
     reason: str | None = None  # of a skip
@@ -144,29 +144,17 @@ def from_json(value: Mapping[str, Any], where: str = "record") -> Record:
     unknown = sorted(value.keys() - _FIELDS)
     if unknown:
         raise BadInput(f"{where}: unknown field '{unknown[0]}' in a record of schema {SCHEMA}")
+    made: dict[str, Any] = dict(value)
     try:
-        scores = {
+        made["scores"] = {
             rule: RuleScores(**{**s, "types": {t: TypeCounts(**c) for t, c in s["types"].items()}})
             for rule, s in value.get("scores", {}).items()
         }
-        rest = {k: v for k, v in value.items() if k not in ("scores", "resources", "cost", "rules")}
-        return Record(
-            scores=scores,
-            rules=tuple(value.get("rules", ())),
-            resources=Resources(**value.get("resources", {})),
-            cost=Cost(**value.get("cost", {})),
-            **rest,
-        )
+        made["rules"] = tuple(value.get("rules", ()))
+        made |= {"resources": Resources(**value.get("resources", {})), "cost": Cost(**value.get("cost", {}))}
+        return Record(**made)
     except (TypeError, KeyError, AttributeError) as error:
         raise BadInput(f"{where}: not a record of schema {SCHEMA}: {error}") from error
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes().decode())
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 class Records:
@@ -216,9 +204,14 @@ class Records:
 
     def damaged(self, known: Collection[str]) -> dict[str, Path]:
         """By key the files named as records that are half-written or damaged; `known` keys are not looked at."""
-        files = sorted((self.home / "records").glob("*.json"))
-        paths = {path.stem: path for path in files if _KEY.fullmatch(path.stem) and path.stem not in known}
-        return {key: path for key, path in paths.items() if not _is_json(path)}
+        broken: dict[str, Path] = {}
+        for path in sorted((self.home / "records").glob("*.json")):
+            if _KEY.fullmatch(path.stem) and path.stem not in known:
+                try:
+                    json.loads(path.read_bytes().decode())
+                except (ValueError, RecursionError):
+                    broken[path.stem] = path
+        return broken
 
     def put(self, record: Record) -> None:
         """Publish a record; its sidecars must be there already."""
@@ -247,6 +240,7 @@ class Records:
 
 
 FILE = "matrix.json"
+CHOSEN = "chosen.toml"  # of a folder that `xner search` ran
 
 
 def matrix_cells(out: Path) -> list[dict[str, Any]]:
@@ -275,24 +269,49 @@ def _read(out: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """[[contrast]]: a difference A - B that was declared before the matrix ran; everything else is exploratory."""
+
+    a: str  # row of the tables (`row_name`); in a matrix file also a method or variant, for each of its rows
+    b: str
+    name: str
+    primary: bool = False
+
+
+@dataclass(frozen=True)
 class Written:
-    """A matrix as it was written: the file's own name, its text, what --set changed and --only chose."""
+    """A matrix as it was written: the file's own name, its text, what --set changed, --only chose and it declares."""
 
     file: str
     text: str
     overrides: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()  # row by row
 
 
 def matrices(out: Path) -> list[Written]:
     """The matrices that were run into the folder, the last one last; [] where matrix.json does not know them."""
+
+    def written(file: str, text: str, overrides: list[str], only: list[str], contrasts: Any = ()) -> Written:
+        return Written(file, text, tuple(overrides), tuple(only), tuple(Contrast(**one) for one in contrasts))
+
     try:
-        return [
-            Written(text["file"], text["text"], tuple(text["overrides"]), tuple(text["only"]))
-            for text in _read(out).get("written", [])
-        ]
+        return [written(**text) for text in _read(out).get("written", [])]
     except (TypeError, KeyError) as error:
         raise BadInput(f"{out / FILE}: `written` is not what `xner run` writes") from error
+
+
+def contrasts(out: Path) -> list[Contrast]:
+    """What the matrices of the folder declare, of each file as it was last run. BadInput as `matrices`."""
+    last = {text.file: text.contrasts for text in matrices(out)}
+    return list(dict.fromkeys(contrast for declared in last.values() for contrast in declared))
+
+
+def row_name(label: str, axes: Mapping[str, Any]) -> str:
+    """What tables call a row: the method's or variant's name, with what the axes of [labels] chose in brackets."""
+    values = (value for name, value in sorted(axes.items()) if name.startswith("labels."))
+    chosen = [value if isinstance(value, str) else canonical_json(value) for value in values]
+    return label + (f" ({', '.join(chosen)})" if chosen else "")
 
 
 def add_cells(
@@ -301,10 +320,7 @@ def add_cells(
     """Publish matrix.json with these cells added; one of the same name takes the place of the old one.
 
     `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
-    kept after those that are there. A damaged file is written anew.
-
-    Raises:
-        BadInput: the folder is a packed suite.
+    kept after those that are there. A damaged file is written anew. BadInput where the folder is a packed suite.
     """
     refuse_packed(out)
     with claimed(out, FILE):  # two that add at once must not lose each other's cells
@@ -327,41 +343,3 @@ def cell_name(cell: Mapping[str, Any]) -> str:
 def training_base(cell: Mapping[str, Any]) -> str:
     """The same text for the cells that may share weights over targets and methods."""
     return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])
-
-
-PUBLISHED = Path(__file__).with_name("record.schema.json")
-_PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
-
-
-def record_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of what `from_json` reads; fields with a default may be absent in older records."""
-    made = _of(Record)
-    made["properties"]["schema"] = {"const": SCHEMA}
-    made["required"].append("schema")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "xner-bench record", **made}
-
-
-def _of(kind: Any) -> dict[str, Any]:
-    if kind is Any:
-        return {}
-    if kind in _PLAIN:
-        return {"type": _PLAIN[kind]}
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        properties = {one.name: _of(hints[one.name]) for one in fields(kind)}
-        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
-        return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return {"enum": list(inner)}
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_of(one) for one in inner]}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _of(inner[1])}
-    if origin is tuple:
-        return {"type": "array", "items": _of(inner[0])}
-    raise TypeError(f"a record holds {kind!r}, of which the schema says nothing")
-
-
-if __name__ == "__main__":
-    write_json(PUBLISHED, record_schema())

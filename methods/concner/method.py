@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.api.annotation import Annotation, annotated
 from bench.api.method import (
     Ask,
     Batch,
@@ -15,15 +16,19 @@ from bench.api.method import (
     MethodParams,
     Need,
     Round,
+    SearchSpace,
     Step,
     Tagger,
     Term,
     TrainingSet,
     pairs,
+    singles,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+NEEDS = {"plain": Need.PLAIN_TRANSLATION, "matrix": Need.LABELLED_TRANSLATION, "parallel": Need.PARALLEL_TEXT}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class ConcnerParams(MethodParams):
     pooling: Literal["mean", "cls"] = "mean"  # sentence vector of TCL
     pooled_layer: Literal["last", "first"] = "last"
     tcl_first: float = 0.0  # share of the steps that train TCL alone, before CE and LCL; 0: all terms together
-    labels: Literal["plain", "matrix"] = "plain"  # plain: en_trans's sentences; matrix: its matcher and filters
+    # plain: en_trans's sentences; matrix: its matcher and filters; parallel: annotation_projection's, English singly
+    labels: Literal["plain", "matrix", "parallel"] = "plain"
+    parallel: Annotation = field(default_factory=Annotation)  # which of the parallel text is kept
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta"):
@@ -70,21 +77,35 @@ class Concner(Method):
     needs = frozenset({Need.PLAIN_TRANSLATION})
     additive = False  # a contrastive term compares the sentences of a batch: it cannot be split
     declared = Factors(data="both", labels_from="projection (plain)")
+    search_space: ClassVar[SearchSpace] = {
+        "alpha": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "beta": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "temperature": (0.05, 0.1, 0.2, 0.5),
+        "translation_temperature": (0.05, 0.1),
+        "outside": ("negative", "class", "none"),
+        "outside_share": (0.1, 1.0),
+        "head": (0, 128),
+        "pooling": ("mean", "cls"),
+        "tcl_first": (0.0, 0.2),
+    }
     params: ConcnerParams
 
     def __init__(self, params: MethodParams | None = None) -> None:
         super().__init__(params)
-        if self.params.labels == "matrix":
-            self.needs = frozenset({Need.LABELLED_TRANSLATION})
+        self.needs = frozenset({NEEDS[self.params.labels]})
 
     def rounds(self) -> tuple[Round, ...]:
-        """One training; without both terms it *is* en_trans, and shares its training."""
+        """One training, after zero_shot's where that tags parallel text; CE alone on en_trans's pairs *is* en_trans."""
         p = self.params
+        if p.labels == "parallel":
+            return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))
         plain = p.alpha == 0 and p.beta == 0 and p.labels == "plain"
         return (Round("main", method="en_trans" if plain else None),)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """En+Trans's sentences, as pairs."""
+        """En+Trans's sentences, or those of parallel text, as pairs."""
+        if self.params.labels == "parallel":
+            return TrainingSet(labelled=pairs(annotated(ask, "teacher", self.params.parallel)) + singles(ask.source()))
         return TrainingSet(labelled=pairs(ask.labelled_translations(plain=self.params.labels == "plain")))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:
@@ -144,11 +165,14 @@ class Concner(Method):
 
     def diagnostics(self) -> Diagnostics:
         """What both contrasts are meant to change: how translations and labels lie in the encoder's space."""
-        return Diagnostics(space="main")
+        return Diagnostics(space="" if self.params.labels == "parallel" else "main")
 
     def factors(self) -> Factors:
         """Which terms the parameters leave, and where the labels come from."""
         p = self.params
         terms = ["cross-entropy", *(["LCL"] if p.alpha else []), *(["TCL"] if p.beta else [])]
-        labels = "plain" if p.labels == "plain" else "matcher and filters"
-        return replace(self.declared, loss_terms=" + ".join(terms), labels_from=f"projection ({labels})")
+        labels = {"plain": "plain", "matrix": "matcher and filters", "parallel": "a teacher's, parallel text"}[p.labels]
+        teacher = "zero_shot" if p.labels == "parallel" else "none"
+        return replace(
+            self.declared, loss_terms=" + ".join(terms), labels_from=f"projection ({labels})", teacher=teacher
+        )

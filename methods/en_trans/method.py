@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from bench.api.method import Ask, Factors, Method, Need, Round, TrainingSet, pairs
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs
+
+
+@dataclass(frozen=True)
+class EnTransParams(MethodParams):
+    """`english_weight`: of an English sentence in the loss, beside 1 of a translation."""
+
+    english_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.english_weight < 0:
+            raise ValueError("english_weight must not be below 0")
 
 
 class EnTrans(Method):
@@ -10,8 +24,14 @@ class EnTrans(Method):
 
     name = "en_trans"
     paper = "Fu et al. 2022 (ConCNER, arXiv 2204.00796) names it as the baseline whose gain is limited"
+    Params: ClassVar[type[MethodParams]] = EnTransParams
     needs = frozenset({Need.PLAIN_TRANSLATION})
     declared = Factors(data="both", labels_from="projection (plain)")
+    search_space: ClassVar[SearchSpace] = {"english_weight": (0.25, 0.5, 1.0, 2.0)}
+    params: EnTransParams
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        return TrainingSet(labelled=pairs(ask.labelled_translations(plain=True)))
+        """All pairs."""
+        groups = pairs(ask.labelled_translations(plain=True))
+        weight = self.params.english_weight
+        return TrainingSet(labelled=tuple((replace(source, weight=weight), target) for source, target in groups))

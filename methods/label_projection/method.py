@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs, singles
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class LabelProjection(Method):
     Params: ClassVar[type[MethodParams]] = LabelProjectionParams
     needs = frozenset({Need.LABELLED_TRANSLATION})
     declared = Factors(data="translations", labels_from="projection (matcher and filters)")
+    search_space: ClassVar[SearchSpace] = {
+        "labels.matcher": ("min-max", "merge-gap", "longest", "ngram-ilp"),
+        "labels.filters": ((), ("comp-ins",), ("comp-src", "comp-ins")),
+    }
     params: LabelProjectionParams
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
@@ -31,5 +35,4 @@ class LabelProjection(Method):
         return TrainingSet(labelled=pairs(kept) if self.params.english else singles([p.target for p in kept]))
 
     def factors(self) -> Factors:
-        """Whether English is in."""
         return replace(self.declared, data="both") if self.params.english else self.declared

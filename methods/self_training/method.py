@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, TrainingSet, singles
+from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, singles
+from bench.core.errors import require
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,8 @@ class SelfTrainingParams(MethodParams):
     confidence: Literal["mean", "least"] = "mean"  # of a sentence's words: each one's probability of its best tag
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError("rounds must be at least 1")
-        if not 0 <= self.threshold < 1:
-            raise ValueError("threshold must be at least 0 and below 1")
+        require(self.rounds >= 1, "rounds must be at least 1")
+        require(0 <= self.threshold < 1, "threshold must be at least 0 and below 1")
 
 
 class SelfTraining(Method):
@@ -32,6 +31,11 @@ class SelfTraining(Method):
     Params: ClassVar[type[MethodParams]] = SelfTrainingParams
     needs = frozenset({Need.TARGET_UNLABELLED})
     declared = Factors(labels_from="source gold, pseudo-labels", unlabelled_text="yes", teacher="zero_shot")
+    search_space: ClassVar[SearchSpace] = {
+        "rounds": (1, 2),
+        "threshold": (0.5, 0.7, 0.9, 0.95),
+        "confidence": ("mean", "least"),
+    }
     params: SelfTrainingParams
 
     def rounds(self) -> tuple[Round, ...]:
@@ -57,5 +61,4 @@ class SelfTraining(Method):
         return bool(sure > self.params.threshold)
 
     def factors(self) -> Factors:
-        """Who the last teacher is."""
         return replace(self.declared, teacher="zero_shot" if self.params.rounds == 1 else "zero_shot, own models")

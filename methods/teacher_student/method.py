@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bench.api.distilled import Distillation, Student
-from bench.api.method import Factors, Method, MethodParams, Need, Round
+from bench.api.method import Factors, Method, MethodParams, Need, Round, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class TeacherStudent(Method):
     Params: ClassVar[type[MethodParams]] = TeacherStudentParams
     needs = frozenset({Need.TARGET_UNLABELLED})
     declared = Factors(loss_terms="distillation (mse)", unlabelled_text="yes", teacher="zero_shot")
+    search_space: ClassVar[SearchSpace] = {
+        "loss": ("mse", "kl", "hard"),
+        "outside": (True, False),
+    }
     params: TeacherStudentParams
 
     def __init__(self, params: MethodParams | None = None) -> None:
@@ -40,5 +44,4 @@ class TeacherStudent(Method):
         return (Round("teacher", method="zero_shot"), student)
 
     def factors(self) -> Factors:
-        """Which loss the student has."""
         return replace(self.declared, loss_terms=f"distillation ({self.params.loss})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs, singles
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair
 
@@ -26,6 +26,10 @@ class TranslateTrainAll(Method):
     Params: ClassVar[type[MethodParams]] = TranslateTrainAllParams
     needs = frozenset({Need.PLAIN_TRANSLATION, Need.ALL_TARGETS})
     declared = Factors(data="both", labels_from="projection (plain), into all targets")
+    search_space: ClassVar[SearchSpace] = {
+        "drawn": ("singly", "pairs"),
+        "labels": ("plain", "matrix"),
+    }
     params: TranslateTrainAllParams
 
     def __init__(self, params: MethodParams | None = None) -> None:
@@ -56,6 +60,5 @@ class TranslateTrainAll(Method):
         return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in translated)]))
 
     def factors(self) -> Factors:
-        """Where the labels come from."""
         labels = "plain" if self.params.labels == "plain" else "matcher and filters"
         return replace(self.declared, labels_from=f"projection ({labels}), into all targets")

@@ -12,7 +12,7 @@ from bench.core.sentences import Sentence
 from bench.core.subwords import Specials, pieces_of
 from bench.data.encoders import find_encoder
 from bench.data.loading import load_encoder
-from bench.plan.spec import EncoderSpec
+from bench.plan.sections import EncoderSpec
 from data_recipes.encoders.mini.encoder import WEIGHTS, Mini
 from data_recipes.encoders.mini.text import LANGUAGES
 

@@ -19,9 +19,9 @@ from bench.core.sentences import Pair, Sentence, Span
 from bench.core.tokenise import expanded
 from bench.data.cell_data import Guard
 from bench.plan import registry
-from data_recipes.corpora.uner_pud.conllu import read_conllu
 from data_recipes.corpora.uner_pud.ntrex import Segmenter
-from data_recipes.corpora.uner_pud.words import contracted, simplifier
+from data_recipes.corpora.uner_pud.pud import contracted, read_conllu, simplifier
+from data_recipes.parallel_text import TEXTS, bitext
 from data_recipes.translators.files import FilesTranslator
 from tests.support.pud_files import IDS, SPANISH, TRANSLATIONS, iob2, write, write_pud
 
@@ -247,7 +247,7 @@ COUNTS = [  # language: train, dev, test; Turku without its -DOCSTART- blocks (6
 @pytest.fixture
 def real() -> Corpus:
     if not (Path(os.environ.get("XNER_DATA", "")) / "uner/en_pud").is_dir():
-        pytest.skip("needs uner, ud_pud, europarl_ner, turku_ner, nerkor and ntrex in $XNER_DATA")
+        pytest.skip("needs uner, ud_pud, europarl_ner, turku_ner, nerkor, ntrex and flores in $XNER_DATA")
     return uner_pud()
 
 
@@ -299,3 +299,25 @@ def test_europarl_s_english_side_is_for_test_time_translation(real: Corpus, lang
     bare = [replace(one, spans=None) for one in test]
     made = FilesTranslator().translate(bare, "en", real)
     assert made.provenance == "human" and made.counts == {"translated": 799, "missing": 0}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("language", "lines"), [("da", 4006), ("zh", 4006), ("sr", 4006), ("ceb", 0)])
+def test_bitext_is_one_variant_of_a_language(real: Corpus, language: str, lines: int) -> None:
+    found = bitext(TEXTS, ("en", str.split), (language, list if language == "zh" else str.split))
+    assert len(found) == lines == len({pair.source.id for pair in found})
+    assert all(pair.source.group == pair.target.group == pair.source.id for pair in found)
+    if lines:
+        assert [p.source.id for p in (found[0], found[1997])] == ["ntrex/1", "flores/1"]
+        assert found[0].source.words[:2] == ("Welsh", "AMs")
+    if language == "zh":
+        assert "会" in "".join(found[0].target.words) and "會" not in "".join(w for p in found for w in p.target.words)
+
+
+@pytest.mark.data
+def test_serbian_bitext_is_in_latin_script(real: Corpus) -> None:
+    found = uner_pud(parallel=["flores"]).parallel("en", "sr")
+    assert len(found) == 2009 and not any(
+        "а" <= letter <= "я" for p in found for word in p.target.words for letter in word
+    )
+    assert found[0].target.words[:2] == ("U", "ponedeljak")

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.core.sentences import Sentence, encode
-from bench.measure.score import MODES
+from bench.core.sentences import MODES, Sentence, encode
 from bench.report.compare import compare
 from bench.report.frame import groups, read
 from bench.report.tables.quantities import cost_table
@@ -158,7 +157,7 @@ def test_beside_records_that_were_trained_here(tmp_path: Path, xner: Run) -> Non
     costs = cost_table(group)
     assert costs is not None
     row = next(row for row in costs.rows() if row["method"].text == "theirs")
-    for column in ("cold seconds", "steps", "batch", "labelled", "translated", "translation", "dictionary"):
+    for column in ("seconds", "steps", "batch", "labelled", "translated", "translation", "dictionary"):
         assert row[column].text == "n/a" and row[column].value is None, column
     (found,) = compare(out, "theirs", "concner")
     assert found.languages == ("fi",) and found.lines[-1].p is not None and found.imported == ("theirs",)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench.api.method import Batch, Step, TrainingSet, pairs
 from bench.api.objectives import pair_contrastive, supervised_contrastive
 from bench.core.sentences import Pair, Sentence
-from bench.plan.spec import EncoderSpec, TrainSpec
+from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.diagnostics import space_of
 from bench.train.fit import FitPlan, fit
 from methods.concner.method import Concner, ConcnerParams

@@ -136,17 +136,6 @@ def test_a_corpus_axis_needs_its_languages(make: Make) -> None:
     assert {(cell.data.corpus, cell.target) for cell in found} == {("demo", "de"), ("demo", "hu"), ("other", "de")}
 
 
-def test_search_draws_the_same_for_all(make: Make) -> None:
-    search = ["search.trials=3", "search.lr=[1e-5, 1e-3]"]
-    found = make(MATRIX, *search)
-    assert {cell.trial for cell in found} == {1, 2, 3} and len(found) == 3 * len(make(MATRIX))
-    drawn = {(cell.encoder, cell.trial, cell.recipe.lr) for cell in found}
-    assert len(drawn) == 6 and all(1e-5 <= lr <= 1e-3 for *_, lr in drawn)
-    assert drawn < {(c.encoder, c.trial, c.recipe.lr) for c in make(MATRIX, "search.trials=4", search[1])}
-    more = make(MATRIX, *search, "search.dropout=[0.1, 0.3]")
-    assert drawn == {(cell.encoder, cell.trial, cell.recipe.lr) for cell in more}  # streams of their own
-
-
 def test_only(make: Make) -> None:
     found = make(with_axis('"data.n_source" = [10, 20]'))
     chosen = only(found, ["method=concner,zero_shot", "target=de", "seed=2", "data.n_source=20", "encoder=tiny"])
@@ -197,8 +186,8 @@ LEAVES: dict[str, st.SearchStrategy[Any]] = {
     "train.threads": st.integers(3, 9),
     "train.compile": st.just("true"),
     "search.trials": st.integers(3, 5),
-    "search.lr": st.just("[1e-6, 1e-5]"),
-    "search.dropout": st.just("[0.2, 0.4]"),
+    "search.lr": st.just("[4, 5, 6]"),
+    "search.dropout": st.just("[0.4, 0.5]"),
     "method.concner.temperature": st.floats(0.3, 9),
     "corpus.demo.size": st.integers(11, 99),
     "translator.frames.threshold": st.floats(0.6, 9),
@@ -229,7 +218,9 @@ def test_every_leaf_changes_some_cell(make: Make, known: dict[str, Any], data: s
     value = data.draw(LEAVES[key])
     text = MATRIX.split("[[exclude]]")[0]
     if key.startswith("search"):
-        text += "\n[search]\ntrials = 2\nlr = [1e-5, 1e-3]\ndropout = [0.1, 0.2]\n"
+        text += (
+            '\n[search]\nrun = true\ntrials = 2\nseeds = [7]\ntarget = "de"\nlr = [0.1, 0.5, 2]\ndropout = [0.2, 0.3]\n'
+        )
     if text not in known:
         known[text] = [to_plain(cell) for cell in make(text)]
     assert known[text] != [to_plain(cell) for cell in make(text, f"{key}={value}")]

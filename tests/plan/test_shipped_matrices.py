@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from bench.plan import registry
-from bench.plan.matrix import cells
+from bench.plan.contrasts import declared
+from bench.plan.matrix import Cell, cells
 from bench.plan.sections import MatrixSpec
 from bench.plan.spec import load_matrix, shipped
 
-EXTRINSIC = {"uner-pud": "uner_pud", "uner-dictionary": "uner_pud", "wikiann-1k": "wikiann", "masakhaner": "masakhaner"}
+EXTRINSIC = {
+    "wikiann-e5": "wikiann",
+    "uner-pud": "uner_pud",
+    "uner-dictionary": "uner_pud",
+    "wikiann-1k": "wikiann",
+    "masakhaner": "masakhaner",
+}
 INTRINSIC = {"pud-projection": "uner_pud", "europarl-projection": "europarl_ner"}
 PAN_X = 40  # XTREME's, English among them
 
@@ -93,6 +102,79 @@ def test_the_comment_of_wikiann_names_all_of_pan_x() -> None:
     spec = load("wikiann-1k", f"axes.targets={found[1]}")
     assert len({"en", *spec.axes.targets}) == PAN_X
     assert set(load("wikiann-1k").axes.targets) == {"de", "bg", "hu", "es", "nl", "fr", "ru", "ar", "zh"}
+
+
+REPO = Path(__file__).resolve().parents[2]
+FIVE = {
+    "ConCNER - naive pool": ("concner", "en_trans"),
+    "ConCNER - label projection with English": ("concner", "label_projection+en"),
+    "ConCNER - naive pool, both distilled": ("concner+kd", "en_trans+kd"),
+    "ConCNER - label projection with English, both distilled": ("concner+kd", "label_projection+en+kd"),
+    "label projection - zero-shot": ("label_projection", "zero_shot"),
+}
+
+
+@pytest.mark.parametrize("name", ["uner-reference", "uner-n-source"])
+def test_the_reference_declares_what_its_protocol_says(name: str) -> None:
+    spec = load(name)
+    found = declared(spec, cells(spec))
+    assert {c.name: tuple(row.partition(" (")[0] for row in (c.a, c.b)) for c in found} == FIVE
+    assert [c.primary for c in found] == [True, True, False, False, False]
+    protocol = (REPO / "results/reference/uner-reference/protocol.md").read_text(encoding="utf-8")
+    for contrast in found:
+        a, b = FIVE[contrast.name]
+        assert f"| {contrast.name} | {a} | {b} | {'**primary**' if contrast.primary else ''}" in protocol
+    assert spec.train.rules == ("last",) and "Rule: **last**" in protocol
+    if spec.search.trials:
+        assert f"{spec.search.trials} trials for **every** row" in protocol
+        assert f"seeds {' and '.join(map(str, spec.search.seeds))}" in protocol
+
+
+def by_row(found: list[Cell], encoder: str) -> dict[tuple[str, str], set[tuple[str, int]]]:
+    return {
+        (label, translator): {
+            (c.target, c.seed)
+            for c in found
+            if (c.label, c.labels.translator, c.encoder) == (label, translator, encoder)
+        }
+        for label, translator in {(c.label, c.labels.translator) for c in found}
+    }
+
+
+def test_the_reference_has_every_method_and_five_seeds_of_what_is_declared() -> None:
+    spec = load("uner-reference")
+    found = cells(spec)
+    own = {name for name in registry.names("method") if registry.module_of("method", name).startswith("methods.")}
+    elsewhere = {"gold_projection", "annotation_projection"}  # intrinsic; in low-resource
+    assert {cell.method for cell in found} == own - elsewhere
+    for encoder in ("e5-small", "mini"):
+        rows = by_row(found, encoder)
+        whole = {(target, seed) for target in spec.axes.targets for seed in (1, 2, 3, 4, 5)}
+        for a, b in FIVE.values():
+            assert rows[a, "files"] == rows[b, "files"] == whole, (a, b)
+        for label in ("en_trans", "label_projection+en", "concner", "translate_test"):
+            assert {target for target, _ in rows[label, "bergamot"]} == {"pt"}
+            assert {target for target, _ in rows[label, "pivot"]} == {"es"}
+        assert {seed for _, seed in rows["unitrans", "files"]} == {1, 2, 3}
+    searched = cells(load("uner-reference", "search.run=true"))
+    assert {(c.target, c.labels.translator) for c in searched} == {("pt", "files")}
+    counts = Counter((c.encoder, c.label) for c in searched)
+    assert set(counts.values()) == {8 * 2} and len(counts) == 2 * len(spec.axes.methods)
+
+
+def test_low_resource_has_parallel_text_beside_the_dictionary() -> None:
+    spec = load("low-resource")
+    found = cells(spec)
+    assert {cell.target for cell in found} == {"da", "hu", "sk", "sr"} and len(spec.axes.seeds) == 5
+    pairs = {c.name: (c.a, c.b) for c in declared(spec, found)}
+    assert pairs["annotation projection - zero-shot"] == ("annotation_projection (statistical)", "zero_shot")
+    assert ("concner-parallel (statistical)", "annotation_projection+pairs (statistical)") in pairs.values()
+    aligners = {(cell.label, cell.labels.aligner) for cell in found if "labels.aligner" in cell.axes}
+    assert ("concner", "gold") in aligners and ("concner", "statistical") not in aligners
+    masakhaner = [line[2:].strip() for line in spec.where.text.splitlines() if line.startswith("#   --set")]
+    overrides = [part.strip(" '") for line in masakhaner for part in line.split("--set ") if part]
+    african = cells(load("low-resource", *overrides))
+    assert {cell.data.corpus for cell in african} == {"masakhaner"} and len({cell.target for cell in african}) == 12
 
 
 def test_the_demo_of_methods_holds_them_all() -> None:

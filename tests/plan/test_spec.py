@@ -18,7 +18,8 @@ from bench.plan import sections
 from bench.plan.matrix import cells
 from bench.plan.registry import Registry
 from bench.plan.schema import Place, build, field_names, to_plain
-from bench.plan.spec import MatrixSpec, load_matrix, shipped
+from bench.plan.sections import MatrixSpec
+from bench.plan.spec import load_matrix, shipped
 from tests.support.plan_fakes import MATRIX, fake_registry
 
 

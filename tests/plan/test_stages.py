@@ -67,9 +67,9 @@ def test_what_does_not_run_changes_no_stage(tree: Path) -> None:
     before = stage_fingerprints(tree)
     edit(tree, "bench/train/fit.py", r'^"""', '"""Changed. ')
     edit(tree, "bench/train/fit.py", r"\n\n\n", "\n\n\n# a comment\n")
-    (tree / "bench/train/device.py").rename(tree / "bench/train/devices.py")
+    (tree / "bench/train/history.py").rename(tree / "bench/train/histories.py")
     for path in (tree / "bench").rglob("*.py"):
-        path.write_text(path.read_text("utf-8").replace("bench.train.memory ", "bench.train.devices "), "utf-8")
+        path.write_text(path.read_text("utf-8").replace("bench.train.history ", "bench.train.histories "), "utf-8")
     assert stage_fingerprints(tree) == before, "neither a comment nor a module that moved with its imports"
 
 
@@ -95,9 +95,9 @@ def test_no_change_of_the_core_changes_a_key(tree: Path) -> None:
     edit(tree, "bench/data/cell_data.py", r"\n\n\n", "\n\n\n# a comment\n")
     edit(tree, "bench/data/cell_data.py", r"for i in order\]", "for position in order]")
     edit(tree, "bench/data/cell_data.py", r"sentences\[i\]", "sentences[position]")
-    (tree / "bench/data/guard.py").rename(tree / "bench/data/leakage.py")
+    (tree / "bench/data/labels.py").rename(tree / "bench/data/carried.py")
     for file in (tree / "bench").rglob("*.py"):
-        file.write_text(file.read_text("utf-8").replace("bench.data.cell_data", "bench.data.leakage"), "utf-8")
+        file.write_text(file.read_text("utf-8").replace("bench.data.labels", "bench.data.carried"), "utf-8")
     assert keys() == before
     edit(tree, "methods/zero_shot/method.py", r"\nclass ", "\nVALUE = 1\n\n\nclass ")
     changed = [old != new for old, new in zip(before, keys(), strict=True)]

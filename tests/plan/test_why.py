@@ -299,11 +299,42 @@ def test_plan_counts_what_is_shared_and_knows_the_time(done: Done) -> None:
     assert plan["time"]["unknown"] == 0 and plan["time"]["records"] == 4
     assert 2 * min(known) <= plan["time"]["seconds"] + 0.06 <= 2 * max(known) + 0.12
     other = done.plan(*more, "--set", "train.steps=7")
-    assert (other["time"]["unknown"], other["units_to_run"]) == (4, 4), "no record of so many steps"
+    time = other["time"]
+    assert (time["unknown"], time["calibrated"], time["records"]) == (0, 4, 0), "no record of so many steps"
+    assert time["seconds"] > 0
     said = done.place.xner("plan", done.matrix, "--out", done.place.out, "--set", "train.steps=7").out
     assert "stale    4\n" in said and "stale: 4 x train.steps: 4 → 7\n" in said
-    assert "time in one process: unknown" in said
+    assert "(estimate 2 of 2 units by timing a few steps here: " in said
     assert "missing  0\n" in said
+
+
+def test_steps_are_timed_once_for_a_shape(tmp_path: Path, tiny_folder: Path) -> None:
+    """The cache holds what they took; twice the steps take about twice as long, another depth is another shape."""
+    place = Place(tmp_path, tiny_folder)
+    matrix = place.matrix(matrix_text(tiny_folder))
+
+    def seconds(*settings: str) -> float:
+        arguments = [part for setting in settings for part in ("--set", setting)]
+        time = place.xner("plan", matrix, "--out", place.out, "--json", *arguments).json()["time"]
+        assert (time["unknown"], time["calibrated"]) == (0, 1)
+        return float(time["seconds"])
+
+    def timed() -> set[Path]:
+        return set((place.cache / "calibration").glob("*/artefact.json"))
+
+    once = timed() if seconds("train.steps=2000") else set()
+    assert seconds("train.steps=4000") > 1.8 * seconds("train.steps=2000")
+    assert timed() == once and len(once) == 1
+    seconds(f'encoder."{tiny_folder}".layers=1')
+    assert len(timed()) == 2
+
+
+def test_an_encoder_that_cannot_be_timed_is_unknown(tmp_path: Path, tiny_folder: Path) -> None:
+    place = Place(tmp_path, tiny_folder)
+    with mock.patch("bench.train.calibrate._measured", side_effect=RuntimeError("no such kernel\nmore")):
+        plan = place.xner("plan", place.matrix(matrix_text(tiny_folder)), "--out", place.out)
+    assert plan.code == 0 and "can be timed: no such kernel\n" in plan.err
+    assert "time in one process: unknown" in plan.out
 
 
 def test_plan_names_shared_artefacts(tmp_path: Path, tiny_folder: Path) -> None:
@@ -312,4 +343,4 @@ def test_plan_names_shared_artefacts(tmp_path: Path, tiny_folder: Path) -> None:
     plan = place.xner("plan", matrix, "--out", place.out, "--json").json()
     shared = {one["stage"]: (one["here"], one["to_make"]) for one in plan["artefacts"]}
     assert shared == {"translate": (0, 4), "links": (0, 4)}, "for both methods: two targets, two seeds"
-    assert plan["trainings_to_run"] == 8 and plan["time"]["unknown"] == plan["units_to_run"] == 8
+    assert plan["trainings_to_run"] == 8 and plan["time"]["calibrated"] == plan["units_to_run"] == 8

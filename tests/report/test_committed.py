@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
+import zlib
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from matplotlib import image
 
+from bench.report.frame import groups, read
+from bench.report.html.page import report_html
+from bench.report.plots import MAKERS
+from bench.report.plots.canvas import saved, settings
 from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
 
+DRAWINGS = sorted((REPO / "results" / "reference").glob("*/figures/*.png"))
 SUITES = sorted(path.parent for path in (REPO / "results" / "reference").glob("*/records.jsonl"))
 
 
@@ -24,6 +34,39 @@ def test_a_committed_suite_is_clean(suite: Path, tmp_path: Path, monkeypatch: py
     verified = verify(suite)
     assert not verified.findings
     assert verified.counts["scores"] >= verified.counts["records"] > 0
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
+def test_a_committed_report_is_made_again_to_the_byte(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for its drawings and the compression, which are matplotlib's and zlib's business."""
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path))
+    with mock.patch("bench.report.html.page.figures_of", return_value=()):
+        made = report_html(suite)
+    assert text_of(made) == text_of((suite / "report.html").read_text(encoding="utf-8"))
+
+
+def text_of(page: str) -> str:
+    """A page without its drawings and the blanks between tags, and with what its browser of sentences unpacks."""
+    unpacked = re.sub(
+        r'(?<=class="packed">)[^<]*', lambda block: zlib.decompress(base64.b64decode(block[0])).decode(), page
+    )
+    return re.sub(r"\s*<figure .*?</figure>\s*|(?<=>)\s+(?=<)", "", unpacked, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_a_committed_drawing_is_made_again(drawing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the byte where matplotlib is the one that drew it, else nearly the same picture."""
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path))
+    (group,) = groups(read([drawing.parents[1]]))
+    with settings():
+        figure = MAKERS[drawing.stem](group)
+        assert figure is not None
+        made = saved(figure, "png")
+    if made != drawing.read_bytes():
+        new, old = (image.imread(io.BytesIO(data)) for data in (made, drawing.read_bytes()))
+        assert new.shape == old.shape and abs(new - old).mean() < 0.02
 
 
 def test_the_readmes_table_is_the_suites() -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
 from bench.report import frame
-from bench.report.compare import Comparison, ComparisonLine, compare
+from bench.report.compare import Comparison, ComparisonLine, compare, judged_together
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
-from bench.store.record import Records
+from bench.store.record import Contrast, Records, Written, add_cells
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
+from tests.support.records_for_tests import counts_of as counts_for
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.7, "concner": 0.72}
 FACTORS = {"data": "both", "labels_from": "projection (plain)", "loss_terms": "cross-entropy"}
@@ -80,12 +84,12 @@ def test_better_worse_and_their_words(tmp_path: Path) -> None:
     assert [x.verdict for x in (*found.lines, found.macro)] == ["better"] * 3
     assert found.macro.p is not None and found.macro.p < 0.01
     said = conclusions(found)
-    assert said[0] == "concner is significantly better than zero_shot in de, fi."
-    assert said[1].startswith("On average over de, fi, concner is significantly better than zero_shot by ")
+    assert re.match(r"concner − zero_shot: \+[\d.]+ F1 on average over two languages \(95 % \+[\d.]+ to \+", said[0])
+    assert "significantly higher (p = 0.004). Better in two, worse in none, undecided in none." in said[0]
+    assert said[1] == "concner is significantly better in de, fi."
     worse = conclusions(one(tmp_path, "zero_shot", "concner"))
-    assert worse[0] == "zero_shot is significantly worse than concner in de, fi."
-    size = said[1].partition(" by ")[2]
-    assert worse[1].partition(" by ")[2] == size, "the same size, said from the other side"
+    assert worse[1] == "zero_shot is significantly worse in de, fi." and "significantly lower" in worse[0]
+    assert worse[0].partition(" F1 ")[0].endswith(said[0].partition(" F1 ")[0].rpartition("+")[2]), "the same size"
 
 
 def test_one_training_under_two_names(tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ def test_one_training_under_two_names(tmp_path: Path) -> None:
     found = one(tmp_path, "a", "a+b")
     assert {x.verdict for x in found.lines} == {"same"} and found.macro.verdict == "same"
     assert found.macro.p == 1.0 and found.macro.equivalent
-    assert "same counts in every sentence in de, fi" in conclusions(found)[0]
+    assert conclusions(found)[1] == "a is the same (in every sentence) in de, fi."
 
 
 def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
@@ -103,8 +107,9 @@ def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:
     assert line(one(tmp_path, "a", "b"), "de").equivalent
     found = line(one(wide, "a", "b"), "de")
     assert found.equivalent is False and found.verdict == "undecided"
-    (said, *_) = conclusions(one(wide, "a", "b"))
-    assert said.startswith("a and b are not significantly different in de (") and "possible" in said
+    said = conclusions(one(wide, "a", "b"))
+    assert "no difference shown; a difference above 1 F1 is not excluded." in said[0] and " F1 in de (" in said[0]
+    assert said[1].startswith("a is not significantly different in de (")
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
@@ -115,7 +120,7 @@ def test_below_three_seeds_nothing_is_tested(tmp_path: Path, seeds: tuple[int, .
         assert (here.p, here.p_holm, here.equivalent, here.verdict) == (None, None, None, "no test")
         assert here.interval is not None and here.what == "test sentences only"
     said = conclusions(found)
-    assert said[0] == "No test in de, fi: fewer than 3 seeds." and "better" not in " ".join(said)
+    assert said[1] == "concner is not tested (fewer than 3 seeds) in de, fi." and "better" not in " ".join(said)
 
 
 def test_only_seeds_that_both_have(tmp_path: Path) -> None:
@@ -143,8 +148,8 @@ def test_gaps_and_other_tests_stay_gaps_and_leave_the_average(tmp_path: Path) ->
     gap, other = line(found, "zh"), line(found, "pt")
     assert (gap.verdict, other.verdict) == ("gap", "gap")
     assert "concner: skipped: no translations into zh" in gap.note and other.note == "scored on different tests"
-    said = "Nothing to compare in pt (scored on different tests), zh (concner: skipped: no translations into zh)."
-    assert said in conclusions(found)
+    said = "not to be compared in pt (scored on different tests), zh (concner: skipped: no translations into zh)."
+    assert conclusions(found)[1].endswith(said)
 
 
 def test_missing_counts_leave_the_difference_and_no_test(tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_missing_counts_leave_the_difference_and_no_test(tmp_path: Path) -> None
     found = one(tmp_path)
     assert line(found, "de").verdict == "no interval" and line(found, "fi").verdict == "better"
     assert found.macro.verdict == "no interval" and found.macro.difference is not None
-    assert "are not tested: counts by sentence are missing in a language" in " ".join(conclusions(found))
+    assert "F1 on average over two languages: not tested, for lack of counts by sentence." in conclusions(found)[0]
 
 
 def test_factors_and_settings(tmp_path: Path) -> None:
@@ -172,32 +177,52 @@ def test_factors_and_settings(tmp_path: Path) -> None:
     assert one(tmp_path, "concner", "zero_shot").factors["data"] == ("both", "unknown")
 
 
-def variants(out: Path, **params: dict[str, Any]) -> None:
-    """Rows of one folder: label to method and parameters."""
-    for label, more in params.items():
-        cell = {"label": label, "method": more.pop("use"), "params": more}
-        put(out, Plan({label: 0.7}, cell=cell), label, "de", 1)
+def declare(out: Path, *contrasts: Contrast) -> None:
+    """matrix.json of the records, as a matrix with these contrasts writes it."""
+    cells = [{"key": record.key, **record.cell} for record in Records(out).all()]
+    add_cells(out, cells, "toy", [Written("toy.toml", "", contrasts=contrasts)])
 
 
 def test_contrasts_declared_in_advance(tmp_path: Path) -> None:
-    variants(
-        tmp_path,
-        en_trans={"use": "en_trans", "distil": False},
-        concner={"use": "concner", "distil": False, "alpha": 0.5},
-        kd={"use": "concner", "distil": True, "alpha": 0.5},
-        weak={"use": "concner", "distil": False, "alpha": 0.1},
-        label_projection={"use": "label_projection", "english": False, "distil": False},
-        lp_en={"use": "label_projection", "english": True, "distil": False},
-        lp_en_kd={"use": "label_projection", "english": True, "distil": True},
-    )
-    declared = {("concner", "en_trans"), ("concner", "lp_en"), ("kd", "lp_en_kd"), ("en_trans", "concner")}
-    pairs = (*declared, ("kd", "en_trans"), ("weak", "en_trans"), ("concner", "label_projection"), ("kd", "lp_en"))
-    for a, b in pairs:
+    make(tmp_path, Plan(QUALITY))
+    declare(tmp_path, Contrast("concner", "en_trans", "the question", primary=True))
+    for a, b in (("concner", "en_trans"), ("en_trans", "concner")):
         found = one(tmp_path, a, b)
-        assert bool(found.declared) == ((a, b) in declared), (a, b)
-        assert any(x.startswith("Declared" if found.declared else "Exploratory") for x in conclusions(found))
+        assert (found.declared, found.primary) == ("the question", True)
+        assert "Declared in advance: the question." in conclusions(found)
+        assert found.title == ("the question" if a == "concner" else "en_trans − concner"), "the sign is A - B"
+    assert not one(tmp_path, "concner", "zero_shot").declared
     other_rule = one(tmp_path, "concner", "en_trans", "last")
     assert not other_rule.declared and "the rule last is not the main one" in " ".join(conclusions(other_rule))
+
+
+@given(st.lists(st.floats(0.3, 0.9), min_size=2, max_size=5), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_an_interval_leaves_out_0_exactly_where_holm_rejects(qualities: list[float], seed: int) -> None:
+    counts = [
+        [counts_for(q, name, str(n + seed), r, 60) for r in (1, 2, 3)] for n, q in enumerate(qualities) for name in "ab"
+    ]
+    stacked = [np.stack(seeds).sum(axis=2) for seeds in counts]
+    estimates = [difference(x, y) for x, y in zip(stacked[::2], stacked[1::2], strict=True)]
+    lines = judged_together(
+        [ComparisonLine(str(n), p=e.p, difference=e.mean, estimate=e) for n, e in enumerate(estimates)]
+    )
+    for line in lines:
+        assert line.together is not None and line.p_holm is not None
+        assert (line.together[0] > 0 or line.together[1] < 0) == (line.p_holm < 0.05)
+
+
+def test_seeds_that_agree_on_average_by_luck_make_no_equivalence(tmp_path: Path) -> None:
+    """Two languages whose seeds go opposite ways: the average of every seed is the same, each language's is not."""
+    for label in "ab":
+        for target in ("de", "fi"):
+            for seed in (1, 2, 3):
+                moved = (seed - 2) * (1 if target == "de" else -1) * (0.06 if label == "a" else 0.0)
+                put(tmp_path, Plan({label: 0.6 + moved}, sentences=4000), label, target, seed)
+    macro = one(tmp_path, "a", "b").macro
+    assert macro.estimate is not None and macro.narrow is not None
+    low, high = (100 * limit for limit in macro.estimate.limits(0.9))
+    assert macro.narrow[1] - macro.narrow[0] > 2 * (high - low) and not macro.equivalent
 
 
 def test_label_axes_name_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,6 +230,7 @@ def test_label_axes_name_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for aligner in ("simalign", "statistical"):
         make(tmp_path, Plan({"concner": 0.7}, cell={"axes": {"labels.aligner": aligner}}))
         make(tmp_path, Plan({"en_trans": 0.6}, cell={"axes": {"labels.aligner": aligner}}))
+    declare(tmp_path, Contrast("concner (simalign)", "en_trans (simalign)", "the question"))
     found = one(tmp_path, "concner (simalign)", "en_trans (simalign)")
     assert found.declared and not found.settings
     crossed = one(tmp_path, "concner (simalign)", "en_trans (statistical)")

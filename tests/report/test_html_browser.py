@@ -81,10 +81,39 @@ def test_a_number_opens_its_seeds_and_errors(page: Page) -> None:
     assert page.js(f"document.activeElement === {part}") is True
     top = page.js(f"{part}.closest('details').getBoundingClientRect().top")
     assert -5 <= top <= page.js("innerHeight")
-    assert page.js(f"{part}.querySelectorAll('mark.no').length") >= 5
     page.js(f"{part}.closest('details').open = false; {link}.click(); new Promise(done => setTimeout(done, 300))")
     assert page.js(f"{part}.closest('details').open") is True  # the same link again
     page.js("document.querySelectorAll('details').forEach(one => one.open = false)")
+
+
+def test_the_browser_shows_gold_a_and_b_and_filters(page: Page) -> None:
+    part = "document.querySelector('#g0-browser')"
+    page.js(f"{part}.scrollIntoView(); new Promise(done => setTimeout(done, 1000))")
+    assert page.js(f"[...{part}.querySelectorAll('.pick label')].map(one => one.firstChild.textContent.trim())") == [
+        "A",
+        "B",
+        "language",
+        "type",
+        "error",
+        "where",
+    ]
+    assert page.js(f"{part}.querySelectorAll('.three').length") == page.js(
+        f"{part}.querySelectorAll('.three p').length / 3"
+    )
+    assert page.js(f"{part}.querySelectorAll('.three mark.no').length") > 5
+    number = f"Number({part}.querySelector('output').textContent.split(' ')[0])"
+    before = page.js(number)
+    pick = f"[...{part}.querySelectorAll('select')]"
+    page.js(f"{pick}[4].value = 'type'; {pick}[4].dispatchEvent(new Event('change', {{bubbles: true}}))")
+    assert 0 < page.js(number) < before
+    items = f"[...{part}.querySelectorAll('.sentences li')].map(one => one.textContent)"
+    assert all("✗ type" in text for text in page.js(items))
+    assert page.js(f"{part}.querySelectorAll('.three p:first-child mark.no').length") == 0, "the gold is never wrong"
+    page.js(f"{pick}[0].value = {pick}[1].value; {pick}[0].dispatchEvent(new Event('change', {{bubbles: true}}))")
+    assert page.js(number) == 0, "a method does not differ from itself"
+    link = "document.querySelector('a[data-a]')"
+    page.js(f"{link}.click(); new Promise(done => setTimeout(done, 300))")
+    assert page.js(f"{pick}[0].value") == page.js(f"{link}.dataset.a") and page.js(number) > 0
 
 
 def test_paper_shows_what_is_folded_but_not_every_cell(page: Page) -> None:
@@ -96,7 +125,7 @@ def test_paper_shows_what_is_folded_but_not_every_cell(page: Page) -> None:
     assert page.js("document.querySelectorAll('details[open]').length") == 0
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_itself_never_scrolls_sideways(page: Page, width: int) -> None:
     page.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
     page.js("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -147,5 +176,5 @@ def test_without_scripts_it_is_all_there(url: str, tmp_path: Path) -> None:
         def number(selector: str) -> int:
             return len(tab.call("DOM.querySelectorAll", nodeId=document, selector=selector)["nodeIds"])
 
-        assert number("#g0-main tbody tr") == 6 and number("details.cell mark") > 20
+        assert number("#g0-main tbody tr") == 6 and number(".answers li") == 5 and number("details.cell tr") > 18
         assert number("button") == number("input") == 0  # nothing that would do nothing

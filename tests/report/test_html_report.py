@@ -6,11 +6,13 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -19,11 +21,14 @@ from markupsafe import escape
 from bench.cli.main import main
 from bench.core.conll import conll_text
 from bench.core.sentences import Sentence, Span
-from bench.report.errors import SidecarPairs, judged, sample, samples
+from bench.report.contrasts import contrasts_of
+from bench.report.errors import judged, sample, samples
 from bench.report.frame import groups, read
-from bench.report.html.page import compact, flat, language, report_html, shared, visible, write_report
-from bench.report.scores import best_of, ranking, scores_of
-from bench.store.record import Records
+from bench.report.html.page import compact, flat, report_html, shared, write_report
+from bench.report.notes import visible
+from bench.report.scores import ranking, scores_of
+from bench.report.verdicts import sentence
+from bench.store.record import Contrast, Records, Written, add_cells
 from bench.store.sidecars import GOLD, predictions_name
 from tests.support.records_for_tests import Plan, make, put_gap
 from tests.support.scored_for_tests import QUALITY, gold_of, make_scored
@@ -126,29 +131,59 @@ def test_a_number_leads_to_its_seeds_records_and_errors(scored: tuple[Path, str]
         if (one.label, one.target) == ("concner", "de"):
             assert f'href="records/{one.record.key}.json"' in part
             assert f'<td class="n">{100 * one.record.scores["source-dev"].f1:.2f}' in part
-    assert part.count("<mark class=no>") >= 5 and "gold</span>" in part and "predicted</span>" in part
-    assert "✗ missed" in part and "of 40 sentences hold an error" in part
+    assert "of 40 sentences hold an error" in part and 'href="#g0-browser" data-a="1" data-target="de"' in part
 
 
-def test_words_follow_the_tests(scored: tuple[Path, str]) -> None:
+def packed(text: str) -> list[dict[str, Any]]:
+    """What the page's browser of sentences unpacks."""
+    blocks = re.findall(r'<template class="packed">(.*?)</template>', text)
+    return [json.loads(zlib.decompress(base64.b64decode(block))) for block in blocks]
+
+
+def test_the_page_opens_with_the_contrasts_in_plain_words(scored: tuple[Path, str]) -> None:
     out, text = scored
     (group,) = groups(read([out]))
-    found = ranking(group)
-    assert [row[1] for row in found.rows] == ["concner", "en_trans", "zero_shot"] and found.pairs == 3
-    best, last = found.rows[0], found.rows[-1]
-    assert found.differ(best, last) is True and found.differ(last, best) is True
+    first, second = contrasts_of(group)
+    assert (first.a, first.b, second.a) == ("concner", "en_trans", "zero_shot") or (second.a, first.a) == (
+        "concner",
+        "zero_shot",
+    )
+    answers = text.split('<ol class="answers">')[1].split("</ol>")[0]
+    assert text.index('<ol class="answers">') < text.index("<figure") if "<figure" in text else True
+    for one in (first, second):
+        assert str(escape(sentence(one))) in answers
+        assert re.fullmatch(
+            r"\w+ − en_trans: [+−][\d.]+ F1 on average over two languages \(95 % [+−]?[\d.]+ to [+−]?[\d.]+\): "
+            r"(significantly (higher|lower) \(p [=<] [\d.]+(, by less than 1 F1)?\)|no difference shown; .*)\. "
+            r"Better in \w+, worse in \w+, undecided in \w+\. Takes as long\.",
+            sentence(one),
+        )
     said = "".join(Reader(text).text)
-    assert "Highest on average over de, fi: concner" in said
-    assert re.search(r"concner( and en_trans)? (is|are) significantly better than (en_trans and )?zero_shot\.", said)
-    assert "Declared in advance: concner without distillation - en_trans." in said
+    assert "Exploratory: the matrix declares no contrast." in said
     assert "Synthetic: no evidence about languages." in said and "Human translations: an upper bound" in said
+
+
+def test_declared_contrasts_come_alone_and_the_primary_one_first(tmp_path: Path) -> None:
+    records = make(tmp_path, Plan({"zero_shot": 0.4, "en_trans": 0.6, "concner": 0.7}))
+    declared = (Contrast("concner", "zero_shot", "second"), Contrast("concner", "en_trans", "first", primary=True))
+    cells = [{"key": one.key, **one.cell} for one in records]
+    add_cells(tmp_path, cells, "toy", [Written("toy.toml", "", contrasts=declared)])
+    (group,) = groups(read([tmp_path]))
+    found = contrasts_of(group)
+    assert [(one.declared, one.primary, one.macro.p_holm == one.macro.p) for one in found] == [
+        ("first", True, True),
+        ("second", False, True),
+    ]
+    with no_plots():
+        text = report_html(tmp_path)
+    assert text.index("<b>Primary.</b> first: ") < text.index(">second: ") and "Declared before the runs." in text
 
 
 def test_below_three_seeds_nothing_differs_significantly(tmp_path: Path) -> None:
     make(tmp_path, Plan({"zero_shot": 0.2, "en_trans": 0.9}, seeds=(1, 2)))
     with no_plots():
         said = "".join(Reader(report_html(tmp_path)).text)
-    assert "could not be tested" in said and "significantly worse (" not in said and " better " not in said
+    assert "not tested, with fewer than 3 seeds" in said and "significantly" not in said.split("What to know")[0]
     (group,) = groups(read([tmp_path]))
     assert ranking(group).pairs == 0
 
@@ -166,24 +201,13 @@ def test_gaps_are_told_with_their_reasons(tmp_path: Path) -> None:
     assert "no links for &lt;de&gt;" in text and "<de>" not in text
 
 
-def test_the_last_column_names_who_is_significantly_worse_and_its_note_says_so(scored: tuple[Path, str]) -> None:
-    row, *_ = re.findall(r"<tr><th scope=row><bdi>de</bdi>.*", scored[1])
-    (group,) = groups(read([scored[0]]))
-    column = {row: scores_of(group, "source-dev")[row, "de"] for row in group.rows}
-    worse = [row[1] for row in group.rows if row not in (best_of(column) or ())]
-    assert worse and re.findall("<bdi>(.*?)</bdi>", row.rpartition("<td>")[2]) == worse
-    said = "".join(Reader(scored[1]).text)
-    assert "Last column: significantly worse than the highest" in said and "distinguishable" not in said
-
-
 def test_oracles_are_in_no_tested_pair(tmp_path: Path) -> None:
     make(tmp_path, Plan({"a": 0.3, "b": 0.6, "best": 0.95}, oracles=("best",)))
     (group,) = groups(read([tmp_path]))
     found = ranking(group)
     assert found.pairs == 1 and [row[1] for row in found.rows] == ["best", "b", "a"]
     assert not [pair for pair in found.p_values if ("toy", "best") in pair]
-    with no_plots():
-        assert "Holm over all pairs tested" in "".join(Reader(report_html(tmp_path)).text)
+    assert not contrasts_of(group), "nor is one a contrast by default"
 
 
 def test_a_long_reason_is_told_to_its_end(tmp_path: Path) -> None:
@@ -219,7 +243,11 @@ def test_hostile_content_is_text(tmp_path: Path) -> None:
     assert "\u202e" not in text and "\x00" not in text and "\x1b" not in text
     said = "".join(page.text)
     assert "<script>alert(1)</script>&\"'⟨U+202E⟩evil␀␛[31m" in said
-    assert "<script> مرحبا PER ✗ missed" in said and 'dir="auto" lang="ar"' in text
+    (data,) = packed(text)
+    test = data["tests"][0]
+    assert (test["target"], test["ids"]) == ("ar", [visible("id " + HOSTILE)])
+    assert test["words"] == ["<script>\nمرحبا\n&amp;\n⟨U+202E⟩\n😀"] and test["gold"] == [[0, 2, 0]]
+    assert test["found"] == [{"0": []}, {"0": []}] and data["types"][0] == "PER"
 
 
 @pytest.mark.parametrize("code", [*range(0x20), 0x7F, 0x85, 0xAD, 0x200B, 0x202E, 0x2066, 0xFEFF, 0xD800, 0xFFFE])
@@ -231,32 +259,27 @@ def test_what_is_invisible_is_shown_or_a_blank(code: int) -> None:
 
 def test_joiners_and_scripts_stay() -> None:
     assert visible("می\u200cخواهم 👩\u200d💻 中文") == "می\u200cخواهم 👩\u200d💻 中文"
-    assert language("zh-Hans") == ' lang="zh-Hans"' and language('de" onload="x') == ""
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
 def test_kinds_of_errors() -> None:
-    words = tuple("abcdefghij")
     gold = [Span(0, 1, "PER"), Span(1, 2, "PER"), Span(3, 5, "LOC"), Span(5, 7, "ORG"), Span(8, 9, "LOC")]
     found = [Span(0, 1, "PER"), Span(1, 2, "LOC"), Span(4, 5, "LOC"), Span(5, 6, "PER"), Span(7, 8, "LOC")]
-    one = judged("x", words, gold, found)
-    assert [kind for _, kind in one.gold] == ["correct", "type", "boundary", "type and boundary", "missed"]
-    assert [kind for _, kind in one.found] == ["correct", "type", "boundary", "type and boundary", "spurious"]
-    assert one.window == (0, 10)
-    long = judged("y", ["w"] * 200, [Span(150, 151, "PER")], [])
-    assert long.window == (135, 195) and judged("z", ["w"] * 200, [Span(199, 200, "PER")], []).window == (140, 200)
+    ours, theirs = judged(gold, found)
+    assert ours == ["correct", "type", "boundary", "type and boundary", "missed"]
+    assert theirs == ["correct", "type", "boundary", "type and boundary", "spurious"]
 
 
 def test_counts_of_kinds_are_those_of_the_record(scored: tuple[Path, str]) -> None:
     (group,) = groups(read([scored[0]]))
-    for one in samples(group, 3).values():
+    for one in samples(group).values():
         types = one.stored.record.scores["source-dev"].types.values()
         tp, fp, fn = (sum(getattr(c, name) for c in types) for name in ("tp", "fp", "fn"))
         kinds = one.kinds
         assert kinds["correct"] == tp and sum(kinds.values()) - tp - kinds["spurious"] == fn
-        assert kinds["spurious"] <= fp and 0 < len(one.shown) <= 3 <= one.wrong <= one.sentences == 40
+        assert kinds["spurious"] <= fp and 0 < len(one.found) <= len(one.gold.spans) == 40
         f1s = sorted(
             o.record.scores["source-dev"].f1
             for o in group.stored
@@ -265,24 +288,35 @@ def test_counts_of_kinds_are_those_of_the_record(scored: tuple[Path, str]) -> No
         assert one.stored.record.scores["source-dev"].f1 == f1s[len(f1s) // 2], "the median seed"
 
 
-def test_methods_show_the_same_sentences(scored: tuple[Path, str]) -> None:
-    (group,) = groups(read([scored[0]]))
-    shown = {row[1]: [w.id for w in one.shown] for (row, t), one in samples(group, 100).items() if t == "de"}
-    both = set(shown["concner"]) & set(shown["zero_shot"])
-    assert len(both) > 3
-    order = [[name for name in shown[label] if name in both] for label in ("concner", "zero_shot")]
-    assert order[0] == order[1] != sorted(order[0])
+def test_the_browser_has_what_every_method_predicts(scored: tuple[Path, str]) -> None:
+    out, text = scored
+    (group,) = groups(read([out]))
+    (data,) = packed(text)
+    assert data["rows"] == [row[1] for row in group.rows] and [test["target"] for test in data["tests"]] == ["de", "fi"]
+    first = contrasts_of(group)[0]
+    assert [data["rows"][n] for n in data["start"]] == [first.a, first.b]
+    made = samples(group)
+    for test in data["tests"]:
+        assert test["wrong"] == len(test["ids"]) == len(test["words"]) == len(test["gold"]) <= 40
+        for row, found, seed in zip(group.rows, test["found"], test["seeds"], strict=True):
+            one = made[row, test["target"]]
+            assert one.stored.seed == seed and len(found) == len(one.found)
+            wrong = {one.gold.sidecar.ids[i]: list(spans) for i, spans in one.found.items()}
+            for place, numbers in found.items():
+                parts = [numbers[n : n + 3] for n in range(0, len(numbers), 3)]
+                spans = [Span(first, end, data["types"][type_]) for first, end, type_ in parts]
+                assert wrong[test["ids"][int(place)]] == spans
 
 
 def test_other_sentences_and_damage_are_told(tmp_path: Path) -> None:
     make_scored(tmp_path, {"zero_shot": 0.5}, targets=("de",), seeds=(1,))
     (one,) = read([tmp_path])
     one.store.put_text(one.record.key, predictions_name("source-dev"), conll_text(gold_of("de", 3)))
-    assert "not of the same sentences" in sample(one, "source-dev", 5, SidecarPairs()).why
+    assert "not of the same sentences" in sample(one, "source-dev", {}).why
     one.store.sidecar(one.record.key, GOLD).write_bytes(b"no gzip")
-    assert "cannot be read" in sample(one, "source-dev", 5, SidecarPairs()).why
+    assert "cannot be read" in sample(one, "source-dev", {}).why
     with no_plots():
-        assert "No sample of errors" in report_html(tmp_path)
+        assert "No sentences to compare: " in report_html(tmp_path)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -312,11 +346,11 @@ def test_the_verb_writes_the_page_and_verify_knows_it(tmp_path: Path, capsys: py
     assert main(["report", str(tmp_path / "nowhere")]) == 2
 
 
-def test_many_cells_show_fewer_sentences(tmp_path: Path) -> None:
+def test_many_cells_keep_fewer_sentences(tmp_path: Path) -> None:
     make_scored(tmp_path, {"zero_shot": 0.3}, targets=("de", "fi"), seeds=(1,))
-    with no_plots(), mock.patch("bench.report.html.page._SENTENCES", 4):
-        text = report_html(tmp_path)
-    assert text.count('class="pair"') == 4
+    with no_plots(), mock.patch.multiple("bench.report.html.page", _SENTENCES=4, _FEWEST=1):
+        (data,) = packed(report_html(tmp_path))
+    assert [len(test["words"]) for test in data["tests"]] == [2, 2] and all(test["wrong"] > 2 for test in data["tests"])
 
 
 def test_one_training_under_two_names_does_not_differ_significantly(tmp_path: Path) -> None:

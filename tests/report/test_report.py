@@ -91,13 +91,37 @@ def test_macro_is_over_the_languages_that_all_methods_have(tmp_path: Path) -> No
     plan = Plan({"zero_shot": 0.4, "concner": 0.7}, targets=("de", "fi", "zh"))
     make(tmp_path, plan)
     make(tmp_path, Plan({"label_projection": 0.6}, targets=("de", "fi")))
+    make(tmp_path, Plan({"en_trans": 0.5}, targets=("fi",)))
     make(tmp_path, Plan({"target_supervised": 0.9}, targets=("de",), oracles=("target_supervised",)))
     table = main_of(tmp_path)
-    means = [cell(table, "concner", target).value or 0 for target in ("de", "fi")]
+    means = [cell(table, "concner", target).value or 0 for target in ("de", "fi", "zh")]
     assert cell(table, "concner", "macro").value == pytest.approx(np.mean(means))
-    assert any("mean over de, fi (where" in note for note in table.notes)
-    oracle = cell(table, "target_supervised", "macro")  # must not shrink everybody's set to de
-    assert oracle.value is None and "no number for fi" in notes_of(table, oracle)
+    assert any("mean over de, fi, zh (where" in note for note in table.notes)
+    for label in ("label_projection", "en_trans", "target_supervised"):  # narrow nobody's average
+        macro = cell(table, label, "macro")
+        assert macro.value is None and "no number for" in notes_of(table, macro)
+    labels = [row["method"].text for row in table.rows()]
+    assert set(labels[:2]) == {"concner", "zero_shot"} and labels[-1] == "target_supervised"
+    assert table.blocks == {2: "not in every language", 4: "oracles"}
+    for text, expected in (
+        (markdown(table), "| *oracles* |"),
+        (latex(table), r"\emph{oracles}"),
+        (terminal(table), "(oracles)"),
+    ):
+        assert expected in text
+    # a contrast has its own languages, so that nobody else decides over what its average is
+    lead = next(text for text in table.lead if text.startswith("label_projection − en_trans"))
+    assert " F1 in fi (95 %" in lead
+    assert "on average over three languages" in next(
+        x for x in main_of_without(tmp_path, "en_trans").lead if x.startswith("concner")
+    )
+
+
+def main_of_without(out: Path, label: str) -> Table:
+    for record in Records(out).all():
+        if record.cell["label"] == label:
+            Records(out).path(record.key).unlink()
+    return main_of(out)
 
 
 def test_oracles_are_marked_last_and_never_best(tmp_path: Path) -> None:
@@ -108,8 +132,10 @@ def test_oracles_are_marked_last_and_never_best(tmp_path: Path) -> None:
     assert not any(label.oracle for label in labels[:-1])
     gold, best = cell(table, "gold_translation", "de"), cell(table, "concner", "de")
     assert (gold.value or 0) > (best.value or 0) and not gold.bold
-    assert best.bold and cell(table, "label_projection", "de").bold  # not distinguishable
-    assert not cell(table, "zero_shot", "de").bold
+    one, two = sorted((best, cell(table, "label_projection", "de")), key=lambda entry: entry.value or 0)
+    assert two.bold and one.near and not one.bold and not two.near  # not distinguishable
+    assert not cell(table, "zero_shot", "de").bold and not cell(table, "zero_shot", "de").near
+    assert f"{one.shown} ± {one.half:.1f}°" in terminal(table) and f"**{two.shown}" in markdown(table)
     assert "gold_translation †" in terminal(table) and any(note.startswith("†") for note in table.notes)
 
 
@@ -155,7 +181,7 @@ def test_same_records_same_bytes_whatever_the_order_of_files(tmp_path: Path) -> 
         make(second, Plan({label: QUALITY[label]}))
     written = tables.write_tables(first), tables.write_tables(second), tables.write_tables(first)
     names = [[path.name for path in paths] for paths in written]
-    assert names[0] == names[1] and len(names[0]) == 7 * 3 + 1
+    assert names[0] == names[1] and len(names[0]) == 8 * 3 + 1
     for a, b in zip(written[0], written[1], strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 
@@ -226,11 +252,12 @@ def test_the_matrix_gives_the_order(tmp_path: Path) -> None:
 def test_cost_says_unknown_and_never_0(tmp_path: Path) -> None:
     make(tmp_path, Plan({"zero_shot": 0.4, "en_trans": 0.7}))
     (group,) = frame.groups(frame.read([tmp_path]))
-    table = tables.cost_table(group)
+    table = tables.quantities.cost_table(group)
     assert table is not None
-    unknown = cell(table, "en_trans", "cold seconds")
+    unknown = cell(table, "en_trans", "seconds")
     assert unknown.text == "n/a" and notes_of(table, unknown) == "unknown"
-    assert cell(table, "zero_shot", "cold seconds").value == 12.5 * len("zero_shot")
+    assert cell(table, "zero_shot", "seconds").value == 12.5 * len("zero_shot")
+    assert cell(table, "zero_shot", "ratio").text == "n/a", "its baseline does not say"
     assert cell(table, "zero_shot", "TFLOP").text == "n/a"
 
 
@@ -240,7 +267,7 @@ def test_other_tables(tmp_path: Path) -> None:
     make(tmp_path, plan)
     (group,) = frame.groups(frame.read([tmp_path]))
     made = {table.name: table for table in tables.all_tables([group])}
-    assert set(made) == {"main", "groups", "types", "seen", "rules", "gap", "cost", "projection"}
+    assert set(made) == {"main", "contrasts", "groups", "types", "seen", "rules", "gap", "cost", "projection"}
     seen = [row for row in made["seen"].rows() if row["method"].text == "zero_shot"]
     assert [(row["entities"].text, row["de"].value, row["de"].text) for row in seen] == [
         ("seen", 75.0, ""),
@@ -256,7 +283,7 @@ def test_other_tables(tmp_path: Path) -> None:
 
 def is_letter(c: str) -> bool:
     """Not ASCII, and no sign that is typeset as mathematics."""
-    return ord(c) > 127 and c not in "±†×·−≤≥→αβτ"
+    return ord(c) > 127 and c not in "±†°×·−≤≥→αβτ"
 
 
 def balanced(text: str) -> bool:

@@ -111,12 +111,17 @@ def test_what_a_run_leaves_is_clean(tmp_path: Path, tiny_folder: Path) -> None:
     """Through the command line: run, verify, compare, import of its own predictions, verify again."""
     place = Place(tmp_path, tiny_folder)
     methods = ("zero_shot", "en_trans", "concner")
-    ran = place.xner("run", place.matrix(matrix_text(tiny_folder, methods)), "--out", place.out)
+    question = '\n[[contrast]]\na = "concner"\nb = "en_trans"\nname = "the question"\n'
+    ran = place.xner("run", place.matrix(matrix_text(tiny_folder, methods) + question), "--out", place.out)
     assert ran.code == 0, ran.err
     checked = place.xner("verify", place.out)
     assert checked.code == 0 and "note" not in checked.out, checked.out
     (compared,) = place.xner("compare", place.out, "concner", "en_trans", "--json").json()
-    assert compared["declared"] and list(compared["factors"]) == ["loss_terms"] and not compared["settings"]
+    assert (
+        compared["declared"] == "the question"
+        and list(compared["factors"]) == ["loss_terms"]
+        and not compared["settings"]
+    )
     record = by_name(place.out)["en_trans", "de", 1]
     paths = []
     for name in ("gold", "predictions-last"):

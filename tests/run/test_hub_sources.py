@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.api.hub import commit_of
-from data_recipes.corpora.wikiann.hub import REPOSITORY
+from data_recipes.corpora.wikiann.corpus import REPOSITORY
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import Place, Ran, matrix_text, records
 from tests.support.hub import BAD, Fault, Hub, conversion, serving
@@ -72,7 +72,7 @@ def online(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -
         for name, value in (changed | {"HF_HUB_ETAG_TIMEOUT": 2, "HF_HUB_DOWNLOAD_TIMEOUT": 2}).items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr("bench.api.hub.time.sleep", lambda seconds: None)
+        monkeypatch.setattr("bench.api.hub.sleep", lambda seconds: None)
         commit_of.cache_clear()
         place = Online(tmp_path, tiny_folder, hub)
         data = 'overlap = "drop-from-train"'
@@ -121,6 +121,7 @@ def test_what_was_planned_is_trained_though_the_repository_changes(online: Onlin
     plan = online.xner("plan", "small.toml", "--out", "out", "--json")
     assert plan.code == 0, plan.err
     assert plan.json()["download_bytes"].keys() == {ENCODER}
+    assert plan.json()["time"]["unknown"] == 0 < plan.json()["time"]["seconds"], "timed by its configuration"
     assert online.run("--only", "seed=1").code == 0
     moved = tmp_path / "repositories" / "moved"
     shutil.copytree(hub.folders["model", ENCODER]["main"], moved)
@@ -201,6 +202,41 @@ def test_a_gated_encoder(online: Online, token: str, said: str, monkeypatch: pyt
         monkeypatch.setenv("HF_TOKEN", token)
     ran = online.run()
     assert ran.code == 2 and said in ran.err.splitlines()[-1] and "Traceback" not in ran.err, ran.err
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM is a decoder"),
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel is a decoder"),
+        ({"model_type": "bert", "is_decoder": True}, "bert with is_decoder is a decoder"),
+        ({"model_type": "mbart", "is_encoder_decoder": True}, "mbart is an encoder-decoder"),
+        ({"model_type": "own", "auto_map": {"AutoModel": "own.Own"}}, "'own' needs the code of its repository"),
+        ({"model_type": "bert", "num_hidden_layers": 2}, "freeze = 2, but it has 2 layers"),
+        (None, "has no config.json"),
+        ({"model_type": "t5", "is_encoder_decoder": True}, "has no fast tokenizer"),
+    ],
+)
+def test_an_encoder_that_cannot_work_is_refused_before_its_weights_are_fetched(
+    online: Online, tmp_path: Path, config: dict[str, object] | None, said: str
+) -> None:
+    folder = tmp_path / "repositories" / "unfit"
+    shutil.copytree(online.hub.folders["model", ENCODER]["main"], folder)
+    (folder / "config.json").unlink()
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    if said == "has no fast tokenizer":
+        from transformers import ByT5Tokenizer
+
+        (folder / "tokenizer.json").unlink()
+        ByT5Tokenizer().save_pretrained(folder)
+    online.hub.put("model", ENCODER, folder)
+    ran = online.xner(
+        "plan", "small.toml", "--out", "out", "--set", f'encoder."{ENCODER}".freeze={2 * ("freeze" in said)}'
+    )
+    lines = [line for line in ran.err.splitlines() if not line.startswith("fetching ")]
+    assert ran.code == 2 and len(lines) == 1 and f"encoder '{ENCODER}'" in lines[0] and said in lines[0], ran.err
+    assert online.hub.asked("safetensors") == 0
 
 
 def test_data_are_fetched_and_verified(online: Online) -> None:

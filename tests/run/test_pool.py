@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run.job import Queue, Weights, users_of
-from bench.run.local import _end, _slots
-from bench.store.artefacts import Artefacts
+from bench.run.job import Weights, users_of
+from bench.run.local import Progress, _end, _here, _slots
+from bench.store.artefacts import Artefacts, Busy
 from bench.store.record import Record, Records, add_cells
 from tests.support.records_for_tests import Plan, cell_of
 
@@ -46,17 +47,21 @@ def test_how_a_process_ended_is_said() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_every_unit_is_taken_and_one_that_is_busy_comes_again(answers: list[bool]) -> None:
-    work = [[number] for number in range(5)]
-    queue, order, busy = Queue(work), [], iter(answers)  # type: ignore[arg-type]
-    while queue:
-        unit, patient = queue.take()
-        if not patient and next(busy, False):
-            queue.busy(unit)
-        else:
-            order.append(unit)
-            queue.finished()
-    assert sorted(order) == work  # type: ignore[type-var]
+def test_every_unit_is_run_and_one_that_is_busy_comes_again(answers: list[bool]) -> None:
+    """A unit that another process is running is waited for only when every other one was tried."""
+    work: list[Any] = [[number] for number in range(5)]
+    tried, busy = list[int](), iter(answers)
+
+    def perform(unit: list[int], where: object, again: object, wait: bool, progress: object) -> list[Any]:
+        assert not wait or set(tried) == set(range(5))
+        tried.append(unit[0])
+        if not wait and next(busy, False):
+            raise Busy
+        return []
+
+    with mock.patch("bench.run.local.perform", side_effect=perform):
+        order = [unit for unit, _ in _here(work, None, {}, Progress(0))]
+    assert sorted(order) == work
     if not any(answers):
         assert order == work
 

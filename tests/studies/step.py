@@ -18,8 +18,8 @@ from bench.data.identity import keyed
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
 from bench.plan.units import Planned
-from bench.run.cell import RunSettings, run_unit
-from bench.run.shared import make_shared
+from bench.run.cell import run_unit
+from bench.run.shared import RunSettings, make_shared
 
 
 def steps_of(planned: Planned, where: RunSettings) -> list[float]:

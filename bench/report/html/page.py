@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,24 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.core.files import canonical_json, write_bytes
-from bench.core.sentences import Span
-from bench.report.compare import compared, declared, own_settings
-from bench.report.errors import KINDS, Sample, Wrong, samples
+from bench.report.contrasts import contrasts_of
+from bench.report.errors import KINDS, browsable, samples
 from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
-from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of
+from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of, visible
 from bench.report.plots import figures_across, figures_of
 from bench.report.plots.canvas import saved, settings
-from bench.report.plots.methods import baseline_of
-from bench.report.scores import LEVEL, Ranking, best_of, ranking, scores_of
+from bench.report.scores import LEVEL, ranking, scores_of
 from bench.report.tables import all_tables
-from bench.report.tables.model import Entry, Table, TableDraft
-from bench.report.verdicts import HEADS, cells, conclusions, line_notes, summary
+from bench.report.tables.model import Table
+from bench.report.verdicts import HEADS, cells, conclusions, family_note, line_notes, sentence
 from bench.store.record import Cost, Record, Resources
 
 NAME = "report.html"
 Facts = Mapping[str, str]  # of a record: every field by its dotted name
 _TOLD = frozenset({"scores", "error", "reason", "status", "schema", "key", "cell.seed", "cell.label", "cell.target"})
-_SENTENCES, _MOST = 600, 5  # sentences shown as a sample of errors: in the page, and of one cell
+_SENTENCES, _FEWEST = 100_000, 20  # sentences of the browser: over all methods and languages, and of a language
 _MOST_VALUES = 8  # of one field that are listed
-_MOST_COMPARED = 40  # comparisons that are printed in full
-# Controls, marks that turn the direction of text, blanks without width, halves of surrogate pairs, characters that HTML
-# forbids. The joiners U+200C and U+200D are letters' business (Persian, Hindi, emoji) and stay.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"
-)
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 def write_report(out: Path) -> Path:
@@ -64,12 +54,12 @@ def report_html(out: Path) -> str:
     stored = read_all([out])
     found, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
     facts = {run.record.key: flat(run.record) for group in found for run in group.stored}
-    size = max(1, min(_MOST, _SENTENCES // max(sum(len(group.cells) for group in found), 1)))
+    most = max(_FEWEST, _SENTENCES // max(sum(len(group.cells) for group in found), 1))
     style, script = (files("bench.report.html").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     with settings():
         across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(found)]
     page = {
-        "chapters": [_chapter(group, f"g{place}", facts, size) for place, group in enumerate(found)],
+        "chapters": [_chapter(group, f"g{place}", facts, most) for place, group in enumerate(found)],
         "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in found for run in group.stored)),
         "across": across,
         "records": len(facts),
@@ -87,7 +77,7 @@ def _templates() -> Environment:
     """Templates that escape everything, and show what would be invisible."""
     options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, finalize=visible, **options)
-    for function in (cells, conclusions, line_notes, summary, problem_of, language, marked):
+    for function in (cells, conclusions, line_notes, problem_of, sentence):
         made.globals[function.__name__] = function
     made.globals |= {"level": LEVEL, "line_heads": HEADS, "kinds": KINDS, "newline": Markup("\n")}
     return made
@@ -98,78 +88,50 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
-def visible(value: Any) -> Any:
-    """Text with hidden characters as their picture or ⟨code⟩; anything else as it is."""
-    return _HIDDEN.sub(_shown, value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _shown(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return " " if match[0] in "\t\n\r" else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
-
-
-def language(code: str) -> Markup:
-    """A lang attribute with a leading blank, '' where the code is none."""
-    return Markup(' lang="{}"').format(code) if _LANGUAGE.fullmatch(code) else Markup()
-
-
-def marked(sentence: Wrong, spans: Sequence[tuple[Span, str]]) -> Markup:
-    """The words with the entities of one side, each with its type and what is wrong with it."""
-    first, last = sentence.window
-    place, parts = first, ["…"] if first else []
-    for span, kind in sorted(spans, key=lambda pair: (pair[0].start, pair[0].end)):
-        if span.start < place or span.end > last:  # outside the part that is shown
-            continue
-        form = Markup("<mark class={}>{} <i>{} {}</i></mark>")
-        sort, sign = ("ok", "✓") if kind == "correct" else ("no", f"✗ {kind}")
-        words = visible(" ".join(sentence.words[span.start : span.end]))
-        parts += map(visible, sentence.words[place : span.start])
-        parts.append(form.format(sort, words, visible(span.type), sign))
-        place = span.end
-    parts += map(visible, sentence.words[place:last])
-    return Markup(" ").join([*parts, "…"] if last < len(sentence.words) else parts)
-
-
 # --- a table's records ------------------------------------------------------------------------------------------------
 
 
-def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], size: int) -> dict[str, Any]:
+def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], most: int) -> dict[str, Any]:
     """What the template shows of one table's records."""
 
     def place(row: Row, target: str = "") -> str:  # the id of a method's part of the page, or of a language's in it
         return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
 
-    errors = samples(group, size)
+    errors = samples(group)
     parts = (f"source {group.source or 'n/a'}", f"encoder {group.encoder}", group.axes)
     everywhere = shared([facts[run.record.key] for run in group.stored])
     common = {row: shared([facts[run.record.key] for run in group.stored if run.row == row]) for row in group.rows}
-    ranked, pairs, own = ranking(group), _pairs(group), own_settings(group.stored)
-    comparisons = [compared(group, a, b, group.main_rule, own) for a, b in pairs[:_MOST_COMPARED]]
     with settings():
-        figures = [_drawn(figure, f"{prefix}-{name}") for name, figure in figures_of(group)]
+        figures = {name: _drawn(figure, f"{prefix}-{name}") for name, figure in figures_of(group)}
+    main, *tables = _tables(group)
+    comparisons = contrasts_of(group)
     return {
         "group": group,
         "prefix": prefix,
         "title": f"{title_of(group, 'Results')}; {', '.join(filter(None, parts))}",
         "caveats": _caveats(group),
         "scores": scores_of(group, group.main_rule),
-        "tables": list(_tables(group, errors)),
-        "figures": figures,
+        "main": main,
+        "tables": tables,
+        "forest": figures.pop("forest", None),
+        "figures": list(figures.values()),
         "errors": errors,
+        "browser": _packed(browsable(group, errors, most)),
         "everywhere": everywhere,
         "common": {row: {k: v for k, v in facts_.items() if k not in everywhere} for row, facts_ in common.items()},
         "by_seed": lambda stored, row: by_seed(stored, facts, {**everywhere, **common[row]}),
         "place": place,
-        "ranking": ranked,
-        "beaten": _beaten(ranked),
-        "languages": [_language(group, target) for target in group.targets],
-        "declared": [comparison for comparison in comparisons if comparison.declared],
-        "exploratory": [comparison for comparison in comparisons if not comparison.declared],
-        "unprinted": len(pairs[_MOST_COMPARED:]),
+        "ranking": ranking(group),
+        "contrasts": comparisons,
+        "family": family_note(comparisons),
     }
+
+
+def _packed(value: dict[str, Any]) -> str:
+    """JSON, compressed and in letters, for the page's script to unpack; "" where there is nothing to browse."""
+    if not value["tests"]:
+        return ""
+    return base64.b64encode(zlib.compress(canonical_json(value).encode(), 9)).decode()
 
 
 def _caveats(group: Group) -> list[str]:
@@ -184,70 +146,14 @@ def _caveats(group: Group) -> list[str]:
     ]
 
 
-def _beaten(ranked: Ranking) -> dict[tuple[Row, ...], list[Row]]:
-    """The methods that are significantly better than the same ones, by those."""
-    beaten: dict[tuple[Row, ...], list[Row]] = {}
-    for place, row in enumerate(ranked.competing):
-        if worse := tuple(other for other in ranked.competing[place + 1 :] if ranked.differ(row, other)):
-            beaten.setdefault(worse, []).append(row)
-    return beaten
-
-
-def _language(group: Group, target: str) -> dict[str, Any]:
-    """The highest in a language, and which are significantly worse."""
-    scores = scores_of(group, group.main_rule)
-    column = {row: scores[row, target] for row in group.rows}
-    means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
-    top, best = max(means, key=means.__getitem__, default=None), best_of(column)
-    worse = [row for row in means if row not in best] if best else []
-    none = "no other method" if len(means) < 2 else "none"
-    why = "no test: fewer than 3 seeds, or no counts by sentence" if best is None else none
-    return {"name": target, "top": top, "f1": means.get(top) if top else None, "worse": worse, "why": why}
-
-
-def _pairs(group: Group) -> list[tuple[str, str]]:
-    """Labels to compare: the declared contrasts, then each row with its baseline (en_trans, else zero_shot)."""
-    first, own = {run.label: [run] for run in reversed(group.stored)}, own_settings(group.stored)
-    contrasts = [
-        (a, b)
-        for (_, a), (_, b) in permutations(group.rows, 2)
-        if a.partition(" (")[2] == b.partition(" (")[2] and first[a][0].record.cell.get("method") == "concner"
-        if declared(first[a], first[b], own)
-    ]
-    zero_shot = next((row for row in group.rows if row[1] == "zero_shot"), None)
-    bases = {row: baseline_of(row, group.rows) or zero_shot for row in group.rows}
-    return list(
-        dict.fromkeys([*contrasts, *((row[1], base[1]) for row, base in bases.items() if base and base != row)])
-    )
-
-
 # --- tables and figures -----------------------------------------------------------------------------------------------
 
 
-def _tables(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
+def _tables(group: Group) -> Iterator[Table]:
     """All tables, without the notes that hold for the whole chapter."""
     told = set(_caveats(group))
-    for table in [*all_tables([group]), *_errors_table(group, errors)]:
+    for table in all_tables([group]):
         yield replace(table, notes=tuple(note for note in table.notes if note not in told))
-
-
-def _errors_table(group: Group, errors: Mapping[tuple[Row, str], Sample]) -> Iterator[Table]:
-    """Entities by kind of error, method and language."""
-    seen, draft = {kind for s in errors.values() for kind in s.kinds}, TableDraft(group, heads=("method", "language"))
-    kinds = [kind for kind in KINDS if kind in seen]
-    for row, target in group.cells:
-        sample = errors.get((row, target))
-        if sample is not None and not sample.why:
-            line = draft.add(row, {"language": target})
-            line |= {kind: Entry(float(sample.kinds[kind]), digits=0) for kind in kinds}
-            line["seed"] = Entry(float(sample.stored.seed), digits=0)
-    said = [
-        "Counts of one seed: the middle one by F1 (the lower of two).",
-        *(f"{kind}: {KINDS[kind]}." for kind in kinds),
-        "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
-    ]
-    if draft.lines and kinds:
-        yield draft.table("errors", "Entities by kind of error", [*kinds, "seed"], said, of="kind")
 
 
 _EXTRA = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)

@@ -9,25 +9,25 @@ from matplotlib.figure import Figure
 
 from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, read, suffixes
-from bench.report.plots.across import N_SOURCE, TRANSLATOR, quality_figure, sets_along, sources_figure
+from bench.report.plots import across, methods, training
 from bench.report.plots.canvas import FORMATS, saved, settings
-from bench.report.plots.methods import bars_figure, confusion_figure, cost_figure, gain_figure, ranks_figure
-from bench.report.plots.training import curves_figure, loss_figure, space_figure
 from bench.report.tables import checked_formats
 
 MAKERS: dict[str, Callable[[Group], Figure | None]] = {
-    "f1": bars_figure,
-    "gain": gain_figure,
-    "ranks": ranks_figure,
-    "f1-cost": cost_figure,
-    "confusion": confusion_figure,
-    "curves": curves_figure,
-    "loss": loss_figure,
-    "space": space_figure,
+    "forest": methods.forest_figure,
+    "f1": methods.f1_figure,
+    "translations": across.translations_figure,
+    "pairs": methods.pairs_figure,
+    "ranks": methods.ranks_figure,
+    "f1-cost": methods.cost_figure,
+    "confusion": methods.confusion_figure,
+    "curves": training.curves_figure,
+    "loss": training.loss_figure,
+    "space": training.space_figure,
 }
 ACROSS: dict[str, tuple[str, Callable[[Sequence[Group]], Figure | None]]] = {  # with the axes that vary
-    "quality": (TRANSLATOR, quality_figure),
-    "sources": (N_SOURCE, sources_figure),
+    "quality": (across.TRANSLATOR, across.quality_figure),
+    "sources": (across.N_SOURCE, across.sources_figure),
 }
 
 
@@ -65,7 +65,7 @@ def figures_of(group: Group) -> Iterator[tuple[str, Figure]]:
 def figures_across(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
     """Name and figure of all that several groups have something for together; call inside `settings`."""
     for name, (varied, draw) in ACROSS.items():
-        sets = sets_along(found, varied)
+        sets = across.sets_along(found, varied)
         for several, suffix in zip(sets, suffixes([several[0] for several in sets]), strict=True):
             if (figure := draw(several)) is not None:
                 yield f"{name}{suffix}", figure

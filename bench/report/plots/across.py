@@ -1,4 +1,4 @@
-"""Plots across tables: F1 against translation quality, and against the number of labelled source sentences."""
+"""Plots of what was varied: source sentences, quality of translations, and who made them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from bench.report.frame import Group, Row
-from bench.report.plots.canvas import MARKERS, figure, finished, legend, light_grid, line_style, looks
+from bench.report.notes import interval_note
+from bench.report.plots.canvas import (
+    MARKERS,
+    dots,
+    figure,
+    finished,
+    legend,
+    light_grid,
+    line_style,
+    looks,
+    panels,
+    plain,
+    rows_axis,
+)
 from bench.report.scores import average_over, diagnostic, macro, mean_or_none, oracle_rows, scores_of
 
 TRANSLATOR = "translator."  # axes that make translations better and worse
@@ -57,14 +71,13 @@ def quality_figure(several: Sequence[Group]) -> Figure | None:
     fig = figure(9.0, 3.8)
     panels = fig.subplots(1, 2, sharex=True, sharey=True)
     for axis, which, name in ((panels[0], 1, "projected labels"), (panels[1], 2, "tagger trained on them")):
-        for place, (row, points) in enumerate(lines.items()):
-            style: dict[str, Any] = {"color": shown[row].face, "marker": MARKERS[place % len(MARKERS)], "linewidth": 1}
-            axis.plot([p[0] for p in points], [p[which] for p in points], markeredgecolor="0.2", markersize=6, **style)
+        for row, look in shown.items():
+            axis.plot([p[0] for p in lines[row]], [p[which] for p in lines[row]], markersize=6, **line_style(look))
         axis.set(xlabel="words right in translations (%)", ylim=(0, 100))
         axis.set_title(name, fontsize=9)
         light_grid(axis)
     panels[0].set_ylabel("F1 (%)")
-    legend(fig, [shown[row] for row in lines])
+    legend(fig, shown.values())
     note = (
         f"Points: {'; '.join(group.axes for group in several)}. Mean over {', '.join(languages)} and "
         "seeds, no intervals. Words right: 1 - word edits / words of the corpus's own translation, of the plain "
@@ -97,10 +110,10 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
     shown = looks(several[0], list(lines), oracles)
     fig = figure(7.0, 3.8)
     axis = fig.subplots()
-    for place, (row, points) in enumerate(lines.items()):
-        sizes, means, halves = zip(*points, strict=True)
-        style = line_style(shown[row], place)
-        axis.plot(sizes, means, markeredgecolor="0.2", **style)
+    for row, look in shown.items():
+        sizes, means, halves = zip(*lines[row], strict=True)
+        style = line_style(look)
+        axis.plot(sizes, means, **style)
         if all(half is not None for half in halves):
             low, high = ([m + sign * h for m, h in zip(means, halves, strict=True)] for sign in (-1, 1))
             axis.fill_between(sizes, low, high, color=style["color"], alpha=0.12, linewidth=0)
@@ -127,3 +140,53 @@ def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple
             mean, half = macro(scores_of(group, group.main_rule), row, languages)
             if mean is not None:
                 yield row, (size, mean, half)
+
+
+# --- human and machine translation ------------------------------------------------------------------------------------
+
+
+def translations_figure(group: Group) -> Figure | None:
+    """F1 with human translations beside that with machine translations of the same method, a panel a language.
+
+    None where no method has both in a language.
+    """
+    scores = scores_of(group, group.main_rule)
+    variants = _by_translator(group)
+    shown = looks(group, [row for rows in variants.values() for row in rows.values()])
+    markers = dict(zip(dict.fromkeys(name for rows in variants.values() for name in rows), MARKERS, strict=False))
+    targets = [
+        target
+        for target in group.targets
+        if any(sum(scores[row, target].mean is not None for row in rows.values()) > 1 for rows in variants.values())
+    ]
+    if not targets:
+        return None
+    fig, axes = panels(len(variants), targets, 0.5 + 0.065 * max(map(len, variants)))
+    for axis, target in zip(axes, targets, strict=True):
+        places = []
+        for y, rows in enumerate(variants.values()):
+            for place, (name, row) in enumerate(rows.items()):
+                score, offset = scores[row, target], 0.22 * (place - (len(rows) - 1) / 2)
+                if score.mean is not None:
+                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, score.limits))
+        dots(axis, places)
+        rows_axis(axis, [plain(name) for name in variants])
+    handles = [Line2D([], [], ls="", marker=m, color="0.3", label=f" {plain(n)}") for n, m in markers.items()]
+    fig.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
+    note = f"F1 (strict, %). {interval_note((score.what for score in scores.values()), 'Lines show the')}"
+    return finished(fig, group, "Human and machine translation", note)
+
+
+def _by_translator(group: Group) -> dict[str, dict[str, Row]]:
+    """By method (and what else of [labels] it was made with) its rows by translator, human ones first."""
+    variants: dict[str, dict[str, Row]] = {}
+    for run in group.stored:
+        axes = run.record.cell.get("axes") or {}
+        made = {run.record.resources.translation, run.record.resources.test_translation} - {"none"}
+        if translator := axes.get("labels.translator"):
+            other = [str(value) for name, value in sorted(axes.items()) if name.startswith("labels.")]
+            other.remove(str(translator))
+            name = str(run.record.cell["label"]) + (f" ({', '.join(other)})" if other else "")
+            kind = "human" if "human" in made else f"machine: {translator}"
+            variants.setdefault(name, {}).setdefault(kind, run.row)
+    return {name: dict(sorted(rows.items())) for name, rows in variants.items() if "human" in rows and len(rows) > 1}

@@ -6,7 +6,7 @@ import io
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,19 +19,25 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
-from bench.report.frame import Group, Row
+from bench.report.frame import Group, Row, Stored
 from bench.report.notes import setting_notes, title_of
 
 FORMATS = ("png", "svg", "pdf")
 GREY = "0.35"
+PANELS = 4  # side by side
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_HATCHES = ("", "..", "++", "oo")  # when there are more methods than lightness can tell apart
-_ORACLE_HATCHES = ("////", "\\\\\\\\", "xxxx", "----")
-_SHADES = 8
+FAMILIES = {  # *ours*: what a method rests on; after Okabe and Ito's colours, which colour-blind readers tell apart
+    "source sentences only": "#555555",
+    "translated sentences": "#0072B2",
+    "translated sentences, further loss": "#D55E00",
+    "unlabelled text or a teacher": "#009E73",
+    "translation of the test": "#B5598F",
+    "oracle": "#999999",
+}
 _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -48,7 +54,6 @@ _SETTINGS: Any = {  # matplotlib types the keys one by one
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "hatch.linewidth": 0.6,
     "text.parse_math": False,  # a name with $ is a name
 }
 
@@ -141,38 +146,92 @@ def finished(fig: Figure, group: Group, what: str, note: str, settings_of: Group
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn: told apart by lightness, and by hatches where that is not enough."""
+    """How a method is drawn in every figure of a suite: its family's hue, and a shade and a marker of its own in it."""
 
     label: str
     face: str
-    edge: str
-    hatch: str
+    marker: str
+    family: str
     oracle: bool
 
 
+def family_of(run: Stored) -> str:
+    """One of `FAMILIES`, from the factors of a record; methods that state none count as the first."""
+    factors = run.record.factors
+    if run.oracle:
+        return "oracle"
+    if not factors.get("test_time_translation", "no").startswith("no"):
+        return "translation of the test"
+    if "yes" in factors.get("unlabelled_text", "no") or factors.get("teacher", "none") != "none":
+        return "unlabelled text or a teacher"
+    if factors.get("data", "en") in ("en", "source"):
+        return "source sentences only"
+    further = "+" in factors.get("loss_terms", "")
+    return "translated sentences, further loss" if further else "translated sentences"
+
+
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
-    """Viridis, dark to light in the order of the rows; oracles light grey and hatched."""
-    methods = [row for row in rows if row not in oracles]
-    shades = min(_SHADES, len(methods))
+    """The looks of these rows, ordered by family and then as given; they depend on the suite's methods alone."""
+    kin = {run.row: family_of(run) for run in (*group.methods, *group.stored)}
     found: dict[Row, Look] = {}
-    for row in rows:
-        label = plain(group.name_of(row))[:60]
-        if row in oracles:
-            hatch = _ORACLE_HATCHES[sum(look.oracle for look in found.values()) % len(_ORACLE_HATCHES)]
-            found[row] = Look(f"{label} (oracle)", "0.93", "0.4", hatch, True)
-            continue
-        place = methods.index(row)
-        shade = 0.12 + 0.83 * (place % shades) / max(shades - 1, 1)
-        hatch = _HATCHES[place // shades % len(_HATCHES)]
-        edge = "white" if hatch and shade < 0.6 else "0.2"  # the edge's colour is the hatch's
-        found[row] = Look(label, to_hex(matplotlib.colormaps["viridis"](shade)), edge, hatch, False)
+    for family, hue in FAMILIES.items():
+        members = [row for row in kin if kin[row] == family]
+        for row in (row for row in rows if kin[row] == family):
+            place = members.index(row)
+            shade = place / (len(members) - 1) - 0.5 if len(members) > 1 else 0.0
+            oracle = row in oracles or family == "oracle"
+            label = plain(group.name_of(row))[:60] + (" (oracle)" if oracle else "")
+            found[row] = Look(label, _shaded(hue, shade), MARKERS[place % len(MARKERS)], family, oracle)
     return found
 
 
-def line_style(look: Look, place: int) -> dict[str, Any]:
-    """How a method is drawn as a line: by colour, marker and dashes. A leading blank, as in `legend`."""
-    style = {"color": "0.55" if look.oracle else look.face, "ls": "--" if look.oracle else "-"}
-    return {**style, "marker": MARKERS[place % len(MARKERS)], "label": f" {look.label}", "linewidth": 1.3}
+def _shaded(hue: str, shade: float) -> str:
+    """The colour nearer to black (down to -0.5) or to white (up to 0.5)."""
+    end, share = (1.0, 0.8 * shade) if shade > 0 else (0.0, -shade)
+    red, green, blue = (part + share * (end - part) for part in to_rgb(hue))
+    return to_hex((red, green, blue))
+
+
+def marked(look: Look) -> dict[str, Any]:
+    """A method's marker; oracles' are hollow."""
+    return {"marker": look.marker, "color": look.face, "mfc": "white" if look.oracle else look.face, "zorder": 3}
+
+
+def line_style(look: Look) -> dict[str, Any]:
+    """How a method is drawn as a line. A leading blank, as in `legend`."""
+    return {**marked(look), "ls": "--" if look.oracle else "-", "label": f" {look.label}", "linewidth": 1.3}
+
+
+def panels(rows: int, names: Sequence[str], label: float) -> tuple[Figure, list[Axes]]:
+    """Panels with these titles and the same rows, `label` inches left of them; the axes that are not used are gone."""
+    across = min(len(names), PANELS)
+    lines = -(-len(names) // across)
+    fig = figure(max(6.5, label + 2.0 * across), 1.3 + lines * (0.5 + 0.19 * rows))
+    axes = fig.subplots(lines, across, squeeze=False, sharex=True, sharey=True).ravel()
+    for axis in axes[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes, names, strict=False):
+        axis.set_title("\n".join(textwrap.wrap(plain(name), 28)), fontsize=9)
+        axis.tick_params(labelbottom=True)
+    return fig, list(axes[: len(names)])
+
+
+def dots(axis: Axes, places: Iterable[tuple[float, Look, float, tuple[float, float] | None]]) -> None:
+    """Values (y, look, value, interval) as markers with their intervals."""
+    every = list(places)
+    if drawn := [(y, *limits, look.face) for y, look, _, limits in every if limits is not None]:
+        ys, lows, highs, colors = zip(*drawn, strict=True)
+        axis.hlines(ys, lows, highs, colors=colors, linewidth=1.4, zorder=2)  # one artist, since they cost
+    for y, look, value, _ in every:
+        axis.plot(value, y, ls="", markersize=5, **marked(look))
+
+
+def rows_axis(axis: Axes, labels: Sequence[str]) -> None:
+    """The y axis of a panel with a row a label, from above."""
+    axis.set_yticks(range(len(labels)), ["\n".join(textwrap.wrap(label, 40)) for label in labels], fontsize=8)
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    light_grid(axis, "x")
 
 
 def light_grid(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
@@ -181,8 +240,8 @@ def light_grid(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
     axis.grid(axis=which, color="0.9", linewidth=0.6)
 
 
-def legend(fig: Figure, shown: Sequence[Look]) -> None:
+def legend(fig: Figure, shown: Iterable[Look]) -> None:
     """The legend, right of the axes. A leading blank, since matplotlib hides labels that begin with an underscore."""
-    patches = [Patch(facecolor=x.face, edgecolor=x.edge, hatch=x.hatch, linewidth=0.6) for x in shown]
-    style: dict[str, Any] = {"loc": "outside right upper", "frameon": False, "fontsize": 8, "handleheight": 1.1}
-    fig.legend(patches, [f" {look.label}" for look in shown], **style)
+    looks = list(shown)
+    handles = [Line2D([], [], ls="", markersize=6, **marked(look)) for look in looks]
+    fig.legend(handles, [f" {look.label}" for look in looks], loc="outside right upper", frameon=False, fontsize=8)

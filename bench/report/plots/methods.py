@@ -1,257 +1,310 @@
-"""Plots that compare methods: F1 by language, gain over the baseline, average ranks, F1 and cost, types confused."""
+"""Plots that compare methods: F1 by language, contrasts, pairwise differences, ranks, F1 and cost, types confused."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
+from scipy.stats import studentized_range
 
-from bench.measure.statistics import holm
-from bench.report.errors import SidecarPairs, confusion, middle
-from bench.report.frame import Group, Row, Stored
+from bench.report.compare import MARGIN
+from bench.report.contrasts import baseline_of, contrasts_of, cost_of
+from bench.report.errors import confused, samples
+from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
-from bench.report.plots.canvas import GREY, Look, figure, finished, legend, light_grid, looks, plain
-from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, p_value, ranking, scores_of
-from bench.store.record import Cost
-from bench.store.sidecars import Damaged
+from bench.report.plots.canvas import (
+    GREY,
+    PANELS,
+    Look,
+    dots,
+    figure,
+    finished,
+    legend,
+    light_grid,
+    looks,
+    marked,
+    panels,
+    plain,
+    rows_axis,
+)
+from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, ranking, scores_of
+from bench.report.verdicts import family_note, signed
 
-BASELINE = "en_trans"
-MOST_METHODS, MOST_LANGUAGES = 6, 12  # of types confused: panels beyond are too small to read
-LARGEST = 30.0  # inches of those panels
-BARS_A_LINE = 64  # beyond, languages go on in a further panel
+MOST_NUMBERS = 20  # methods of a heat map whose cells have room for a number
+Limits = tuple[float, float]
 
 
-def bars_figure(group: Group) -> Figure | None:
-    """Languages in groups of bars with intervals, gaps named; None where no cell has a number."""
+def f1_figure(group: Group) -> Figure | None:
+    """A dot with its interval a method, a panel a language and one for the average; None where no cell has a number."""
     scores = scores_of(group, group.main_rule)
     if all(score.mean is None for score in scores.values()):
         return None
     shown = looks(group, group.rows, oracle_rows(scores))
-    a_line = max(1, min(len(group.targets), BARS_A_LINE // len(shown)))
-    lines = [group.targets[i : i + a_line] for i in range(0, len(group.targets), a_line)]
-    width = min(16.0, max(6.5, 3.0 + 0.16 * a_line * (len(shown) + 1.5)))
-    fig = figure(width, 1.2 + 2.4 * len(lines))
-    axes = fig.subplots(len(lines), 1, squeeze=False, sharey=True)[:, 0]
-    top = max(score.high or score.mean or 0.0 for score in scores.values())
-    for axis, targets in zip(axes, lines, strict=True):
-        _bars(axis, targets, shown, scores)
-        axis.set(xlim=(-0.5, a_line - 0.5), ylim=(0, min(100.0, 10 * (int(top / 10) + 1))), ylabel="F1 (strict, %)")
-    legend(fig, list(shown.values()))
-    note = interval_note((score.what for score in scores.values()), "Whiskers show the")
+    languages = average_over(scores, group.rows, group.targets)
+    average = ["average"] if len(languages) > 1 else []
+    longest = max(len(look.label) for look in shown.values())
+    fig, axes = panels(len(shown), [*average, *group.targets], 0.4 + 0.065 * longest)
+    for axis, target in zip(axes, [*average, *group.targets], strict=True):
+        places: list[tuple[float, Look, float, Limits | None]] = []
+        for y, (row, look) in enumerate(shown.items()):
+            mean, half = macro(scores, row, languages)
+            if target not in group.targets:
+                limits = None if mean is None or half is None else (mean - half, mean + half)
+                places += [] if mean is None else [(y, look, mean, limits)]
+            elif (score := scores[row, target]).mean is not None:
+                places.append((y, look, score.mean, score.limits))
+            else:
+                text = score.status if score.status in ("failed", "skipped") else "no result"
+                at = axis.get_yaxis_transform()
+                axis.text(0.02, y, text, va="center", fontsize=6.5, color=GREY, transform=at)
+        dots(axis, places)
+        rows_axis(axis, [look.label for look in shown.values()])
+    over = f" Average over {', '.join(languages)}, its interval a bound." if average else ""
+    note = f"F1 (strict, %). {interval_note((score.what for score in scores.values()), 'Lines show the')}{over}"
     return finished(fig, group, "F1 by target language", note)
 
 
-def _bars(axis: Axes, targets: Sequence[str], shown: Mapping[Row, Look], scores: Scores) -> None:
-    """One panel."""
-    width = 0.84 / len(shown)
-    whiskers = []
-    for place, (row, look) in enumerate(shown.items()):
-        bars = []
-        for x, target in enumerate(targets):
-            score, middle = scores[row, target], x - 0.42 + (place + 0.5) * width
-            if score.mean is None:
-                text = score.status if score.status in ("failed", "skipped") else "no result"
-                axis.text(middle, 0.8, text, rotation=90, ha="center", va="bottom", fontsize=6, color=GREY)
-                continue
-            bars.append((middle, score.mean))
-            if score.low is not None and score.high is not None:
-                whiskers.append((middle, score.low, score.high))
-        if bars:
-            style: Any = {"color": look.face, "edgecolor": look.edge, "hatch": look.hatch, "lw": 0.5}
-            axis.bar([x for x, _ in bars], [mean for _, mean in bars], width * 0.94, **style)
-    if whiskers:  # as collections, since artists are what drawing costs
-        xs, lows, highs = (np.asarray(part) for part in zip(*whiskers, strict=True))
-        axis.vlines(xs, lows, highs, colors="white", linewidth=2.2)  # below, for dark bars
-        axis.vlines(xs, lows, highs, colors="black", linewidth=0.9)
-        for ends in (lows, highs):
-            axis.hlines(ends, xs - 0.3 * width, xs + 0.3 * width, colors="black", linewidth=0.9)
-    axis.set_xticks(range(len(targets)), [plain(target) for target in targets])
-    axis.tick_params(axis="x", length=0)
-    light_grid(axis, "y")
+def forest_figure(group: Group) -> Figure | None:
+    """The contrasts by language and on average with simultaneous intervals, the zone of ±1 F1 shaded; None without any.
 
-
-def gain_figure(group: Group) -> Figure | None:
-    """F1 minus that of en_trans, methods × languages; None where en_trans or anything to compare it with is missing."""
-    scores = scores_of(group, group.main_rule)
-    bases = {row: base for row in group.rows if (base := baseline_of(row, group.rows)) is not None and base != row}
-    gains, stars = _gains(scores, bases, group.targets)
-    if not bases or np.isnan(gains).all():
+    A panel a contrast where there are few, else a panel a language.
+    """
+    comparisons = [c for c in contrasts_of(group) if c.macro.difference is not None]
+    if not comparisons:
         return None
-    fig = figure(min(16.0, max(6.5, 3.2 + 0.55 * len(group.targets))), 1.7 + 0.34 * len(bases))
+    names = [target for target in group.targets if any(target in c.languages for c in comparisons)]
+    names = ["average", *names] if len(names) > 1 else names
+    shown = looks(group, [(group.suites[0], c.a) for c in comparisons])
+    if not any(c.declared for c in comparisons):
+        order = [label for _, label in shown]
+        comparisons.sort(key=lambda comparison: order.index(comparison.a))
+    few = len(comparisons) <= PANELS
+    bases = {c.b for c in comparisons}
+    alike = len(bases) == 1 and not few and not any(c.declared for c in comparisons)
+    titles = [c.a if alike else c.title for c in comparisons]
+    heads, rows = (titles, names) if few else (names, titles)
+    fig, axes = panels(len(rows), heads, 0.5 + 0.065 * min(40, max(map(len, rows))))
+    for place, axis in enumerate(axes):
+        axis.axvspan(-MARGIN, MARGIN, color="0.9", linewidth=0, zorder=0)
+        axis.axvline(0, color="0.4", linewidth=0.8, zorder=1)
+        places = []
+        for y in range(len(rows)):
+            comparison, name = (comparisons[place], names[y]) if few else (comparisons[y], names[place])
+            line = {"average": comparison.macro, **{x.name: x for x in comparison.lines}}.get(name)
+            if line is not None and line.difference is not None:
+                limits = line.together or line.interval
+                places.append((y, shown[group.suites[0], comparison.a], line.difference, limits))
+        dots(axis, places)
+        rows_axis(axis, [plain(row) for row in rows])
+    what = f"minus {bases.pop()}" if alike else "of the first named minus the second"
+    note = f"F1 {what}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
+    return finished(fig, group, "Contrasts by target language", note)
+
+
+def pairs_figure(group: Group) -> Figure | None:
+    """Differences of all pairs on average as a heat map; None where fewer than three methods compete."""
+    ranked = ranking(group)
+    rows = ranked.competing
+    if len(rows) < 3:
+        return None
+    shown = looks(group, rows)
+    gaps = np.array([[ranked.means[a] - ranked.means[b] for b in rows] for a in rows])
+    limit = max(1.0, float(np.abs(gaps).max()))
+    fig = figure(2.6 + 0.36 * len(rows), 1.9 + 0.3 * len(rows))
     axis = fig.subplots()
-    limit = max(1.0, float(np.nanmax(np.abs(gains))))
-    image = axis.imshow(gains, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
-    for (y, x), gain in np.ndenumerate(gains):
-        text = "-" if np.isnan(gain) else f"{gain:+.1f}{'*' if stars[y, x] else ''}"
-        color = "white" if abs(gain) > 0.55 * limit else "black"
-        axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=color, in_layout=False)  # they are inside
-    axis.set_xticks(range(len(group.targets)), [plain(target) for target in group.targets])
-    axis.set_yticks(range(len(bases)), [look.label for look in looks(group, list(bases), oracle_rows(scores)).values()])
+    image = axis.imshow(gaps, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    for (y, x), gap in np.ndenumerate(gaps):
+        if x != y and len(rows) <= MOST_NUMBERS:
+            weight = "bold" if ranked.differ(rows[y], rows[x]) else "normal"
+            color = "white" if abs(gap) > 0.45 * limit else "black" if weight == "bold" else GREY
+            text = f"{gap:+.0f}" if abs(gap) >= 9.95 else signed(gap)
+            axis.text(x, y, text, ha="center", va="center", fontsize=6.5, weight=weight, color=color, in_layout=False)
+    labels = [f"{place}  {shown[row].label}" for place, row in enumerate(rows, 1)]
+    axis.set_yticks(range(len(rows)), labels, fontsize=8)
+    axis.set_xticks(range(len(rows)), [str(place) for place in range(1, len(rows) + 1)], fontsize=8)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    fig.colorbar(image, ax=axis, label="F1 points", shrink=0.9, pad=0.01)
-    note = (
-        f"Mean over seeds minus that of {BASELINE}. * significantly different from 0 (paired over seeds and test "
-        f"sentences, at least 3 seeds, p < {LEVEL}, Holm over all cells shown). - : no number on one side. Exploratory "
-        "unless declared."
+    fig.colorbar(image, ax=axis, label="row minus column, F1 points", shrink=0.9, pad=0.01)
+    tested = (
+        f"Bold: significant (p < {LEVEL}, Holm over {ranked.pairs} pairs)." if ranked.pairs else "No pair is tested."
     )
-    return finished(fig, group, f"Gain over {BASELINE}", note)
-
-
-def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The baseline of a row: made of the same translations and links, else the first one of its suite."""
-    name, _, chosen = row[1].partition(" (")
-    same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
-    if same in rows or name == BASELINE:
-        return same
-    return next((other for other in rows if other[0] == row[0] and other[1].partition(" (")[0] == BASELINE), None)
-
-
-def _gains(scores: Scores, bases: Mapping[Row, Row], targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Gains (rows, targets), NaN for gaps, and whether each differs significantly from 0."""
-    pairs = [(scores[row, target], scores[base, target]) for row, base in bases.items() for target in targets]
-    means = [[np.nan if score.mean is None else score.mean for score in pair] for pair in pairs]
-    stars = np.array([p is not None and p < LEVEL for p in holm([p_value(*pair) for pair in pairs])], dtype=bool)
-    gains = -np.diff(np.array(means).reshape(-1, 2), axis=1)
-    return gains.reshape(len(bases), len(targets)), stars.reshape(len(bases), len(targets))
+    over = f"Average over {', '.join(ranked.languages)}; the highest first"
+    note = f"{over}; without oracles and methods that lack a language. {tested}"
+    return finished(fig, group, "Pairwise differences", note)
 
 
 def ranks_figure(group: Group) -> Figure | None:
-    """Average ranks over languages, with bars over methods that do not differ significantly (after Demšar 2006).
+    """Average ranks over languages with critical-difference bars (after Demšar, J. Machine Learning Research 7, 2006).
 
-    None with fewer than two methods, or fewer than two languages that all of them have.
+    Bars join what our test does not tell apart; above them Nemenyi's critical difference, which knows the languages
+    only. None with fewer than three methods, or fewer than two languages that all of them have.
     """
     ranked = ranking(group)
     ranks = ranked.average_ranks(scores_of(group, group.main_rule))
-    if len(ranks) < 2 or len(ranked.languages) < 2:
+    if len(ranks) < 3 or len(ranked.languages) < 2:
         return None
-    shown = looks(group, [row for row in group.rows if row in ranks])
+    shown = looks(group, list(ranks))
     bars = ranked.ties(list(ranks))
-    fig = figure(7.0, 1.5 + 0.24 * len(ranks) + 0.1 * len(bars))
+    fig = figure(7.0, 1.7 + 0.2 * len(ranks) + 0.1 * len(bars))
     axis = fig.subplots()
     for place, (row, rank) in enumerate(ranks.items()):
         axis.plot([1, rank], [place, place], color="0.88", linewidth=0.8, zorder=1)
-        axis.plot(rank, place, "o", color=shown[row].face, markeredgecolor="0.2", markersize=6, zorder=2)
+        axis.plot(rank, place, ls="", markersize=6, **marked(shown[row]))
     for place, run in enumerate(bars, 1):
         ends = [ranks[run[0]] - 0.04, ranks[run[-1]] + 0.04]
         axis.plot(ends, [-0.45 * place - 0.3] * 2, color="black", linewidth=2.5, solid_capstyle="butt")
-    axis.set_yticks(range(len(ranks)), [f"{shown[row].label}  {rank:.1f}" for row, rank in ranks.items()], fontsize=8)
-    axis.set(xlim=(0.8, len(ranks) + 0.2), ylim=(len(ranks) - 0.5, -0.45 * len(bars) - 0.9))
-    axis.tick_params(axis="y", length=0)
+    critical = critical_difference(len(ranks), len(ranked.languages))
+    top = -0.45 * len(bars) - 1.3
+    axis.errorbar(1 + critical / 2, top, xerr=critical / 2, color=GREY, capsize=3, linewidth=1)
+    axis.text(1 + critical, top, f"  Nemenyi {critical:.1f}", va="center", fontsize=7, color=GREY)
+    rows_axis(axis, [f"{shown[row].label}  {rank:.1f}" for row, rank in ranks.items()])
+    axis.set(xlim=(0.8, max(len(ranks), 1 + critical) + 0.2), ylim=(len(ranks) - 0.5, top - 0.6))
     axis.set_xlabel("average rank (1 is best)")
-    light_grid(axis, "x")
     what = (
         "Bars join neighbours of which no two differ significantly on average (paired, seeds and sentences crossed, "
         f"p < {LEVEL}, Holm over {ranked.pairs} pairs)."
         if ranked.pairs
         else "No pair could be tested (fewer than 3 seeds, or no counts by sentence): no bars."
     )
-    note = f"Rank by mean F1 in each of {', '.join(ranked.languages)}, equals sharing theirs; oracles left out. {what}"
+    note = (
+        f"Rank by mean F1 in each of {', '.join(ranked.languages)}, equals sharing theirs; without oracles and "
+        f"methods that lack a language. {what}"
+    )
     return finished(fig, group, "Average ranks", note)
 
 
+def critical_difference(methods: int, languages: int) -> float:
+    """Nemenyi's critical difference of average ranks at 5 % (Demšar 2006, section 3.2.2)."""
+    q = float(studentized_range.ppf(1 - LEVEL, methods, np.inf)) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * languages)))
+
+
 def cost_figure(group: Group) -> Figure | None:
-    """Macro F1 against the mean cold cost of a cell; None where fewer than two methods have both."""
+    """F1 against what a cell takes, with the Pareto front; None where fewer than three methods have both.
+
+    In seconds, or in operations of training and inference where more methods know those.
+    """
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
-    points = {}
-    for row in group.rows:
-        mean, half = macro(scores, row, languages)
-        seconds = _seconds(group, row, languages)
-        if mean is not None and seconds:
-            points[row] = (seconds, mean, half)
-    if len(points) < 2:
-        return None
     shown = looks(group, group.rows, oracle_rows(scores))
-    fig = figure(6.5, 3.6)
+    known = {what: _cost_points(group, scores, languages, what) for what in ("seconds", "tflop")}
+    what = max(known, key=lambda what: len(known[what][0]))
+    points, placed = known[what]
+    if len(points) < 3:
+        return None
+    fig = figure(7.5, max(3.4, 1.2 + 0.19 * len(points)))
     axis = fig.subplots()
-    for row, (seconds, mean, half) in points.items():
-        look = shown[row]
-        axis.errorbar(seconds, mean, yerr=half, fmt="none", ecolor="0.5", elinewidth=0.8, capsize=2)
-        axis.plot(seconds, mean, "D" if look.oracle else "o", color=look.face, markeredgecolor=look.edge, markersize=7)
-        axis.annotate(look.label, (seconds, mean), xytext=(6, 4), textcoords="offset points", fontsize=7)
-    every = [seconds for seconds, _, _ in points.values()]
-    if max(every) > 20 * min(every):
+    for row, (x, mean, half) in points.items():
+        if half:
+            axis.plot([x, x], [mean - half, mean + half], color=shown[row].face, linewidth=0.8, alpha=0.45, zorder=1)
+        axis.plot(x, mean, ls="", markersize=7, **marked(shown[row]))
+    apart = {row for row in shown if shown[row].oracle} | set(placed)
+    front = pareto({row: (x, mean) for row, (x, mean, _) in points.items() if row not in apart})
+    axis.step([points[row][0] for row in front], [points[row][1] for row in front], where="post", color="0.6", lw=1.0)
+    for row in front:
+        at: Any = points[row][:2]
+        axis.annotate(shown[row].label, at, xytext=(5, 5), textcoords="offset points", fontsize=7)
+    every = [x for x, _, _ in points.values()]
+    if max(every) > 8 * min(every):
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")  # the default one needs mathtext, which names must not trigger
         axis.xaxis.set_minor_formatter(NullFormatter())
     else:
         axis.set_xlim(left=0)
-    axis.set(xlabel="cold seconds of a cell (mean)", ylabel="macro F1 (strict, %)")
+    axis.set_xlabel("seconds of a cell" if what == "seconds" else "10¹² operations of a cell (training and inference)")
+    axis.set_ylabel("macro F1 (strict, %)")
     light_grid(axis)
+    legend(fig, (shown[row] for row in points))
+    moved = (
+        f" On no front, and placed by the difference from their baseline: "
+        f"{', '.join(group.name_of(row) for row in placed)}."
+        if placed
+        else ""
+    )
+    if absent := [look.label for row, look in shown.items() if row not in points]:
+        moved += f" No cost or no average is known of {', '.join(absent)}."
     note = (
-        f"Macro over {', '.join(languages)}; whiskers: mean of the languages' half-widths (95 %), a bound. Cold: "
-        "with all that a cell rests on; methods whose cost is not known in full (human translation) are left out."
+        f"Macro over {', '.join(languages)}; lines: mean of the languages' half-widths, a bound. Cost: mean of a "
+        "method's cells with all that they rest on, human translation not counted. Grey: the Pareto front, whose "
+        f"methods (named) none beats at the same cost or less.{moved}"
     )
     return finished(fig, group, "F1 against cost", note)
 
 
-def _seconds(group: Group, row: Row, languages: Sequence[str]) -> float | None:
-    """Mean cold seconds of the row's finished cells in these languages; None where one is unknown."""
-    done = [run.record for target in languages for run in group.cells[row, target] if run.record.status == "ok"]
-    values = [record.cost.seconds for record in done if record.cost != Cost()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+def _cost_points(
+    group: Group, scores: Scores, languages: Sequence[str], what: str
+) -> tuple[dict[Row, tuple[float, float, float]], list[Row]]:
+    """Cost, macro F1 and its half-width (0 where unknown) by row, and the rows that lack a language.
+
+    Such a row stands where its difference from its baseline, and the ratio of their costs, put it.
+    """
+    points, placed = dict[Row, tuple[float, float, float]](), list[Row]()
+
+    def price(row: Row, targets: Sequence[str]) -> float | None:
+        value: float | None = getattr(cost_of(run for t in targets for run in group.cells[row, t]), what)
+        return value
+
+    for row in sorted(group.rows, key=lambda row: macro(scores, row, languages)[0] is None):
+        (mean, half), cost = macro(scores, row, languages), price(row, languages)
+        if mean is not None and cost:
+            points[row] = (cost, mean, half or 0.0)
+        elif mean is None and (base := baseline_of(row, group.rows)) in points and base is not None:
+            both = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
+            means = [macro(scores, side, both)[0] for side in (row, base)]
+            costs = [price(side, both) for side in (row, base)]
+            if both and means[0] is not None and means[1] is not None and costs[0] and costs[1]:
+                x, y, _ = points[base]
+                points[row] = (x * costs[0] / costs[1], y + means[0] - means[1], 0.0)
+                placed.append(row)
+    return points, placed
+
+
+def pareto(points: dict[Row, tuple[float, float]]) -> list[Row]:
+    """The rows (cost, F1) that none surpasses at the same cost or less, the cheapest first."""
+    front: list[Row] = []
+    for row in sorted(points, key=lambda row: (points[row][0], -points[row][1])):
+        if not front or points[row][1] > points[front[-1]][1]:
+            front.append(row)
+    return front
 
 
 def confusion_figure(group: Group) -> Figure | None:
-    """A panel a method and language, of the middle seed; None where no gold and predictions are stored.
-
-    Of the methods the first that are no oracles: a matrix names first what it is about.
-    """
+    """A panel a method, over its languages, of their middle seeds; None where no gold and predictions are stored."""
     types = sorted({str(type_) for run in group.stored for type_ in run.record.corpus.get("types") or ()})
-    pairs, panels = SidecarPairs(), dict[tuple[Row, str], np.ndarray]()
-    for row in [row for row in group.rows if row not in group.oracles][:MOST_METHODS]:
-        for target in group.targets[:MOST_LANGUAGES]:
-            stored = middle(group.cells[row, target], group.main_rule)
-            if stored is not None and (counts := _confused(stored, group.main_rule, types, pairs)) is not None:
-                panels[row, target] = counts
-    if not types or not panels:
+    counted = dict[Row, np.ndarray]()
+    for (row, _), sample in samples(group).items():
+        if row not in group.oracles and (counts := confused(sample, types)) is not None:
+            counted[row] = counted[row] + counts if row in counted else counts
+    if not types or not counted:
         return None
     names = [textwrap.fill(plain(name), 14) for name in (*types, "none")]
     margin = 0.06 * max(len(line) for name in names for line in name.splitlines())
     side = max(1.35, 0.24 * len(names)) + margin  # inches: every percentage has room, and the names beside it
-    rows = list(dict.fromkeys(row for row, _ in panels))[: max(1, int(LARGEST / side))]
-    targets = [target for target in group.targets if any(target == other for _, other in panels)]
-    targets = targets[: max(1, int(LARGEST / side))]
-    fig = figure(1.6 + side * len(targets), 1.5 + side * len(rows))
-    axes = fig.subplots(len(rows), len(targets), squeeze=False)
-    shown = looks(group, rows)
-    for y, row in enumerate(rows):
-        for x, target in enumerate(targets):
-            _confused_panel(axes[y, x], panels.get((row, target)), names)
-            if y == 0:
-                axes[y, x].set_title(plain(target), fontsize=9)
-        axes[y, 0].set_ylabel(f"{textwrap.fill(shown[row].label, 22)}\ngold", fontsize=7)
-    rest = {"languages": len(group.targets) - len(targets), "methods": len(group.rows) - len(rows)}
-    left_out = "".join(f" {more} further {what} are not drawn." for what, more in rest.items() if more > 0)
+    shown = looks(group, list(counted))
+    across = max(1, min(PANELS + 2, len(shown), int(12 / side)))
+    lines = -(-len(shown) // across)
+    fig = figure(max(4.5, 0.6 + side * across), 1.3 + (side + 0.2) * lines)
+    axes = fig.subplots(lines, across, squeeze=False).ravel()
+    for axis, (row, look) in zip(axes, shown.items(), strict=False):
+        _confused_panel(axis, counted[row], names)
+        axis.set_title("\n".join(textwrap.wrap(look.label, 22)), fontsize=8)
+    for axis in axes[len(shown) :]:
+        axis.remove()
     note = (
         "Rows: gold type; columns: type of the predicted entity that shares most words. Percent of the gold entities "
-        f"of a type; the last row counts predicted entities without any gold one. Middle seed by F1.{left_out}"
+        "of a type, all languages that a method has; the last row counts predicted entities without any gold one. "
+        "Middle seed by F1."
     )
     return finished(fig, group, "Types confused", note)
 
 
-def _confused(stored: Stored, rule: str, types: Sequence[str], pairs: SidecarPairs) -> np.ndarray | None:
-    try:
-        gold, predicted = (sidecar.spans for sidecar in pairs.read(stored, rule))
-    except Damaged:
-        return None  # `xner verify` says more
-    known = {span.type for spans in (*gold, *predicted) for span in spans} <= set(types)
-    return confusion(gold, predicted, types) if known else None
-
-
-def _confused_panel(axis: Axes, counts: np.ndarray | None, names: Sequence[str]) -> None:
+def _confused_panel(axis: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
     """One panel; `names` are those of the types, and of none, as they are shown."""
-    if counts is None:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)  # the panel's label stays
-        return
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(100 * counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     share[-1] = np.nan

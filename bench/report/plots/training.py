@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.core.errors import BadInput
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, Row, Stored
 from bench.report.plots.canvas import GREY, figure, finished, light_grid, line_style, looks, plain
 from bench.report.scores import oracle_rows, scores_of
@@ -58,18 +59,19 @@ def _means(points: Points, scale: float = 1.0) -> tuple[list[float], list[float]
 
 
 def curves_figure(group: Group) -> Figure | None:
-    """F1 on source dev against steps; None where no record has the sidecar."""
+    """F1 on source dev against steps; None where no method has two points."""
     drawn: dict[Row, Points] = {}
     for row, curves in _curves(group).items():
-        if points := _points((curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves):
+        points = _points((curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves)
+        if len(points) > 1:
             drawn[row] = points
     if not drawn:
         return None
     shown = looks(group, list(drawn), oracle_rows(scores_of(group, group.main_rule)))
     fig = figure(7.0, 3.6)
     axis = fig.subplots()
-    for place, (row, points) in enumerate(drawn.items()):
-        style = line_style(shown[row], place)
+    for row, look in shown.items():
+        points, style = drawn[row], line_style(look)
         axis.plot(*_means(points, 100.0), markersize=3.5, **style)
         low, high = ([100 * pick(values) for values in points.values()] for pick in (min, max))
         axis.fill_between(list(points), low, high, color=style["color"], alpha=0.12, linewidth=0)
@@ -81,12 +83,12 @@ def curves_figure(group: Group) -> Figure | None:
 
 
 def loss_figure(group: Group) -> Figure | None:
-    """Each term of each method's loss against steps, a panel a method; None where no record has the sidecar."""
+    """The terms of each method's loss against steps, a panel a method that has several; None where none has."""
     panels: dict[Row, dict[str, Points]] = {}
     for row, curves in _curves(group).items():
         names = dict.fromkeys(name for curve in curves for name in curve.get("loss", {}))
         terms = {name: _points((curve["step"], curve["loss"].get(name, ())) for curve in curves) for name in names}
-        if any(terms.values()):
+        if sum(len(points) > 1 for points in terms.values()) > 1:
             panels[row] = terms
     if not panels:
         return None
@@ -113,7 +115,9 @@ def loss_figure(group: Group) -> Figure | None:
 def space_figure(group: Group) -> Figure | None:
     """Principal components of words before and after training, target × method, first seed; None without records."""
     drawn = {cell: points for cell, stored in group.cells.items() if (points := _space(stored))}
-    rows = [row for row in group.rows if any(row == other for other, _ in drawn)][:MOST]
+    asked = {label for comparison in contrasts_of(group) for label in (comparison.a, comparison.b)}  # they come first
+    rows = [row for row in group.rows if any(row == other for other, _ in drawn)]
+    rows = sorted(rows, key=lambda row: row[1] not in asked)[:MOST]
     targets = [target for target in group.targets if any(target == other for _, other in drawn)][:MOST]
     if not drawn:
         return None

@@ -8,24 +8,28 @@ from pathlib import Path
 from bench.core.errors import BadInput, nearest
 from bench.core.files import write_bytes
 from bench.report.frame import Group, groups, in_order, read, suffixes, tidy
+from bench.report.tables import quantities, scores
 from bench.report.tables.model import Table
 from bench.report.tables.published import published_table
-from bench.report.tables.quantities import cost_table, projection_table, space_table
 from bench.report.tables.render import RENDERERS, terminal
-from bench.report.tables.scores import gap_table, groups_table, main_table, rules_table, seen_table, types_table
+from bench.report.tables.scores import main_table
+from bench.report.tables.search import settings_table
 
 SHOWN = "main.txt"
 MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
     "main": main_table,
-    "groups": groups_table,
-    "types": types_table,
-    "seen": seen_table,
-    "rules": rules_table,
-    "gap": gap_table,
-    "cost": cost_table,
-    "projection": projection_table,
-    "space": space_table,
+    "contrasts": scores.contrasts_table,
+    "groups": scores.groups_table,
+    "types": scores.types_table,
+    "seen": scores.seen_table,
+    "errors": quantities.errors_table,
+    "rules": scores.rules_table,
+    "gap": scores.gap_table,
+    "cost": quantities.cost_table,
+    "projection": quantities.projection_table,
+    "space": quantities.space_table,
     "published": published_table,
+    "settings": settings_table,
 }
 
 

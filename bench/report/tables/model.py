@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -23,7 +23,9 @@ class Entry:
     high: float | None = None
     text: str = ""  # printed where there is no value
     digits: int = 1
-    bold: bool = False  # not significantly different from the column's best
+    bold: bool = False  # the column's highest; of a difference: significant
+    near: bool = False  # not significantly different from the highest
+    signed: bool = False  # a difference
     oracle: bool = False  # saw target labels: printed with a dagger
     notes: tuple[int, ...] = ()  # footnotes, from 1
     status: CellStatus = "ok"
@@ -34,6 +36,11 @@ class Entry:
     def half(self) -> float | None:
         """Half the width of the interval."""
         return half_width(self.value, self.low, self.high)
+
+    @property
+    def shown(self) -> str:
+        """The value as it is printed, or the text in its place."""
+        return self.text if self.value is None else f"{self.value:{'+' if self.signed else ''},.{self.digits}f}"
 
 
 Line = dict[str, Entry]  # a row, by column
@@ -48,6 +55,8 @@ class Table:
     heads: tuple[str, ...]
     frame: pd.DataFrame
     columns_are: str = "quantity"  # what the other columns are: language, type, rule, quantity
+    lead: tuple[str, ...] = ()  # the answer, before everything
+    blocks: Mapping[int, str] = field(default_factory=dict)  # headings, by the number of the row that they stand above
     notes: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
 
@@ -120,6 +129,6 @@ def macro_note(languages: Sequence[str]) -> str:
     if not languages:
         return "No macro average: no language where all compared methods have numbers."
     return (
-        f"macro: mean over {', '.join(languages)} (where all compared methods have numbers); "
+        f"macro: mean over {', '.join(languages)} (where all methods that are not partial have numbers); "
         "its ± is the mean of theirs, an upper bound whatever their correlation."
     )

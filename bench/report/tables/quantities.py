@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from bench.report.contrasts import BASELINE, FLOOR, baseline_of, cost_of, cost_ratio
+from bench.report.errors import KINDS, kinds_by_seed
 from bench.report.frame import Group, Stored
 from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
@@ -11,7 +13,8 @@ from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
 QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
-    "cold seconds": (lambda r: r.cost.seconds, 1),
+    "seconds": (lambda r: r.cost.seconds, 1),
+    "of them inference": (lambda r: r.cost.inference, 1),
     "steps": (lambda r: r.cost.steps, 0),
     "batch": (lambda r: r.cost.batch, 0),
     "sentences": (lambda r: r.cost.sentences, 0),
@@ -22,6 +25,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by co
     "dev": (lambda r: r.resources.dev, 0),
     "translated": (lambda r: r.resources.translated, 0),
     "unlabelled": (lambda r: r.resources.unlabelled, 0),
+    "parallel": (lambda r: r.resources.parallel, 0),
     "target gold": (lambda r: r.resources.target_gold, 0),
 }
 FACTS: dict[str, Callable[[Record], str]] = {
@@ -40,7 +44,7 @@ MEASURES = {
 
 def cost_table(group: Group, name: str = "cost") -> Table:
     """Cold cost and resources by method: means over its finished cells (languages, seeds); unknown is n/a, never 0."""
-    draft = TableDraft(group)
+    draft, ratios = TableDraft(group), set[str]()
     for row in group.rows:
         done = [run for run in group.stored if run.row == row and run.record.status == "ok"]
         line = draft.add(row, oracle=any(run.oracle for run in done))
@@ -48,17 +52,27 @@ def cost_table(group: Group, name: str = "cost") -> Table:
             # a record without any cost (imported predictions) has zeros that mean unknown
             values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
             line[title] = _mean(draft, values, digits)
+        base = baseline_of(row, group.rows) or row
+        both = {run.target for run in done} & {run.target for run in group.stored if run.row == base}
+        sides = [cost_of(run for t in both for run in group.cells[side, t]) for side in (row, base)]
+        ratio = cost_ratio(*sides)
+        ratios |= {ratio[1]} if ratio else set()
+        line["ratio"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], digits=2)
         known = [run.record for run in done if run.record.cost != Cost()]
         for title, fact in FACTS.items():
             line[title] = Entry(text=" / ".join(sorted(set(map(fact, known)))) or "n/a")
         line["cells"] = Entry(float(len(done)), digits=0)
     notes = [
         "Means over a method's finished cells. Cold: what a cell and all that it rests on take when nothing "
-        "is cached; what cells share is counted in each. Human translation has no known cost: n/a, never 0.",
-        "labelled, dev, translated, unlabelled, target gold: sentences.",
+        "is cached; what cells share is counted in each. Human translation is not counted.",
+        f"ratio: {' or '.join(sorted(ratios)) or 'cost'} in the languages that both have, over that of {BASELINE} with "
+        f"the same translations, else of {FLOOR}.",
+        "labelled, dev, translated, unlabelled, parallel (human parallel text without labels), target gold: sentences.",
         *source_notes(group),
     ]
-    return draft.table(name, "Cost and resources by method", [*QUANTITIES, *FACTS, "cells"], notes, of="quantity")
+    return draft.table(
+        name, "Cost and resources by method", ["ratio", *QUANTITIES, *FACTS, "cells"], notes, of="quantity"
+    )
 
 
 def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
@@ -98,6 +112,42 @@ def _cause(stored: Sequence[Stored], cause: str) -> Entry:
         return TableDraft.gap()
     mean = sum(values) / len(values)
     return Entry(mean, digits=0 if mean == round(mean) else 1, seeds=len(values))
+
+
+def errors_table(group: Group, name: str = "errors") -> Table | None:
+    """What became of the gold entities, and how many were spurious, in percent of the gold: means over seeds.
+
+    From the stored predictions; None where there are none.
+    """
+    draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
+    found = {cell: [shares for one in read if (shares := _shares(one.kinds))] for cell, read in every.items()}
+    draft.notes(*(f"{row[1]}, {t}: {one.why}" for (row, t), read in every.items() for one in read if one.why))
+    kinds = [kind for kind in KINDS if any(shares[kind] for seeds in found.values() for shares in seeds)]
+    for row in group.rows:
+        means = {target: _mean_shares(seeds) for target in group.targets if (seeds := found[row, target])}
+        for target, shares in (means | ({"mean": _mean_shares([*means.values()])} if len(means) > 1 else {})).items():
+            line = draft.add(row, {"language": target})
+            line |= {kind: Entry(shares[kind], seeds=len(found.get((row, target), ())) or None) for kind in kinds}
+    said = [
+        "Percent of the gold entities, mean over seeds; mean: over the languages, each the same. "
+        f"Checkpoint: {group.main_rule or 'n/a'}.",
+        *(f"{kind}: {KINDS[kind]}." for kind in kinds),
+        "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
+    ]
+    return draft.table(name, "Entities by kind of error", kinds, said, of="kind") if draft.lines else None
+
+
+Shares = Mapping[str, float]  # by kind of error, percent of the gold entities
+
+
+def _shares(kinds: Mapping[str, int]) -> Shares:
+    """Empty where there is no gold entity."""
+    gold = sum(count for kind, count in kinds.items() if kind != "spurious")
+    return {kind: 100 * kinds.get(kind, 0) / gold for kind in KINDS} if gold else {}
+
+
+def _mean_shares(every: Sequence[Shares]) -> Shares:
+    return {kind: sum(shares[kind] for shares in every) / len(every) for kind in KINDS}
 
 
 def space_table(group: Group, name: str = "space") -> Table | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.report.folder import aligned
-from bench.report.tables.model import Entry, Table
+from bench.report.tables.model import Entry, Line, Table
 
+NEAR = "°"  # not significantly different from the column's highest
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#$])|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word is plain in Markdown
 _LATEX = str.maketrans(
     {
@@ -25,6 +26,7 @@ _LATEX = str.maketrans(
         # signs that text fonts lack; letters are the engine's business, which reads UTF-8
         "±": r"$\pm$",
         "†": r"$^{\dagger}$",
+        "°": r"$^{\circ}$",
         "×": r"$\times$",
         "·": r"$\cdot$",
         "−": "$-$",
@@ -56,20 +58,21 @@ def escape_latex(text: str) -> str:
 
 def number(cell: Entry) -> str:
     """The value with its half-width, or the text in its place."""
-    if cell.value is None:
-        return cell.text
-    text = f"{cell.value:,.{cell.digits}f}"
-    return text if cell.half is None else f"{text} ± {cell.half:.{cell.digits}f}"
+    return cell.shown if cell.half is None else f"{cell.shown} ± {cell.half:.{cell.digits}f}"
 
 
 def markdown(table: Table) -> str:
     """A GitHub table under its title and notes, footnotes below."""
     lines = [f"# {escape_markdown(table.title)}", ""]
+    lines += [*(f"{n}. {escape_markdown(text)}" for n, text in enumerate(table.lead, 1)), ""] if table.lead else []
     lines += [f"- {escape_markdown(note)}" for note in table.notes]
     columns = list(table.frame.columns)
     lines += ["", f"| {' | '.join(map(escape_markdown, columns))} |"]
     lines.append(f"|{'|'.join(':---' if column in table.heads else '---:' for column in columns)}|")
-    lines += [f"| {' | '.join(_markdown_cell(row[c]) for c in columns)} |" for row in table.rows()]
+    for place, row in enumerate(table.rows()):
+        if place in table.blocks:
+            lines.append(f"| *{escape_markdown(table.blocks[place])}* |{' |' * (len(columns) - 1)}")
+        lines.append(f"| {' | '.join(_markdown_cell(row[c]) for c in columns)} |")
     lines += [""] if table.footnotes else []
     lines += [f"<sup>{i}</sup> {escape_markdown(text)}  " for i, text in enumerate(table.footnotes, 1)]
     return "\n".join(lines) + "\n"
@@ -77,7 +80,7 @@ def markdown(table: Table) -> str:
 
 def _markdown_cell(cell: Entry) -> str:
     text = escape_markdown(number(cell)) + (" †" if cell.oracle else "")
-    text = f"**{text}**" if cell.bold else text
+    text = f"**{text}**" if cell.bold else f"{text} {NEAR}" if cell.near else text
     return text + "".join(f"<sup>{note}</sup>" for note in cell.notes).replace("</sup><sup>", ",")
 
 
@@ -94,7 +97,7 @@ def latex(table: Table) -> str:
         r"\toprule",
         " & ".join(map(escape_latex, columns)) + r" \\",
         r"\midrule",
-        *(" & ".join(_latex_cell(row[c]) for c in columns) + r" \\" for row in table.rows()),
+        *(line for place, row in enumerate(table.rows()) for line in _latex_lines(table, place, row)),
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\medskip\footnotesize\raggedright",
@@ -104,9 +107,15 @@ def latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _latex_lines(table: Table, place: int, row: Line) -> Iterator[str]:
+    if place in table.blocks:
+        yield rf"\midrule \multicolumn{{{len(row)}}}{{l}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
+    yield " & ".join(_latex_cell(cell) for cell in row.values()) + r" \\"
+
+
 def _latex_cell(cell: Entry) -> str:
     text = escape_latex(number(cell)) + (r"$^{\dagger}$" if cell.oracle else "")
-    text = rf"\textbf{{{text}}}" if cell.bold else text
+    text = rf"\textbf{{{text}}}" if cell.bold else rf"{text}$^{{\circ}}$" if cell.near else text
     # Braces: a row that begins with [ would be read as the optional argument of the \\ before it.
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
     return text + (f"$^{{{','.join(map(str, cell.notes))}}}$" if cell.notes else "")
@@ -125,7 +134,8 @@ def tidy_rows(table: Table) -> list[dict[str, Any]]:
             if entry.value is None and entry.status == "ok":
                 values["value"] = entry.text or None
             oracle = any(head.oracle for head in heads)
-            rows.append(values | {"marked": entry.bold, "oracle": oracle, "note": "; ".join(notes) or None})
+            marked = "best" if entry.bold else "near" if entry.near else None
+            rows.append(values | {"marked": marked, "oracle": oracle, "note": "; ".join(notes) or None})
     return rows
 
 
@@ -153,6 +163,7 @@ def as_json(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "title": table.title,
+        "lead": list(table.lead),
         "notes": list(table.notes),
         "footnotes": list(table.footnotes),
         "rows": tidy_rows(table),
@@ -162,14 +173,19 @@ def as_json(table: Table) -> dict[str, Any]:
 def terminal(table: Table) -> str:
     """Aligned plain text for the end of a run: * marks what is bold elsewhere, [1] refers to a footnote."""
     columns = list(table.frame.columns)
-    grid = [map(_line, columns), *([_terminal_cell(row[column]) for column in columns] for row in table.rows())]
-    lines = [_line(table.title), "", *aligned(grid, left=len(table.heads)), "", *map(_line, table.notes)]
+    grid = [list(map(_line, columns))]
+    for place, row in enumerate(table.rows()):
+        if place in table.blocks:
+            grid.append([f"({_line(table.blocks[place])})", *[""] * (len(columns) - 1)])
+        grid.append([_terminal_cell(row[column]) for column in columns])
+    lead = [*map(_line, table.lead), ""] if table.lead else []
+    lines = [*lead, _line(table.title), "", *aligned(grid, left=len(table.heads)), "", *map(_line, table.notes)]
     lines += [f"[{i}] {_line(text)}" for i, text in enumerate(table.footnotes, 1)]
     return "\n".join(lines) + "\n"
 
 
 def _terminal_cell(cell: Entry) -> str:
-    text = _line(number(cell)) + (" †" if cell.oracle else "") + ("*" if cell.bold else "")
+    text = _line(number(cell)) + (" †" if cell.oracle else "") + ("*" if cell.bold else NEAR if cell.near else "")
     return text + (f" [{','.join(map(str, cell.notes))}]" if cell.notes else "")
 
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
+from bench.report.contrasts import contrasts_of, ratio_of
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
-from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, scores_of
+from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, partial_rows, scores_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
+from bench.report.verdicts import family_note, outcomes, sentence
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
@@ -24,7 +26,7 @@ ENOUGH = 20_000  # letters that say which script a text is in
 Part = Callable[[RuleScores], float | None]
 NO_RECALL = "unknown, or no such entity"
 MARKS = (
-    f"Bold (* in plain text): the column's best and what is not significantly different from it (paired test, "
+    f"Bold (* in plain text): the column's highest; °: not significantly different from it (paired test, "
     f"p ≥ {LEVEL:g}, Holm within the column)."
 )
 
@@ -32,23 +34,32 @@ MARKS = (
 def main_table(group: Group, name: str = "main") -> Table:
     """F1 (percent, mean over seeds) ± half the 95 % interval, by method and target language, with the macro average.
 
-    The rule is the first of the records' rules; the column `last` gives the macro average of the last checkpoint.
+    The rule is the first of the records' rules; the column `last` gives the macro average of the last checkpoint. The
+    contrasts stand above; methods that lack a language of the average stand in a block of their own.
     """
     rule = group.main_rule
     scores, last = scores_of(group, rule), scores_of(group, "last")
     languages = average_over(scores, group.rows, group.targets)
+    partly = partial_rows(scores, group.rows, group.targets)
     best = {target: best_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
     with_last = rule != "last" and any(score.mean is not None for score in last.values())
+    oracles = [row for row in group.rows if row in oracle_rows(scores)]
+    full = [row for row in group.rows if row not in partly and row not in oracles]
+    blocks = {len(full): "not in every language", len(full) + len(partly): "oracles"} if partly and full else {}
     draft = TableDraft(group, scores)
-    for row in group.rows:
+    for row in (*full, *partly, *oracles):
         line = draft.add(row)
         for target in group.targets:
-            line[target] = replace(draft.score(scores[row, target]), bold=row in (best[target] or ()))
+            marked, score = best[target] or (), scores[row, target]
+            top = bool(marked) and score.mean == scores[marked[0], target].mean and row in marked
+            line[target] = replace(draft.score(score), bold=top, near=row in marked and not top)
         line["macro"] = draft.macro(scores, row, languages)
         if with_last:
             line["last"] = replace(draft.macro(last, row, languages), low=None, high=None)
     untested = ", ".join(target for target, marked in best.items() if marked is None)
+    comparisons = contrasts_of(group)
     notes = [
+        family_note(comparisons) if comparisons else "",
         "F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.",
         f"Checkpoint: {rule or 'n/a'}.",
         "last: the macro average when the last checkpoint is taken instead." if with_last else "",
@@ -58,7 +69,39 @@ def main_table(group: Group, name: str = "main") -> Table:
         f"No marks in {untested}: the test needs at least 3 seeds and counts of the same test." if untested else "",
     ]
     columns = [*group.targets, "macro", *(["last"] if with_last else [])]
-    return draft.table(name, "F1 by method and target language", columns, notes)
+    table = draft.table(name, "F1 by method and target language", columns, notes)
+    return replace(
+        table, lead=tuple(map(sentence, comparisons)), blocks={k: v for k, v in blocks.items() if k < len(draft.lines)}
+    )
+
+
+def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
+    """The contrasts by language and on average, with simultaneous intervals, p and the ratio of cost; None without."""
+    comparisons = contrasts_of(group)
+    if not comparisons:
+        return None
+    draft = TableDraft(group, heads=("contrast",))
+    for comparison in comparisons:
+        line = draft.add(("", ""), {"contrast": comparison.title}, False)
+        by_name = {x.name: x for x in (comparison.macro, *comparison.lines)}
+        for title, target in (("average", "macro"), *((target, target) for target in group.targets)):
+            found = by_name.get(target)
+            if found is None or found.difference is None:
+                line[title] = draft.gap(notes=draft.notes(found.note) if found and found.note else ())
+                continue
+            low, high = found.together or (None, None)
+            sure = found.verdict in ("better", "worse")
+            line[title] = Entry(found.difference, low, high, bold=sure, signed=True, seeds=len(found.seeds))
+        counts, ratio = outcomes(comparison), ratio_of(comparison)
+        line["better, worse, undecided"] = Entry(
+            text=", ".join(str(counts[n]) for n in ("better", "worse", "undecided"))
+        )
+        p = comparison.macro.p_holm
+        line["p"] = draft.gap("n/a") if p is None else Entry(p, digits=3)
+        line["cost"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], notes=draft.notes(f"ratio of {ratio[1]}"))
+    columns = ["average", *group.targets, "better, worse, undecided", "p", "cost"]
+    notes = ["Difference of F1 in points. Bold: significant.", family_note(comparisons)]
+    return draft.table(name, "Contrasts by target language", columns, notes, of="quantity")
 
 
 # --- groups of languages ----------------------------------------------------------------------------------------------

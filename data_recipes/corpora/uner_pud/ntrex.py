@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.api.source_files import here
 from bench.core.conll import read_lines
@@ -11,23 +11,11 @@ from bench.core.sentences import Sentence
 from bench.core.tokenise import tokenise
 
 # NTREX's files by our code; Cebuano has none.
-_FILES: Mapping[str, str] = {
-    "en": "src.eng",
-    "de": "ref.deu",
-    "pt": "ref.por",
-    "zh": "ref.zho-CN",
-    "es": "ref.spa",
-    "it": "ref.ita",
-    "fi": "ref.fin",
-    "sv": "ref.swe",
-    "ru": "ref.rus",
-    "hu": "ref.hun",
-    "da": "ref.dan",
-    "sk": "ref.slk",
-    "sr": "ref.srp-Latn",
-    "hr": "ref.hrv",
-    "tl": "ref.fil",
-}
+_NAMES = """
+en src.eng, de ref.deu, pt ref.por, zh ref.zho-CN, es ref.spa, it ref.ita, fi ref.fin, sv ref.swe, ru ref.rus,
+hu ref.hun, da ref.dan, sk ref.slk, sr ref.srp-Latn, hr ref.hrv, tl ref.fil
+"""
+FILES: dict[str, str] = dict(row.split() for row in _NAMES.split(","))
 _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*%?")  # numbers and Latin words in Chinese
 
 
@@ -40,15 +28,16 @@ def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]
     Raises:
         Unavailable: the file is not here.
     """
-    if language not in _FILES:
+    if language not in FILES:
         return []
-    split = _splitter(language, scheme, chinese_words)
-    lines = read_lines(here(f"ntrex/newstest2019-{_FILES[language]}.txt"))
+    split = splitter(language, scheme, chinese_words)
+    lines = read_lines(here(f"ntrex/newstest2019-{FILES[language]}.txt"))
     rows = ((number, tuple(split(line))) for number, line in enumerate(lines, 1))
     return [Sentence(f"ntrex/{number}", language, words) for number, words in rows if words]
 
 
-def _splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+def splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
+    """What makes words of a line, as `ntrex` says."""
     if language == "zh":
         return Segmenter(chinese_words()).split
     if language == "it":
@@ -69,15 +58,11 @@ class Segmenter:
         for part in line.split():
             start = 0
             while start < len(part):
-                end = self._end(part, start)
+                ends = range(min(len(part), start + self._longest), start + 1, -1)
+                if foreign := _FOREIGN.match(part, start):
+                    end = foreign.end()
+                else:
+                    end = next((end for end in ends if part[start:end] in self._words), start + 1)
                 out.append(part[start:end])
                 start = end
         return out
-
-    def _end(self, text: str, start: int) -> int:
-        if found := _FOREIGN.match(text, start):
-            return found.end()
-        for end in range(min(len(text), start + self._longest), start + 1, -1):
-            if text[start:end] in self._words:
-                return end
-        return start + 1

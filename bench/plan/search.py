@@ -1,0 +1,93 @@
+"""[search]: settings chosen alike for every method, by random search on source dev.
+
+`xner search` runs the matrix with `search.run = true`: on seeds that are not reported, one target, the first point of
+the extra axes at which a row is there, and a number of trials. Trial 0 is the recipe as given; the others draw from the
+shared space, the same values for every method and encoder, and from the method's own `search_space`. Every trial is an
+ordinary cell.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from bench.core.errors import nearest
+from bench.plan.keys import rng
+from bench.plan.registry import BrokenPlugin
+from bench.plan.resolve import Point, Resolver
+from bench.plan.sections import MatrixSpec, Settings
+
+LABELS = ("labels.matcher", "labels.filters")  # of [labels], all that a method's space may hold
+
+
+def searching(spec: MatrixSpec) -> MatrixSpec:
+    """The matrix of the search. The seeds and the target must be the search's own: BadInput.
+
+    What was chosen before, and what is declared of the results, does not concern it.
+    """
+    search, place = spec.search, spec.where.at("search")
+    if shared := sorted({*search.seeds} & {*spec.axes.seeds}):
+        raise place.at("seeds").error(f"seed {shared[0]} is reported, so no setting may be chosen on it")
+    if search.trials and search.target not in spec.axes.targets and (search.run or not spec.where.given):
+        raise place.at("target").error(f"'{search.target}' is no target{nearest(search.target, spec.axes.targets)}")
+    if not search.run:
+        return spec
+    if not search.trials:
+        raise place.error("it says no `trials`, so there is nothing to search")
+    axes = replace(spec.axes, targets=(search.target,), seeds=search.seeds)
+    return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())
+
+
+def settings_of(resolver: Resolver, spec: MatrixSpec, label: str, encoder: str, trial: int, point: Point) -> Settings:
+    """What a row is trained with where that is not as the matrix says: drawn in a search, else what one chose."""
+    if not spec.search.run:
+        chosen = spec.chosen.get(encoder) or spec.chosen.get(encoder.rpartition("/")[2]) or {}
+        return chosen.get(label, Settings())
+    if trial == 0:
+        return Settings()
+    train, recipe = resolver.training(encoder, point)
+    search = spec.search
+    every = list(itertools.product(*search.shared().values()))
+    order = rng(0, "search", "shared").permutation(len(every))
+    drawn = dict(zip(search.shared(), every[order[trial - 1]], strict=True))
+    given = {"lr": recipe.lr, "head_lr": recipe.head_lr or recipe.lr, "steps": float(train.steps)}
+    values = {name: share if name == "dropout" else _rounded(share * given[name]) for name, share in drawn.items()}
+    own = _own(resolver, spec, label, trial)
+    return Settings(
+        trial=trial,
+        lr=values.get("lr"),
+        head_lr=values.get("head_lr"),
+        dropout=values.get("dropout"),
+        steps=max(1, round(values["steps"])) if "steps" in values else None,
+        params={key: value for key, value in own.items() if key not in LABELS},
+        labels={key.removeprefix("labels."): value for key, value in own.items() if key in LABELS},
+    )
+
+
+def _own(resolver: Resolver, spec: MatrixSpec, label: str, trial: int) -> dict[str, Any]:
+    """The method's own values. What the variant or an axis says is not drawn: it is what the row is about."""
+    variant = spec.variant(label)
+    method = variant.use if variant else label
+    fixed = {*(variant.params if variant else ()), *(key.removeprefix(f"method.{method}.") for key in spec.axes.extra)}
+    space: dict[str, tuple[Any, ...]] = {}
+    with suppress(BrokenPlugin):  # its cells will be failures
+        space = getattr(resolver.registry.load("method", method), "search_space", {})
+    drawn = {
+        key: values[int(rng(0, "search", method, str(trial), key).integers(len(values)))]
+        for key, values in sorted(space.items())
+    }
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in drawn.items() if key not in fixed}
+
+
+def point_of(settings: Settings, encoder: str, method: str) -> dict[str, Any]:
+    """The settings as values of axes, by dotted key."""
+    recipe = {name: getattr(settings, name) for name in ("lr", "head_lr", "dropout", "steps")}
+    point = {f"encoder.{encoder}.{name}": value for name, value in recipe.items() if value is not None}
+    point |= {f"method.{method}.{name}": value for name, value in settings.params.items()}
+    return point | {f"labels.{name}": value for name, value in settings.labels.items()}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,98 @@
+"""What a suite was made to answer: declared contrasts, else each method against the naive pool; and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bench.report.compare import Comparison, compared, declared_of, judged_together
+from bench.report.frame import Group, Row, Stored
+from bench.report.scores import mean_or_none
+from bench.store.record import Cost
+
+BASELINE, FLOOR = "en_trans", "zero_shot"
+
+
+def contrasts_of(group: Group) -> tuple[Comparison, ...]:
+    """The declared contrasts of the group, primary ones first; without any, each competing method minus its baseline.
+
+    Averages are judged as families (Holm): the primary contrasts, the other declared ones, or all that are exploratory.
+    Each average is over the languages of its own pair, so that no other method narrows it.
+    """
+    return group.remembered("contrasts", lambda: _contrasts_of(group))
+
+
+def _contrasts_of(group: Group) -> tuple[Comparison, ...]:
+    if len(group.suites) > 1:  # a row is then a suite and a label, and labels alone name none
+        return ()
+    pairs = [(c.a, c.b) for c in declared_of(group)]
+    if not pairs:
+        bases = {row: baseline_of(row, group.rows) for row in group.rows if row not in group.oracles}
+        pairs = [(row[1], base[1]) for row, base in bases.items() if base is not None and base != row]
+    made = [compared(group, a, b, group.main_rule) for a, b in dict.fromkeys(pairs)]
+    families = [[c for c in made if c.primary is primary] for primary in (True, False)]
+    return tuple(
+        replace(comparison, macro=macro)
+        for family in families
+        for comparison, macro in zip(family, judged_together([c.macro for c in family]), strict=True)
+    )
+
+
+def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """What a row is measured against: the naive pool of the same translations and links, else the first one of its
+    suite, else zero-shot transfer."""
+    name, _, chosen = row[1].partition(" (")
+    same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
+    if same in rows or name == BASELINE:
+        return same
+    return _first(row, rows, BASELINE) or _first(row, rows, FLOOR)
+
+
+def _first(row: Row, rows: Sequence[Row], name: str) -> Row | None:
+    return next((other for other in rows if other[0] == row[0] and other[1].partition(" (")[0] == name), None)
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MeanCost:
+    """What a cell takes on average, cold: with all that it rests on; None where a cell does not say."""
+
+    training: float | None  # seconds
+    inference: float | None
+    tflop: float | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Of training, inference and what they rest on; human translation has none."""
+        return None if self.training is None else self.training + (self.inference or 0.0)
+
+
+def cost_of(stored: Iterable[Stored]) -> MeanCost:
+    """The mean over the finished records. A record without any cost (imported predictions) knows nothing."""
+    costs = [run.record.cost for run in stored if run.record.status == "ok"]
+    known = [cost for cost in costs if cost != Cost()]
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        sure = [value for value in values if value is not None]
+        return mean_or_none(sure) if len(sure) == len(costs) else None
+
+    training = [None if cost.seconds is None else cost.seconds - (cost.inference or 0.0) for cost in known]
+    tflops = [None if cost.flops is None else cost.flops / 1e12 for cost in known]
+    return MeanCost(mean(training), mean([cost.inference for cost in known]), mean(tflops))
+
+
+def cost_ratio(a: MeanCost, b: MeanCost) -> tuple[float, str] | None:
+    """How many times A takes what B takes, in "seconds", or in "compute" where the seconds of one are unknown."""
+    for x, y, what in ((a.seconds, b.seconds, "seconds"), (a.tflop, b.tflop, "compute")):
+        if x is not None and y:
+            return x / y, what
+    return None
+
+
+def ratio_of(comparison: Comparison) -> tuple[float, str] | None:
+    """`cost_ratio` of A and B over the languages that they are compared in."""
+    runs = [run for run in comparison.group.stored if run.target in comparison.languages]
+    a, b = (cost_of(run for run in runs if run.label == label) for label in (comparison.a, comparison.b))
+    return cost_ratio(a, b)

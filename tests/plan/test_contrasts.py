@@ -1,0 +1,88 @@
+"""[[contrast]]: differences that a matrix declares before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.core.errors import BadInput
+from bench.plan.contrasts import declared
+from bench.plan.matrix import cells
+from bench.plan.spec import load_matrix
+from bench.store.record import Contrast, Written, add_cells, contrasts, row_name
+from tests.support.plan_fakes import MATRIX, fake_registry
+
+Declare = Callable[..., tuple[Contrast, ...]]
+CONTRAST = '\n[[contrast]]\na = "concner+kd"\nb = "concner"\nname = "distillation"\nprimary = true\n'
+
+
+@pytest.fixture(scope="module")
+def declare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Declare]:
+    folder = tmp_path_factory.mktemp("plugins")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        registry = fake_registry(folder, "fakecontrast")
+
+        def declare(text: str, *overrides: str) -> tuple[Contrast, ...]:
+            (folder / "m.toml").write_text(text)
+            spec = load_matrix(str(folder / "m.toml"), overrides, registry)
+            return declared(spec, cells(spec, registry))
+
+        yield declare
+
+
+def with_aligners(text: str) -> str:
+    return text.replace("seeds = [1, 2]", 'seeds = [1]\n"labels.aligner" = ["gold", "simalign"]')
+
+
+def test_a_contrast_is_that_of_two_rows(declare: Declare) -> None:
+    assert declare(MATRIX) == ()
+    assert declare(MATRIX + CONTRAST) == (Contrast("concner+kd", "concner", "distillation", primary=True),)
+
+
+def test_a_method_of_several_rows_has_one_for_each(declare: Declare) -> None:
+    found = declare(with_aligners(MATRIX + CONTRAST))
+    pairs = [("concner+kd (gold)", "concner (gold)"), ("concner+kd (simalign)", "concner (simalign)")]
+    assert [(contrast.a, contrast.b) for contrast in found] == pairs
+    assert len({contrast.name for contrast in found}) == 2 and all(contrast.primary for contrast in found)
+    rows = CONTRAST.replace('"concner+kd"', '"concner (gold)"').replace('b = "concner"', 'b = "concner (simalign)"')
+    assert [(c.a, c.b, c.name) for c in declare(with_aligners(MATRIX + rows))] == [
+        ("concner (gold)", "concner (simalign)", "distillation")
+    ]
+    assert row_name("concner", {"labels.aligner": "gold", "data.n_source": 100, "labels.filters": ["x"]}) == (
+        'concner (gold, ["x"])'
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('a = "concner+kd"', 'a = "concner+k"', r"contrast\[1\]\.a: 'concner\+k' is not on the axis.*'concner\+kd'"),
+        ('b = "concner"', 'b = "en_trans"', r"contrast\[1\]\.b: 'en_trans' is not on the axis of methods"),
+        ('b = "concner"', 'b = "concner+kd"', "cannot be compared with itself"),
+        ('b = "concner"', 'b = "concner (gold)"', r"there is no row 'concner \(gold\)'"),
+        ('name = "distillation"', 'name = " "', r"contrast\[1\]\.name: must be a name"),
+        ('name = "distillation"', "", "the key 'name' is missing"),
+        ("primary = true", "primary = 1", "expected true or false"),
+        ("primary = true", "primry = true", "did you mean 'primary'"),
+        ("primary = true\n", CONTRAST.replace("distillation", "other"), "stands there twice"),
+    ],
+)
+def test_a_mistake_is_named(declare: Declare, old: str, new: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        declare(MATRIX + CONTRAST.replace(old, new))
+
+
+def test_what_set_took_away_is_left_out(declare: Declare) -> None:
+    assert declare(MATRIX + CONTRAST, "axes.methods=['zero_shot','concner']") == ()
+    assert len(declare(with_aligners(MATRIX + CONTRAST), "axes.labels.aligner=['gold']")) == 1
+
+
+def test_the_folder_keeps_what_each_file_last_declared(tmp_path: Path) -> None:
+    old, new, other = (Contrast("a", "b", name) for name in ("old", "new", "other"))
+    assert contrasts(tmp_path) == []
+    for file, text, contrast in (("m.toml", "1", old), ("n.toml", "1", other), ("m.toml", "2", new)):
+        add_cells(tmp_path, [{"key": "k"}], "m", [Written(file, text, contrasts=(contrast,))])
+    assert contrasts(tmp_path) == [new, other]
