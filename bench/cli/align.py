@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         print("  ".join(f"{name:>9}" for name in ("AER", "precision", "recall", "F1")))
         print("  ".join("–".rjust(9) if value is None else f"{100 * value:9.2f}" for value in ratios.values()))
     if args.out != "-":
-        print(f"{done.pairs} pairs, {done.links} links ({job.what}): {args.out}", file=sys.stderr)
+        print(f"{done.pairs} pairs, {done.links} links ({job.description}): {args.out}", file=sys.stderr)
     if size.untranslated:
         print(f"{size.untranslated} of {size.pairs} lines have no translation: no links", file=sys.stderr)
     return 0

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         with progress_bar() as progress:
             _project(args, rules, tally, _ready(args, files, job, progress))
-    _print(args, str(args.links) if job is None else job.what, tally)
+    _print(args, str(args.links) if job is None else job.description, tally)
     for note in [note for file in files for note in file.notes()]:
         print(f"note: {note}", file=sys.stderr)
     return 0
