@@ -24,7 +24,7 @@ class ConllParams:
     pattern: str = "{language}/{split}.conll"  # may hold * and **
     files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
     split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
-    token_column: int | None = None  # the first; see docs/file-formats.md
+    token_column: int | None = None  # the first; see docs/reference/file-formats.md
     tag_column: int | None = None  # the last
     separator: str = ""
     scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"
