@@ -6,6 +6,8 @@ import traceback
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from bench.api.method import Losses, Method, Step, Tagger, Term
 from bench.plan.units import workers_of
 
@@ -27,11 +29,20 @@ def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
     """The loss terms of a step.
 
     Raises:
-        TypeError: they are no terms, or there is none.
+        TypeError: they are no terms, or there is none; or the value of one is no scalar tensor on the tagger's device.
     """
     terms = method.loss(tagger, step)
     if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
         raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")
+    device = next(iter(tagger.parameters())).device  # type: ignore[call-overload]
+    for term in terms:
+        value: Any = term.value
+        what = f"a {type(value).__name__}"
+        if isinstance(value, Tensor):
+            what = f"of shape {tuple(value.shape)}" if value.ndim else f"on {value.device}"
+            if not value.ndim and value.device == device:
+                continue
+        raise TypeError(f"{_place(method, 'loss')}: term '{term.name}' is {what}, not a scalar tensor on {device}")
     return tuple(terms)
 
 

@@ -105,6 +105,9 @@ def save_tagger(tagger: LinearTagger, tokenizer: Any, folder: Path, max_length: 
     from transformers import AutoModelForTokenClassification
 
     ours = tagger.encoder.model
+    own = {"read", "decode"} & vars(tagger).keys() or type(tagger) is not LinearTagger
+    if own or not isinstance(tagger.classifier, nn.Linear):
+        raise BadInput("a head of its own is no token classifier of transformers")
     config = type(ours.config).from_dict(ours.config.to_dict())
     config.id2label = dict(enumerate(tagger.tags))
     config.label2id = {tag: i for i, tag in enumerate(tagger.tags)}
