@@ -143,7 +143,7 @@ def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[f
             )
         )
 
-    return _retried(name, download, sleep)
+    return retried(name, download, sleep)
 
 
 def _has_safetensors(folder: Path) -> bool:
@@ -249,7 +249,7 @@ def _cached_commit(name: HubName) -> str:
 def _info(name: HubName, revision: str | None, sleep: Callable[[float], None] | None) -> Any:
     from huggingface_hub import HfApi
 
-    return _retried(
+    return retried(
         name, lambda: HfApi().repo_info(name.id, repo_type=name.kind, revision=revision, files_metadata=True), sleep
     )
 
@@ -261,7 +261,7 @@ def _conversion(name: HubName, sleep: Callable[[float], None] | None) -> str:
     def opened() -> list[Any]:
         return list(HfApi().get_repo_discussions(name.id, author=CONVERTER, discussion_type="pull_request"))
 
-    for discussion in _retried(name, opened, sleep):
+    for discussion in retried(name, opened, sleep):
         if discussion.title.startswith(CONVERSION) and discussion.author == CONVERTER and discussion.git_reference:
             return str(discussion.git_reference)
     raise BadInput(
@@ -279,7 +279,7 @@ def _wanted(file: str, patterns: Sequence[str]) -> bool:
 # --- what goes wrong ---
 
 
-def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None] | None) -> T:
+def retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None] | None) -> T:
     """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover."""
     from huggingface_hub.errors import HfHubHTTPError
 

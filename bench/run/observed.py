@@ -182,7 +182,7 @@ class Suite:
     methods: Sequence[str]
     fits: list[Fit] = field(default_factory=list)
     opened: Opened = field(default_factory=set)
-    _ready: dict[str, Ready] = field(default_factory=dict)
+    _ready: dict[str, Ready] = field(default_factory=dict, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
