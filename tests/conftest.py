@@ -130,7 +130,7 @@ def write_tiny(folder: Path) -> None:
     from transformers import BertConfig, BertModel
     from transformers.utils import logging
 
-    from data_recipes.wordpiece import fast_tokenizer
+    from data_recipes.encoders.tiny.encoder import fast_tokenizer
 
     logging.disable_progress_bar()
     vocabulary = {piece: number for number, piece in enumerate(VOCABULARY)}

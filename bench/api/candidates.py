@@ -1,7 +1,7 @@
 """Matching the entities of a source sentence with candidate ranges of target words (Politov et al. 2025).
 
 Candidates are word n-grams or the spans of a tagger; a score says how well an entity and a candidate fit; a solver
-gives each entity one candidate at most, and those chosen do not overlap: greedily, or with the greatest sum there is.
+gives each entity at most one candidate, greedily or with the greatest sum, such that those chosen do not overlap.
 
 Arrays, E entities, C candidates, W target words: `candidates` (C, 2) first word and word after the last, the shorter
 first, then the earlier (as `ngrams` and `ranges_of` give them); `scores` (E, C) not below 0, where 0 is never chosen.
@@ -12,36 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Span
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Ints = npt.NDArray[np.int64]
-    Scores = npt.NDArray[np.float64]
-    Solver = Callable[[Ints, Scores], list["Range | None"]]
-
 Range = tuple[int, int]  # first word, and the word after the last
+Ints = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+Solver = Callable[[Ints, Scores], list[Range | None]]
 
 MAX_LENGTH = 10  # words of an n-gram
 STOP = frozenset({"!", "?"})  # words that no n-gram holds
 ALPHA = 1.15  # of the tagger's score: what one word more is worth
 LEAST = 0.05  # the tagger's scores below this are 0
-RESOLUTION = 1e-6  # `ilp` takes sums that differ by less for equal
-
-
-# --- candidates -------------------------------------------------------------------------------------------------------
+RESOLUTION = 1e-6  # sums that differ by less are equal to `ilp`
 
 
 def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
-    """The target words from the left-most to the right-most one linked to any entity; (0, 0) where there is none.
+    """The target words from the left-most to the right-most one linked to any entity; (0, 0) if none is.
 
-    With alignment scores and at most one candidate an entity, no candidate outside is ever in the best choice: without
-    its unlinked ends it scores more. Other scores know no such window.
+    For alignment scores only: the best choice never holds a candidate that reaches outside, as it would score more
+    without its unlinked ends.
     """
     words = {word for entity in entities for word in range(entity.start, entity.end)}
     linked = [target for source, target in links if source in words]
@@ -49,9 +43,7 @@ def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
 
 
 def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = MAX_LENGTH) -> Ints:
-    """All n-grams of the target words (of the window), at most `max_length` words, that hold no "!" and no "?"."""
-    import numpy as np
-
+    """All n-grams of the target words (in the window) of at most `max_length` words, none of them "!" or "?"."""
     first, last = window or (0, len(words))
     candidates = _grid(last - first, max_length)
     if not STOP.isdisjoint(words[first:last]):
@@ -61,30 +53,21 @@ def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = 
 
 
 def ranges_of(spans: Iterable[Range | Span]) -> Ints:
-    """Candidates from ranges (spans, say, whose type does not matter), each once."""
-    import numpy as np
-
+    """Candidates from ranges or spans (whose types do not matter), each once."""
     ranges = sorted({(span[0], span[1]) for span in spans}, key=lambda range_: (range_[1] - range_[0], range_[0]))
     return np.array(ranges, np.int64).reshape(-1, 2)
 
 
 @lru_cache(maxsize=1024)
 def _grid(width: int, max_length: int) -> Ints:
-    import numpy as np
-
     ranges = [(start, start + n) for n in range(1, min(width, max_length) + 1) for start in range(width - n + 1)]
     grid = np.array(ranges, np.int64).reshape(-1, 2)
     grid.flags.writeable = False  # it is shared
     return grid
 
 
-# --- scores -----------------------------------------------------------------------------------------------------------
-
-
 def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates: Ints) -> Scores:
-    """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 where words have several links each."""
-    import numpy as np
-
+    """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 if words have several links each."""
     width = int(candidates[:, 1].max()) if len(candidates) else 0
     owner = {word: row for row, entity in enumerate(entities) for word in range(entity.start, entity.end)}
     total = np.zeros((len(entities), width + 1))
@@ -101,14 +84,12 @@ def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates
 def tagger_scores(
     entities: Sequence[Span], probabilities: npt.NDArray[np.float32], tags: Sequence[str], candidates: Ints
 ) -> Scores:
-    """α^(|t| − 1) · mean probability that a word of the candidate is of the entity's type; 0 where that is below 0.05.
+    """α^(|t| − 1) · mean probability that a word of the candidate is of the entity's type; 0 if that is below 0.05.
 
-    `probabilities` (W, tags). As in the authors' code the factor counts only where every word is most probably of that
-    type (the formula lets a range of seven such words grow over any eighth). That a word's probability of a type is
-    that of its B and I together is ours; theirs is B's for the first word, I's for the others.
+    `probabilities` (W, tags). As in the authors' code the factor counts only if every word is most probably of that
+    type (the formula lets a range of seven such words grow over any eighth). Ours: a word's probability of a type is
+    that of its B and I together; theirs is B's for the first word, I's for the others.
     """
-    import numpy as np
-
     kinds = [tag.partition("-")[2] for tag in tags]
     types = sorted(set(kinds))  # O, the type without a name, is the first
     member = np.array([[kind == type_ for type_ in types] for kind in kinds], np.float64)
@@ -124,27 +105,20 @@ def tagger_scores(
 
 
 def fused_scores(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
-    """The weighted sum; rounded, so that equal sums are equal in whatever way they came about."""
-    import numpy as np
-
+    """The weighted sum; rounded, so that the order of addition does not matter."""
     fused: Scores = np.sum([weight * part for weight, part in zip(weights, scores, strict=True)], axis=0).round(12)
     return fused
 
 
 def _sums(values: npt.NDArray[np.generic], candidates: Ints) -> Scores:
     """Sums over the words of each candidate: (W, n) → (C, n)."""
-    import numpy as np
-
     total = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(values, axis=0, out=total[1:])
     return total[candidates[:, 1]] - total[candidates[:, 0]]
 
 
-# --- solvers ----------------------------------------------------------------------------------------------------------
-
-
 def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:
-    """The largest score first; its entity and all that overlaps its candidate are out; and so on. A range an entity.
+    """For each entity its range: the largest score is taken first, and all that overlaps its candidate is then out.
 
     Ties: the shorter candidate, then the earlier, then the earlier entity (ours).
     """
@@ -152,10 +126,10 @@ def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:
 
 
 def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
-    """The choice with the greatest sum of scores, exactly (by scipy's milp). A range an entity.
+    """For each entity its range in the choice with exactly the greatest sum of scores (by scipy's milp).
 
-    Where every entity can have its best candidate, that is the greedy choice, and no problem is solved. Else sums that
-    differ by less than RESOLUTION are equal, and a second objective prefers few words, then earlier entities, then
+    If every entity can have its best candidate, that is the greedy choice, and no problem is solved. Otherwise sums
+    that differ by less than RESOLUTION are equal, and a second objective prefers few words, then earlier entities, then
     earlier candidates (ours).
 
     Raises:
@@ -168,30 +142,20 @@ def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
     return _ranges(candidates, chosen)
 
 
-def objective(candidates: Ints, scores: Scores, chosen: Sequence[Range | None]) -> float:
-    """The sum of the scores of a choice."""
-    place = {(int(start), int(end)): column for column, (start, end) in enumerate(candidates)}
-    return float(sum(scores[row, place[range_]] for row, range_ in enumerate(chosen) if range_ is not None))
-
-
 def match_links(
     entities: Sequence[Span], links: Sequence[Link], words: Sequence[str], solve: Solver, max_length: int = MAX_LENGTH
 ) -> list[Range | None]:
-    """The range of target words of each entity by n-grams and alignment scores, None where it has none.
+    """The range of target words of each entity by n-grams and alignment scores, None if it has none.
 
-    Raises:
-        BadInput: as the solver.
+    BadInput as the solver.
     """
     if not entities:
         return []
     order = sorted(range(len(entities)), key=lambda index: entities[index])
     ordered = [entities[index] for index in order]
     candidates = ngrams(words, linked_window(ordered, links), max_length)
-    chosen = solve(candidates, alignment_scores(ordered, links, candidates))
-    ranges: list[Range | None] = [None] * len(entities)
-    for index, range_ in zip(order, chosen, strict=True):
-        ranges[index] = range_
-    return ranges
+    chosen = dict(zip(order, solve(candidates, alignment_scores(ordered, links, candidates)), strict=True))
+    return [chosen[index] for index in range(len(entities))]
 
 
 def _ranges(candidates: Ints, columns: Sequence[int | None]) -> list[Range | None]:
@@ -202,7 +166,7 @@ def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:
     chosen: list[int | None] = [None] * len(scores)
     if not scores.size:
         return chosen
-    left = scores.T.copy()  # by candidate: the first of equals is the one that the order of candidates puts first
+    left = scores.T.copy()  # by candidate, whose order breaks ties
     starts, ends = candidates.T
     while True:
         column, row = divmod(int(left.argmax()), len(scores))
@@ -214,15 +178,25 @@ def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:
 
 
 def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
-    import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    rows, columns = np.nonzero(_worthwhile(candidates, scores))
+    # worthwhile: above 0, and above every candidate inside it, which could always take its place
+    starts, ends = candidates.T
+    width, longest = int(ends.max()), int((ends - starts).max())
+    own = np.zeros((len(scores), width + 2, width + 2))
+    own[:, starts, ends] = scores
+    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 if there is none
+    for length in range(2, longest + 1):
+        start = np.arange(width - length + 1)
+        end = start + length
+        for s, e in ((start + 1, end), (start, end - 1)):
+            inside[:, start, end] = np.maximum(inside[:, start, end], np.maximum(own[:, s, e], inside[:, s, e]))
+    rows, columns = np.nonzero(scores > inside[:, starts, ends])
     starts, ends = candidates[columns].T
     entities, last = len(scores), int(ends.max())
     every_word = np.arange(last)[:, None]
     once = np.vstack([rows == np.arange(entities)[:, None], (starts <= every_word) & (every_word < ends)])
-    # few words, then earlier entities, then earlier places; all of it together is worth less than RESOLUTION
+    # few words, then earlier entities, then earlier places; all this together is worth less than RESOLUTION
     cost = (ends - starts) * 2.0 * entities * last + rows * last + starts * (entities - rows)
     gain = scores[rows, columns] / RESOLUTION - cost / (cost.max() * entities + 1)
     result = milp(
@@ -233,29 +207,9 @@ def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
         options={"mip_rel_gap": 0.0},
     )
     if result.status != 0 or result.x is None:
-        raise BadInput(
-            f"no exact matching of {entities} entities with {len(gain)} candidates: {result.message}; "
-            "the greedy one needs no solver"
-        )
+        problem = f"{entities} entities with {len(gain)} candidates"
+        raise BadInput(f"no exact matching of {problem}: {result.message}; the greedy one needs no solver")
     chosen: list[int | None] = [None] * entities
     for at in np.flatnonzero(result.x > 0.5):
         chosen[rows[at]] = int(columns[at])
     return chosen
-
-
-def _worthwhile(candidates: Ints, scores: Scores) -> npt.NDArray[np.bool_]:
-    """(E, C): score above 0, and above that of every candidate inside, which could always stand in its place."""
-    import numpy as np
-
-    starts, ends = candidates.T
-    width, longest = int(ends.max()), int((ends - starts).max())
-    own = np.zeros((len(scores), width + 2, width + 2))
-    own[:, starts, ends] = scores
-    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 where there is none
-    for length in range(2, longest + 1):
-        start = np.arange(width - length + 1)
-        end = start + length
-        for s, e in ((start + 1, end), (start, end - 1)):
-            inside[:, start, end] = np.maximum(inside[:, start, end], np.maximum(own[:, s, e], inside[:, s, e]))
-    keep: npt.NDArray[np.bool_] = scores > inside[:, starts, ends]
-    return keep

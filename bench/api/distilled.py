@@ -1,4 +1,4 @@
-"""Distillation: a last round that any method can add, in which a student learns the method's own probabilities."""
+"""Distillation: a last round for any method, in which a student learns the method's own probabilities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUND = "distil"
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation(MethodParams):
-    """What [method.x] and [[variant]] may say beside the method's own parameters; defaults are fixed in advance.
+    """The keys of [method.x] and [[variant]] beside the method's own parameters; defaults are fixed in advance.
 
     A student learns probability vectors on unlabelled target text (TSL, Wu et al. 2020; ConCNER).
     """
@@ -69,7 +69,7 @@ class Student(Method):
 
 
 class Distilled(Method):
-    """A method with one more round, whose student takes the place of the method's last model in predicting."""
+    """A method with one more round, whose student predicts in place of the method's last model."""
 
     name = "distilled"
     params: Distillation
@@ -80,41 +80,35 @@ class Distilled(Method):
         self.needs = method.needs | Student.needs
 
     def applies(self, cell: CellLike) -> Skip | None:
-        """As the method says."""
         return self.method.applies(cell)
 
     def rounds(self) -> tuple[Round, ...]:
         """The method's own rounds, the same as without distillation, then the student's."""
-        own = tuple(_belonging(round_, self.method) for round_ in self.method.rounds())
+        method, own = self.method, list(self.method.rounds())
+        for number, round_ in enumerate(own):
+            if round_.method is None:  # the method itself, with its needs unless the round says otherwise
+                needs = method.needs if round_.needs is None else round_.needs
+                own[number] = replace(round_, method=method, needs=needs)
         last = own[-1].name
         start = last if self.params.distil_start == "teacher" else "fresh"
         return (*own, Round(ROUND, self.student, start, teachers=(last,), needs=Student.needs))
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
-        """As the method does, with the student for its last model."""
+        """As the method does, with the student in place of its last model."""
         last = self.method.rounds()[-1].name
         return self.method.predict(ask, {**models, last: models[ROUND]}, sentences)
 
     def files(self) -> dict[str, Path]:
-        """The method's own."""
         return self.method.files()
 
     def diagnostics(self) -> Diagnostics:
-        """The method's own."""
         return self.method.diagnostics()
 
     def factors(self) -> Factors:
-        """The method's, with what distillation changes."""
+        """The method's factors, changed as by distillation."""
         own = self.method.factors()
         terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
         return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)
-
-
-def _belonging(round_: Round, method: Method) -> Round:
-    """The round with the method itself, and its needs, filled in."""
-    if round_.method is not None:
-        return round_
-    return replace(round_, method=method, needs=method.needs if round_.needs is None else round_.needs)
 
 
 @lru_cache(maxsize=256)

@@ -1,9 +1,9 @@
-"""Translate-test: a tagger reads the translation of a sentence, and what it finds is carried back over word links.
+"""Translate-test: a tagger reads the translation of a sentence, and its entities are carried back over word links.
 
 After Ebing & Glavaš 2025 (released code, bebing93/devil-in-details): the first word of a projected entity takes the
-probabilities of the entity's first word in the translation, the others those of its last word; a one-word entity lends
-them with B and I of its type exchanged. Every other word is O. With RSTR-TGT a one-word entity takes one word: the
-first that it is linked to. Ours: which words an entity gets is the matrix's matcher, and entities never overlap.
+probabilities of the entity's first word in the translation, the others those of its last word, or, of a one-word
+entity, its own with B and I of its type exchanged. Every other word is O. With RSTR-TGT a one-word entity takes only
+the first word that it is linked to. Ours: the matrix's matcher chooses an entity's words, and entities never overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.core.sentences import Pair, Sentence, Span
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carried:
-    """What was carried back to a sentence: spans, probabilities (words, tags), and which words an entity reached.
+    """Spans and probabilities (words, tags) carried back to a sentence, and which words an entity reached (words,).
 
     A sentence without a translation has no spans, is O throughout, and is not `translated`.
     """
@@ -45,34 +45,35 @@ def carried_back(ask: Ask, model: Model, sentences: Sequence[Sentence], *, restr
     ]
     if restrict:
         tagged = [restricted(pair) for pair in tagged]
+    outside = np.zeros(len(ask.tags), np.float32)
+    outside[ask.tags.index("O")] = 1
     carried: dict[str, Carried] = {}
     for pair, probabilities, spans in zip(tagged, seen.probabilities, ask.project(tagged), strict=True):
-        carried[pair.target.id] = _carried(pair, probabilities, spans, ask.tags)
-    return [carried.get(sentence.id) or _nothing(sentence, ask.tags) for sentence in sentences]
+        length = len(pair.target.words)
+        rows, reached = np.tile(outside, (length, 1)), np.zeros(length, bool)
+        for entity, span in zip(pair.source.spans or (), spans, strict=True):
+            if span is not None:
+                last = probabilities[entity.end - 1]
+                rows[span.start] = probabilities[entity.start]
+                single = entity.end - entity.start == 1
+                rows[span.start + 1 : span.end] = inside(last, ask.tags) if single else last
+                reached[span.start : span.end] = True
+        carried[pair.target.id] = Carried(tuple(sorted(span for span in spans if span)), rows, reached)
+    for sentence in sentences:
+        length = len(sentence.words)
+        nothing = Carried((), np.tile(outside, (length, 1)), np.zeros(length, bool), translated=False)
+        carried.setdefault(sentence.id, nothing)
+    return [carried[sentence.id] for sentence in sentences]
 
 
 def restricted(pair: Pair) -> Pair:
-    """The pair without the links of a one-word entity of the source beyond that to its first target word."""
+    """The pair with each one-word entity of the source linked to its first target word only."""
     single = {span.start for span in pair.source.spans or () if span.end - span.start == 1}
     kept: list[tuple[int, int]] = []
     for source, target in sorted(pair.links or ()):
         if source not in single or not kept or kept[-1][0] != source:
             kept.append((source, target))
     return replace(pair, links=tuple(kept))
-
-
-def _carried(pair: Pair, probabilities: Floats, spans: Sequence[Span | None], tags: Sequence[str]) -> Carried:
-    rows, reached = _outside(len(pair.target.words), tags), np.zeros(len(pair.target.words), bool)
-    for entity, span in zip(pair.source.spans or (), spans, strict=True):
-        if span is None:
-            continue
-        rows[span.start] = probabilities[entity.start]
-        single = entity.end - entity.start == 1
-        rows[span.start + 1 : span.end] = (
-            inside(probabilities[entity.end - 1], tags) if single else (probabilities[entity.end - 1])
-        )
-        reached[span.start : span.end] = True
-    return Carried(tuple(sorted(span for span in spans if span)), rows, reached)
 
 
 def inside(probabilities: Floats, tags: Sequence[str]) -> Floats:
@@ -83,14 +84,3 @@ def inside(probabilities: Floats, tags: Sequence[str]) -> Floats:
         first, then = tags.index(best), tags.index(f"I-{best[2:]}")
         following[[first, then]] = probabilities[[then, first]]
     return following
-
-
-def _nothing(sentence: Sentence, tags: Sequence[str]) -> Carried:
-    length = len(sentence.words)
-    return Carried((), _outside(length, tags), np.zeros(length, bool), translated=False)
-
-
-def _outside(length: int, tags: Sequence[str]) -> Floats:
-    rows = np.zeros((length, len(tags)), np.float32)
-    rows[:, tags.index("O")] = 1
-    return rows

@@ -67,6 +67,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "
         f"{record.tokens_gold} tokens; corpus {record.cell['corpus']}, encoder {record.cell['encoder']}, rule {rule}"
-        f"{'; was there already' if found.there else ''}\n{out / 'records' / record.key}.json"
+        f"{'; was there already' if found.known else ''}\n{out / 'records' / record.key}.json"
     )
     return 0

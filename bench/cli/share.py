@@ -47,7 +47,7 @@ def push_verb(args: argparse.Namespace) -> int:
         what = f"{run.label}, {run.target}, seed {run.seed} of {run.record.matrix}"
         return str(api.upload_folder(repo_id=args.repo, folder_path=folder, commit_message=what).commit_url)
 
-    print(f"{folder}: uploaded, {retried(HubName('model', args.repo), upload, None)}")
+    print(f"{folder}: uploaded, {retried(HubName('model', args.repo), upload)}")
     return 0
 
 

@@ -16,7 +16,7 @@ from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import LinkStage, links_of_test, parallel_links, source_links
+from bench.data.labels import links_of_test, parallel_links, source_links
 from bench.data.projected import PLAIN, rules_key
 from bench.data.translated import TransferStage, marking
 from bench.plan import registry
@@ -31,13 +31,9 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 
 
 def keyed(cells: Sequence[Cell]) -> list[Planned]:
-    """Each cell with its key, in the same order.
-
-    Raises:
-        BadInput: data or an encoder is missing.
-    """
+    """Each cell with its key, in the same order. Raises BadInput if data or an encoder is missing."""
     collects = gc.isenabled()
-    gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
+    gc.disable()  # corpora and syntax trees are many small objects and no garbage: collecting costs a fifth of the time
     try:
         return [Planned(cell, cell_key(cell)) for cell in cells]
     finally:
@@ -46,12 +42,12 @@ def keyed(cells: Sequence[Cell]) -> list[Planned]:
 
 
 def encoder_of(cell: Cell) -> EncoderSource:
-    """The cell's encoder, NO_ENCODER where nothing is trained."""
+    """The cell's encoder, NO_ENCODER if nothing is trained."""
     return find_encoder(cell.encoder, cell.recipe) if trains(cell) else NO_ENCODER
 
 
 def methods_code(cell: Cell) -> dict[str, str]:
-    """By name the code of the cell's method and of those whose trainings it names: declared version or fingerprint."""
+    """By name the code (version or fingerprint) of the cell's method and of those whose trainings it uses."""
     named = {round_.method for round_ in method_of(cell).rounds() if isinstance(round_.method, str)}
     return {name: code_of(registry.load("method", name)) for name in sorted({cell.method, *named})}
 
@@ -69,30 +65,30 @@ def _core() -> dict[str, str]:
 def cell_key(cell: Cell) -> str:
     """Key of a cell's record: the parameters that it uses, hashes of its data, its parents' keys, versions, code.
 
-    Its components are named as `xner why` says them.
+    `xner why` prints the names of its components.
 
     Raises:
         BadInput: data or the encoder is missing: the matrix cannot be planned.
     """
     encoder = encoder_of(cell)
-    if cell.broken:  # one that works again has another key, and runs
+    if cell.broken:  # once the method works again, the key is another, and the cell runs
         return key_of("broken", **describe(cell) | {"encoder": encoder.key})
     method, data = method_of(cell), CellData(cell)
     needs, of_data = needs_of_method(method), _data_key(method, data)
     if Need.ALL_TARGETS in needs:
         every = [(other.target, CellData(other)) for other in every_target(cell)]
         labels: dict[str, Any] = {name: _labels_key(method, needs, other) for name, other in every}
-        # of which no training may hold a sentence
+        # no training may hold one of their sentences
         of_data["tests"] = {name: data.data.split_digest(name, "test") for name, _ in every}
     else:
         labels = _labels_key(method, needs, data)
     if Need.PARALLEL_TEXT in needs:
         of_data["parallel text"] = data.data.parallel_digest(cell.source, cell.target)
-        labels["of parallel text"] = {"links": _links_key(parallel_links, cell, data)}
-        labels["of parallel text"] |= rules_key(replace(cell.labels, filters=()))
+        links = _key_or_none(lambda: parallel_links(cell, data).links_key())
+        labels["of parallel text"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     if Need.TEST_TRANSLATION in needs:
-        labels["of the test"] = {"links": _links_key(links_of_test, cell, data)}
-        labels["of the test"] |= rules_key(replace(cell.labels, filters=()))
+        links = _key_or_none(lambda: links_of_test(cell, data).links_key())
+        labels["of the test"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
     files = file_hashes(workers_of(method))
     if files:
@@ -116,22 +112,18 @@ def cell_key(cell: Cell) -> str:
 
 
 def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
-    """By name sha256 of the data files of methods.
-
-    Raises:
-        BadInput: a file is not there.
-    """
+    """By name sha256 of the data files of methods. Raises BadInput if a file is missing."""
     files = {name: path for method in methods for name, path in method.files().items()}
     return {name: sha256_of_unchanged(path) for name, path in files.items()}
 
 
 def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters with the hashes of files in place of their names: no path is part of a key."""
+    """Parameters with hashes in place of names of files, so that no path is part of a key."""
     return {name: hashes.get(value, value) if isinstance(value, str) else value for name, value in params.items()}
 
 
 def _data_key(method: Method, data: CellData) -> dict[str, Any]:
-    """What of the cell's own sentences is part of its key; BadInput where a rule has no dev set to choose on."""
+    """The part of a cell's key that its own sentences make; BadInput if a rule has no dev set to choose on."""
     cell, corpus, needs = data.cell, data.data, needs_of_method(method)
     target = cell.target
     if trains(cell) and "source-dev" in cell.train.rules and corpus.split_digest(cell.source, "dev") == digest(()):
@@ -151,10 +143,8 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
     if "target-dev" in cell.train.rules:
         of_data["target dev"] = corpus.split_digest(target, "dev")
     if Need.TARGET_UNLABELLED in needs:
-        of_data |= {
-            "unlabelled text": corpus.split_digest(target, "unlabelled"),
-            "n_unlabelled": cell.data.n_unlabelled,
-        }
+        of_data["unlabelled text"] = corpus.split_digest(target, "unlabelled")
+        of_data["n_unlabelled"] = cell.data.n_unlabelled
     if Need.TARGET_GOLD in needs:
         of_data["gold-labelled target sentences"] = corpus.split_digest(target, "train")
         of_data["gold-labelled translations"] = corpus.pairs_digest(cell.source, target)
@@ -162,31 +152,26 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
 
 
 def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
-    """What of the labelled translations into one target is part of a cell's key."""
+    """The part of a cell's key that the labelled translations into one target make."""
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
-        parts["links"] = _links_key(source_links, cell, data, reads_links(method, cell.labels))
+        stage = source_links(cell, data)
+        parts["links"] = _key_or_none(stage.links_key if reads_links(method, cell.labels) else stage.translations.key)
     if Need.SECOND_TRANSLATION in needs:
-        parts["second translations"] = _transfer_key(marking(cell), data)
+        second = TransferStage(marking(cell), source_links(cell, data).translations)
+        parts["second translations"] = _key_or_none(second.key)
     if Need.LABELLED_TRANSLATION in needs:
         parts |= rules_key(cell.labels)
         if cell.labels.transfer != "align":
-            parts |= {"marked translations": _transfer_key(cell, data), "fallback": cell.labels.fallback}
+            marked = TransferStage(cell, source_links(cell, data).translations)
+            parts |= {"marked translations": _key_or_none(marked.key), "fallback": cell.labels.fallback}
     elif Need.PLAIN_TRANSLATION in needs:
         parts |= rules_key(PLAIN)
     return parts
 
 
-def _links_key(of: Callable[[Cell, CellData], LinkStage], cell: Cell, data: CellData, wanted: bool = True) -> str:
+def _key_or_none(key: Callable[[], str]) -> str:
     try:
-        stage = of(cell, data)
-        return stage.links_key() if wanted else stage.translations.key()
-    except Unavailable:  # the cell will be a skip; when translations appear the key changes
+        return key()
+    except Unavailable:  # the cell is skipped; when translations appear, the key changes
         return "unavailable"  # not the reason, which may name folders of this machine
-
-
-def _transfer_key(cell: Cell, data: CellData) -> str:
-    try:
-        return TransferStage(cell, source_links(cell, data).translations).key()
-    except Unavailable:
-        return "unavailable"

@@ -21,21 +21,22 @@ from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
 from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefact, Artefacts
+from bench.store.record import Translation
 
 LINKS = "links.jsonl"
 
 
-def silent(done: int, total: int, what: str) -> None:
-    """A progress that nobody watches."""
+def silent(done: int, total: int, label: str) -> None:
+    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True)
 class Links:
-    """Linked pairs of the cell's source subset, in its order, and where they came from."""
+    """Linked pairs of the cell's source subset, in its order, and their origin."""
 
     pairs: tuple[Pair, ...]
     provenance: str
-    human: bool
+    made_by: Translation
     counts: Mapping[str, int]
     artefact: Artefact
 
@@ -44,7 +45,7 @@ class LinkStage:
     """Translating sentences of one language into another and linking the words: two artefacts.
 
     An aligner that embeds adds a third, the vectors of the source side, which serve every target language. Sentences
-    are taken by id, so that seeds whose subsets are the same set share all of these.
+    are sorted by id, so that seeds whose subsets are the same set share all of these.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class LinkStage:
         self.translations = TranslateStage(cell, data, self.sentences, target, known_digest)
 
     def links_key(self) -> str:
-        """Key of the linked translations: what a cell that uses labelled translations has as a parent.
+        """Key of the linked translations, a parent of cells that use labelled translations.
 
         Raises:
-            BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
+            BadInput: the aligner embeds, and `labels.aligner_encoder` names no available encoder.
         """
         cell, aligner = self.cell, self._aligner()
         encoder = dict[str, Any]()
@@ -83,25 +84,26 @@ class LinkStage:
         )
 
     def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent, wanted: bool = True) -> Links:
-        """The linked pairs, made if they are not there yet; `device` is where an encoder runs.
+        """The linked pairs, made if need be; `device` is where an encoder runs.
 
-        Not `wanted`: the pairs only, with such links as the translator knows, and no aligner.
+        Not `wanted`: only the pairs, with the links that the translator knows, if any, and no aligner.
 
         Raises:
-            BadInput: the translator has no such pair, or the aligner cannot link what it gave.
+            BadInput: the translator has no such pair of languages, or the aligner cannot link its translations.
         """
         translated = self.translations.artefact(cache, device)
         pairs = self.translations.read(translated)
-        artefact = cache.get("links", self.links_key()) if wanted else translated
-        if artefact is None:
-            artefact = self._make(list(pairs.values()), translated, cache, (device, progress))
+        artefact = translated
         if wanted:
+            known = cache.get("links", self.links_key())
+            artefact = known or self._make(list(pairs.values()), translated, cache, device, progress)
             lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
             for line, pair in zip(lines, list(pairs.values()), strict=True):
                 pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
         details = translated.details
+        made_by: Translation = "human" if details["human"] else "machine"
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
-        return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
+        return Links(ordered, details["provenance"], made_by, details["counts"], artefact)
 
     def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         name = self.cell.labels.aligner
@@ -121,46 +123,35 @@ class LinkStage:
         except BadInput as error:
             raise BadInput(f"labels.aligner_encoder: {error}") from error
 
-    def _make(self, pairs: list[Pair], translated: Artefact, cache: Artefacts, where: tuple[str, Progress]) -> Artefact:
-        """Link the pairs. What costs and is shared is made first, as parents of their own."""
+    def _make(
+        self, pairs: list[Pair], translated: Artefact, cache: Artefacts, device: str, progress: Progress
+    ) -> Artefact:
+        """Link the pairs. Costly artefacts that cells share are made first, as parents."""
         aligner = self._aligner()
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
         if aligner.embeds:
-            aligner, more, details = self._with_embedder(aligner, cache, *where, total=2 * len(pairs))
-            parents += more
+            from bench.data.embed import counting, embedder_of
+
+            source = self._encoder()
+            embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
+            layer = aligner.layer(embedder)
+            parents += [made.address] if made else []
+            # in the other direction, test-time translation, every language has its own source: nothing to share
+            if self.sentences and self.sentences[0].language == self.cell.source:
+                kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
+                parents.append(kept.artefact.address)
+            embedder.tick = counting(progress, 2 * len(pairs), "aligning")
+            details = {"encoder": source.label, "layer": layer, "layers": embedder.layers}
+            details["max_length"] = embedder.max_length
+            aligner = self._aligner(embedder)
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)
-            (folder / LINKS).write_text(
-                "\n".join(canonical_json(pairs_links) for pairs_links in links) + "\n", encoding="utf-8"
-            )
+            (folder / LINKS).write_text("\n".join(map(canonical_json, links)) + "\n", encoding="utf-8")
             return {"pairs": len(pairs), **details}
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
-
-    def _with_embedder(
-        self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
-    ) -> tuple[Aligner, list[str], dict[str, Any]]:
-        """The aligner with its embedder, the source's vectors embedded; the parents of that, and what ran."""
-        from bench.data.embed import counting, embedder_of
-
-        source = self._encoder()
-        embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
-        layer = aligner.layer(embedder)
-        parents = [made.address] if made else []
-        # the other direction, test-time translation, has a source of its own for every language: nothing to share
-        if self.sentences and self.sentences[0].language == self.cell.source:
-            kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
-            parents.append(kept.artefact.address)
-        embedder.tick = counting(progress, total, "aligning")
-        ran = {
-            "encoder": source.label,
-            "layer": layer,
-            "layers": embedder.layers,
-            "max_length": embedder.max_length,
-        }
-        return self._aligner(embedder), parents, ran
 
 
 def source_links(cell: Cell, data: CellData) -> LinkStage:
@@ -169,7 +160,7 @@ def source_links(cell: Cell, data: CellData) -> LinkStage:
 
 
 def parallel_links(cell: Cell, data: CellData) -> LinkStage:
-    """The stage that links the human parallel text that nobody labelled; Unavailable where there is none."""
+    """The stage that links the unlabelled human parallel text; Unavailable if there is none."""
     pairs = data.data.parallel(cell.source, cell.target)
     if not pairs:
         where = f"from '{cell.source}' into '{cell.target}'"

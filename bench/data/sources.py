@@ -1,11 +1,11 @@
-"""What a matrix reads from the hub: resolved once, kept in OUT/sources.lock.json, fetched before the first cell."""
+"""A matrix's repositories on the hub: resolved once, kept in OUT/sources.lock.json, fetched before the first cell."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from bench.core.files import write_json
 from bench.data.encoders import check_config, configuration, hub_name, is_hub_id
 from bench.plan import registry
 from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.sections import EncoderSpec
 from bench.plan.units import method_of, trains
 
 FILE = "sources.lock.json"
@@ -25,7 +26,7 @@ Roles = Mapping[str, tuple[HubName, ...]]  # corpus, encoder, aligner_encoder, t
 
 
 def names_of(cell: Cell) -> Roles:
-    """By role what a cell reads from the hub."""
+    """By role the repositories that a cell reads from the hub."""
     roles: dict[str, list[HubName]] = {}
     if trains(cell) and is_hub_id(cell.encoder):
         roles["encoder"] = [hub_name(cell.encoder, cell.recipe)]
@@ -49,9 +50,9 @@ def names_of(cell: Cell) -> Roles:
 
 
 def with_commits(cells: Sequence[Cell], out: Path, upgrade: bool = False) -> tuple[list[Cell], list[Pinned]]:
-    """The cells with the commits of what they read put in, and the lock of OUT as it is to be: nothing is written.
+    """The cells with the commits that they read, and the new lock of OUT, which is not written yet.
 
-    What the lock holds stays as it is; with `upgrade` everything is resolved anew, and what changes is said.
+    What the lock holds stays as it is; with `upgrade` everything is resolved anew, and changes are printed.
 
     Raises:
         BadInput: a source cannot be had, or the lock is damaged.
@@ -61,18 +62,16 @@ def with_commits(cells: Sequence[Cell], out: Path, upgrade: bool = False) -> tup
     for name in merged(names for role in roles for names in role.values()):
         known = lock.get(_address(name))
         if known is None or upgrade or not set(name.patterns) <= set(known.patterns):
-            lock[_address(name)] = _resolved(name, None if upgrade else known)
+            kept = None if upgrade else known  # a source that is known stays at its commit, with more of its files
+            patterns = tuple(dict.fromkeys([*(kept.patterns if kept else ()), *name.patterns]))
+            new = resolve(replace(name, revision=kept.commit if kept else name.revision, patterns=patterns))
+            new = replace(new, conversion=kept.conversion) if kept else new
+            lock[_address(name)] = replace(
+                new, asked=name.revision, when=datetime.now(UTC).isoformat(timespec="seconds")
+            )
             if known is not None and (commit := lock[_address(name)].commit) != known.commit:
                 print(f"{name.id}: commit {known.commit} becomes {commit}", file=sys.stderr)
     return [_pinned(cell, role, lock) for cell, role in zip(cells, roles, strict=True)], list(lock.values())
-
-
-def _resolved(name: HubName, known: Pinned | None) -> Pinned:
-    """As `resolve`; of a source that is known, at its commit, with more of its files."""
-    patterns = tuple(dict.fromkeys([*(known.patterns if known else ()), *name.patterns]))
-    new = resolve(replace(name, revision=known.commit if known else name.revision, patterns=patterns))
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    return replace(new, asked=name.revision, conversion=known.conversion if known else new.conversion, when=when)
 
 
 def _address(source: HubName | Pinned) -> tuple[str, str, str]:
@@ -92,21 +91,16 @@ def merged(names: Iterable[Iterable[HubName]]) -> list[HubName]:
 
 def _pinned(cell: Cell, roles: Roles, lock: Mapping[tuple[str, str, str], Pinned]) -> Cell:
     """The cell with a list of commits, `OWNER/NAME@COMMIT …`, as each revision."""
-    lists = {
-        role: " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names) for role, names in roles.items()
+    lists: dict[str, dict[str, Any]] = {
+        role: {"revision": " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names)}
+        for role, names in roles.items()
     }
-
-    def params(role: str, own: Mapping[str, Any]) -> dict[str, Any]:
-        return {**own, **({"revision": lists[role]} if role in lists else {})}
-
     return replace(
         cell,
-        corpus_params=params("corpus", cell.corpus_params),
-        translator_params=params("translator", cell.translator_params),
-        recipe=replace(cell.recipe, revision=lists.get("encoder", cell.recipe.revision)),
-        aligner_recipe=replace(
-            cell.aligner_recipe, revision=lists.get("aligner_encoder", cell.aligner_recipe.revision)
-        ),
+        corpus_params={**cell.corpus_params, **lists.get("corpus", {})},
+        translator_params={**cell.translator_params, **lists.get("translator", {})},
+        recipe=replace(cell.recipe, **lists.get("encoder", {})),
+        aligner_recipe=replace(cell.aligner_recipe, **lists.get("aligner_encoder", {})),
     )
 
 
@@ -116,15 +110,8 @@ def named(cell: Cell) -> dict[str, str]:
     return {role: text for role, text in roles.items() if text}
 
 
-# --- the lock ---------------------------------------------------------------------------------------------------------
-
-
 def read_lock(out: Path) -> list[Pinned]:
-    """What OUT/sources.lock.json holds; [] where there is none.
-
-    Raises:
-        BadInput: it is not what `xner run` writes.
-    """
+    """The content of OUT/sources.lock.json, [] if there is none; BadInput if it is not what `xner run` writes."""
     try:
         rows = json.loads((out / FILE).read_text(encoding="utf-8"))["sources"]
         return [Pinned(**{**row, "patterns": tuple(row["patterns"])}) for row in rows]
@@ -135,16 +122,13 @@ def read_lock(out: Path) -> list[Pinned]:
 
 
 def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
-    """Publish OUT/sources.lock.json, where there is anything to hold."""
+    """Publish OUT/sources.lock.json if there are any sources."""
     if lock:
-        write_json(out / FILE, {"sources": [pinned.plain() for pinned in lock]})
-
-
-# --- fetching ---------------------------------------------------------------------------------------------------------
+        write_json(out / FILE, {"sources": [asdict(pinned) for pinned in lock]})
 
 
 def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
-    """What cells with their commits read (of a kind: model, dataset) that the hub's cache lacks."""
+    """The repositories (of a kind: model, dataset) of cells with their commits that the hub's cache lacks."""
     names = [[n for n in some if kind in ("", n.kind)] for cell in cells for some in names_of(cell).values()]
     return [name for name in merged(names) if cached(name, name.commit) is None]
 
@@ -152,30 +136,30 @@ def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
 def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
     """Refuse, before weights are fetched, the hub's encoders of cells with their commits that cannot work.
 
-    Offline what is not cached is left to its loading.
+    Offline, encoders that are not cached are not checked.
 
     Raises:
         BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
     """
-    found = {}
+    encoders: dict[tuple[HubName, EncoderSpec], None] = {}
     for cell in cells:
         for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
-            found |= {(name, recipe): None for name in names_of(cell).get(role, ())}
-    for name, recipe in found:
-        small, what = configuration(name), f"encoder '{name.id}'"
+            encoders |= {(name, recipe): None for name in names_of(cell).get(role, ())}
+    for name, recipe in encoders:
+        small, label = configuration(name), f"encoder '{name.id}'"
         folder = cached(small, name.commit)
         if folder is None and not offline():
             folder = fetch_shown(small, name.commit, which="configuration and tokenizer")
         if folder is not None:
-            check_config(what, folder, recipe)
-            if not (folder / "tokenizer.json").is_file():  # whether the other files make one, transformers knows
+            check_config(label, folder, recipe)
+            if not (folder / "tokenizer.json").is_file():  # transformers may make one of the other files
                 from bench.data.loading import fast_tokenizer
 
-                fast_tokenizer(what, folder)
+                fast_tokenizer(label, folder)
 
 
 def fetch_all(names: Sequence[HubName], lock: Sequence[Pinned]) -> None:
-    """Bring these here, each with a bar of bytes or a line. BadInput as `fetch`."""
+    """Fetch these, each with a bar of bytes or a line. BadInput as `fetch`."""
     sizes = {(pinned.id, pinned.commit): pinned.bytes for pinned in lock}
     for number, name in enumerate(names, 1):
         fetch_shown(name, name.commit, sizes.get((name.id, name.commit), 0), f"{number} of {len(names)}")

@@ -1,4 +1,4 @@
-"""Translating anybody's sentences: a translator made ready by name, lines or CoNLL in, line-parallel text out."""
+"""Translating a user's sentences with a translator by name: lines or CoNLL in, line-parallel text out."""
 
 from __future__ import annotations
 
@@ -22,41 +22,33 @@ HEAD = "# provenance: {}\nid\ttext\n"
 
 
 class NoCorpus(Corpus):
-    """Stands in where a translator asks a corpus: sentences of nobody's."""
+    """Stands in for the corpus that a translator expects."""
 
     name: ClassVar[str] = "none"
     facts: ClassVar[Facts] = Facts("sentences of your own", "yours")
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """None that are known."""
-        return ()
+    types = ()
 
     def languages(self) -> tuple[str, ...]:
-        """None."""
         return ()
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """Nothing."""
         return []
 
 
 @dataclass(frozen=True)
 class TranslatorChoice:
-    """A translator as a command line names it."""
+    """A translator as a command line names it, and its output.
+
+    The output has a line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted.
+    """
 
     name: str
     settings: Mapping[str, Any]  # of its Params
     source: str
     target: str
-    tokenisation: str = "ud"  # of what it writes
+    tokenisation: str = "ud"  # of the output
     device: str = "auto"
-
-
-@dataclass(frozen=True)
-class Form:
-    """What is written: a line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted."""
-
     tsv: bool = False
     links: bool = False
     block: int = 512  # sentences between two writes
@@ -64,7 +56,7 @@ class Form:
 
 @dataclass
 class Tally:
-    """What became of the lines so far; `provenance` is "" until one was translated."""
+    """Counts of the lines so far; `provenance` is "" until a line was translated."""
 
     lines: int = 0
     translated: int = 0
@@ -77,23 +69,29 @@ class Tally:
 
     @classmethod
     def of(cls, notes: Mapping[str, Any]) -> Tally:
-        """What `notes` gave; nothing yet of {}."""
+        """The tally that `notes` holds; an empty one for {}."""
         return cls(**{**notes, "counts": Counter(notes.get("counts", {}))})
 
 
 class Translating:
-    """A translator and the form of its output.
+    """A translator at work.
 
     Raises:
-        BadInput: no such translator, setting or language; or what the translator needs is not here.
+        BadInput: no such translator, setting or language; or the translator needs something that is missing.
     """
 
-    def __init__(self, choice: TranslatorChoice, form: Form) -> None:
-        code = code_of(registry.load("translator", choice.name))  # an unknown name is no fault of the settings
-        self.choice, self.form, self.tally = choice, form, Tally()
+    def __init__(self, choice: TranslatorChoice) -> None:
+        code = code_of(registry.load("translator", choice.name))  # before the settings: a wrong name is not their fault
+        self.choice, self.tally = choice, Tally()
         how = {"tokenisation": choice.tokenisation, "device": choice.device}
         self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
-        identity = _identity(self.translator, choice.source, choice.target)
+        try:
+            identity = self.translator.identity(choice.source, choice.target)
+        except Unavailable as error:  # for an unknown code the message names the nearest one
+            strange = [code for code in (choice.source, choice.target) if code not in table()]
+            if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
+                raise
+            raise BadInput(f"{error}{nearest(strange[0], table())}") from error
         self.made_of: dict[str, object] = {
             "translator": choice.name,
             "languages": [choice.source, choice.target],
@@ -106,7 +104,7 @@ class Translating:
     def run(
         self, sentences: Iterable[Sentence], total: int, write: Callable[[Sequence[str]], None], progress: Progress
     ) -> None:
-        """Translate what follows the `tally.lines` sentences that are done; `write` gets the texts of each block.
+        """Translate the sentences after the first `tally.lines`; `write` gets the texts of each block.
 
         One text, or two with links. A sentence without words is not sent to the translator, and counted as empty.
 
@@ -114,12 +112,12 @@ class Translating:
             BadInput: as the translator does; or links are wanted and it gives none.
         """
         tally = self.tally
-        rest = itertools.islice(sentences, tally.lines, None)
+        remaining = itertools.islice(sentences, tally.lines, None)
         progress(tally.lines, total, self.choice.target)
-        while block := list(itertools.islice(rest, self.form.block)):
+        while block := list(itertools.islice(remaining, self.choice.block)):
             texts = self._block(block)
             tally.lines += len(block)
-            if self.form.tsv and tally.lines == total and not tally.provenance:
+            if self.choice.tsv and tally.lines == total and not tally.provenance:
                 texts[0] = HEAD.format("none: nothing was translated")
             write(texts)
             progress(tally.lines, total, self.choice.target)
@@ -132,31 +130,20 @@ class Translating:
         if full:
             made = self.translator.translate([block[i] for i in full], self.choice.target, NoCorpus())
             for i, target, known in zip(full, made.targets, made.links, strict=True):
-                if self.form.links and target is not None and known is None:
+                if self.choice.links and target is not None and known is None:
                     raise BadInput(f"--links: the translator '{self.choice.name}' knows none; xner align finds them")
                 targets[i], links[i] = target, known or ()
             if not self.tally.provenance:
                 self.tally.provenance = made.provenance
                 head = HEAD.format(made.provenance)
-            # different_texts says something of the blocks: a text that stands in two is sent twice
+            # different_texts depends on the blocks: a text in two of them is sent twice
             self.tally.counts.update(
                 {k: n for k, n in made.counts.items() if k not in ("translated", "different_texts")}
             )
         self.tally.counts["empty"] += len(block) - len(full)
         self.tally.translated += sum(target is not None for target in targets)
-        if self.form.tsv:
+        if self.choice.tsv:
             text = head + "".join(f"{s.id}\t{t.text}\n" for s, t in zip(block, targets, strict=True) if t is not None)
         else:
             text = "".join((target.text if target else "") + "\n" for target in targets)
-        return [text, pharaoh(links)] if self.form.links else [text]
-
-
-def _identity(translator: Translator, source: str, target: str) -> Mapping[str, object]:
-    """The translator's; where it refuses a code that nobody has, with the nearest that there is."""
-    try:
-        return translator.identity(source, target)
-    except Unavailable as error:
-        strange = [code for code in (source, target) if code not in table()]
-        if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
-            raise
-        raise BadInput(f"{error}{nearest(strange[0], table())}") from error
+        return [text, pharaoh(links)] if self.choice.links else [text]

@@ -29,7 +29,7 @@ from bench.plan.units import method_of
 from bench.run.observed import BATCH, STEPS, TARGET, Nonconforming, Ready, Suite, require, why
 from bench.store.record import Records
 from bench.store.sidecars import predictions_name
-from bench.train import checkpoint
+from bench.train import history as resume
 from bench.train.ask import needs_of
 from bench.train.predict import checked
 
@@ -223,7 +223,7 @@ def resumes_to_the_same_weights(suite: Suite, label: str) -> None:
             stopped.add((finished, done))
             raise Stopped
 
-    with mock.patch.object(checkpoint, "WORTH", 0.0):
+    with mock.patch.object(resume, "WORTH", 0.0):
         while True:
             trainer = suite.prepared(label, models, progress=stop).trainer
             try:

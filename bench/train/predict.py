@@ -1,31 +1,36 @@
-"""Prediction: batches by tokens, length-sorted, in the order asked for."""
+"""Prediction in batches of similar length; and checks of what a method's hooks return, and where they raise."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
-from bench.api.method import Example, Floats, Predictions
+from bench.api.method import Example, Floats, Losses, Method, Predictions, Step, Tagger, Term
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
+from bench.plan.units import workers_of
 from bench.train.batches import Collator
 from bench.train.encoder import cover
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a batch may hold; prediction batches never change a key, and stand beside an optimiser's state on a GPU."""
+    """The room of a prediction batch, which is never part of a key; on a GPU the optimiser's state needs room, too."""
 
-    most: int  # sub-words, padding with them
+    most: int  # sub-words, padding included
     waste: float  # share of them that may be padding
-    least: int = 128  # real sub-words below which a batch takes in more whatever it wastes
+    least: int = 128  # real sub-words up to which a batch grows regardless of padding
 
     def batches(self, lengths: Sequence[int]) -> Iterator[slice]:
-        """Cut ascending lengths, in sub-words, into batches; a sentence longer than the room is one of its own."""
+        """Cut ascending lengths, in sub-words, into batches; a sentence longer than the room is a batch of its own."""
         start = real = 0
         for i, length in enumerate(lengths):
             padded = (i + 1 - start) * length
@@ -38,16 +43,12 @@ class Room:
             yield slice(start, len(lengths))
 
 
-# a CPU multiplies 64 sub-words as fast, each, as 2,048, and never waits; of a GPU only the size was chosen
+# a CPU is as fast a sub-word with 64 as with 2,048, so that padding costs most; on a GPU only the size was chosen
 ROOM = {"cpu": Room(2048, 0.02), "cuda": Room(4096, 1.0)}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast or nothing.
-
-    Raises:
-        BadInput: bf16 is asked of a device without it.
-    """
+    """bf16 autocast or nothing. Raises BadInput if the device lacks bf16."""
     if precision == "fp32":
         return nullcontext()
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -57,7 +58,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 @dataclass
 class Meter:
-    """Sentences, real sub-words and forward passes that went through an encoder."""
+    """Numbers of sentences, real sub-words and forward passes of predictions."""
 
     sentences: int = 0
     tokens: int = 0
@@ -98,14 +99,14 @@ def predict(
 
 
 def bare(sentence: Sentence) -> Sentence:
-    """The sentence without its labels: no method or tagger sees those that it is scored by."""
+    """The sentence without its labels, which no method or tagger may see before it is scored."""
     return replace(sentence, spans=None)
 
 
 def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:
     """The predictions, if they cover every sentence and word with well-formed spans; else ValueError or TypeError."""
     if not isinstance(predictions, Predictions):
-        raise TypeError(f"what was predicted is a {type(predictions).__name__}, not Predictions")
+        raise TypeError(f"the prediction is a {type(predictions).__name__}, not Predictions")
     if len(predictions.spans) != len(sentences) or len(predictions.probabilities) != len(sentences):
         raise ValueError(f"{len(predictions.spans)} predictions for {len(sentences)} sentences")
     for sentence, spans, probabilities in zip(sentences, predictions.spans, predictions.probabilities, strict=True):
@@ -118,3 +119,50 @@ def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predicti
                 raise ValueError(f"sentence {sentence.id}: ill-formed span {tuple(span)} in {length} words")
             last = span.end
     return predictions
+
+
+# --- checks of a method's hooks ---------------------------------------------------------------------------------------
+
+
+def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
+    """The value that a hook of a method returned. Raises TypeError if it is of another kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{_place(method, hook)} returned {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
+    """The loss terms of a step. Raises TypeError unless each is a Term of a scalar tensor on the tagger's device."""
+    terms = method.loss(tagger, step)
+    if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
+        raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")
+    device = next(iter(tagger.parameters())).device  # type: ignore[call-overload]
+    for term in terms:
+        value: Any = term.value
+        what = f"a {type(value).__name__}"
+        if isinstance(value, torch.Tensor):
+            what = f"of shape {tuple(value.shape)}" if value.ndim else f"on {value.device}"
+            if not value.ndim and value.device == device:
+                continue
+        raise TypeError(f"{_place(method, 'loss')}: term '{term.name}' is {what}, not a scalar tensor on {device}")
+    return tuple(terms)
+
+
+def _place(method: Method, hook: str) -> str:
+    """The hook and where it is defined, such as "Mine.loss (mine/method.py:12)"."""
+    code, name = getattr(getattr(type(method), hook), "__code__", None), f"{type(method).__name__}.{hook}"
+    path = Path(code.co_filename) if code else Path()
+    return f"{name} ({path.parent.name}/{path.name}:{code.co_firstlineno})" if code else name
+
+
+def raised_in(error: BaseException, method: Method | None) -> str:
+    """The last line of the method's own code in an error's traceback, such as " (mine/method.py:12, in loss)"."""
+    modules = {type(worker).__module__ for worker in workers_of(method)} if method else set()
+    packages = {module.rpartition(".")[0] or module for module in modules} - {"bench.api"}
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if any(module == package or module.startswith(f"{package}.") for package in packages):
+            path = Path(frame.f_code.co_filename)
+            place = f" ({path.parent.name}/{path.name}:{line}, in {frame.f_code.co_name})"
+    return place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from bench.api.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
+from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.core.files import write_json
 from bench.core.memo import process_memo
@@ -28,14 +29,12 @@ from bench.plan.schema import to_plain
 from bench.store.artefacts import Artefact, Artefacts
 from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
-from bench.train.checkpoint import Keeper
 from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
 from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
 from bench.train.fit import FitPlan, fit
-from bench.train.history import History, snapshot
-from bench.train.hooks import given
+from bench.train.history import History, Keeper, snapshot
 from bench.train.memory import Peak, device_name, give_back
-from bench.train.predict import Meter, predict
+from bench.train.predict import Meter, given, predict
 from bench.train.tagger import LinearTagger
 
 FIT = "fit"
@@ -43,18 +42,18 @@ HISTORY = "history.json"
 
 
 class Leakage(Unavailable):
-    """Training text stands in the test; the cell is skipped with the counts."""
+    """Training text is in the test; the cell is skipped with the counts."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are kept, and the device they are made on."""
+    """Where artefacts are kept, and the device on which they are made."""
 
     cache: Artefacts  # translations, links, encoders: shared by results folders
     models: Artefacts  # weights, while an unfinished unit needs them
     device: torch.device
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
-    wait: bool = True  # for another process that is at a training of this cell; else Busy
+    progress: Progress = lambda done, total, label: None
+    wait: bool = True  # for another process that runs a training of this cell; else Busy
 
 
 @dataclass
@@ -78,7 +77,7 @@ class Trained:
     history: History
 
     def weights(self, rule: str) -> Path | None:
-        """Snapshot of a rule, None where the rule had no dev set."""
+        """Snapshot of a rule, None if the rule had no dev set."""
         number = self.history.best.get(rule)
         return None if number is None else snapshot(self.artefact.folder, number)
 
@@ -109,12 +108,11 @@ class CellTrainer:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
 
     def peak(self) -> dict[str, int]:
-        """Peak memory of the cell so far (`Peak.read`)."""
         return self.memory.read() if self.memory else {}
 
     @property
     def usage(self) -> Usage:
-        """What the rounds and predictions so far asked for."""
+        """The usage of all rounds and predictions so far."""
         return Usage.together(self.usages)
 
     def all(self) -> dict[str, Trained]:
@@ -124,7 +122,7 @@ class CellTrainer:
         return self.rounds
 
     def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
-        """A round's model at a rule's checkpoint, None where it has none."""
+        """A round's model at a rule's checkpoint, None if it has none."""
         weights = self.rounds[round_name].weights(rule)
         if weights is None:
             return None
@@ -141,23 +139,21 @@ class CellTrainer:
         """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
         ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
-        found = ask.labelled_translations(plain=True)[:PAIRS]
+        translated = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
         with torch.random.fork_rng(devices=[]):
             before = self._new_tagger().to(self.places.device)
-        spaces = [space_of(t, after.collator, found, after.precision) for t in (before, after.tagger)]
+        spaces = [space_of(t, after.collator, translated, after.precision) for t in (before, after.tagger)]
         return compared(spaces[0], spaces[1], ask.rng("points"))
 
     def ask_for_test(self) -> CellAsk:
-        """What `predict` may ask for: all of the method's needs, and test-time translation."""
+        """The access of `predict`: all of the method's needs, test-time translation included."""
         rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
         ask = self._ask(self.method, last, self.method.needs)
         self.usages.append(ask.usage)
         return ask
-
-    # --- one round ---------------------------------------------------------------------------------------------------
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
@@ -165,7 +161,10 @@ class CellTrainer:
                 self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
             )
             trained = list(other.all().values())[-1]
-            self._absorb(other)
+            self.seen |= other.seen
+            self.usages += other.usages
+            self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
+            self._reads = other._reads
             return trained
         worker = self._worker(round_)
         ask = self._ask(worker, round_, needs_of(worker, round_))
@@ -174,7 +173,9 @@ class CellTrainer:
         data = self._guarded(data, ask.needs)
         if not data.streams():
             raise Unavailable(f"round '{round_.name}' has nothing to train on")
-        self._note(data)
+        for sentence in sentences_of(data):
+            if sentence.spans is not None:
+                self.seen |= surfaces([sentence.words], [sentence.spans])
         return self._fit(worker, round_, ask, data)
 
     def _worker(self, round_: Round) -> Method:
@@ -188,9 +189,9 @@ class CellTrainer:
         return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
 
     def _own_model(self, name: str) -> Model:
-        found = self.model(name)
-        assert found is not None  # source-dev always chooses a checkpoint
-        return found
+        model = self.model(name)
+        assert model is not None  # source-dev always chooses a checkpoint
+        return model
 
     def _new_tagger(self) -> LinearTagger:
         recipe, train, key = self.cell.recipe, self.cell.train, self.encoder.key
@@ -211,23 +212,11 @@ class CellTrainer:
         guard = self.guard
         if Need.ALL_TARGETS in needs and self.cell.data.overlap != "refuse":  # one training, clean of every test
             guard = Guard([s for cell in every_target(self.cell) for s in self.data.data.read(cell.target, "test")])
-        found = guard.overlap(sentences_of(data))
-        if found.total and self.cell.data.overlap == "refuse":
-            raise Leakage(found.reason())
-        self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
-        return guard.dropped(data) if found.total else data
-
-    def _note(self, data: TrainingSet) -> None:
-        """Remember what the record will say of resources and of entities seen."""
-        for sentence in sentences_of(data):
-            if sentence.spans is not None:
-                self.seen |= surfaces([sentence.words], [sentence.spans])
-
-    def _absorb(self, other: CellTrainer) -> None:
-        self.seen |= other.seen
-        self.usages += other.usages
-        self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
-        self._reads = other._reads
+        overlap = guard.overlap(sentences_of(data))
+        if overlap.total and self.cell.data.overlap == "refuse":
+            raise Leakage(overlap.reason())
+        self.overlap = max(self.overlap, overlap, key=lambda overlap: overlap.total)
+        return guard.dropped(data) if overlap.total else data
 
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
@@ -247,12 +236,15 @@ class CellTrainer:
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None
-                    _start_from(tagger, load_file(weights))
+                    # parts that only that round had are dropped, a head that it had not stays fresh
+                    missing = load_weights(tagger, load_file(weights), strict=False)
+                    if lacking := [name for name in missing if name.startswith("encoder.")]:
+                        raise ValueError(f"the round to start from has no weights for {lacking[0]}")
                 tagger.to(self.places.device)
-                plan = FitPlan(
-                    worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
-                )
-                tick = self._tick(round_, plan.steps(data))
+                train, recipe, seed = self.cell.train, self.cell.recipe, self.cell.seed
+                plan = FitPlan(worker, train, recipe, seed, self.data.dev(), dict(self.watched))
+                total, label = plan.steps(data), f"{self.cell.label} {self.cell.target} {round_.name}"
+                tick = lambda step: self.places.progress(step, total, label)  # noqa: E731
                 history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
             history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
@@ -263,21 +255,16 @@ class CellTrainer:
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
-        artefact = self.places.models.get_or_make(
-            FIT, key, build, parents=tuple(dict.fromkeys(parents)), wait=self.places.wait
-        )
+        parents = tuple(dict.fromkeys(parents))
+        artefact = self.places.models.get_or_make(FIT, key, build, parents=parents, wait=self.places.wait)
         keeper.remove()
         give_back()
         return Trained(artefact, _history(artefact))
 
-    def _tick(self, round_: Round, total: int) -> Callable[[int], None]:
-        return lambda step: self.places.progress(step, total, f"{self.cell.label} {self.cell.target} {round_.name}")
-
     def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
-        """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""
-        own = [
-            hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
-        ]
+        """Key of a training by its data and settings, not by the method's name, so that equal ones are done once."""
+        hooks = ("loss", "tagger", "on_epoch")
+        own = [hook for hook in hooks if getattr(type(worker), hook) is not getattr(Method, hook)]
         params = hashed(to_plain(worker.params), file_hashes([worker])) if own else {}
         return key_of(
             "fit",
@@ -294,25 +281,15 @@ class CellTrainer:
         )
 
 
-def _start_from(tagger: Any, weights: dict[str, torch.Tensor]) -> None:
-    """Load an earlier round's weights; what only that round had is left behind, a head that it had not stays fresh."""
-    missing = [name for name in load_weights(tagger, weights, strict=False) if name.startswith("encoder.")]
-    if missing:
-        raise ValueError(f"the round to start from has no weights for {missing[0]}")
-
-
 def _history(artefact: Artefact) -> History:
     return History(**json.loads((artefact.folder / HISTORY).read_text(encoding="utf-8")))
 
 
 def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
-    """Parameters of a tagger: all, those that cost multiplications (no word embeddings), and the frozen among these."""
+    """Numbers of a tagger's parameters: all; those in use for multiplications (no word embeddings); frozen ones."""
     tables = [table for _, table in row_tables(tagger)][:1]
     inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
     in_use = sum(p.numel() for p in inside)
     embeddings = sum(table.pretrained.weight.numel() for table in tables)
-    return {
-        "parameters": in_use + embeddings,
-        "parameters_in_use": in_use,
-        "parameters_frozen": sum(p.numel() for p in inside if not p.requires_grad),
-    }
+    frozen = sum(p.numel() for p in inside if not p.requires_grad)
+    return {"parameters": in_use + embeddings, "parameters_in_use": in_use, "parameters_frozen": frozen}

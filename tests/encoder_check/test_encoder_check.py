@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
+from bench.api.source_files import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
 from bench.core.errors import BadInput, Unavailable
 from bench.plan import registry
 from tests.support import packed_e5
@@ -130,7 +130,7 @@ def test_what_is_refused(place: Place) -> None:
         (place.encoder, "--seeds", "0"): "--seeds 0: at least 1",
         (place.encoder, "--freeze", "-1"): "--freeze -1: at least 0",
         (place.encoder, "--freeze", "2"): "--freeze 2: 'tiny-for-tests' has 2 layers, the last must learn",
-        (place.encoder, place.encoder): "the encoder 'tiny-for-tests' stands there twice",
+        (place.encoder, place.encoder): "the encoder 'tiny-for-tests' is named twice",
         (place.encoder, "--split", "dev", "--only", "projection"): "leave projection out",
         (
             place.encoder,

@@ -22,17 +22,18 @@ from typing import Any
 from bench.core.conll import Format, TaggedFile, conll_text, read_conll, read_tagged
 from bench.core.errors import BadInput
 from bench.core.files import read_parallel
-from bench.core.sentences import MODES, SCHEMES, Pair, Sentence, encode
+from bench.core.sentences import MODES, SCHEMES, Pair, Sentence
 from bench.measure.links import LinkLines
 from bench.measure.tagged import Tagged
 from bench.plan.spec import parsed_matrix
 from bench.run.slurm import load_profile
 from bench.store.record import Record, from_json, to_json
 from bench.store.sidecars import Damaged, read_sidecar
-from data_recipes.corpora.wikiann.text import read_text
-from data_recipes.translations import read_translations
+from data_recipes.corpora.conll.corpus import read_translations
+from data_recipes.corpora.wikiann.corpus import read_text
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import matrix_text
+from tests.support.tag_scores import encode
 
 TYPES = ("PER", "LOC")
 LONGEST = 1.0  # seconds an input may take
