@@ -141,7 +141,9 @@ def _described(kind: type) -> list[str]:
 
 def _keys(kind: Any) -> Iterator[str]:
     """A row a field: what it may be, its default, and the comment beside it."""
-    comments, hints = _comments(kind), get_type_hints(kind)
+    from bench.plan.json_schema import comments_of
+
+    comments, hints = comments_of(kind), get_type_hints(kind)
     rows = [field for field in fields(kind) if field.init and field.name not in NO_KEYS]
     if rows:
         yield from ("| key | values | default | what it says |", "|:--|:--|:--|:--|")
@@ -149,21 +151,6 @@ def _keys(kind: Any) -> Iterator[str]:
             values = (f"`{field.name}`", _values(hints[field.name]), _default(field), comments.get(field.name, ""))
             yield f"| {' | '.join(map(_cell, values))} |"
         yield ""
-
-
-def _comments(kind: type) -> dict[str, str]:
-    """What stands beside each field in the source of the class and its bases."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if "__dataclass_fields__" in vars(base):
-            lines = inspect.getsource(base).splitlines()
-            (cls,) = ast.parse("\n".join(lines)).body
-            assert isinstance(cls, ast.ClassDef)
-            for node in cls.body:
-                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                    rest = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset or 0 :].decode()
-                    found[node.target.id] = rest.partition("#")[2].strip() or found.get(node.target.id, "")
-    return found
 
 
 def _values(hint: Any) -> str:

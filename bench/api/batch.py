@@ -41,6 +41,14 @@ class TrainingSet:
     paired: tuple[Group, ...] = ()
     unlabelled: tuple[Group, ...] = ()
 
+    def __post_init__(self) -> None:
+        """TypeError where a stream holds anything but groups of Examples, such as bare sentences."""
+        for name, groups in self.streams().items():
+            for group in groups:
+                if not isinstance(group, tuple) or not all(isinstance(example, Example) for example in group):
+                    held = f"{type(group).__name__}, not groups of Examples"
+                    raise TypeError(f"TrainingSet.{name} holds {held}: singles(sentences) and pairs(pairs) make them")
+
     def streams(self) -> dict[str, tuple[Group, ...]]:
         """The streams that hold anything, by name."""
         every = {"labelled": self.labelled, "paired": self.paired, "unlabelled": self.unlabelled}

@@ -130,7 +130,7 @@ def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
     disable_progress_bars()
     patterns, local = list(name.patterns) or None, local or offline()
     download = partial(snapshot_download, name.id, repo_type=name.kind, revision=commit, local_files_only=local)
-    return Path(_retried(name, lambda: download(allow_patterns=patterns)))
+    return Path(retried(name, lambda: download(allow_patterns=patterns)))
 
 
 def cached(name: HubName, commit: str) -> Path | None:
@@ -206,7 +206,7 @@ def _info(name: HubName, revision: str | None) -> Any:
     from huggingface_hub import HfApi
 
     ask = partial(HfApi().repo_info, name.id, repo_type=name.kind, revision=revision)
-    return _retried(name, lambda: ask(files_metadata=True))
+    return retried(name, lambda: ask(files_metadata=True))
 
 
 def _conversion(name: HubName) -> str:
@@ -214,7 +214,7 @@ def _conversion(name: HubName) -> str:
     from huggingface_hub import HfApi
 
     opened = partial(HfApi().get_repo_discussions, name.id, author=CONVERTER, discussion_type="pull_request")
-    for discussion in _retried(name, lambda: list(opened())):
+    for discussion in retried(name, lambda: list(opened())):
         if discussion.title.startswith(CONVERSION) and discussion.author == CONVERTER and discussion.git_reference:
             return str(discussion.git_reference)
     raise BadInput(
@@ -223,7 +223,7 @@ def _conversion(name: HubName) -> str:
     )
 
 
-def _retried(name: HubName, call: Callable[[], T]) -> T:
+def retried(name: HubName, call: Callable[[], T]) -> T:
     """The value of `call`, tried again with longer and longer pauses if the hub or the network may recover.
 
     The client's own retries and log lines are off: it would wait minutes for a rate limit, again and again.

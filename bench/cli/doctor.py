@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 EXTRAS = {  # what each allows; those of developers are not listed
     "align": "the aligner statistical (eflomal); needs a C compiler",
+    "completion": "completion of verbs and options in a shell (xner completion)",
     "ct2": 'engine = "ctranslate2" of the translators marian and nllb',
     "e5": "the encoder e5-small without a hub",
     "mini": "to make the encoder mini again",
     "mt": "the translator bergamot, English-Portuguese without a hub",
     "slurm": "xner run --engine slurm",
+    "tensorboard": "xner log --to tensorboard",
+    "wandb": "xner log --to wandb",
     "speed": "the studies that measure our speed beside transformers' Trainer",
 }
 _FLAGS = ("XNER_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES")

@@ -1,45 +1,139 @@
-"""`xner new method`: a method that already runs, to be changed: a folder of a checkout, or a package elsewhere."""
+"""`xner new method`: a method that already runs, to be changed: a folder of a checkout, or a package elsewhere.
+
+`xner check method`: whether one keeps the rules of the conformance suite.
+"""
 
 from __future__ import annotations
 
 import argparse
 import keyword
 import re
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.core.errors import BadInput
 
-METHOD = '''"""{title}: what it does, in one line. For now: zero_shot with a term that keeps its logits small."""
+METHOD = '''"""{title}: what it does, in one line. For now: zero_shot {about}."""
 
 from __future__ import annotations
 
-from bench.api.method import Factors, Losses, Method, Step, Tagger, Term
+from bench.api.method import {names}
 
 
 class {title}(Method):
-    """Source sentences; cross-entropy, and the mean square of the labelled words' logits."""
+    """Source sentences {about}."""
 
     name = "{name}"
-    declared = Factors(loss_terms="cross-entropy + small logits")
-
-    def loss(self, tagger: Tagger, step: Step) -> Losses:
-        assert step.labelled is not None
-        logits = step.labelled.logits[step.labelled.inputs.labels != -100].float()
-        return (*super().loss(tagger, step), Term("small", logits.square().mean(), 0.01))
-'''
+{declared}
+{body}'''
 
 README = """# {name}
 
-What it does, in two sentences. For now: `zero_shot` whose loss has a second term, the mean square of the labelled
-words' logits, with a weight of 0.01.
+What it does, in two sentences. For now: `zero_shot` {about}.
 
 - Paper: none yet.
-- Factors: data en, labels from source gold, cross-entropy + small logits, no unlabelled text, no teacher, no test-time
+- Factors: data {data}, labels from {labels}, {terms}, {unlabelled} unlabelled text, no teacher, no test-time
   translation.
 - Ours: all of it.
 - Parameters: the common ones (`distil`, …).
 - Licence: Apache-2.0, as the project.
 """
+
+TEST = '''"""The method {name} keeps the rules that every method keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.run.conformance import kept_rules
+
+
+def test_it_keeps_the_rules(tmp_path: Path) -> None:
+    """In one tiny cell, with and without distillation."""
+    assert {{rule: broken for rule, broken in kept_rules("{name}", tmp_path) if broken}} == {{}}
+'''
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What a new method begins as: `zero_shot` with one thing changed."""
+
+    about: str
+    names: str  # that it imports
+    body: str
+    needs: str = ""
+    data: str = "en"
+    labels: str = "source gold"
+    terms: str = "cross-entropy"
+    unlabelled: str = "no"
+
+    def filled(self, text: str, name: str) -> str:
+        """A template with this and the name of the method put in."""
+        title = "".join(part.capitalize() for part in name.split("_"))
+        factors = {"data": self.data, "labels_from": self.labels, "loss_terms": self.terms}
+        factors |= {"unlabelled_text": self.unlabelled}
+        told = ", ".join(
+            f'{k}="{v}"' for k, v in factors.items() if v not in ("en", "source gold", "cross-entropy", "no")
+        )
+        declared = f"    needs = frozenset({{Need.{self.needs}}})\n" * bool(self.needs)
+        return text.format(
+            **asdict(self), name=name, title=title, declared=f"{declared}    declared = Factors({told})\n"
+        )
+
+
+KINDS = {
+    "data": Skeleton(
+        "and their translations with projected labels",
+        "Ask, Factors, Method, Need, Round, TrainingSet, singles",
+        """    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        translated = [pair.target for pair in ask.labelled_translations()]
+        return TrainingSet(labelled=singles([*ask.source(), *translated]))
+""",
+        needs="LABELLED_TRANSLATION",
+        data="both",
+        labels="projection",
+    ),
+    "loss": Skeleton(
+        "with a term that keeps the labelled words' logits small",
+        "Factors, Losses, Method, Step, Tagger, Term",
+        """    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        assert step.labelled is not None
+        logits = step.labelled.logits[step.labelled.inputs.labels != -100].float()
+        return (*super().loss(tagger, step), Term("small", logits.square().mean(), 0.01))
+""",
+        terms="cross-entropy + small logits",
+    ),
+    "head": Skeleton(
+        "with a hidden layer before the tags",
+        "Ask, Factors, Method, Round, Tagger",
+        """    def tagger(self, round: Round, ask: Ask) -> Tagger:
+        from torch import nn
+
+        tagger = ask.new_tagger()
+        last = tagger.classifier
+        tagger.classifier = nn.Sequential(nn.Linear(last.in_features, last.in_features), nn.GELU(), last)
+        return tagger
+""",
+        terms="cross-entropy (head of two layers)",
+    ),
+    "stream": Skeleton(
+        "with a second stream: unlabelled target text, on which it is to be sure of its tags",
+        "Ask, Factors, Losses, Method, Need, Round, Step, Tagger, Term, TrainingSet, singles",
+        """    def prepare(self, round: Round, ask: Ask) -> TrainingSet:
+        return TrainingSet(labelled=singles(ask.source()), unlabelled=singles(ask.unlabelled()))
+
+    def loss(self, tagger: Tagger, step: Step) -> Losses:
+        assert step.unlabelled is not None
+        words = step.unlabelled.inputs.word_mask
+        logs = step.unlabelled.logits[words].float().log_softmax(-1)
+        return (*super().loss(tagger, step), Term("entropy", -(logs.exp() * logs).sum(-1).mean(), 0.1))
+""",
+        needs="TARGET_UNLABELLED",
+        terms="cross-entropy + entropy",
+        unlabelled="yes",
+    ),
+}
 
 PACKAGE = """[build-system]
 requires = ["setuptools>=77"]
@@ -56,6 +150,7 @@ dependencies = ["xner-bench"]
 [tool.setuptools]
 packages = ["xner_{name}"]
 package-dir = {{ "xner_{name}" = "." }}
+package-data = {{ "xner_{name}" = ["README.md"] }}
 """
 
 
@@ -73,7 +168,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     method.add_argument(
         "--out", type=Path, metavar="DIR", help="make the folder NAME in here (default: methods/ of a checkout, else .)"
     )
+    about = "what it changes (default: loss); stream: text beside the labelled sentences"
+    method.add_argument("--kind", choices=tuple(KINDS), default="loss", help=about)
     method.set_defaults(run=new_method)
+    parser = commands.add_parser("check", help="whether a method keeps the rules that every method keeps")
+    verbs = parser.add_subparsers(metavar="method", required=True)
+    about = (check_method.__doc__ or "").partition("\n\n")[0]
+    method = verbs.add_parser("method", help="the conformance suite for one method", description=about)
+    method.add_argument("name", metavar="NAME", help="of a method that `xner methods` lists")
+    method.add_argument("--encoder", default="mini", metavar="ID", help="of the tiny cell: our own or a folder")
+    method.set_defaults(run=check_method)
 
 
 def new_method(args: argparse.Namespace) -> int:
@@ -82,25 +186,45 @@ def new_method(args: argparse.Namespace) -> int:
     check_name(name)
     checkout = Path("methods")
     parent: Path = args.out or (checkout if _holds_methods(checkout) else Path())
-    folder, files = parent / name, {"method.py": METHOD, "README.md": README}
-    if packaged := not _holds_methods(parent):  # not found by its folder: a package has to name it
-        files |= {"__init__.py": "", "pyproject.toml": PACKAGE}
-    if folder.exists():
-        raise BadInput(f"{folder} is there already; nothing was written")
+    folder, tests = parent / name, parent.parent / "tests" / "methods"
+    packaged = not _holds_methods(parent)  # not found by its folder: a package has to name it
+    files = {folder / "method.py": METHOD, folder / "README.md": README}
+    files[folder / "test_method.py" if packaged or not tests.is_dir() else tests / f"test_{name}.py"] = TEST
+    if packaged:
+        files |= {folder / "__init__.py": "", folder / "pyproject.toml": PACKAGE}
+    for path in (folder, *files):
+        if path.exists():
+            raise BadInput(f"{path} is there already; nothing was written")
     try:
         folder.mkdir(parents=True)
-        for file, text in files.items():
-            filled = text.format(name=name, title="".join(part.capitalize() for part in name.split("_")))
-            (folder / file).write_text(filled, encoding="utf-8")
+        for path, text in files.items():
+            path.write_text(KINDS[args.kind].filled(text, name), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"--out {parent}: cannot be written to: {error.strerror}") from error
-    print("\n".join(f"wrote    {folder / file}" for file in files))
-    print(
-        f"next     pip install -e {folder}"
-        if packaged
-        else f"next     pytest tests/methods/test_conformance.py -k {name}"
-    )
+    print("\n".join(f"wrote    {path}" for path in files))
+    print(f"next     {f'pip install -e {folder} && ' * packaged}xner check method {name}")
     return 0
+
+
+def check_method(args: argparse.Namespace) -> int:
+    """Run the conformance suite for a method, with and without distillation, in one tiny cell: a line a rule.
+
+    Raises:
+        BadInput: there is no such method, or it trains nothing.
+    """
+    from bench.plan import registry
+
+    if registry.load("method", args.name).intrinsic:
+        raise BadInput(f"'{args.name}' scores projected labels and trains nothing: the suite is for taggers")
+    from bench.run.conformance import kept_rules
+
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix="xner-check-") as folder:
+        for rule, why in kept_rules(args.name, Path(folder), args.encoder):
+            print(f"broken   {rule}\n         {why}" if why else f"ok       {rule}", flush=True)
+            broken += bool(why)
+    print(f"{args.name}: {f'{broken} rules are broken' if broken else 'keeps every rule'}")
+    return int(broken > 0)
 
 
 def _holds_methods(folder: Path) -> bool:

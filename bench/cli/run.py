@@ -183,6 +183,7 @@ def _report(out: Path, changed: bool) -> None:
     """Write and print tables and plots; where nothing changed, print the tables that are there."""
     shown = out / "tables" / "main.txt"
     if changed or not (shown.exists() and shown.with_suffix(".md").exists()):
+        from bench.report.cards import write_cards
         from bench.report.frame import groups, read
         from bench.report.plots import write_plots
         from bench.report.tables import main_tables, write_shown, write_tables
@@ -191,6 +192,7 @@ def _report(out: Path, changed: bool) -> None:
         write_tables(out, found=tables)
         write_shown(out, main_tables(tables))
         write_plots(out, found=tables)
+        write_cards(tables)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import nearest
 from bench.plan.sections import MatrixSpec
-from bench.store.record import Contrast, row_name
+from bench.store.record import ROW_AXES, Contrast, row_name
 
 if TYPE_CHECKING:
     from bench.plan.matrix import Cell
@@ -40,7 +40,7 @@ def declared(spec: MatrixSpec, cells: Iterable[Cell]) -> tuple[Contrast, ...]:
         BadInput: a contrast names a row that is not there.
     """
     rows = {
-        row_name(cell.label, cell.axes): (cell.label, {k: v for k, v in cell.axes.items() if k.startswith("labels.")})
+        row_name(cell.label, cell.axes): (cell.label, {k: v for k, v in cell.axes.items() if k.startswith(ROW_AXES)})
         for cell in cells
     }
     found: list[Contrast] = []

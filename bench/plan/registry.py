@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
@@ -101,7 +102,8 @@ class Registry:
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
-            raise _broken(place, f"{kind} '{name}' ({_file_of(module_name)}) fails: {in_one_line(error)}") from error
+            where = _line_of(error, _file_of(module_name))
+            raise _broken(place, f"{kind} '{name}' ({where}) fails: {in_one_line(error)}") from error
         points = (p.attr for p in _entry_points(of.group) if p.name == name and p.module == module_name)
         attribute = next(points, "")
         if of.base:
@@ -190,6 +192,14 @@ def _file_of(module: str) -> str:
     except (ImportError, ValueError):  # a parent package fails
         spec = None
     return (spec.origin if spec else None) or module
+
+
+def _line_of(error: BaseException, file: str) -> str:
+    """The file, with the last of its lines that the error came through or, of wrong syntax, in which it is."""
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
+        lines.append(error.lineno)
+    return f"{file}:{lines[-1]}" if lines else file
 
 
 @lru_cache(maxsize=1024)  # every cell asks for its plug-ins several times; an error is never kept

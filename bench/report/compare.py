@@ -253,7 +253,11 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
 
     def facts(run: Stored) -> dict[str, Any]:
         cell, cost = run.record.cell, run.record.cost
-        values = {name: value for name, value in (cell.get("axes") or {}).items() if name in axes}
+        values = {
+            name: value
+            for name, value in (cell.get("axes") or {}).items()
+            if name in axes and not name.startswith("method.")
+        }  # those are params, too
         values |= {"source sentences": cell.get("n_source")}
         values |= {"steps": cost.steps, "batch": cost.batch} if cost.steps else {}
         return values | (dict(cell.get("params") or {}) if same else {})

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
-from bench.store.record import Record, Records, RuleScores, matrix_cells, row_name
+from bench.store.record import ROW_AXES, Record, Records, RuleScores, matrix_cells, row_name
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
 Row = tuple[str, str]  # of a table: suite, label of the method
@@ -34,7 +34,7 @@ class Stored:
 
     @cached_property
     def label(self) -> str:
-        """The method's or variant's name, with what the axes of [labels] chose: rows of one table."""
+        """The method's or variant's name, with what the axes of [labels] and of methods chose: rows of one table."""
         return row_name(str(self.record.cell["label"]), self.record.cell.get("axes") or {})
 
     @property
@@ -55,8 +55,8 @@ class Stored:
 
     @cached_property
     def axes(self) -> str:
-        """The cell's further axes but those of [labels] as one text, '' where it has none: a table each."""
-        return ", ".join(f"{name}={_plain(value)}" for name, value in self._axes if not name.startswith("labels."))
+        """The cell's further axes but those that make rows as one text, '' where it has none: a table each."""
+        return ", ".join(f"{name}={_plain(value)}" for name, value in self._axes if not name.startswith(ROW_AXES))
 
     @property
     def _axes(self) -> list[tuple[str, Any]]:

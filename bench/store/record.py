@@ -307,10 +307,19 @@ def contrasts(out: Path) -> list[Contrast]:
     return list(dict.fromkeys(contrast for declared in last.values() for contrast in declared))
 
 
+ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; each value of another has its own
+
+
 def row_name(label: str, axes: Mapping[str, Any]) -> str:
-    """The name of a table's row: the method or variant, with the values of axes of [labels] in brackets."""
-    values = (value for name, value in sorted(axes.items()) if name.startswith("labels."))
-    chosen = [value if isinstance(value, str) else canonical_json(value) for value in values]
+    """The name of a table's row: the method or variant, with the values of axes of [labels] in brackets.
+
+    A swept parameter, `"method.NAME.PARAM"` as an axis, stands there with its name: `concner (alpha=0.5)`.
+    """
+    chosen = []
+    for name, value in sorted(axes.items()):
+        if name.startswith(ROW_AXES):
+            text = value if isinstance(value, str) else canonical_json(value)
+            chosen.append(f"{name.rpartition('.')[2]}={text}" if name.startswith("method.") else text)
     return label + (f" ({', '.join(chosen)})" if chosen else "")
 
 

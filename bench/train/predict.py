@@ -132,10 +132,19 @@ def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
 
 
 def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
-    """The loss terms of a step. Raises TypeError if they are no terms, or there is none."""
+    """The loss terms of a step. Raises TypeError unless each is a Term of a scalar tensor on the tagger's device."""
     terms = method.loss(tagger, step)
     if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
         raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")
+    device = next(iter(tagger.parameters())).device  # type: ignore[call-overload]
+    for term in terms:
+        value: Any = term.value
+        what = f"a {type(value).__name__}"
+        if isinstance(value, torch.Tensor):
+            what = f"of shape {tuple(value.shape)}" if value.ndim else f"on {value.device}"
+            if not value.ndim and value.device == device:
+                continue
+        raise TypeError(f"{_place(method, 'loss')}: term '{term.name}' is {what}, not a scalar tensor on {device}")
     return tuple(terms)
 
 

@@ -236,9 +236,10 @@ class CellTrainer:
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None
-                    # parts that only that round had (a projection head) are dropped
-                    if missing := load_weights(tagger, load_file(weights), strict=False):
-                        raise ValueError(f"the round to start from has no weights for {missing[0]}")
+                    # parts that only that round had are dropped, a head that it had not stays fresh
+                    missing = load_weights(tagger, load_file(weights), strict=False)
+                    if lacking := [name for name in missing if name.startswith("encoder.")]:
+                        raise ValueError(f"the round to start from has no weights for {lacking[0]}")
                 tagger.to(self.places.device)
                 train, recipe, seed = self.cell.train, self.cell.recipe, self.cell.seed
                 plan = FitPlan(worker, train, recipe, seed, self.data.dev(), dict(self.watched))

@@ -11,8 +11,8 @@ import pytest
 
 from bench.api.method import DataFile, Round, UndeclaredNeed
 from bench.plan import registry
+from bench.run.observed import opened_by
 from tests.support.e2e_tools import REPO, Place, by_name, install_methods, matrix_text, records
-from tests.support.opened import opened_by
 
 PACKAGE = "xner_methods_with_files"
 GUIDE = REPO / "docs" / "how-to" / "own-method.md"

@@ -15,7 +15,7 @@ from tests.support.e2e_tools import Place, Ran, by_name, finished, install_metho
 
 HEAD = """
 from bench.core.sentences import Span
-from bench.api.method import Method, Need, Predictions, Round, TrainingSet, singles
+from bench.api.method import Method, Need, Predictions, Round, Term, TrainingSet, singles
 
 class Plugin(Method):
     name = "{name}"
@@ -35,7 +35,7 @@ UNUSABLE = {  # name → the module, a part of the message: found when the matri
     "wants": (HEAD + "    needs = 'TRANSLATION'\n", "needs is 'TRANSLATION', not a frozenset of Need"),
     "misspells": (
         HEAD + "    needs = frozenset({Need.PLAIN_TRANSLATIONS})\n",
-        "misspells.py) fails: AttributeError: Need has no 'PLAIN_TRANSLATIONS'; did you mean 'PLAIN_TRANSLATION'?",
+        "misspells.py:7) fails: AttributeError: Need has no 'PLAIN_TRANSLATIONS'; did you mean 'PLAIN_TRANSLATION'?",
     ),
     "rounds_up": (
         HEAD + "    def rounds(self):\n        return ['main']\n",
@@ -52,6 +52,34 @@ UNSOUND = {  # name → the body, type of the error, a part of its message: foun
         "    def loss(self, tagger, step):\n        pass\n",
         "TypeError",
         "loss (xner_unsound_methods/forgets.py:7) returned NoneType",
+    ),
+    "withholds": (
+        "    def prepare(self, round, ask):\n        TrainingSet(labelled=singles(ask.source()))\n",
+        "TypeError",
+        "Plugin.prepare (xner_unsound_methods/withholds.py:7) returned NoneType, not a TrainingSet",
+    ),
+    "ungrouped": (
+        "    def prepare(self, round, ask):\n        return TrainingSet(labelled=ask.source())\n",
+        "TypeError",
+        "TrainingSet.labelled holds Sentence, not groups of Examples: singles(sentences) and pairs(pairs) make them"
+        " (xner_unsound_methods/ungrouped.py:8, in prepare)",
+    ),
+    "strays": (
+        "    def loss(self, tagger, step):\n        import torch\n"
+        "        return (Term('far', torch.zeros((), device='meta')),)\n",
+        "TypeError",
+        "loss (xner_unsound_methods/strays.py:7): term 'far' is on meta, not a scalar tensor on cpu",
+    ),
+    "mixes": (
+        "    def loss(self, tagger, step):\n        import torch\n        far = torch.zeros(2, device='meta')\n"
+        "        return (Term('far', torch.cat([step.labelled.logits.flatten(), far]).sum()),)\n",
+        "RuntimeError",
+        "(xner_unsound_methods/mixes.py:10, in loss)",
+    ),
+    "vectors": (
+        "    def loss(self, tagger, step):\n        return (Term('all', step.labelled.logits.flatten()),)\n",
+        "TypeError",
+        "term 'all' is of shape (",
     ),
     "divides": (
         "    def loss(self, tagger, step):\n        return self._half(step)\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.new import METHOD, README, check_name
+from bench.cli.new import KINDS, METHOD, README, check_name
 from bench.core.errors import BadInput
 from bench.plan import registry
-from tests.support.e2e_tools import Place, by_name, matrix_text, small_corpus
+from tests.support.e2e_tools import Place, by_name, install_methods, matrix_text, small_corpus
 
 
 @pytest.fixture
@@ -49,13 +49,15 @@ def test_good_names_pass() -> None:
 def test_where_it_may_be_written(place: Place) -> None:
     ran = place.xner("new", "method", "fine")
     assert ran.code == 0 and "next     pip install -e fine" in ran.out, "outside of a checkout it is a package"
-    files = ["README.md", "__init__.py", "method.py", "pyproject.toml"]
+    files = ["README.md", "__init__.py", "method.py", "pyproject.toml", "test_method.py"]
     assert sorted(path.name for path in (place.root / "fine").iterdir()) == files
     (place.root / "methods" / "zero_shot").mkdir(parents=True)
     (place.root / "methods" / "zero_shot" / "method.py").write_text("")
+    (place.root / "tests" / "methods").mkdir(parents=True)
     ran = place.xner("new", "method", "fine")
-    assert ran.code == 0 and "test_conformance.py -k fine" in ran.out
+    assert ran.code == 0 and "next     xner check method fine" in ran.out
     assert sorted(path.name for path in (place.root / "methods" / "fine").iterdir()) == ["README.md", "method.py"]
+    assert 'kept_rules("fine", tmp_path)' in (place.root / "tests" / "methods" / "test_fine.py").read_text()
     before = (place.root / "methods" / "fine" / "method.py").read_bytes()
     ran = place.xner("new", "method", "fine")
     assert ran.code == 2 and "is there already" in ran.err
@@ -65,11 +67,25 @@ def test_where_it_may_be_written(place: Place) -> None:
     assert ran.code == 2 and "cannot be written to" in ran.err
 
 
-def test_what_is_written_is_short_and_says_what_the_suite_asks_for() -> None:
-    code = METHOD.partition("class ")[2]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 12
-    for part in ("- Paper: ", "- Factors: ", "- Licence: ", "data en", "labels from", "unlabelled text", "teacher"):
-        assert part in README
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_short_and_says_what_the_suite_asks_for(kind: str) -> None:
+    code, readme = (KINDS[kind].filled(text, "short") for text in (METHOD, README))
+    assert len([line for line in code.partition("class ")[2].splitlines() if line.strip()]) <= 12
+    compile(code, "short/method.py", "exec")
+    for part in ("- Paper: ", "- Factors: ", "- Licence: ", "data ", "labels from", "unlabelled text", "teacher"):
+        assert part in readme
+
+
+def test_a_broken_or_unknown_method_is_not_checked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be loaded breaks the first rule, and no other is tried."""
+    install_methods(place.root / "site", "xner_unloadable_methods", {"unloadable": "x = Need.TRANSLATION\n"})
+    monkeypatch.syspath_prepend(str(place.root / "site"))
+    ran = place.xner("check", "method", "unloadable")
+    assert ran.code == 2 and "unloadable.py:1) fails: NameError" in ran.err and ran.err.count("\n") == 1
+    ran = place.xner("check", "method", "zero_shoot")
+    assert ran.code == 2 and "did you mean 'zero_shot'" in ran.err
+    ran = place.xner("check", "method", "gold_projection")
+    assert ran.code == 2 and "trains nothing" in ran.err
 
 
 def install(source: Path, site: Path, name: str) -> None:

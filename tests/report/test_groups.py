@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bench.core.languages import table as codes
 from bench.core.sentences import Span
+from bench.report.compare import compare
 from bench.report.errors import confusion
 from bench.report.frame import Group, groups, read
-from bench.report.plots.across import N_SOURCE, sets_along, sources_figure
+from bench.report.plots.across import N_SOURCE, sets_along, sources_figure, sweep_figure
 from bench.report.plots.canvas import settings
 from bench.report.plots.methods import confusion_figure, ranks_figure
 from bench.report.scores import Ranking, ranking, scores_of
@@ -187,3 +188,27 @@ def test_f1_against_source_sentences(tmp_path: Path) -> None:
     assert low < high
     make(tmp_path / "plain", Plan({"zero_shot": 0.5}))
     assert sets_along(groups(read([tmp_path / "plain"])), N_SOURCE) == []
+
+
+# --- a parameter as an axis -------------------------------------------------------------------------------------------
+
+
+def test_the_values_of_a_parameter_are_rows_of_one_table(tmp_path: Path) -> None:
+    """Comparable by name, and drawn as a line; what has no such parameter is a row beside them."""
+    make(tmp_path, Plan({"zero_shot": 0.4}))
+    for alpha, quality in ((0.1, 0.5), (1.0, 0.7), (10.0, 0.6)):
+        make(tmp_path, Plan({"concner": quality}, cell={"axes": {"method.concner.alpha": alpha}}))
+    group = group_of(tmp_path)
+    assert {row[1] for row in group.rows} == {"zero_shot", *(f"concner (alpha={alpha})" for alpha in (0.1, 1.0, 10.0))}
+    (comparison,) = compare(tmp_path, "concner (alpha=1.0)", "concner (alpha=0.1)")
+    assert (comparison.macro.difference or 0) > 0 and len(comparison.lines) == 2
+    with settings():
+        drawn = sweep_figure(group)
+    assert drawn is not None
+    (axis,) = drawn.axes
+    assert axis.get_xlabel() == "concner.alpha (evenly spaced)"
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0.1", "1.0", "10.0"]
+    (line,) = axis.lines
+    low, high, middle = line.get_ydata()
+    assert line.get_label() == " concner" and low < middle < high
+    assert sweep_figure(group.only(["zero_shot", "concner (alpha=0.1)"])) is None, "one value is no sweep"

@@ -6,6 +6,7 @@ origin, where no token may arrive), discussions, gated repositories.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -44,6 +45,8 @@ class Hub:
     gated: set[str] = field(default_factory=set)
     licences: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)  # repositories that were asked for
+    sent: dict[str, dict[str, bytes]] = field(default_factory=dict)  # by repository the files of its last commit
     requests: list[str] = field(default_factory=list)  # `METHOD path`, in order
     page: int = 3  # entries of a tree's page
     url: str = ""
@@ -122,6 +125,31 @@ def _handler(hub: Hub, of_files: bool) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             self.answer()
+
+        def do_POST(self) -> None:
+            """Make a repository, and commit files into it: all of them in the commit itself, whatever their size."""
+            path, data = unquote(urlsplit(self.path).path), self.rfile.read(int(self.headers["Content-Length"]))
+            hub.requests.append(f"POST {path}")
+            if self.headers.get("Authorization") != f"Bearer {GOOD}":
+                return self.error(401, "", "Invalid credentials in Authorization header")
+            if path == "/api/repos/create":
+                body = json.loads(data)
+                made = f"{body['organization']}/{body['name']}"
+                hub.made[made] = body
+                return self.reply(200, json.dumps({"url": f"{hub.url}/{made}"}).encode())
+            if path == "/api/validate-yaml":
+                return self.reply(200, b'{"errors": [], "warnings": []}')
+            name, what = re.fullmatch(r"/api/models/(.+)/(preupload|commit)/main", path).groups()  # type: ignore[union-attr]
+            if what == "preupload":
+                asked = [
+                    {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False}
+                    for f in json.loads(data)["files"]
+                ]
+                return self.reply(200, json.dumps({"files": asked}).encode())
+            rows = [json.loads(line) for line in data.decode().splitlines()]
+            sent = {row["value"]["path"]: row["value"]["content"] for row in rows if row["key"] == "file"}
+            hub.sent[name] = {path: base64.b64decode(content) for path, content in sent.items()}
+            self.reply(200, json.dumps({"commitUrl": f"{hub.url}/{name}/commit/1", "commitOid": "1" * 40}).encode())
 
         def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
             self.send_response(status)

@@ -17,6 +17,7 @@ MAKERS: dict[str, Callable[[Group], Figure | None]] = {
     "forest": methods.forest_figure,
     "f1": methods.f1_figure,
     "translations": across.translations_figure,
+    "sweep": across.sweep_figure,
     "pairs": methods.pairs_figure,
     "ranks": methods.ranks_figure,
     "f1-cost": methods.cost_figure,

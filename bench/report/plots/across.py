@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
+from bench.core.files import canonical_json
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.plots.canvas import (
@@ -26,6 +27,7 @@ from bench.report.plots.canvas import (
     rows_axis,
 )
 from bench.report.scores import average_over, diagnostic, macro, mean_or_none, oracle_rows, scores_of
+from bench.store.record import ROW_AXES, row_name
 
 TRANSLATOR = "translator."  # axes that make translations better and worse
 N_SOURCE = "data.n_source"
@@ -44,7 +46,7 @@ def sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, .
 
 def _axes(group: Group) -> Mapping[str, Any]:
     axes = group.stored[0].record.cell.get("axes") or {}
-    return {name: value for name, value in axes.items() if not name.startswith("labels.")}
+    return {name: value for name, value in axes.items() if not name.startswith(ROW_AXES)}
 
 
 def _common_languages(several: Sequence[Group]) -> tuple[str, ...]:
@@ -140,6 +142,62 @@ def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple
             mean, half = macro(scores_of(group, group.main_rule), row, languages)
             if mean is not None:
                 yield row, (size, mean, half)
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+def sweep_figure(group: Group) -> Figure | None:
+    """Macro F1 against each parameter that is an axis, a line with a band for each row but for it; None without one.
+
+    The languages are those that every row of a panel has.
+    """
+    panels_of = _swept(group)
+    if not panels_of:
+        return None
+    scores, drawn = scores_of(group, group.main_rule), set[str]()
+    shown = looks(group, [row for lines in panels_of.values() for points in lines.values() for _, row in points])
+    fig = figure(max(5.0, 3.4 * len(panels_of)), 3.8)
+    for axis, (name, lines) in zip(fig.subplots(1, len(panels_of), squeeze=False)[0], panels_of.items(), strict=True):
+        rows = [row for points in lines.values() for _, row in points]
+        languages = average_over(scores, rows, group.targets)
+        ticks = sorted({value for points in lines.values() for value, _ in points})
+        for label, points in lines.items():
+            style = line_style(replace(shown[points[0][1]], label=plain(label)))
+            values = [(ticks.index(value), macro(scores, row, languages)) for value, row in sorted(points)]
+            known = [(place, mean, half) for place, (mean, half) in values if mean is not None]
+            if not known:
+                continue
+            places, means, halves = zip(*known, strict=True)
+            axis.plot(places, means, **style | ({"label": None} if label in drawn else {}))
+            drawn.add(label)
+            if all(half is not None for half in halves):
+                low, high = ([m + sign * h for m, h in zip(means, halves, strict=True)] for sign in (-1, 1))
+                axis.fill_between(places, low, high, color=style["color"], alpha=0.12, linewidth=0)
+        axis.set_xticks(range(len(ticks)), [canonical_json(value).strip('"') for value in ticks])
+        axis.set(xlabel=f"{name} (evenly spaced)", ylabel=f"macro F1 over {', '.join(languages)} (strict, %)")
+        light_grid(axis)
+    if not drawn:
+        return None
+    fig.legend(loc="outside right upper", frameon=False, fontsize=8)
+    note = (
+        "Mean over seeds; bands: the languages' mean half-width (95 %), a bound. A value that looks best on the test "
+    )
+    return finished(fig, group, "F1 against parameters", f"{note}was not chosen on it: choose on source dev.")
+
+
+def _swept(group: Group) -> dict[str, dict[str, list[tuple[Any, Row]]]]:
+    """By parameter and row name without it the values that it takes, two and more, with their rows."""
+    panels_of: dict[str, dict[str, list[tuple[Any, Row]]]] = {}
+    for run in {run.row: run for run in group.stored}.values():
+        axes = run.record.cell.get("axes") or {}
+        for name, value in axes.items():
+            if name.startswith("method."):
+                label = row_name(str(run.record.cell["label"]), {k: v for k, v in axes.items() if k != name})
+                line = label if len(group.suites) == 1 else f"{run.suite}: {label}"
+                panels_of.setdefault(name.removeprefix("method."), {}).setdefault(line, []).append((value, run.row))
+    several = {name: {k: v for k, v in lines.items() if len(v) > 1} for name, lines in panels_of.items()}
+    return {name: lines for name, lines in several.items() if lines}
 
 
 # --- human and machine translation ------------------------------------------------------------------------------------
