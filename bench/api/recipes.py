@@ -41,6 +41,7 @@ class Corpus(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     facts: ClassVar[Facts]
 
@@ -118,6 +119,7 @@ class Translator(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     licence: ClassVar[str] = ""  # of what translates, as users must know it
     human: ClassVar[bool] = False
@@ -182,6 +184,7 @@ class Aligner(ABC):
     """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     embeds: ClassVar[bool] = False  # whether `align` needs an embedder
     streams: ClassVar[bool] = False  # whether a pair's links are its own, so that text may come a part at a time
@@ -220,6 +223,7 @@ class EncoderRecipe(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     what: ClassVar[str] = ""  # whose weights they are and under which licence, where they are not ours
     version: ClassVar[int] = 1  # raised when other weights or another tokenizer come of the same `sources`

@@ -42,6 +42,7 @@ class Simalign(EmbeddingAligner):
     """
 
     name = "simalign"
+    cites = ("sabet2020simalign",)
     Params: ClassVar[type] = SimalignParams
 
     def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:

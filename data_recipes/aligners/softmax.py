@@ -40,6 +40,7 @@ class Softmax(EmbeddingAligner):
     """
 
     name = "softmax"
+    cites = ("dou2021word",)
     Params: ClassVar[type] = SoftmaxParams
 
     def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:

@@ -9,6 +9,7 @@ class GoldTranslation(Method):
     """What en_trans would reach with perfect translation and projection: the corpus's own, with gold labels."""
 
     name = "gold_translation"
+    display = "Gold translation"
     needs = frozenset({Need.TARGET_GOLD})
     declared = Factors(data="both", labels_from="target gold", target_gold="yes")
 
