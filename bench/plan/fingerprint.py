@@ -125,7 +125,7 @@ def _tree(file: Path) -> ast.Module:
 def digest_of(file: Path) -> str:
     """32 hex digits over a source file without what does not run; BadInput where it is not Python.
 
-    Neither positions nor docstrings, nor what only papers read, and nothing that is empty, so that Python versions agree.
+    Neither positions nor docstrings nor what only papers read, and nothing that is empty, so that Pythons agree.
     """
     parts: list[str] = []
 

@@ -21,10 +21,33 @@ from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import searching
-from bench.plan.sections import AxesSpec, DataSpec, LabelsSpec, MatrixSpec, SearchSpec, Settings, TrainSpec, VariantSpec
+from bench.plan.sections import (
+    AxesSpec,
+    DataSpec,
+    LabelsSpec,
+    MatrixSpec,
+    SearchSpec,
+    Settings,
+    TablesSpec,
+    TrainSpec,
+    VariantSpec,
+)
 from bench.store.record import Contrast
 
-_TOP = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", *SECTIONS, *PLUGINS)
+_TOP = (
+    "name",
+    "source",
+    "include",
+    "axes",
+    "search",
+    "chosen",
+    "variant",
+    "exclude",
+    "contrast",
+    "tables",
+    *SECTIONS,
+    *PLUGINS,
+)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -74,7 +97,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
     for key in raw:
         if key not in _TOP:
             raise where.at(key).error(f"unknown key '{key}'{nearest(key, _TOP)}")
-    for key in ("axes", "search", "chosen", *SECTIONS, *PLUGINS):
+    for key in ("axes", "search", "chosen", "tables", *SECTIONS, *PLUGINS):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise where.at(key).error("expected a table")
     raw["axes"] = _flat(raw["axes"])
@@ -87,6 +110,14 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
             raise where.at(*path).error(f"it is an axis of this matrix: set axes.{axis}")
     _check(spec, before, registry)
     return spec
+
+
+def written_tables(file: str, text: str, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML text that was run, --set applied: what matrix.json keeps. BadInput as `parsed_toml`."""
+    raw = parsed_toml(file, text)
+    for override in overrides:
+        _set(raw, override)
+    return raw
 
 
 def _read(name_or_path: str, include: str) -> tuple[str, str]:
@@ -167,6 +198,7 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
+    build(TablesSpec, raw["tables"], where.at("tables"))  # only looked at: `written_tables` reads them
     chosen = {name: _chosen(rows, where.at("chosen", name)) for name, rows in raw["chosen"].items()}
     made = MatrixSpec(
         name=head.name,
@@ -220,11 +252,11 @@ def _axes(raw: Mapping[str, Any], where: Place) -> AxesSpec:
 
 
 def _variant(raw: Any, where: Place) -> VariantSpec:
-    own = {key: raw[key] for key in ("name", "use") if key in raw} if isinstance(raw, dict) else raw
+    own = {key: raw[key] for key in ("name", "use", "display") if key in raw} if isinstance(raw, dict) else raw
     variant = build(VariantSpec, own, where)
     if not _LABEL.fullmatch(variant.name):
         raise where.at("name").error(f"'{variant.name}' must be letters, digits, '.', '_', '+' and '-'")
-    return VariantSpec(variant.name, variant.use, {k: v for k, v in raw.items() if k not in ("name", "use")})
+    return replace(variant, params={k: v for k, v in raw.items() if k not in ("name", "use", "display")})
 
 
 def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.report.folder import aligned
-from bench.report.tables.model import Entry, Line, Table
+from bench.report.tables.model import Entry, Table
 
+COLUMN, PAGE = 219.0, 455.0  # points of the text in two columns, of ACL's style; wider styles have room to spare
+HEAD = 190.0  # points, above which a head column is broken into lines
+GAP = 8.0  # points between columns
+SIZES = (("", 1.0), (r"\small", 0.92), (r"\footnotesize", 0.84), (r"\scriptsize", 0.76))  # and how wide letters are
 NEAR = "°"  # not significantly different from the column's highest
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#$])|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word is plain in Markdown
 _LATEX = str.maketrans(
@@ -56,9 +61,10 @@ def escape_latex(text: str) -> str:
     return _line(text).translate(_LATEX)
 
 
-def number(cell: Entry) -> str:
-    """The value with its half-width, or the text in its place."""
-    return cell.shown if cell.half is None else f"{cell.shown} ± {cell.half:.{cell.digits}f}"
+def number(cell: Entry, paren: bool = False) -> str:
+    """The value with its half-width (in brackets), or the text in its place."""
+    half = "" if cell.half is None else f"{cell.half:.{cell.digits}f}"
+    return cell.shown + (f" (±{half})" if half and paren else f" ± {half}" if half else "")
 
 
 def markdown(table: Table) -> str:
@@ -85,40 +91,87 @@ def _markdown_cell(cell: Entry) -> str:
 
 
 def latex(table: Table) -> str:
-    """A booktabs table environment; needs the package booktabs only."""
-    columns = list(table.frame.columns)
-    below = [*table.notes, *(f"[{i}] {text}" for i, text in enumerate(table.footnotes, 1))]
+    """A booktabs float with a label, `table*` where a column of two is too narrow; needs the package booktabs only.
+
+    The size is the largest in which the table should fit, by the widths of Computer Modern; where none is small enough
+    the columns go into tables below each other. Gaps are named in one note.
+    """
+    gaps = {note for row in table.rows() for cell in row.values() if cell.value is None for note in cell.notes}
+    kept = {note for row in table.rows() for cell in row.values() if cell.value is not None for note in cell.notes}
+    marks = {note: mark for mark, note in enumerate(sorted(kept), 1)}
+    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - kept]
+    below = [*table.notes, *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items())]
+    below += [f"Without a number: {'; '.join(why)}."] if why else []
+    grid = [[_latex_cell(row[column], marks, table.paren) for column in table.frame.columns] for row in table.rows()]
+    columns = list(map(escape_latex, table.frame.columns))
+    starred, size, parts = _fitted([columns, *grid], len(table.heads))
+    bodies = [_tabular(table, columns, grid, part) for part in parts]
     lines = [
         r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape_latex(table.title)}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if column in table.heads else 'r' for column in columns)}}}",
-        r"\toprule",
-        " & ".join(map(escape_latex, columns)) + r" \\",
-        r"\midrule",
-        *(line for place, row in enumerate(table.rows()) for line in _latex_lines(table, place, row)),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\medskip\footnotesize\raggedright",
+        rf"\begin{{table{starred}}}",
+        rf"\centering\sloppy\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
+        rf"\caption{{{escape_latex(table.title)}}}\label{{{table.label or f'tab:{table.name}'}}}",
+        *([size] if size else []),
+        *"\n\\par\\medskip\n".join(bodies).split("\n"),
+        *([r"\par\medskip\scriptsize\raggedright"] if below else []),
         *(rf"{escape_latex(text)}\par" for text in below),
-        r"\end{table}",
+        rf"\end{{table{starred}}}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _latex_lines(table: Table, place: int, row: Line) -> Iterator[str]:
-    if place in table.blocks:
-        yield rf"\midrule \multicolumn{{{len(row)}}}{{l}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
-    yield " & ".join(_latex_cell(cell) for cell in row.values()) + r" \\"
+def _tabular(table: Table, columns: list[str], grid: list[list[str]], part: Sequence[int]) -> str:
+    kinds = [rf"p{{{HEAD:g}pt}}" if place in _wide(table, grid) else "l" for place in range(len(table.heads))]
+    form = "".join(kinds) + "r" * (len(part) - len(kinds))
+    lines = [
+        rf"\begin{{tabular}}{{@{{}}{form}@{{}}}}",
+        r"\toprule",
+        " & ".join(columns[i] for i in part) + r" \\",
+        r"\midrule",
+    ]
+    for place, row in enumerate(grid):
+        if place in table.blocks:
+            heading = rf"\multicolumn{{{len(part)}}}{{@{{}}l@{{}}}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
+            lines += [r"\midrule", heading] if place else [heading]
+        cells = [rf"\raggedright {row[i]}" if i in _wide(table, grid) else row[i] for i in part]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _latex_cell(cell: Entry) -> str:
-    text = escape_latex(number(cell)) + (r"$^{\dagger}$" if cell.oracle else "")
+def _wide(table: Table, grid: list[list[str]]) -> set[int]:
+    """The head columns that are broken into lines."""
+    return {place for place in range(len(table.heads)) if any(_width(row[place]) > HEAD for row in grid)}
+
+
+def _fitted(grid: list[list[str]], heads: int) -> tuple[str, str, list[list[int]]]:
+    """The star of the float, its size, and the columns of each part: few parts first, then narrow, then large."""
+    widths = [max(_width(row[place]) for row in grid) for place in range(len(grid[0]))]
+    widths = [min(width, HEAD) if place < heads else width for place, width in enumerate(widths)]
+    first, rest = list(range(heads)), list(range(heads, len(widths)))
+    for number in range(1, len(rest) + 1):
+        step = math.ceil(len(rest) / number)
+        parts = [first + rest[start : start + step] for start in range(0, len(rest), step)]
+        for starred, room in (("", COLUMN), ("*", PAGE))[number > 1 :]:
+            for size, scale in SIZES:
+                if all(sum(scale * widths[i] + GAP for i in part) - GAP <= room for part in parts):
+                    return starred, size, parts
+    return "*", SIZES[-1][0], [[*first, place] for place in rest]
+
+
+def _width(text: str) -> float:
+    """Points that the text takes at 10 points: about, and rather too many."""
+    bold = 1.15 if r"\textbf" in text else 1.0
+    plain = re.sub(r"\$(\^?)\{?(.*?)\}?\$", lambda m: "i" if m[1] else "M", re.sub(r"\\text\w+\{|[{}\\]", "", text))
+    return bold * sum(3.6 if c in " .,:;'|()[]-ijltfr" else 8.0 if c.isupper() or c in "mw%" else 5.4 for c in plain)
+
+
+def _latex_cell(cell: Entry, marks: Mapping[int, int], paren: bool) -> str:
+    text = escape_latex(number(cell, paren)) + (r"$^{\dagger}$" if cell.oracle else "")
     text = rf"\textbf{{{text}}}" if cell.bold else rf"{text}$^{{\circ}}$" if cell.near else text
     # Braces: a row that begins with [ would be read as the optional argument of the \\ before it.
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
-    return text + (f"$^{{{','.join(map(str, cell.notes))}}}$" if cell.notes else "")
+    noted = [str(marks[note]) for note in cell.notes if note in marks]
+    return text + (f"$^{{{','.join(noted)}}}$" if noted else "")
 
 
 def tidy_rows(table: Table) -> list[dict[str, Any]]:
