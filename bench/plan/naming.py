@@ -61,7 +61,7 @@ def _plugins(cells: Cells, raw: Raw, registry: Registry) -> Iterator[tuple[str, 
         yield from ((kind, str(cell[kind])) for kind in ("method", "corpus", "encoder"))
         if cell["method"] not in registry.names("method"):
             continue
-        needs = needs_of_method(registry.make("method", str(cell["method"]), cell.get("params")), registry)
+        needs = needs_of_method(registry.make("method", str(cell["method"])), registry)
         if not needs & (LINKED | {Need.TEST_TRANSLATION, Need.PARALLEL_TEXT, Need.SECOND_TRANSLATION}):
             continue
         chosen = {**labels, **{k.removeprefix("labels."): v for k, v in (cell.get("axes") or {}).items()}}

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report.folder import aligned
@@ -15,6 +15,7 @@ from bench.report.tables.model import Entry, Table
 COLUMN, PAGE = 219.0, 455.0  # points of the text in two columns, of ACL's style; wider styles have room to spare
 HEAD = 190.0  # points, above which a head column is broken into lines
 GAP = 8.0  # points between columns
+ROWS = 45  # of a float: what a page has room for beside caption and notes
 SIZES = (("", 1.0), (r"\small", 0.92), (r"\footnotesize", 0.84), (r"\scriptsize", 0.76))  # and how wide letters are
 NEAR = "°"  # not significantly different from the column's highest
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#$])|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word is plain in Markdown
@@ -93,54 +94,59 @@ def _markdown_cell(cell: Entry) -> str:
 def latex(table: Table) -> str:
     """A booktabs float with a label, `table*` where a column of two is too narrow; needs the package booktabs only.
 
-    The size is the largest in which the table should fit, by the widths of Computer Modern; where none is small enough
-    the columns go into tables below each other. Gaps are named in one note.
+    The size is the largest in which the table should fit, by the widths of Computer Modern. Columns that no size has
+    room for, and rows that no page has, go into floats of their own. Gaps are named in one note, below the last.
     """
-    gaps = {note for row in table.rows() for cell in row.values() if cell.value is None for note in cell.notes}
-    kept = {note for row in table.rows() for cell in row.values() if cell.value is not None for note in cell.notes}
+    rows = table.rows()
+    gaps = {note for row in rows for cell in row.values() if cell.value is None for note in cell.notes}
+    kept = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
     marks = {note: mark for mark, note in enumerate(sorted(kept), 1)}
     why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - kept]
-    below = [*table.notes, *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items())]
+    below = [
+        *(note.replace(" (* in plain text)", "") for note in table.notes),
+        *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items()),
+    ]
     below += [f"Without a number: {'; '.join(why)}."] if why else []
-    grid = [[_latex_cell(row[column], marks, table.paren) for column in table.frame.columns] for row in table.rows()]
+    grid = [[_latex_cell(row[column], marks, table.paren) for column in table.frame.columns] for row in rows]
     columns = list(map(escape_latex, table.frame.columns))
     starred, size, parts = _fitted([columns, *grid], len(table.heads))
-    bodies = [_tabular(table, columns, grid, part) for part in parts]
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        rf"\begin{{table{starred}}}",
-        rf"\centering\sloppy\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
-        rf"\caption{{{escape_latex(table.title)}}}\label{{{table.label or f'tab:{table.name}'}}}",
-        *([size] if size else []),
-        *"\n\\par\\medskip\n".join(bodies).split("\n"),
-        *([r"\par\medskip\scriptsize\raggedright"] if below else []),
-        *(rf"{escape_latex(text)}\par" for text in below),
-        rf"\end{{table{starred}}}",
+    step = math.ceil(len(grid) / math.ceil(len(grid) / ROWS)) if grid else 1
+    floats = [
+        (part, range(at, min(at + step, len(grid)))) for part in parts for at in range(0, max(len(grid), 1), step)
     ]
+    lines = [r"% needs \usepackage{booktabs}"]
+    for number, (part, places) in enumerate(floats):
+        label = "" if number else rf"\label{{{table.label or f'tab:{table.name}'}}}"
+        lines += [
+            rf"\begin{{table{starred}}}",
+            rf"\centering\sloppy\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
+            rf"\caption{{{escape_latex(table.title)}{' (continued)' if number else ''}}}{label}",
+            *filter(None, [size]),
+            *_tabular(table, [columns, *grid], part, places),
+        ]
+        if number + 1 == len(floats) and below:
+            lines.append(r"\par\medskip\scriptsize\raggedright")
+            lines += [rf"{escape_latex(text)}\par" for text in below]
+        lines.append(rf"\end{{table{starred}}}")
     return "\n".join(lines) + "\n"
 
 
-def _tabular(table: Table, columns: list[str], grid: list[list[str]], part: Sequence[int]) -> str:
-    kinds = [rf"p{{{HEAD:g}pt}}" if place in _wide(table, grid) else "l" for place in range(len(table.heads))]
-    form = "".join(kinds) + "r" * (len(part) - len(kinds))
-    lines = [
-        rf"\begin{{tabular}}{{@{{}}{form}@{{}}}}",
-        r"\toprule",
-        " & ".join(columns[i] for i in part) + r" \\",
-        r"\midrule",
-    ]
-    for place, row in enumerate(grid):
+def _tabular(table: Table, grid: list[list[str]], part: Sequence[int], places: range) -> Iterator[str]:
+    """The tabular of some columns and rows; the first row of `grid` is the columns' names."""
+    wide = {i for i in range(len(table.heads)) if any(_width(row[i]) > HEAD for row in grid)}
+    kinds = [rf"p{{{HEAD:g}pt}}" if i in wide else "l" for i in range(len(table.heads))]
+    yield rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}{'r' * (len(part) - len(kinds))}@{{}}}}"
+    yield r"\toprule"
+    yield " & ".join(grid[0][i] for i in part) + r" \\"
+    yield r"\midrule"
+    for place in places:
         if place in table.blocks:
             heading = rf"\multicolumn{{{len(part)}}}{{@{{}}l@{{}}}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
-            lines += [r"\midrule", heading] if place else [heading]
-        cells = [rf"\raggedright {row[i]}" if i in _wide(table, grid) else row[i] for i in part]
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def _wide(table: Table, grid: list[list[str]]) -> set[int]:
-    """The head columns that are broken into lines."""
-    return {place for place in range(len(table.heads)) if any(_width(row[place]) > HEAD for row in grid)}
+            yield heading if place == places[0] else rf"\midrule {heading}"
+        row = grid[place + 1]
+        yield " & ".join(rf"\raggedright {row[i]}" if i in wide else row[i] for i in part) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
 
 
 def _fitted(grid: list[list[str]], heads: int) -> tuple[str, str, list[list[int]]]:
