@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bench.api.source_files import here, index
-from bench.core.conll import read_lines
 from bench.core.errors import BadInput, Unavailable
+from bench.core.files import text_lines
 from bench.core.languages import table
 from bench.core.sentences import Pair, Sentence
 from bench.core.tokenise import UNSPACED, expanded, tokenise
@@ -33,10 +33,9 @@ def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
         Unavailable: the text has no such language, or a file is not here: its name, and what brings it here.
         BadInput: the two sides have different numbers of lines.
     """
-    files = _ntrex if text == "ntrex" else _flores
     found = []
-    for one, other in itertools.product(files(source), files(target)):
-        sides = [[line for name in side for line in _lines(name)] for side in (one, other)]
+    for one, other in itertools.product(_FILES[text](source), _FILES[text](target)):
+        sides = [[line for name in side for line in text_lines(here(name))] for side in (one, other)]
         if len(sides[0]) != len(sides[1]):
             raise BadInput(f"{text}: {len(sides[0])} lines in {one[-1]}, but {len(sides[1])} in {other[-1]}")
         found += [(s, t) for s, t in zip(*sides, strict=True) if s.strip() and t.strip()]
@@ -64,7 +63,7 @@ def bitext(texts: Iterable[Text], source: Side, target: Side) -> list[Pair]:
             next((v for v in every if FILES.get(language, "?") in v[0]), every[0])
             for every, (language, _) in zip(variants, (source, target), strict=True)
         ]
-        sides = [[line for name in variant for line in _lines(name)] for variant in chosen]
+        sides = [[line for name in variant for line in text_lines(here(name))] for variant in chosen]
         if len(sides[0]) != len(sides[1]):
             raise BadInput(f"{text}: {len(sides[0])} lines in {chosen[0][-1]}, but {len(sides[1])} in {chosen[1][-1]}")
         for number, lines in enumerate(zip(*sides, strict=True), 1):
@@ -88,8 +87,7 @@ def _variants(text: Text, language: str) -> list[list[str]]:
 
 def files_of(texts: Iterable[Text], source: str, target: str) -> list[Path]:
     """Where the files of these texts lie that `lines_of` reads; Unavailable as `lines_of`."""
-    read = {"ntrex": _ntrex, "flores": _flores}
-    names = {name for text in texts for code in (source, target) for variant in read[text](code) for name in variant}
+    names = {name for text in texts for code in (source, target) for variant in _FILES[text](code) for name in variant}
     return [here(name) for name in sorted(names)]
 
 
@@ -137,6 +135,4 @@ def _flores(language: str) -> list[list[str]]:
     return [names]
 
 
-def _lines(name: str) -> list[str]:
-    lines = read_lines(here(name))
-    return lines[:-1] if lines and not lines[-1] else lines
+_FILES = {"ntrex": _ntrex, "flores": _flores}

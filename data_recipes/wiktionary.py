@@ -13,34 +13,18 @@ from typing import Any, NamedTuple
 from bench.api.source_files import data_dir, here, index
 from bench.core.conll import read_lines
 from bench.core.errors import Unavailable
-from bench.core.files import sha256_of_file
+from bench.core.files import sha256_of_unchanged
 from data_recipes.serbian import of_dialect, to_latin, without_tones
 
 FOLDER = "wiktionary"
 _CODES = {"ar": "arb", "bs": "sh", "hr": "sh", "nb": "no", "sr": "sh", "zh": "cmn"}  # ours: theirs, where they differ
-_OTHER_SCRIPT = frozenset(
-    {"ar", "bg", "fa", "hi", "ja", "ko", "zh"}
-)  # a translation in Latin letters is a transcription
+# a translation into these in Latin letters is a transcription
+_OTHER_SCRIPT = frozenset({"ar", "bg", "fa", "hi", "ja", "ko", "zh"})
 _SERBO_CROATIAN = frozenset({"bs", "hr", "sr"})
 _FUNCTION = frozenset({"article", "determiner", "particle", "prep"})  # may have no word of their own over there
-_CLOSED = _FUNCTION | {
-    "conj",
-    "contraction",
-    "num",
-    "pron",
-    "prop",
-}  # where a word is one of these, it mostly is (ours)
-_USUAL = {
-    "an": "article",
-    "can": "v",
-    "may": "v",
-    "might": "v",
-    "must": "v",
-    "not": "adv",
-    "shall": "v",
-    "the": "article",
-    "will": "v",
-}
+_CLOSED = _FUNCTION | {"conj", "contraction", "num", "pron", "prop"}  # where a word can be one, it mostly is (ours)
+_USUAL = {"an": "article", "the": "article", "not": "adv"}
+_USUAL |= dict.fromkeys(("can", "may", "might", "must", "shall", "will"), "v")
 
 _LINE = re.compile(r"^(?P<head>[^{]+?) \{(?P<kind>[^}]*)\}(?P<gloss>.*?)(?: SEE: (?P<see>.*?))? ::(?P<right>.*)$")
 _BRACKETS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}")
@@ -52,6 +36,9 @@ _REMARK = re.compile(
 )
 _RARE = re.compile(r"\b(?:archaic|obsolete|dated|slang|vulgar|rare|historical)\b")
 _ARABIC_MARKS = re.compile("[\u064b-\u0652\u0670\u0640]")
+
+
+Scores = dict[str, dict[str, float]]  # of each headword's translations
 
 
 class Line(NamedTuple):
@@ -95,12 +82,7 @@ def files_for(source: str, target: str) -> tuple[Path, ...]:
 
 def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
     """sha256 of the files by name."""
-    return {path.name: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
-
-
-@lru_cache(maxsize=64)
-def _hash(path: Path, mtime_ns: int, size: int) -> str:
-    return sha256_of_file(path)
+    return {path.name: sha256_of_unchanged(path) for path in paths}
 
 
 def version_of(path: Path) -> str:
@@ -117,7 +99,7 @@ def lexicon(paths: Sequence[Path], source: str, target: str) -> Lexicon:
 @lru_cache(maxsize=8)
 def _lexicon(paths: tuple[tuple[Path, int], ...], source: str, target: str) -> Lexicon:
     made = Lexicon()
-    scores: dict[str, dict[str, float]] = {}
+    scores: Scores = {}
     see: dict[str, str] = {}
     weak: set[str] = set()
     forward = f"{_CODES.get(source, source)}-"
@@ -140,19 +122,11 @@ def _lexicon(paths: tuple[tuple[Path, int], ...], source: str, target: str) -> L
         if head not in made.best and followed in made.best:
             made.best[head] = made.best[followed]
     if source == "en":
-        _article(made)
+        made.best.pop("a", None)  # the article a is what an is; its other senses (a day = per day) are rare
+        if "an" in made.best:
+            made.best["a"] = made.best["an"]
+        made.silent.update({"a", "an", "the"} - made.best.keys())
     return made
-
-
-def _article(made: Lexicon) -> None:
-    """The article a is what an is; its other senses (a day = per day) are rare."""
-    made.best.pop("a", None)
-    if "an" in made.best:
-        made.best["a"] = made.best["an"]
-    else:
-        made.silent.update(("a", "an"))
-    if "the" not in made.best:
-        made.silent.add("the")
 
 
 def _lines(path: Path) -> Iterator[Line]:
@@ -162,9 +136,8 @@ def _lines(path: Path) -> Iterator[Line]:
             while (bare := _BRACKETS.sub("", right)) != right:
                 right = bare
             items = (" ".join(item.replace("script:", "").split()) for item in _SEPARATOR.split(right))
-            yield Line(
-                found["head"].strip(), found["kind"], found["gloss"], found["see"] or "", tuple(filter(None, items))
-            )
+            see = found["see"] or ""
+            yield Line(found["head"].strip(), found["kind"], found["gloss"], see, tuple(filter(None, items)))
 
 
 def _vote(scores: dict[str, float], line: Line, target: str) -> bool:
@@ -185,11 +158,9 @@ def _share(kind: str, head: str) -> float:
     return 3.0 if kind == usual or (usual is None and kind in _CLOSED) else 1.0
 
 
-def _invert(
-    lines: Sequence[Line], scores: dict[str, dict[str, float]], kinds: dict[str, set[str]], source: str, target: str
-) -> None:
+def _invert(lines: Sequence[Line], scores: Scores, kinds: dict[str, set[str]], source: str, target: str) -> None:
     """Read a dictionary backwards: half the weight, and only the best sense of a headword counts (ours)."""
-    top: dict[str, dict[str, float]] = {}
+    top: Scores = {}
     for line in lines:
         word = _plain(line.head, target)
         if not _is_translation(word, 4, target):

@@ -24,6 +24,7 @@ settings.load_profile("any machine")
 # files whose tests train for long, start processes or draw figures: `pytest -m "not slow"` leaves them out
 SLOW = (
     "cli/test_predict.py",
+    "cli/test_wheel.py",
     "data/test_e2e_corpora.py",
     "data/test_dictionary.py",
     "data/test_e5_small.py",
@@ -31,6 +32,7 @@ SLOW = (
     "data/test_machine_translation.py",
     "data/test_seq2seq.py",
     "data/test_simalign.py",
+    "docs/test_sessions.py",
     "encoder_check",
     "measure/test_quality.py",
     "measure/test_score.py",
@@ -128,7 +130,7 @@ def write_tiny(folder: Path) -> None:
     from transformers import BertConfig, BertModel
     from transformers.utils import logging
 
-    from data_recipes.wordpiece import fast_tokenizer
+    from data_recipes.encoders.tiny.encoder import fast_tokenizer
 
     logging.disable_progress_bar()
     vocabulary = {piece: number for number, piece in enumerate(VOCABULARY)}

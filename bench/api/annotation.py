@@ -6,6 +6,7 @@ a measure of quality prefers. None of these papers could be consulted: the measu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from bench.api.method import Ask, MethodParams
@@ -16,20 +17,21 @@ from bench.core.sentences import Pair
 class Annotation(MethodParams):
     """Which sentences are kept; the defaults are ours, fixed in advance."""
 
-    confidence: float = 0.8  # the least mean probability of the teacher's best tags, over its entities' words
+    share: float = 0.5  # of the lines that could be kept, the surest: mean probability of the teacher's best tags
     projected: float = 1.0  # the least share of a sentence's entities that get a span
-    empty: bool = False  # sentences in which the teacher finds no entity; their confidence is that of all words
+    empty: bool = False  # sentences in which the teacher finds no entity; their sureness is that of all words
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "projected"):
+        for name in ("share", "projected"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1")
 
 
 def annotated(ask: Ask, teacher: str, rules: Annotation) -> list[Pair]:
-    """The parallel text's pairs that `rules` keep, both sides labelled: by the teacher, and by projection.
+    """The parallel text's pairs that `rules` keep, in its order; labelled by the teacher, and by projection.
 
-    The record's diagnostics hold how many: none, where the teacher is sure of nothing. Needs PARALLEL_TEXT.
+    A share, no threshold: how sure a tagger is differs from encoder to encoder. The record's diagnostics hold how
+    many lines are kept: none, where the teacher finds nothing. Needs PARALLEL_TEXT.
 
     Raises:
         Unavailable: there is no parallel text.
@@ -37,13 +39,14 @@ def annotated(ask: Ask, teacher: str, rules: Annotation) -> list[Pair]:
     text = ask.parallel_text()
     seen = ask.model(teacher).predict([pair.source for pair in text])
     tagged = [replace(p, source=replace(p.source, spans=tuple(s))) for p, s in zip(text, seen.spans, strict=True)]
-    kept = []
+    able: list[tuple[float, Pair]] = []
     for pair, probabilities, spans in zip(tagged, seen.probabilities, ask.project(tagged), strict=True):
         entities = pair.source.spans or ()
         inside = [word for span in entities for word in range(span.start, span.end)] or slice(None)
         reached = [span for span in spans if span is not None]
-        sure = float(probabilities[inside].max(-1).mean()) >= rules.confidence
-        if sure and (len(reached) >= rules.projected * len(entities) if entities else rules.empty):
-            kept.append(replace(pair, target=replace(pair.target, spans=tuple(sorted(reached)))))
-    ask.note("parallel_kept", len(kept))
-    return kept
+        if len(reached) >= rules.projected * len(entities) if entities else rules.empty:
+            labelled = replace(pair, target=replace(pair.target, spans=tuple(sorted(reached))))
+            able.append((float(probabilities[inside].max(-1).mean()), labelled))
+    surest = sorted(range(len(able)), key=lambda line: -able[line][0])[: math.ceil(rules.share * len(able))]
+    ask.note("parallel_kept", len(surest))
+    return [able[line][1] for line in sorted(surest)]

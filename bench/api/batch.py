@@ -74,9 +74,6 @@ def pairs(pairs_: Sequence[Pair]) -> tuple[Group, ...]:
     return tuple((Example(pair.source), Example(pair.target)) for pair in pairs_)
 
 
-# --- a step ----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
     """A batch on the device before the encoder has read it (see bench.core.subwords.Layout for the windows).

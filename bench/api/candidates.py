@@ -12,29 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from bench.core.errors import BadInput
 from bench.core.sentences import Link, Span
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Ints = npt.NDArray[np.int64]
-    Scores = npt.NDArray[np.float64]
-    Solver = Callable[[Ints, Scores], list["Range | None"]]
-
 Range = tuple[int, int]  # first word, and the word after the last
+Ints = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+Solver = Callable[[Ints, Scores], list[Range | None]]
 
 MAX_LENGTH = 10  # words of an n-gram
 STOP = frozenset({"!", "?"})  # words that no n-gram holds
 ALPHA = 1.15  # of the tagger's score: what one word more is worth
 LEAST = 0.05  # the tagger's scores below this are 0
 RESOLUTION = 1e-6  # `ilp` takes sums that differ by less for equal
-
-
-# --- candidates -------------------------------------------------------------------------------------------------------
 
 
 def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
@@ -50,8 +44,6 @@ def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
 
 def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = MAX_LENGTH) -> Ints:
     """All n-grams of the target words (of the window), at most `max_length` words, that hold no "!" and no "?"."""
-    import numpy as np
-
     first, last = window or (0, len(words))
     candidates = _grid(last - first, max_length)
     if not STOP.isdisjoint(words[first:last]):
@@ -62,29 +54,20 @@ def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = 
 
 def ranges_of(spans: Iterable[Range | Span]) -> Ints:
     """Candidates from ranges (spans, say, whose type does not matter), each once."""
-    import numpy as np
-
     ranges = sorted({(span[0], span[1]) for span in spans}, key=lambda range_: (range_[1] - range_[0], range_[0]))
     return np.array(ranges, np.int64).reshape(-1, 2)
 
 
 @lru_cache(maxsize=1024)
 def _grid(width: int, max_length: int) -> Ints:
-    import numpy as np
-
     ranges = [(start, start + n) for n in range(1, min(width, max_length) + 1) for start in range(width - n + 1)]
     grid = np.array(ranges, np.int64).reshape(-1, 2)
     grid.flags.writeable = False  # it is shared
     return grid
 
 
-# --- scores -----------------------------------------------------------------------------------------------------------
-
-
 def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates: Ints) -> Scores:
     """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 where words have several links each."""
-    import numpy as np
-
     width = int(candidates[:, 1].max()) if len(candidates) else 0
     owner = {word: row for row, entity in enumerate(entities) for word in range(entity.start, entity.end)}
     total = np.zeros((len(entities), width + 1))
@@ -107,8 +90,6 @@ def tagger_scores(
     type (the formula lets a range of seven such words grow over any eighth). That a word's probability of a type is
     that of its B and I together is ours; theirs is B's for the first word, I's for the others.
     """
-    import numpy as np
-
     kinds = [tag.partition("-")[2] for tag in tags]
     types = sorted(set(kinds))  # O, the type without a name, is the first
     member = np.array([[kind == type_ for type_ in types] for kind in kinds], np.float64)
@@ -125,22 +106,15 @@ def tagger_scores(
 
 def fused_scores(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     """The weighted sum; rounded, so that equal sums are equal in whatever way they came about."""
-    import numpy as np
-
     fused: Scores = np.sum([weight * part for weight, part in zip(weights, scores, strict=True)], axis=0).round(12)
     return fused
 
 
 def _sums(values: npt.NDArray[np.generic], candidates: Ints) -> Scores:
     """Sums over the words of each candidate: (W, n) → (C, n)."""
-    import numpy as np
-
     total = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(values, axis=0, out=total[1:])
     return total[candidates[:, 1]] - total[candidates[:, 0]]
-
-
-# --- solvers ----------------------------------------------------------------------------------------------------------
 
 
 def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:
@@ -168,30 +142,20 @@ def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
     return _ranges(candidates, chosen)
 
 
-def objective(candidates: Ints, scores: Scores, chosen: Sequence[Range | None]) -> float:
-    """The sum of the scores of a choice."""
-    place = {(int(start), int(end)): column for column, (start, end) in enumerate(candidates)}
-    return float(sum(scores[row, place[range_]] for row, range_ in enumerate(chosen) if range_ is not None))
-
-
 def match_links(
     entities: Sequence[Span], links: Sequence[Link], words: Sequence[str], solve: Solver, max_length: int = MAX_LENGTH
 ) -> list[Range | None]:
     """The range of target words of each entity by n-grams and alignment scores, None where it has none.
 
-    Raises:
-        BadInput: as the solver.
+    BadInput as the solver.
     """
     if not entities:
         return []
     order = sorted(range(len(entities)), key=lambda index: entities[index])
     ordered = [entities[index] for index in order]
     candidates = ngrams(words, linked_window(ordered, links), max_length)
-    chosen = solve(candidates, alignment_scores(ordered, links, candidates))
-    ranges: list[Range | None] = [None] * len(entities)
-    for index, range_ in zip(order, chosen, strict=True):
-        ranges[index] = range_
-    return ranges
+    chosen = dict(zip(order, solve(candidates, alignment_scores(ordered, links, candidates)), strict=True))
+    return [chosen[index] for index in range(len(entities))]
 
 
 def _ranges(candidates: Ints, columns: Sequence[int | None]) -> list[Range | None]:
@@ -214,10 +178,20 @@ def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:
 
 
 def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
-    import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    rows, columns = np.nonzero(_worthwhile(candidates, scores))
+    # worthwhile: above 0, and above every candidate inside, which could always stand in its place
+    starts, ends = candidates.T
+    width, longest = int(ends.max()), int((ends - starts).max())
+    own = np.zeros((len(scores), width + 2, width + 2))
+    own[:, starts, ends] = scores
+    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 where there is none
+    for length in range(2, longest + 1):
+        start = np.arange(width - length + 1)
+        end = start + length
+        for s, e in ((start + 1, end), (start, end - 1)):
+            inside[:, start, end] = np.maximum(inside[:, start, end], np.maximum(own[:, s, e], inside[:, s, e]))
+    rows, columns = np.nonzero(scores > inside[:, starts, ends])
     starts, ends = candidates[columns].T
     entities, last = len(scores), int(ends.max())
     every_word = np.arange(last)[:, None]
@@ -233,29 +207,9 @@ def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
         options={"mip_rel_gap": 0.0},
     )
     if result.status != 0 or result.x is None:
-        raise BadInput(
-            f"no exact matching of {entities} entities with {len(gain)} candidates: {result.message}; "
-            "the greedy one needs no solver"
-        )
+        what = f"no exact matching of {entities} entities with {len(gain)} candidates"
+        raise BadInput(f"{what}: {result.message}; the greedy one needs no solver")
     chosen: list[int | None] = [None] * entities
     for at in np.flatnonzero(result.x > 0.5):
         chosen[rows[at]] = int(columns[at])
     return chosen
-
-
-def _worthwhile(candidates: Ints, scores: Scores) -> npt.NDArray[np.bool_]:
-    """(E, C): score above 0, and above that of every candidate inside, which could always stand in its place."""
-    import numpy as np
-
-    starts, ends = candidates.T
-    width, longest = int(ends.max()), int((ends - starts).max())
-    own = np.zeros((len(scores), width + 2, width + 2))
-    own[:, starts, ends] = scores
-    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 where there is none
-    for length in range(2, longest + 1):
-        start = np.arange(width - length + 1)
-        end = start + length
-        for s, e in ((start + 1, end), (start, end - 1)):
-            inside[:, start, end] = np.maximum(inside[:, start, end], np.maximum(own[:, s, e], inside[:, s, e]))
-    keep: npt.NDArray[np.bool_] = scores > inside[:, starts, ends]
-    return keep

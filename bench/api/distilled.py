@@ -80,12 +80,15 @@ class Distilled(Method):
         self.needs = method.needs | Student.needs
 
     def applies(self, cell: CellLike) -> Skip | None:
-        """As the method says."""
         return self.method.applies(cell)
 
     def rounds(self) -> tuple[Round, ...]:
         """The method's own rounds, the same as without distillation, then the student's."""
-        own = tuple(_belonging(round_, self.method) for round_ in self.method.rounds())
+        method, own = self.method, list(self.method.rounds())
+        for number, round_ in enumerate(own):
+            if round_.method is None:  # the method itself, with its needs unless the round says otherwise
+                needs = method.needs if round_.needs is None else round_.needs
+                own[number] = replace(round_, method=method, needs=needs)
         last = own[-1].name
         start = last if self.params.distil_start == "teacher" else "fresh"
         return (*own, Round(ROUND, self.student, start, teachers=(last,), needs=Student.needs))
@@ -96,11 +99,9 @@ class Distilled(Method):
         return self.method.predict(ask, {**models, last: models[ROUND]}, sentences)
 
     def files(self) -> dict[str, Path]:
-        """The method's own."""
         return self.method.files()
 
     def diagnostics(self) -> Diagnostics:
-        """The method's own."""
         return self.method.diagnostics()
 
     def factors(self) -> Factors:
@@ -108,13 +109,6 @@ class Distilled(Method):
         own = self.method.factors()
         terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
         return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)
-
-
-def _belonging(round_: Round, method: Method) -> Round:
-    """The round with the method itself, and its needs, filled in."""
-    if round_.method is not None:
-        return round_
-    return replace(round_, method=method, needs=method.needs if round_.needs is None else round_.needs)
 
 
 @lru_cache(maxsize=256)

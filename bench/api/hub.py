@@ -10,12 +10,13 @@ import os
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import lru_cache, partial
 from pathlib import Path
+from time import sleep
 from typing import Any, Literal, TypeVar
 
 from bench.core.errors import BadInput
@@ -66,17 +67,13 @@ class Pinned:
     patterns: tuple[str, ...] = ()  # which files those are
     when: str = ""  # it was resolved: UTC, ISO 8601
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
 
 def offline() -> bool:
     """Whether HF_HUB_OFFLINE is set, as huggingface_hub reads it."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
 
 
-def resolve(name: HubName, sleep: Callable[[float], None] | None = None) -> Pinned:
+def resolve(name: HubName) -> Pinned:
     """The commit that a name stands for now, its licence and the size of what is read; offline as the cache knows it.
 
     Raises:
@@ -84,15 +81,19 @@ def resolve(name: HubName, sleep: Callable[[float], None] | None = None) -> Pinn
             or a data set has no file of a pattern (a language that it lacks).
     """
     if offline():
-        return Pinned(name.kind, name.id, name.revision, _cached_commit(name), patterns=name.patterns)
-    info = _info(name, name.revision or None, sleep)
+        commit = name.revision
+        if not COMMIT.fullmatch(commit):
+            config = HubName(name.kind, name.id, name.revision, ("config.json",))
+            commit = fetch(config, name.revision or "main", local=True).name
+        return Pinned(name.kind, name.id, name.revision, commit, patterns=name.patterns)
+    info = _info(name, name.revision or None)
     reference = ""
     if name.safetensors and not any(file.rfilename.endswith(".safetensors") for file in info.siblings):
-        reference = _conversion(name, sleep)
-        info = _info(name, reference, sleep)
-    files = [file for file in info.siblings if _wanted(file.rfilename, name.patterns)]
+        reference = _conversion(name)
+        info = _info(name, reference)
+    files = [f for f in info.siblings if not name.patterns or any(fnmatch(f.rfilename, p) for p in name.patterns)]
     for pattern in name.patterns if name.kind == "dataset" else ():
-        if not any(_wanted(file.rfilename, (pattern,)) for file in files):
+        if not any(fnmatch(file.rfilename, pattern) for file in files):
             raise BadInput(f"data set {name.id} has no {pattern} at revision '{name.revision or 'main'}'")
     licence = str(getattr(info.card_data, "license", "") or "") if getattr(info, "card_data", None) else ""
     size = sum(file.size or 0 for file in files)
@@ -103,8 +104,7 @@ def resolve(name: HubName, sleep: Callable[[float], None] | None = None) -> Pinn
 def commit_of(name: HubName) -> str:
     """The commit to read: as a list of commits has it, else what the revision stands for, once a process, and said.
 
-    Raises:
-        BadInput: as `resolve`.
+    BadInput as `resolve`.
     """
     if name.commit:
         return name.commit
@@ -119,7 +119,7 @@ def commit_of(name: HubName) -> str:
     return commit
 
 
-def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[float], None] | None = None) -> Path:
+def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
     """The folder with the files of a commit that match the name's patterns, downloaded where they are not cached.
 
     Interrupted downloads resume. `local` looks only into the cache. No bars: whoever fetches much shows it himself.
@@ -131,23 +131,9 @@ def fetch(name: HubName, commit: str, *, local: bool = False, sleep: Callable[[f
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-
-    def download() -> Path:
-        return Path(
-            snapshot_download(
-                name.id,
-                repo_type=name.kind,
-                revision=commit,
-                allow_patterns=list(name.patterns) or None,
-                local_files_only=local or offline(),
-            )
-        )
-
-    return _retried(name, download, sleep)
-
-
-def _has_safetensors(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors"))
+    patterns, local = list(name.patterns) or None, local or offline()
+    download = partial(snapshot_download, name.id, repo_type=name.kind, revision=commit, local_files_only=local)
+    return Path(_retried(name, lambda: download(allow_patterns=patterns)))
 
 
 def cached(name: HubName, commit: str) -> Path | None:
@@ -156,44 +142,38 @@ def cached(name: HubName, commit: str) -> Path | None:
         folder = fetch(name, commit, local=True)
     except BadInput:
         return None
-    return folder if not name.safetensors or _has_safetensors(folder) else None  # older clients take any part for all
+    whole = not name.safetensors or any(folder.glob("*.safetensors"))  # older clients take any part for all
+    return folder if whole else None
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
     """As `fetch`; a download, of about `size` bytes, with a bar on a terminal and a line in a pipe.
 
-    Raises:
-        BadInput: as `fetch`.
+    BadInput as `fetch`.
     """
     folder = cached(name, commit)
     if folder is not None or offline():
         return folder or fetch(name, commit)
     facts = ", ".join(filter(None, (which, f"{size / 1e6:.1f} MB" if size else "")))
-    with _watched(name, f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}", size):
-        return fetch(name, commit)
-
-
-@contextmanager
-def _watched(name: HubName, told: str, size: int) -> Iterator[None]:
-    """Show how the cache of a repository grows, twice a second."""
+    told = f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}"
     if not sys.stderr.isatty():
         print(told, file=sys.stderr, flush=True)
-        yield
-        return
+        return fetch(name, commit)
     from tqdm import tqdm
 
     before, done = _downloaded(name), threading.Event()
     bar: Any = tqdm(total=size or None, desc=told, unit="B", unit_scale=True, dynamic_ncols=True)
 
-    def watch() -> None:
+    def watch() -> None:  # how the cache of the repository grows, twice a second
         while not done.wait(0.5):
             bar.update(_downloaded(name) - before - bar.n)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield
+        folder = fetch(name, commit)
         bar.update(max(0, _downloaded(name) - before - bar.n))
+        return folder
     finally:
         done.set()
         watcher.join()
@@ -215,53 +195,35 @@ def _downloaded(name: HubName) -> int:
 def verified(name: HubName, commit: str) -> tuple[Path, int]:
     """As `fetch`, each file hashed; files that are not as published are fetched again, and counted.
 
-    Raises:
-        BadInput: as `fetch`.
+    BadInput as `fetch`.
     """
-    folder = fetch(name, commit)
-    bad = _damaged(folder)
-    for blob in bad:
-        blob.unlink()
-    return fetch(name, commit), len(bad)
-
-
-def _damaged(folder: Path) -> list[Path]:
-    """The stored files of a snapshot whose content is not what their names, the hub's own hashes, say."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        blob = path.resolve()
+    bad = 0
+    for path in sorted(fetch(name, commit).rglob("*")):
+        blob = path.resolve()  # its name is the hub's own hash of its content
         if path.is_file() and blob.parent.name == "blobs":
             data = hashlib.sha256() if len(blob.name) == 64 else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
             with blob.open("rb") as opened:
                 while part := opened.read(1 << 20):
                     data.update(part)
             if data.hexdigest() != blob.name:
-                found.append(blob)
-    return found
+                blob.unlink()
+                bad += 1
+    return fetch(name, commit), bad
 
 
-def _cached_commit(name: HubName) -> str:
-    if COMMIT.fullmatch(name.revision):
-        return name.revision
-    return fetch(HubName(name.kind, name.id, name.revision, ("config.json",)), name.revision or "main", local=True).name
-
-
-def _info(name: HubName, revision: str | None, sleep: Callable[[float], None] | None) -> Any:
+def _info(name: HubName, revision: str | None) -> Any:
     from huggingface_hub import HfApi
 
-    return _retried(
-        name, lambda: HfApi().repo_info(name.id, repo_type=name.kind, revision=revision, files_metadata=True), sleep
-    )
+    ask = partial(HfApi().repo_info, name.id, repo_type=name.kind, revision=revision)
+    return _retried(name, lambda: ask(files_metadata=True))
 
 
-def _conversion(name: HubName, sleep: Callable[[float], None] | None) -> str:
+def _conversion(name: HubName) -> str:
     """The pull request in which the hub's bot stored the same weights as safetensors."""
     from huggingface_hub import HfApi
 
-    def opened() -> list[Any]:
-        return list(HfApi().get_repo_discussions(name.id, author=CONVERTER, discussion_type="pull_request"))
-
-    for discussion in _retried(name, opened, sleep):
+    opened = partial(HfApi().get_repo_discussions, name.id, author=CONVERTER, discussion_type="pull_request")
+    for discussion in _retried(name, lambda: list(opened())):
         if discussion.title.startswith(CONVERSION) and discussion.author == CONVERTER and discussion.git_reference:
             return str(discussion.git_reference)
     raise BadInput(
@@ -270,42 +232,30 @@ def _conversion(name: HubName, sleep: Callable[[float], None] | None) -> str:
     )
 
 
-def _wanted(file: str, patterns: Sequence[str]) -> bool:
-    from fnmatch import fnmatch
+def _retried(name: HubName, call: Callable[[], T]) -> T:
+    """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover.
 
-    return not patterns or any(fnmatch(file, pattern) for pattern in patterns)
-
-
-# --- what goes wrong ---
-
-
-def _retried(name: HubName, call: Callable[[], T], sleep: Callable[[float], None] | None) -> T:
-    """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    of_client: Any = HfHubHTTPError.__bases__[0]  # what the HTTP client raises, whichever one is installed
-
-    for attempt in range(1, TRIES + 1):
-        try:
-            _take_over()
-            return call()
-        except (of_client, OSError, ValueError) as error:
-            pause = _pause(error, attempt)
-            if pause is None or attempt == TRIES:
-                raise BadInput(_in_words(name, error)) from error
-        (sleep or time.sleep)(pause)
-    raise AssertionError("unreachable")
-
-
-def _take_over() -> None:
-    """Retries are ours, and no log lines: the client would wait minutes for a rate limit, again and again."""
+    Retries are ours, and no log lines: the client would wait minutes for a rate limit, again and again.
+    """
     from huggingface_hub import get_session
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import logging
 
+    of_client: Any = HfHubHTTPError.__bases__[0]  # what the HTTP client raises, whichever one is installed
     logging.set_verbosity_error()
-    hooks = getattr(get_session(), "event_hooks", {"response": [_raise_at_once]})  # older clients wait for nothing
-    if _raise_at_once not in hooks["response"]:
-        hooks["response"].append(_raise_at_once)
+    for attempt in range(1, TRIES + 1):
+        try:
+            hooks = getattr(get_session(), "event_hooks", {"response": [_raise_at_once]})  # older clients never wait
+            if _raise_at_once not in hooks["response"]:
+                hooks["response"].append(_raise_at_once)
+            return call()
+        except (of_client, OSError, ValueError) as error:
+            status, asked, pause = _status(error), _retry_after(error), float(2 ** (attempt - 1))
+            passes = asked <= LONGEST_WAIT if status == 429 else status >= 500 if status else _is_network(error)
+            if not passes or attempt == TRIES:
+                raise BadInput(_in_words(name, error)) from error
+        sleep(max(asked, pause) if status == 429 else pause)
+    raise AssertionError("unreachable")
 
 
 def _raise_at_once(response: Any) -> None:
@@ -313,27 +263,15 @@ def _raise_at_once(response: Any) -> None:
         response.raise_for_status()
 
 
-def _pause(error: BaseException, attempt: int) -> float | None:
-    """Seconds to wait before the next try; None where trying again is of no use."""
-    status = _status(error)
-    if status == 429:
-        asked = _retry_after(error)
-        return None if asked > LONGEST_WAIT else max(asked, float(2 ** (attempt - 1)))
-    if status is not None:
-        return float(2 ** (attempt - 1)) if status >= 500 else None
-    return float(2 ** (attempt - 1)) if _is_network(error) else None
-
-
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error and what caused it: the client wraps the answer of the hub in one that says "not in the cache"."""
-    seen: set[int] = set()
-    while error is not None and len(seen) < 20:
-        seen.add(len(seen))
-        yield error
-        error = error.__cause__ or error.__context__
+    for _ in range(20):
+        if error is not None:
+            yield error
+            error = error.__cause__ or error.__context__
 
 
-def _responses(error: BaseException) -> Iterable[Any]:
+def _responses(error: BaseException) -> list[Any]:
     return [response for one in _chain(error) if (response := getattr(one, "response", None)) is not None]
 
 
@@ -342,10 +280,8 @@ def _status(error: BaseException) -> int | None:
 
 
 def _retry_after(error: BaseException) -> float:
-    for response in _responses(error):
-        if (value := response.headers.get("Retry-After", "")).isdigit():
-            return float(value)
-    return 0.0
+    values = [response.headers.get("Retry-After", "") for response in _responses(error)]
+    return next((float(value) for value in values if value.isdigit()), 0.0)
 
 
 def _is_network(error: BaseException) -> bool:
@@ -362,8 +298,8 @@ def _in_words(name: HubName, error: BaseException) -> str:
     page = f"{constants.ENDPOINT}/{'datasets/' if name.kind == 'dataset' else ''}{name.id}"
     what, chain, status = f"{kind} {name.id}", list(_chain(error)), _status(error)
 
-    def is_a(*classes: type[BaseException]) -> bool:
-        return any(isinstance(one, classes) for one in chain)
+    def is_a(kind: type[BaseException]) -> bool:
+        return any(isinstance(one, kind) for one in chain)
 
     told = " ".join(str(response.headers.get("X-Error-Message", "")) for response in _responses(error))
     if is_a(errors.HFValidationError):
@@ -382,18 +318,15 @@ def _in_words(name: HubName, error: BaseException) -> str:
         return f"{what} is disabled ({status}): see {page}"
     if status == 429:
         wait = _retry_after(error)
-        advice = f"wait {wait:.0f} s and run again" if wait else "log in, or wait"
-        return f"{what}: too many requests (429): {advice}"
+        return f"{what}: too many requests (429): {f'wait {wait:.0f} s and run again' if wait else 'log in, or wait'}"
     if status is not None:
         return f"{what}: the hub answered {status}: run again later; what is cached is read with --offline"
     if offline() or is_a(errors.OfflineModeIsEnabled):
         return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache: run once without --offline"
     if _is_network(error):
-        causes = [one for one in chain if _is_network(one)]
-        return (
-            f"{what}: the hub cannot be reached ({type(causes[-1]).__name__}): "
-            "check the network; what is cached is read with --offline"
-        )
+        cause = type([one for one in chain if _is_network(one)][-1]).__name__
+        advice = "check the network; what is cached is read with --offline"
+        return f"{what}: the hub cannot be reached ({cause}): {advice}"
     if is_a(errors.LocalEntryNotFoundError):
         return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache"
     return f"{what}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -97,7 +97,6 @@ class Tagger(Protocol):
 
     def read(self, inputs: Inputs) -> Batch:
         """Run the encoder and head. Called by the runner once a stream; again by a method that wants a second view."""
-        ...
 
     def decode(self, batch: Batch) -> Predictions: ...
 
@@ -143,15 +142,12 @@ class Ask(Protocol):
 
     def source(self) -> list[Sentence]:
         """The labelled source sentences of this seed's nested subset."""
-        ...
 
     def translations(self) -> list[Pair]:
         """Pairs without target labels. TRANSLATION."""
-        ...
 
     def targets(self) -> tuple[str, ...]:
         """All targets for which the matrix holds this method, sorted: the cell's own among them. ALL_TARGETS."""
-        ...
 
     def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
         """Pairs with projected labels. LABELLED_TRANSLATION.
@@ -159,7 +155,6 @@ class Ask(Protocol):
         `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another one than the cell's, of
         `targets()`. ALL_TARGETS. Unavailable where there are none.
         """
-        ...
 
     def second_translations(self) -> list[Second | None]:
         """By pair of `translations()` another translation that marks carry the entities into. SECOND_TRANSLATION.
@@ -167,11 +162,9 @@ class Ask(Protocol):
         None where the sentence has no entity or its marks could not be read. Unavailable where the translator can only
         look translations up.
         """
-        ...
 
     def unlabelled(self) -> list[Sentence]:
         """Unlabelled target text, the same for every method. TARGET_UNLABELLED."""
-        ...
 
     def parallel_text(self) -> list[Pair]:
         """Human parallel text that nobody labelled, its words linked as [labels] says. PARALLEL_TEXT.
@@ -182,18 +175,15 @@ class Ask(Protocol):
 
     def gold_translations(self) -> list[Pair]:
         """Translations with gold labels: an oracle. TARGET_GOLD."""
-        ...
 
     def target_gold(self) -> list[Sentence]:
         """Gold-labelled target training sentences: an oracle. TARGET_GOLD."""
-        ...
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
         """(source-language translation, target sentence) pairs with links, where there are any. TEST_TRANSLATION.
 
         In `predict` only. Unavailable where not one sentence has a translation.
         """
-        ...
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
         """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION or PARALLEL_TEXT.
@@ -201,33 +191,27 @@ class Ask(Protocol):
         By the matrix's matcher, over the pair's links; filters are for translated training text. What became of the
         entities is counted for the record.
         """
-        ...
 
     def file(self, name: DataFile) -> Path:
         """Where a data file lies that a parameter of the method names; no other file may be read."""
-        ...
 
     def model(self, round_name: str) -> Model:
         """An earlier round's model; the round must be among the teachers of this one."""
-        ...
 
     def count_labels(self, counts: Mapping[str, int]) -> None:
         """Note for the record what became of the source entities in labels that the method projected itself.
 
         `entities` = `projected` + `unaligned` + `conflicting` (+ `filtered`), of `pairs` sentences.
         """
-        ...
 
     def note(self, name: str, value: float) -> None:
         """Note a number for the record's diagnostics, such as how many sentences were chosen."""
 
     def rng(self, name: str) -> np.random.Generator:
         """A generator of this seed and stream, the same in every process."""
-        ...
 
     def new_tagger(self) -> Tagger:
         """The default tagger: the cell's encoder and a linear head, freshly initialised."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -336,11 +320,7 @@ class Method(ABC):
         return self.declared
 
     def files(self) -> dict[str, Path]:
-        """By name the data files that the parameters name (see DataFile).
-
-        Raises:
-            BadInput: there is no such file.
-        """
+        """By name the data files that the parameters name (see DataFile). Raises BadInput if there is no such file."""
         named = {field.name: getattr(self.params, field.name) for field in fields(self.params)}
         return {v: self._file(parameter, v) for parameter, v in named.items() if isinstance(v, DataFile) and v}
 

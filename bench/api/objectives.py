@@ -57,7 +57,8 @@ def supervised_contrastive(
     unit length; the mean over the anchors that have a positive, 0 where none has. `classes` (M,); `anchors` (M,) bool:
     who may be anchor or positive, the others are negatives only; `allowed` (M, M) bool: pairs that may be positives.
     """
-    z = F.normalize(_full(vectors), dim=-1)
+    # float64 stays, so that a check in float64 is one
+    z = F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=-1)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     positive = (classes[:, None] == classes[None, :]) & ~itself
     if anchors is not None:
@@ -82,8 +83,3 @@ def pair_contrastive(vectors: Tensor, groups: Tensor, temperature: float) -> Ten
     2020, equation 1); a sentence without its other side in the batch is a negative only.
     """
     return supervised_contrastive(vectors, groups, temperature)
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """float32 of half precision; float64 stays, so that a check in float64 is one."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()

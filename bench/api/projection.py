@@ -196,7 +196,9 @@ def project(
         raise ValueError(f"a link points to word {outside[0]} of a sentence of {n_target} words")
     words = words or ("",) * n_target
     candidates = _candidates(entities, links, words, matcher)
-    support = {index: _support(entities[index], links, one) for index, one in candidates.items()}
+    support: dict[int, float] = {}  # share of a candidate's words that are linked to the entity
+    for index, (start, end) in candidates.items():
+        support[index] = sum(start <= word < end for word in linked_words(entities[index], links)) / (end - start)
     taken = [False] * n_target
     outcomes: list[Outcome] = ["unaligned"] * len(entities)
     spans = []
@@ -226,9 +228,3 @@ def _candidates(
         linked = [linked_words(entity, links) for entity in entities]
         found = [matcher.match(entity, some) if some else None for entity, some in zip(entities, linked, strict=True)]
     return {index: one for index, one in enumerate(found) if one is not None}
-
-
-def _support(entity: Span, links: Sequence[Link], candidate: tuple[int, int]) -> float:
-    """Share of the candidate's words that are linked to the entity."""
-    start, end = candidate
-    return len([word for word in linked_words(entity, links) if start <= word < end]) / (end - start)

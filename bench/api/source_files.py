@@ -1,4 +1,4 @@
-"""Published files that recipes read: where they lie, their pinned addresses and hashes, and fetching them.
+"""Published files that recipes read: where they lie, their pinned addresses and hashes, fetching them; held-out lines.
 
 `sources.csv` lists them; a corpus names the folders that it reads in a class attribute `sources`.
 """
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, cast
+from typing import IO, Literal, NamedTuple, cast
 
 from bench.core.errors import BadInput, Unavailable, nearest
-from bench.core.files import published, sha256_of_file
+from bench.core.files import published, sha256_of_file, text_lines
 
 State = Literal["present", "absent", "damaged"]
 Opener = Callable[[str], AbstractContextManager[IO[bytes]]]
@@ -51,10 +51,8 @@ def data_dir() -> Path:
     if named := os.environ.get("XNER_DATA"):
         return Path(named).expanduser()
     if sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "xner"
+        return Path.home() / "Library" / "Caches" / "xner"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner"
 
 
 def index() -> tuple[SourceFile, ...]:
@@ -132,23 +130,20 @@ def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterat
             yield source, "present"
             continue
         with published(source.local) as temporary:
-            _download(source, temporary, open_url or _open_https)
+            try:
+                with (open_url or _open_https)(source.url) as response, temporary.open("wb") as file:
+                    size = 0
+                    while chunk := response.read(1 << 20):
+                        size += len(chunk)
+                        if source.bytes is not None and size > source.bytes:
+                            raise BadInput(f"{source.url}: more than the {source.bytes} bytes published; not kept")
+                        file.write(chunk)
+            except OSError as error:  # urllib's URLError and HTTPError are OSErrors
+                why = f"cannot be fetched: {error}; put the file at {source.local} by hand"
+                raise BadInput(f"{source.url}: {why}") from error
             if (actual := sha256_of_file(temporary)) != source.sha256:
                 raise BadInput(f"{source.url}: sha256 is {actual[:12]}…, expected {source.sha256[:12]}…; not kept")
         yield source, "fetched"
-
-
-def _download(source: SourceFile, target: Path, open_url: Opener) -> None:
-    try:
-        with open_url(source.url) as response, target.open("wb") as file:
-            size = 0
-            while chunk := response.read(1 << 20):
-                size += len(chunk)
-                if source.bytes is not None and size > source.bytes:
-                    raise BadInput(f"{source.url}: more than the {source.bytes} bytes published; not kept")
-                file.write(chunk)
-    except OSError as error:  # urllib's URLError and HTTPError are OSErrors
-        raise BadInput(f"{source.url}: cannot be fetched: {error}; put the file at {source.local} by hand") from error
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -164,3 +159,44 @@ def _open_https(url: str) -> AbstractContextManager[IO[bytes]]:
     opener = urllib.request.build_opener(_HttpsOnly)
     request = urllib.request.Request(url, headers={"User-Agent": "xner-bench"})
     return cast(AbstractContextManager[IO[bytes]], opener.open(request, timeout=60))
+
+
+# --- parallel lines on which encoders are compared, and which no training of ours reads ------------------------------
+
+Part = Literal["test", "dev"]
+FLORES_HELD_OUT = 200  # last lines of FLORES dev: where choices are made; FLORES test is for the final figures
+NTREX_HELD_OUT = 400  # last lines of NTREX, of languages that FLORES lacks: the first half for choices (ours)
+_NTREX = {"sw": "swa", "yo": "yor"}
+
+
+class HeldOut(NamedTuple):
+    """English lines and their translations, and what text they are of."""
+
+    text: str
+    english: list[str]
+    other: list[str]
+
+
+def held_out(language: str, part: Part) -> HeldOut:
+    """The lines of a language: FLORES test, or the last 200 lines of FLORES dev; sw and yo: of NTREX's last 400.
+
+    Lines that are empty on a side are left out on both.
+
+    Raises:
+        Unavailable: a file is not here: its name, and what brings it here.
+        BadInput: the two sides have different numbers of lines, or none.
+    """
+    if language in _NTREX:
+        text, names = "NTREX", ("ntrex/newstest2019-src.eng.txt", f"ntrex/newstest2019-ref.{_NTREX[language]}.txt")
+    else:
+        text, names = "FLORES", (f"flores/en-de/flores-{part}.en", f"flores/en-{language}/flores-{part}.{language}")
+    english, other = (list(text_lines(here(name))) for name in names)
+    if len(english) != len(other) or not english:
+        raise BadInput(f"$XNER_DATA/{names[1]}: {len(other)} lines, but {len(english)} in {names[0]}")
+    if text == "NTREX":
+        half = NTREX_HELD_OUT // 2
+        chosen = slice(-NTREX_HELD_OUT, -half) if part == "dev" else slice(-half, None)
+    else:
+        chosen = slice(-FLORES_HELD_OUT, None) if part == "dev" else slice(None)
+    kept = [(e, o) for e, o in zip(english[chosen], other[chosen], strict=True) if e.strip() and o.strip()]
+    return HeldOut(text, [e for e, _ in kept], [o for _, o in kept])

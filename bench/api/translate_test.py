@@ -45,10 +45,25 @@ def carried_back(ask: Ask, model: Model, sentences: Sequence[Sentence], *, restr
     ]
     if restrict:
         tagged = [restricted(pair) for pair in tagged]
+    outside = np.zeros(len(ask.tags), np.float32)
+    outside[ask.tags.index("O")] = 1
     carried: dict[str, Carried] = {}
     for pair, probabilities, spans in zip(tagged, seen.probabilities, ask.project(tagged), strict=True):
-        carried[pair.target.id] = _carried(pair, probabilities, spans, ask.tags)
-    return [carried.get(sentence.id) or _nothing(sentence, ask.tags) for sentence in sentences]
+        length = len(pair.target.words)
+        rows, reached = np.tile(outside, (length, 1)), np.zeros(length, bool)
+        for entity, span in zip(pair.source.spans or (), spans, strict=True):
+            if span is not None:
+                last = probabilities[entity.end - 1]
+                rows[span.start] = probabilities[entity.start]
+                single = entity.end - entity.start == 1
+                rows[span.start + 1 : span.end] = inside(last, ask.tags) if single else last
+                reached[span.start : span.end] = True
+        carried[pair.target.id] = Carried(tuple(sorted(span for span in spans if span)), rows, reached)
+    for sentence in sentences:
+        length = len(sentence.words)
+        nothing = Carried((), np.tile(outside, (length, 1)), np.zeros(length, bool), translated=False)
+        carried.setdefault(sentence.id, nothing)
+    return [carried[sentence.id] for sentence in sentences]
 
 
 def restricted(pair: Pair) -> Pair:
@@ -61,20 +76,6 @@ def restricted(pair: Pair) -> Pair:
     return replace(pair, links=tuple(kept))
 
 
-def _carried(pair: Pair, probabilities: Floats, spans: Sequence[Span | None], tags: Sequence[str]) -> Carried:
-    rows, reached = _outside(len(pair.target.words), tags), np.zeros(len(pair.target.words), bool)
-    for entity, span in zip(pair.source.spans or (), spans, strict=True):
-        if span is None:
-            continue
-        rows[span.start] = probabilities[entity.start]
-        single = entity.end - entity.start == 1
-        rows[span.start + 1 : span.end] = (
-            inside(probabilities[entity.end - 1], tags) if single else (probabilities[entity.end - 1])
-        )
-        reached[span.start : span.end] = True
-    return Carried(tuple(sorted(span for span in spans if span)), rows, reached)
-
-
 def inside(probabilities: Floats, tags: Sequence[str]) -> Floats:
     """The probabilities (tags,) of an entity's first word for the words that follow it: B and I change places."""
     best = tags[int(probabilities.argmax())]
@@ -83,14 +84,3 @@ def inside(probabilities: Floats, tags: Sequence[str]) -> Floats:
         first, then = tags.index(best), tags.index(f"I-{best[2:]}")
         following[[first, then]] = probabilities[[then, first]]
     return following
-
-
-def _nothing(sentence: Sentence, tags: Sequence[str]) -> Carried:
-    length = len(sentence.words)
-    return Carried((), _outside(length, tags), np.zeros(length, bool), translated=False)
-
-
-def _outside(length: int, tags: Sequence[str]) -> Floats:
-    rows = np.zeros((length, len(tags)), np.float32)
-    rows[:, tags.index("O")] = 1
-    return rows

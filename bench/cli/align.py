@@ -16,7 +16,7 @@ from bench.plan.spec import add_settings, parsed
 from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
-    from bench.data.aligning import AlignerChoice, Done
+    from bench.data.aligning import Aligning, Done
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
             interrupted alignment of something else is in the way.
     """
-    from bench.data.aligning import Aligning, Row, Rows, align_rows, checked
+    from bench.data.aligning import Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
     for name, given in (("--json", args.json), ("--from", args.first is not None)):
@@ -68,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
-    job = Aligning(choice_of(args))
+    job = aligning_of(args)
     languages, gold_lines = (args.source_language, args.target_language), LinkLines(args.first or 0)
     source = Rows(args.source, args.target, languages, args.evaluate, gold_lines)
     rows: Iterable[Row] = source
-    if not all(path.is_file() for path in source.files if path.exists()):
+    read = [path for path in (args.source, args.target, args.evaluate) if path]
+    if not all(path.is_file() for path in read if path.exists()):
         rows = list(source)  # a pipe can be read once
     size = checked(rows)
     if warning := gold_lines.warning():
@@ -118,16 +119,16 @@ def _writer(
         output.finish()
 
 
-def choice_of(args: argparse.Namespace) -> AlignerChoice:
-    """The aligner of `add_aligner`'s options."""
-    from bench.data.aligning import AlignerChoice
+def aligning_of(args: argparse.Namespace) -> Aligning:
+    """The aligner of `add_aligner`'s options, made ready. BadInput as `Aligning`."""
+    from bench.data.aligning import Aligning
 
     device = "cpu"
     if args.encoder:
         from bench.train.memory import resolve_device
 
         device = resolve_device(args.device, ())
-    return AlignerChoice(args.aligner, parsed(args.settings), args.encoder, device)
+    return Aligning(args.aligner, parsed(args.settings), args.encoder, device)
 
 
 @contextmanager

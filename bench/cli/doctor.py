@@ -1,4 +1,4 @@
-"""`xner doctor`: what this machine has, and what is broken; never a secret."""
+"""`xner doctor`: what this machine has, what is broken, and what to paste into an issue; never a secret."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ import os
 import platform
 import shutil
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.core.errors import BadInput
 
-_NEEDED = (
-    *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pandas"),
-    *("pyarrow", "matplotlib", "seqeval", "filelock", "tqdm"),
-)
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+EXTRAS = {  # what each allows; those of developers are not listed
+    "align": "the aligner statistical (eflomal); needs a C compiler",
+    "ct2": 'engine = "ctranslate2" of the translators marian and nllb',
+    "e5": "the encoder e5-small without a hub",
+    "mini": "to make the encoder mini again",
+    "mt": "the translator bergamot, English-Portuguese without a hub",
+    "slurm": "xner run --engine slurm",
+    "speed": "the studies that measure our speed beside transformers' Trainer",
+}
 _FLAGS = ("XNER_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES")
 _LOW_DISK = 5e9  # bytes: less does not hold one base encoder with its optimiser state
+_PATIENCE = 3.0  # seconds for an answer of the hub
+_PASTED = ("xner-bench", "python", "platform", "cores", "memory", "torch", "transformers", "cuda", "extras", "hub")
 
 
 @dataclass(frozen=True)
@@ -36,18 +49,22 @@ class Item:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `doctor`."""
-    parser = commands.add_parser("doctor", help="what this machine has, and what is broken")
-    where = "where results go (default: results); the sources of a results folder are looked for"
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=argparse.SUPPRESS, help=where)
-    parser.add_argument("--out", type=Path, default=Path("results"), help=argparse.SUPPRESS)
+    parser = commands.add_parser(
+        "doctor",
+        help="what this machine has, and what is broken",
+        description="Print versions, devices, caches and what each missing extra would allow; at the end a block to "
+        "paste into an issue. Exit code 1 where something that is needed is missing or broken.",
+    )
+    where = "where results go (default: results); the sources that it was run with are looked for"
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=Path("results"), help=where)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 1 when something needed is missing or broken."""
-    items = [*_machine(), *_packages(), *_torch(), *_disks(args.out), *_environment(), *_encoders(), *_plugins()]
-    items += _sources(args.out)
+    items = [*_machine(), *_packages(), *_torch(), _hub(), *_disks(args.out), *_environment(), *_encoders()]
+    items += [*_plugins(), *_sources(args.out)]
     broken = any(item.broken for item in items)
     if args.json:
         print(json.dumps({"ok": not broken, "items": [asdict(item) for item in items]}, indent=1, ensure_ascii=False))
@@ -57,7 +74,14 @@ def run(args: argparse.Namespace) -> int:
         note = f"  ({item.note})" if item.note else ""
         print(f"{'!' if item.broken else ' '} {item.name:<{width}}  {item.value}{note}")
     print("something needed is broken: see the lines marked !" if broken else "all that is needed is here")
+    print(f"\nTo paste into an issue:\n\n```\n{_pasted(items)}\n```")
     return int(broken)
+
+
+def _pasted(items: list[Item]) -> str:
+    """What a maintainer asks for first, without a path or a variable of this machine; and what is broken."""
+    chosen = [item for item in items if item.broken or item.name.partition(":")[0] in _PASTED]
+    return "\n".join(f"{item.name}: {item.value}" + f" ({item.note})" * item.broken for item in chosen)
 
 
 def _machine() -> Iterator[Item]:
@@ -75,12 +99,38 @@ def _machine() -> Iterator[Item]:
 
 
 def _packages() -> Iterator[Item]:
-    for name in (*_NEEDED, "submitit"):
-        try:
-            yield Item(name, metadata.version(name))
-        except metadata.PackageNotFoundError:
-            needed = name in _NEEDED
-            yield Item(name, "missing", "pip install xner-bench" if needed else "optional", broken=needed)
+    """Ourselves, what we need, and the extras: which are here, and what each that is not would allow."""
+    from packaging.requirements import Requirement
+
+    try:
+        yield Item("xner-bench", metadata.version("xner-bench"))
+        requirements = [Requirement(text) for text in metadata.requires("xner-bench") or ()]
+    except metadata.PackageNotFoundError:
+        yield Item("xner-bench", "of a checkout that is not installed", "so what it needs is not known here")
+        return
+    for requirement in requirements:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            value, there = _version(requirement)
+            yield Item(requirement.name, value, "" if there else f"{requirement} is needed", broken=not there)
+    lacking = {
+        extra: [r for r in requirements if r.marker and r.marker.evaluate({"extra": extra}) and not _version(r)[1]]
+        for extra in sorted(EXTRAS.keys() & metadata.metadata("xner-bench").get_all("Provides-Extra", []))
+    }
+    yield Item("extras", ", ".join(extra for extra, missing in lacking.items() if not missing) or "none")
+    for extra, missing in lacking.items():
+        if missing:
+            lacks = ", ".join(requirement.name for requirement in missing)
+            note = f"would allow: {EXTRAS[extra]}; pip install 'xner-bench[{extra}]'"
+            yield Item(f"extra {extra}", f"{lacks} missing or of another version", note)
+
+
+def _version(requirement: Requirement) -> tuple[str, bool]:
+    """The version of a requirement that is installed, and whether it will do."""
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return "missing", False
+    return version, requirement.specifier.contains(version, prereleases=True)
 
 
 def _torch() -> Iterator[Item]:
@@ -113,19 +163,44 @@ def _cpu_bf16() -> str:
     return f"yes ({native})" if native else "yes, emulated: time it before you choose it"
 
 
-def _disks(out: Path) -> Iterator[Item]:
-    from bench.api.source_files import data_dir
+def _hub() -> Item:
+    """Whether the hub answers, whatever it says; not asked where it is switched off."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return Item("hub", "not asked: HF_HUB_OFFLINE is set", "what its cache holds can be used")
+    from huggingface_hub import constants
 
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home).expanduser()
-    for name, folder in (("results", out), ("data", data_dir()), ("hub cache", hub)):
+    request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=_PATIENCE):
+            pass
+    except urllib.error.HTTPError:  # an answer
+        pass
+    except (OSError, ValueError) as error:
+        note = "what its cache holds can be used; encoders mini and tiny and the demo need no hub"
+        return Item("hub", f"not reached: {getattr(error, 'reason', error)}", note)
+    return Item("hub", f"{constants.ENDPOINT} answers")
+
+
+def _disks(out: Path) -> Iterator[Item]:
+    from huggingface_hub import constants
+
+    from bench.api.source_files import data_dir
+    from bench.core.files import cache_root
+
+    places = {"results": out, "data": data_dir(), "cache": cache_root(), "hub cache": Path(constants.HF_HUB_CACHE)}
+    for name, folder in places.items():
         existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(existing).free
         note = "low: an encoder in training needs about 5 GB" if free < _LOW_DISK else ""
         if name == "results" and not os.access(existing, os.W_OK):
             yield Item(f"disk for {name}", f"{folder}: not writable", "choose another --out", broken=True)
         else:
-            yield Item(f"disk for {name}", f"{_gb(free)} free at {folder}", note)
+            yield Item(f"disk for {name}", f"{_gb(_size(folder))} in {folder}, {_gb(free)} free", note)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder, each link as itself; 0 where there is none."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
 def _environment() -> Iterator[Item]:

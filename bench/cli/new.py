@@ -1,4 +1,4 @@
-"""`xner new method`: a folder that already runs and passes the conformance suite, to be changed into a method."""
+"""`xner new method`: a method that already runs, to be changed: a folder of a checkout, or a package elsewhere."""
 
 from __future__ import annotations
 
@@ -41,15 +41,37 @@ words' logits, with a weight of 0.01.
 - Licence: Apache-2.0, as the project.
 """
 
+PACKAGE = """[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "xner-{name}"
+version = "0.1.0"
+dependencies = ["xner-bench"]
+
+[project.entry-points."xner.methods"]
+{name} = "xner_{name}.method"
+
+[tool.setuptools]
+packages = ["xner_{name}"]
+package-dir = {{ "xner_{name}" = "." }}
+"""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `new` with its one verb."""
-    parser = commands.add_parser("new", help="write a method's folder that already runs, to start from")
+    parser = commands.add_parser("new", help="write a method that already runs, to start from")
     verbs = parser.add_subparsers(metavar="method", required=True)
-    method = verbs.add_parser("method", help="method.py and README.md of a method that passes the conformance suite")
+    method = verbs.add_parser(
+        "method",
+        help="method.py and README.md of a method that passes the conformance suite",
+        description="In a checkout: a folder in methods/, found as it lies there. Elsewhere: a small package, found "
+        "once it is installed.",
+    )
     method.add_argument("name", metavar="NAME", help="lower-case letters, digits and _: what a matrix will say")
     method.add_argument(
-        "--out", type=Path, metavar="DIR", help="make the folder NAME in here (default: methods/ of this checkout)"
+        "--out", type=Path, metavar="DIR", help="make the folder NAME in here (default: methods/ of a checkout, else .)"
     )
     method.set_defaults(run=new_method)
 
@@ -58,25 +80,31 @@ def new_method(args: argparse.Namespace) -> int:
     """Write the folder; nothing that is there already is touched."""
     name: str = args.name
     check_name(name)
-    parent: Path = args.out or Path("methods")
-    if args.out is None and not (parent / "zero_shot" / "method.py").is_file():
-        raise BadInput("no methods/ of a checkout here: go to its top folder, or say --out DIR")
-    folder = parent / name
+    checkout = Path("methods")
+    parent: Path = args.out or (checkout if _holds_methods(checkout) else Path())
+    folder, files = parent / name, {"method.py": METHOD, "README.md": README}
+    if packaged := not _holds_methods(parent):  # not found by its folder: a package has to name it
+        files |= {"__init__.py": "", "pyproject.toml": PACKAGE}
     if folder.exists():
         raise BadInput(f"{folder} is there already; nothing was written")
     try:
         folder.mkdir(parents=True)
-        for file, text in (("method.py", METHOD), ("README.md", README)):
+        for file, text in files.items():
             filled = text.format(name=name, title="".join(part.capitalize() for part in name.split("_")))
             (folder / file).write_text(filled, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"--out {parent}: cannot be written to: {error.strerror}") from error
-    print(f"wrote    {folder / 'method.py'}\n         {folder / 'README.md'}")
-    if args.out is None:
-        print(f"next     python -m pytest tests/methods/test_conformance.py -k {name}")
-    else:  # not found by its folder, unless that is the checkout's: a package has to name it
-        print(f'next     in your package\'s pyproject.toml: [project.entry-points."xner.methods"] {name} = "MODULE"')
+    print("\n".join(f"wrote    {folder / file}" for file in files))
+    print(
+        f"next     pip install -e {folder}"
+        if packaged
+        else f"next     pytest tests/methods/test_conformance.py -k {name}"
+    )
     return 0
+
+
+def _holds_methods(folder: Path) -> bool:
+    return (folder / "zero_shot" / "method.py").is_file()
 
 
 def check_name(name: str) -> None:

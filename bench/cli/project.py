@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from bench.api.projection import OUTCOMES
 from bench.api.recipes import Progress
 from bench.cli import score
-from bench.cli.align import add_aligner, choice_of, progress_bar
+from bench.cli.align import add_aligner, aligning_of, progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.cli.predict import written
-from bench.core.conll import TaggedFile, TaggedSentence, write_conll
+from bench.core.conll import TaggedFile, TaggedSentence, conll_text
 from bench.core.errors import BadInput, lookalike
 from bench.core.files import beside, text_lines
 from bench.core.sentences import Pair
@@ -26,8 +26,7 @@ from bench.measure.tagged import Spans, Tagged
 from bench.plan import registry
 
 if TYPE_CHECKING:
-    from bench.data.aligning import Aligning
-    from bench.data.project_stream import Tally
+    from bench.data.aligning import Aligning, Tally
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.data.project_stream import PART, Tally
+    from bench.data.aligning import PART, Tally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
@@ -98,7 +97,7 @@ def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterato
         for part, gold in rest:
             tally.skip([pair for pair in part if not pair.target.words])
             done = [rules.apply(pair) for pair in part if pair.target.words]
-            write_conll(tally.add(done, args.keep_filtered, gold), file)
+            file.write(conll_text(tally.add(done, args.keep_filtered, gold)))
         if not tally.written:
             total = tally.counts["pairs"] + tally.counts["pairs_filtered"]
             if not total:
@@ -120,9 +119,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
         raise BadInput(f"{given[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
-    from bench.data.aligning import Aligning
-
-    return Aligning(choice_of(args))
+    return aligning_of(args)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -130,7 +127,7 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
     """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
-    from bench.data.project_stream import PART
+    from bench.data.aligning import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     pipes = not all(path.is_file() for path in read if path.exists())
@@ -152,7 +149,7 @@ def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Itera
 
 def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row]:
     """Pairs without links, each with its gold where it has a translation; BadInput where words or numbers differ."""
-    from bench.data.project_stream import Texts
+    from bench.data.aligning import Texts
 
     pairs = enumerate(Texts(files[0], args.target), 1)
     if not args.evaluate:

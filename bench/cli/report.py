@@ -130,7 +130,7 @@ def _paper(args: argparse.Namespace, outs: Sequence[Path], found: Sequence[Group
 
 
 def plots_verb(args: argparse.Namespace) -> int:
-    """Write OUT/figures/: F1 by language, gain over en_trans, learning curves; as PNG, SVG and PDF."""
+    """Write OUT/figures/: contrasts, F1 by language, differences, ranks, cost, learning curves; as PNG, SVG and PDF."""
     from bench.report.plots import write_plots
 
     written = write_plots(resolve(args.out), _names(args.format))

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
             translation of something else is in the way.
     """
-    from bench.data.translating import Form, Translating, TranslatorChoice
+    from bench.data.translating import Translating, TranslatorChoice
 
     try:
         content = sha256_of_file(args.sentences)
@@ -67,9 +67,8 @@ def run(args: argparse.Namespace) -> int:
         from bench.train.memory import resolve_device
 
         resolve_device(args.device, ())
-    languages = (args.source, args.target)
-    choice = TranslatorChoice(args.translator, parsed(args.settings), *languages, args.tokenisation, args.device)
-    job = Translating(choice, Form(args.tsv, args.links is not None, args.block))
+    asked = (args.source, args.target, args.tokenisation, args.device, args.tsv, args.links is not None, args.block)
+    job = Translating(TranslatorChoice(args.translator, parsed(args.settings), *asked))
     (form,) = formats_of(args)
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
     if args.conll:

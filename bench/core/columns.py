@@ -94,8 +94,6 @@ class Columns:
             return True  # a row begins with a number
         return not (fits or tagged) if inside else not (fits and tagged)
 
-    # --- judging the columns ------------------------------------------------------------------------------------------
-
     def judge(self, path: Path, head: Sequence[Line]) -> None:
         """Learn from a file's first lines how many columns there are and what the first one is.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 from bench.core.columns import Columns
 from bench.core.errors import BadInput, nearest
@@ -70,11 +69,7 @@ class Ids:
         self._places: dict[tuple[Path, str, str], int] = {}  # line by file, document, and name in it
 
     def unique(self, name: str, path: Path, line: int, document: str = "") -> str:
-        """The name, made unique.
-
-        Raises:
-            BadInput: another sentence of the same document has it: both places.
-        """
+        """The name, made unique. Raises BadInput if another sentence of the same document has it: both places."""
         before = self._places.setdefault((path, document, name), line)
         file = path.relative_to(self._root).with_suffix("").as_posix() if self._root else ""
         forms = [(name,), (document, name), (file, name), (file, document, name)]
@@ -104,7 +99,13 @@ class TaggedFile:
 
     def __iter__(self) -> Iterator[TaggedSentence]:
         lines = enumerate(lines_of(self.path), 1)
-        columns, head = self._judged(lines)
+        # the columns are judged by the lines up to a row of two (nothing to choose) or `HEAD`
+        columns, head = Columns(self.format.token, self.format.tag, self.format.separator, self.format.comments), []
+        for number, line in lines:
+            head.append((number, line))
+            if len(head) == HEAD or 0 < columns.width_of(line) < 3:
+                break
+        columns.judge(self.path, head)
         self.skipped, documents, document = {}, 0, ""
         found, comments, rows = False, list[str](), list[tuple[str, str, int]]()
         for number, line in itertools.chain(head, lines, [(0, "")]):
@@ -128,16 +129,6 @@ class TaggedFile:
                 document = (new and new[1]) or f"doc{documents}"
         if not found:
             raise BadInput(f"{self.path}:1: no sentence in this file")
-
-    def _judged(self, lines: Iterator[tuple[int, str]]) -> tuple[Columns, list[tuple[int, str]]]:
-        """The columns, judged by the lines up to a row of two (nothing to choose) or `HEAD`; and these lines."""
-        columns, head = Columns(self.format.token, self.format.tag, self.format.separator, self.format.comments), []
-        for number, line in lines:
-            head.append((number, line))
-            if len(head) == HEAD or 0 < columns.width_of(line) < 3:
-                break
-        columns.judge(self.path, head)
-        return columns, head
 
     def _cells(self, fields: Sequence[str], columns: Columns, number: int) -> tuple[str, str]:
         where, shown = f"{self.path}:{number}", " ".join(fields)[:60]
@@ -246,7 +237,7 @@ def read_conll(
     """The labelled sentences of a file; `require_entities` refuses placeholders for gold.
 
     Raises:
-        BadInput: as `TaggedFile.labelled`; an entity type is unknown, or the tags are placeholders.
+        BadInput: as `TaggedFile.spans`; an entity type is unknown, or the tags are placeholders.
     """
     file = TaggedFile(path, format)
     renamed = file.format.label_map
@@ -280,35 +271,20 @@ def refuse_placeholders(path: Path, items: Sequence[TaggedSentence]) -> None:
         raise BadInput(f"{path}:{items[0].lines[0]}: all {count} tags are '{found.pop()}': {what}")
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def write_conll(sentences: Iterable[Sentence], target: Path | TextIO) -> None:
+def conll_text(sentences: Iterable[Sentence]) -> str:
     """IOB2, token TAB tag, with `# sent_id` (and `# group`); `read_conll` gives the same sentences back.
 
     Raises:
         ValueError: a sentence has no words or no labels, or a token is empty or has a control character.
     """
-    text = "".join(_block(sentence) for sentence in sentences)
-    if isinstance(target, Path):
-        target.write_bytes(text.encode())
-    else:
-        target.write(text)
-
-
-def _block(sentence: Sentence) -> str:
-    if sentence.spans is None or not sentence.words:
-        raise ValueError(f"sentence {sentence.id} has no {'labels' if sentence.words else 'words'}")
-    bad = next((word for word in sentence.words if not word or has_control(word)), None)
-    if bad is not None:
-        raise ValueError(f"sentence {sentence.id}: token {bad!r} cannot be written")
-    head = [f"# sent_id = {sentence.id}"] + ([f"# group = {sentence.group}"] if sentence.group else [])
-    tags = tags_of(sentence.spans, len(sentence.words))
-    return "\n".join([*head, *(f"{word}\t{tag}" for word, tag in zip(sentence.words, tags, strict=True))]) + "\n\n"
-
-
-def conll_text(sentences: Iterable[Sentence]) -> str:
-    """What `write_conll` writes."""
-    text = io.StringIO()
-    write_conll(sentences, text)
-    return text.getvalue()
+    lines = list[str]()
+    for sentence in sentences:
+        if sentence.spans is None or not sentence.words:
+            raise ValueError(f"sentence {sentence.id} has no {'labels' if sentence.words else 'words'}")
+        bad = next((word for word in sentence.words if not word or has_control(word)), None)
+        if bad is not None:
+            raise ValueError(f"sentence {sentence.id}: token {bad!r} cannot be written")
+        tags = tags_of(sentence.spans, len(sentence.words))
+        lines += [f"# sent_id = {sentence.id}", *([f"# group = {sentence.group}"] if sentence.group else [])]
+        lines += [*(f"{word}\t{tag}" for word, tag in zip(sentence.words, tags, strict=True)), ""]
+    return "".join(f"{line}\n" for line in lines)

@@ -23,6 +23,12 @@ class BadInput(ValueError):
         return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 
+def require(holds: bool, otherwise: str) -> None:
+    """For parameters and formats: ValueError with what is said otherwise; the caller of the plug-in adds where."""
+    if not holds:
+        raise ValueError(otherwise)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the known names when none is near, to end a BadInput message with."""
     known = sorted(known)
@@ -48,22 +54,19 @@ def lookalike(one: str, other: str) -> str:
     matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
     odd = [op for op in matcher.get_opcodes() if op[0] != "equal"]
     parts = [one[odd[0][1] : odd[-1][2]], other[odd[0][3] : odd[-1][4]]]
+    scripts = [[unicodedata.name(character, "?").split(" ")[0] for character in part] for part in parts]
     if forms["NFC"][0] == forms["NFC"][1]:
         why = "the same letters in two normal forms: --normalise NFC"
     elif forms["NFKC"][0] == forms["NFKC"][1]:
         why = "compatible characters, such as another kind of space or width: --normalise NFKC"
     elif seen[0] == seen[1]:
         why = "a mark, or a character without width"
-    elif len(one) == len(other) and not any(a == b for a, b in zip(*map(_scripts, parts), strict=False)):
+    elif len(one) == len(other) and not any(a == b for a, b in zip(*scripts, strict=False)):
         why = " and ".join(dict.fromkeys(unicodedata.name(part[0], "?") for part in parts))
     else:
         return ""
     points = [" ".join(f"U+{ord(c):04X}" for c in part) or "nothing" for part in parts]
     return f" ({points[0]} and {points[1]}: {why})"
-
-
-def _scripts(text: str) -> list[str]:
-    return [unicodedata.name(character, "?").split(" ")[0] for character in text]
 
 
 class Unavailable(BadInput):

@@ -28,11 +28,9 @@ _JUST_NOW = 10**9  # ns: a file system's clock may tick too slowly to tell two w
 
 def cache_root() -> Path:
     """Where what several results folders share lives: `$XNER_CACHE`, else the user's cache."""
-    given = os.environ.get("XNER_CACHE")
-    if given:
+    if given := os.environ.get("XNER_CACHE"):
         return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xner-bench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner-bench"
 
 
 def canonical_json(value: Any) -> str:
@@ -100,9 +98,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Publish a value as readable JSON with sorted keys."""
-    write_bytes(
-        path, (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    )
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, f"{text}\n".encode())
 
 
 R = TypeVar("R")

@@ -2,102 +2,32 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from bench.core.errors import Unavailable, nearest
 
-# code, NLLB's code, the code in names of OPUS-MT models from English; - where there is none.
 # NLLB: the FLORES-200 codes that transformers' tokenizer knows (a test compares them, and langcodes confirms the
-# languages). OPUS-MT: models opus-mt-en-<code> that public listings of the hub name; the hub itself could not be asked.
-_TABLE = """
-en   eng_Latn en
-af   afr_Latn af
-ar   arb_Arab ar
-bg   bul_Cyrl bg
-bn   ben_Beng -
-ca   cat_Latn ca
-ceb  ceb_Latn ceb
-cs   ces_Latn cs
-da   dan_Latn da
-de   deu_Latn de
-el   ell_Grek el
-es   spa_Latn es
-et   est_Latn et
-eu   eus_Latn eu
-fa   pes_Arab -
-fi   fin_Latn fi
-fr   fra_Latn fr
-gl   glg_Latn gl
-he   heb_Hebr he
-hi   hin_Deva hi
-hr   hrv_Latn -
-hu   hun_Latn hu
-id   ind_Latn id
-is   isl_Latn is
-it   ita_Latn it
-ja   jpn_Jpan -
-jv   jav_Latn -
-ka   kat_Geor -
-kk   kaz_Cyrl -
-ko   kor_Hang -
-lt   lit_Latn -
-mk   mkd_Cyrl mk
-ml   mal_Mlym ml
-mr   mar_Deva mr
-ms   zsm_Latn -
-my   mya_Mymr -
-nl   nld_Latn nl
-pl   pol_Latn -
-pt   por_Latn -
-ro   ron_Latn ro
-ru   rus_Cyrl ru
-sk   slk_Latn sk
-sr   srp_Cyrl -
-sv   swe_Latn sv
-sw   swh_Latn sw
-ta   tam_Taml -
-te   tel_Telu -
-th   tha_Thai -
-tl   tgl_Latn tl
-tr   tur_Latn -
-uk   ukr_Cyrl uk
-ur   urd_Arab ur
-vi   vie_Latn vi
-yo   yor_Latn -
-zh   zho_Hans zh
-bam  bam_Latn -
-bbj  -        -
-ewe  ewe_Latn ee
-fon  fon_Latn -
-hau  hau_Latn ha
-ibo  ibo_Latn ig
-kin  kin_Latn rw
-lug  lug_Latn lg
-luo  luo_Latn luo
-mos  mos_Latn mos
-nya  nya_Latn ny
-pcm  -        -
-sna  sna_Latn sn
-swa  swh_Latn sw
-tsn  tsn_Latn tn
-twi  twi_Latn tw
-wol  wol_Latn -
-xho  xho_Latn xh
-yor  yor_Latn -
-zul  zul_Latn -
+# languages); none after the colon: not covered.
+_NLLB = """
+en:eng_Latn af:afr_Latn ar:arb_Arab bg:bul_Cyrl bn:ben_Beng ca:cat_Latn ceb:ceb_Latn cs:ces_Latn da:dan_Latn
+de:deu_Latn el:ell_Grek es:spa_Latn et:est_Latn eu:eus_Latn fa:pes_Arab fi:fin_Latn fr:fra_Latn gl:glg_Latn
+he:heb_Hebr hi:hin_Deva hr:hrv_Latn hu:hun_Latn id:ind_Latn is:isl_Latn it:ita_Latn ja:jpn_Jpan jv:jav_Latn
+ka:kat_Geor kk:kaz_Cyrl ko:kor_Hang lt:lit_Latn mk:mkd_Cyrl ml:mal_Mlym mr:mar_Deva ms:zsm_Latn my:mya_Mymr
+nl:nld_Latn pl:pol_Latn pt:por_Latn ro:ron_Latn ru:rus_Cyrl sk:slk_Latn sr:srp_Cyrl sv:swe_Latn sw:swh_Latn
+ta:tam_Taml te:tel_Telu th:tha_Thai tl:tgl_Latn tr:tur_Latn uk:ukr_Cyrl ur:urd_Arab vi:vie_Latn yo:yor_Latn
+zh:zho_Hans bam:bam_Latn bbj: ewe:ewe_Latn fon:fon_Latn hau:hau_Latn ibo:ibo_Latn kin:kin_Latn lug:lug_Latn
+luo:luo_Latn mos:mos_Latn nya:nya_Latn pcm: sna:sna_Latn swa:swh_Latn tsn:tsn_Latn twi:twi_Latn wol:wol_Latn
+xho:xho_Latn yor:yor_Latn zul:zul_Latn
 """
-
+# OPUS-MT: the languages into which public listings of the hub name a model opus-mt-en-<code>, ours or the code after
+# the colon; the hub itself could not be asked.
+_OPUS = """
+en af ar bg ca ceb cs da de el es et eu fi fr gl he hi hu id is it mk ml mr nl ro ru sk sv sw tl uk ur vi zh ewe:ee
+hau:ha ibo:ig kin:rw lug:lg luo mos nya:ny sna:sn swa:sw tsn:tn twi:tw xho:xh
+"""
 # other ISO 639-3 codes under which a multilingual OPUS-MT model may list a language in its target tokens
-_ALSO = {
-    "ar": ("ara",),
-    "et": ("ekk",),
-    "fa": ("fas",),
-    "ms": ("msa",),
-    "sw": ("swa",),
-    "swa": ("swa",),
-    "zh": ("cmn",),
-}
+_ALSO = {"ar": "ara", "et": "ekk", "fa": "fas", "ms": "msa", "sw": "swa", "swa": "swa", "zh": "cmn"}
 
 
 class Names(NamedTuple):
@@ -107,11 +37,13 @@ class Names(NamedTuple):
     opus: str
 
 
-@lru_cache(maxsize=1)
+@cache
 def table() -> dict[str, Names]:
     """Every language that we know the names of, by our code."""
-    rows = [line.split() for line in _TABLE.split("\n") if line]
-    return {code: Names(nllb.strip("-"), opus.strip("-")) for code, nllb, opus in rows}
+    opus = {code: other or code for code, _, other in (entry.partition(":") for entry in _OPUS.split())}
+    return {
+        code: Names(nllb, opus.get(code, "")) for code, _, nllb in (entry.partition(":") for entry in _NLLB.split())
+    }
 
 
 def _names(code: str) -> Names:
@@ -121,15 +53,9 @@ def _names(code: str) -> Names:
 
 
 def nllb_code(code: str) -> str:
-    """For example "deu_Latn".
-
-    Raises:
-        Unavailable: NLLB-200 does not cover the language, or we do not know the code.
-    """
+    """For example "deu_Latn"; Unavailable where NLLB-200 does not cover the language, or we do not know the code."""
     if not (found := _names(code).nllb):
-        raise Unavailable(
-            f"NLLB-200 does not cover '{code}' (it is not in FLORES-200); choose another labels.translator"
-        )
+        raise Unavailable(f"NLLB-200 does not cover '{code}' (not in FLORES-200); choose another labels.translator")
     return found
 
 
@@ -148,6 +74,6 @@ def opus_tokens(code: str) -> tuple[str, ...]:
     """The tokens by which a multilingual OPUS-MT model may be told the target, the most exact first."""
     nllb = table()[code].nllb if code in table() else ""
     iso, _, script = nllb.partition("_")
-    isos = [part for part in (iso, *_ALSO.get(code, ()), code) if part]
+    isos = [part for part in (iso, _ALSO.get(code, ""), code) if part]
     spelled = [form for part in isos for form in ((f"{part}_{script}", part) if script else (part,))]
     return tuple(f">>{form}<<" for form in dict.fromkeys(spelled))

@@ -17,8 +17,7 @@ class Memo:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self.most = most
-        self.bytes = 0
+        self.most, self.bytes = most, 0
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> Any:

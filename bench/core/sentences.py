@@ -87,11 +87,7 @@ def tag_set(types: Sequence[str]) -> tuple[str, ...]:
 
 
 def tags_of(spans: Iterable[Span], length: int) -> tuple[str, ...]:
-    """IOB2 tags, one a word.
-
-    Raises:
-        ValueError: a span is empty, leaves the sentence or overlaps another.
-    """
+    """IOB2 tags, one a word. Raises ValueError if a span is empty, leaves the sentence or overlaps another."""
     tags = ["O"] * length
     for start, end, type_ in spans:
         if not 0 <= start < end <= length or any(tag != "O" for tag in tags[start:end]):
@@ -143,10 +139,8 @@ def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...
     Raises:
         IllFormedError: a tag is not of the scheme; or, except for conlleval, its type is "O".
     """
-    whole = _WHOLE[scheme]
-    return tuple(
-        span for letters, span in _runs(tags, scheme, mode) if mode != "strict" or whole.fullmatch(letters) is not None
-    )
+    runs = _runs(tags, scheme, mode)
+    return tuple(span for letters, span in runs if mode != "strict" or _WHOLE[scheme].fullmatch(letters))
 
 
 def decode(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[Span, ...]:
@@ -158,19 +152,15 @@ def decode(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[Span, ...]:
     runs = _runs(tags, scheme, "strict")
     for letters, span in runs:
         if not _WHOLE[scheme].fullmatch(letters):
-            raise _ill_formed(tags, letters, span, scheme)
+            if letters[0] == "B":  # of BIOES, without its end
+                found = f"found '{tags[span.end]}'" if span.end < len(tags) else "the sentence ends"
+                expected = f"expected I-{span.type} or E-{span.type} after '{tags[span.end - 1]}'"
+                raise IllFormedError(min(span.end, len(tags) - 1), f"{expected}, {found}")
+            expected = f"expected B-{span.type} or S-{span.type} (an entity starts)"
+            if scheme == "IOB2":
+                expected = f"expected B-{span.type} where an entity starts (scheme IOB1 takes I-{span.type} too)"
+            raise IllFormedError(span.start, f"{expected}, found '{tags[span.start]}'")
     return tuple(span for _, span in runs)
-
-
-def _ill_formed(tags: Sequence[str], letters: str, span: Span, scheme: Scheme) -> IllFormedError:
-    if letters[0] == "B":  # of BIOES, without its end
-        found = f"found '{tags[span.end]}'" if span.end < len(tags) else "the sentence ends"
-        expected = f"expected I-{span.type} or E-{span.type} after '{tags[span.end - 1]}'"
-        return IllFormedError(min(span.end, len(tags) - 1), f"{expected}, {found}")
-    expected = f"expected B-{span.type} or S-{span.type} (an entity starts)"
-    if scheme == "IOB2":
-        expected = f"expected B-{span.type} where an entity starts (scheme IOB1 takes I-{span.type} too)"
-    return IllFormedError(span.start, f"{expected}, found '{tags[span.start]}'")
 
 
 def _runs(tags: Sequence[str], scheme: Scheme, mode: Mode) -> list[tuple[str, Span]]:
@@ -215,11 +205,7 @@ def _parts(tag: str, scheme: Scheme, typeless: bool) -> tuple[str, str]:
 
 
 def encode(spans: Iterable[Span], length: int, scheme: Scheme = "IOB2") -> tuple[str, ...]:
-    """Tags of the spans, one a word.
-
-    Raises:
-        ValueError: as `bench.core.sentences.tags_of`.
-    """
+    """Tags of the spans, one a word. Raises ValueError as `bench.core.sentences.tags_of`."""
     spans = tuple(spans)
     tags = list(tags_of(spans, length))
     for start, end, type_ in spans:

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from bench.core.errors import BadInput
 
-_SHORT = (("d", "de"), ("n", "em"))
-
-
-def _contractions() -> dict[str, tuple[str, str]]:
-    articles = ["o", "a", "os", "as"]
-    found = {f"pel{article}": ("por", article) for article in articles}
-    found |= {"ao": ("a", "o"), "aos": ("a", "os"), "à": ("a", "a"), "às": ("a", "as")}
-    pronouns = ["ele", "ela", "eles", "elas", "isto", "isso", "aquilo", "aquele", "aquela", "aqueles", "aquelas"]
-    pronouns += [stem + ending for stem in ("est", "ess") for ending in ("e", "a", "es", "as")]
-    determiners = [*articles, "um", "uma", "uns", "umas", *pronouns]
-    return found | {f"{short}{word}": (long, word) for short, long in _SHORT for word in determiners}
-
-
-_PARTS: Mapping[str, tuple[str, str]] = _contractions()
+_ARTICLES = ("o", "a", "os", "as")
+_OTHERS = """um uma uns umas ele ela eles elas isto isso aquilo aquele aquela aqueles aquelas
+este esta estes estas esse essa esses essas"""
+_PARTS: Mapping[str, tuple[str, str]] = {
+    **{f"pel{article}": ("por", article) for article in _ARTICLES},
+    "ao": ("a", "o"),
+    "aos": ("a", "os"),
+    "à": ("a", "a"),
+    "às": ("a", "as"),
+    **{f"d{word}": ("de", word) for word in (*_ARTICLES, *_OTHERS.split())},
+    **{f"n{word}": ("em", word) for word in (*_ARTICLES, *_OTHERS.split())},
+}
 # em um is as good as num, and commoner in Brazil
 _WHOLES = {parts: word for word, parts in _PARTS.items() if not parts[1].startswith("u")}
 
@@ -102,7 +100,8 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
     if scheme == "ud" and _MARK.search(text):
         words = _with_marks(words, text)
     if scheme == "ud" and language == "en":
-        words = [part for word in words for part in _without_hyphens(word)]
+        compound = re.compile(r"[^\W_]+(?:-[^\W_]+)+")  # well-known → well, -, known; not a number's sign, a lone dash
+        words = [part for w in words for part in (re.split(r"(-)", w) if compound.fullmatch(w) else [w])]
     if scheme == "ud" and language == "pt":
         words = expanded(words)
     if scheme == "ud" and language in _DOT_SPLITS:
@@ -131,29 +130,16 @@ def detokenise(words: Sequence[str], language: str) -> str:
     *Ours*: English n't and hyphens joined, Portuguese contracted: translation models know `do`, not `de o`.
     """
     if language in UNSPACED:
-        return _joined(words)
+        text = ""
+        for word in words:  # a space only between two words of another script
+            spaced = text and word and not _WIDE.match(text[-1]) and not _WIDE.match(word[0])
+            text += f" {word}" if spaced and text[-1].isalnum() and word[0].isalnum() else word
+        return text
     if language == "en":
         words = _joined_english(words)
     elif language == "pt":
         words = contracted(words)
-    text: str = _detokenizer(language).detokenize(list(words), unescape=False)
-    return text
-
-
-def _joined(words: Sequence[str]) -> str:
-    """A space only between two words of another script."""
-    text = ""
-    for word in words:
-        spaced = text and word and not _WIDE.match(text[-1]) and not _WIDE.match(word[0])
-        text += f" {word}" if spaced and text[-1].isalnum() and word[0].isalnum() else word
-    return text
-
-
-def _without_hyphens(word: str) -> list[str]:
-    """well-known → well, -, known; a number's sign and a lone dash stay."""
-    if not re.fullmatch(r"[^\W_]+(?:-[^\W_]+)+", word):
-        return [word]
-    return re.split(r"(-)", word)
+    return str(_detokenizer(language).detokenize(list(words), unescape=False))
 
 
 def _joined_english(words: Sequence[str]) -> list[str]:
@@ -171,7 +157,7 @@ def _joined_english(words: Sequence[str]) -> list[str]:
     return joined
 
 
-@lru_cache(maxsize=64)
+@cache
 def _moses(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
@@ -181,7 +167,7 @@ def _moses(language: str) -> Any:
     return moses
 
 
-@lru_cache(maxsize=64)
+@cache
 def _detokenizer(language: str) -> Any:
     from sacremoses import MosesDetokenizer
 

@@ -1,71 +1,61 @@
-"""Linking the words of anybody's parallel text: an aligner made ready by name, files in, Pharaoh lines out.
-
-Aligning files of any size: pairs read, linked, scored and written a part at a time.
-"""
+"""Linking the words of anybody's parallel text, and projecting labels over links: files of any size, part by part."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.api.recipes import Aligner, Embedder, Progress
+from bench.core.conll import TaggedFile
 from bench.core.errors import BadInput
-from bench.core.files import beside, read_parallel, text_lines
-from bench.core.sentences import Link, Pair
+from bench.core.files import Lines, beside, read_parallel, text_lines
+from bench.core.sentences import Link, Pair, Sentence, Span
 from bench.data.encoders import find_encoder
+from bench.data.projected import NO_COUNTS, Projected, counts_of
 from bench.measure.links import GoldLinks, LinkLines, LinkScore
+from bench.measure.score import Summary, count, summary, summed
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.schema import Place, to_plain
 from bench.plan.sections import EncoderSpec
 from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefacts, cache_root
+from bench.store.record import TypeCounts
 
 WHOLE = 10**6  # a length that no encoder has: windows are as long as it takes
 
 
-@dataclass(frozen=True)
-class AlignerChoice:
-    """An aligner as a command line names it."""
-
-    name: str
-    settings: Mapping[str, Any]  # of its Params
-    encoder: str = ""  # of an aligner that embeds
-    device: str = "cpu"
-
-
 class Aligning:
-    """An aligner made ready by name.
+    """An aligner made ready by name, with the values of its Params that are set, and its encoder if it embeds.
 
     Raises:
         BadInput: no such aligner, setting or encoder, or one that does not go with the other.
     """
 
-    def __init__(self, choice: AlignerChoice) -> None:
-        code = code_of(registry.load("aligner", choice.name))  # an unknown name is no fault of the settings
-        self.choice, self.what = choice, choice.name  # what links, in words
+    def __init__(self, name: str, settings: Mapping[str, Any], encoder: str = "", device: str = "cpu") -> None:
+        code = code_of(registry.load("aligner", name))  # an unknown name is no fault of the settings
+        self.name, self.settings, self.device = name, settings, device
+        self.what = name  # what links, in words
         self.aligner = self._aligner()
         self.made_of: dict[str, object] = {
-            "aligner": choice.name,
+            "aligner": name,
             "parameters": to_plain(self.aligner.params),
             "code": code,
             "stages": {stage: VERSIONS[stage] for stage in ("embed", "links")},
         }
-        if not self.aligner.embeds and choice.encoder:
-            raise BadInput(f"--encoder: the aligner '{choice.name}' embeds nothing")
-        if self.aligner.embeds and not choice.encoder:
-            known = ", ".join(registry.names("encoder"))
-            raise BadInput(
-                f"the aligner '{choice.name}' embeds sentences and needs --encoder: "
-                f"a folder, a hub id or one of our own ({known})"
-            )
+        if not self.aligner.embeds and encoder:
+            raise BadInput(f"--encoder: the aligner '{name}' embeds nothing")
+        if self.aligner.embeds and not encoder:
+            kinds = f"a folder, a hub id or one of our own ({', '.join(registry.names('encoder'))})"
+            raise BadInput(f"the aligner '{name}' embeds sentences and needs --encoder: {kinds}")
         self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
         self._spec = EncoderSpec(max_length=WHOLE)
-        self._source = find_encoder(choice.encoder, self._spec) if choice.encoder else None
+        self._source = find_encoder(encoder, self._spec) if encoder else None
         if self._source:
             self.made_of["encoder"] = self._source.key
 
@@ -79,15 +69,14 @@ class Aligning:
             return
         from bench.data.embed import counting, embedder_of
 
-        embedder, _ = embedder_of(self._source, self._spec, Artefacts(cache_root()), self.choice.device, progress)
+        embedder, _ = embedder_of(self._source, self._spec, Artefacts(cache_root()), self.device, progress)
         layer = self.aligner.layer(embedder)
         self.aligner = self._aligner(embedder)
         self.tick = embedder.tick = counting(progress, total, "sentences")
-        self.what = f"{self.choice.name}, {self._source.label}, layer {layer} of {embedder.layers}"
+        self.what = f"{self.name}, {self._source.label}, layer {layer} of {embedder.layers}"
 
     def _aligner(self, embedder: Embedder | None = None) -> Aligner:
-        choice = self.choice
-        made: Aligner = registry.make("aligner", choice.name, choice.settings, Place("--set"), embedder=embedder)
+        made: Aligner = registry.make("aligner", self.name, self.settings, Place("--set"), embedder=embedder)
         return made
 
     def links(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
@@ -108,7 +97,8 @@ def pharaoh(links: Iterable[Sequence[Link]]) -> str:
     return "".join(" ".join(f"{s}-{t}" for s, t in pair) + "\n" for pair in links)
 
 
-PART = 8192  # pairs between two writes, of aligners that take text a part at a time
+PART = 8192  # pairs between two writes; of aligners that learn from all pairs one part is all
+_UNTRANSLATED = {"untranslated": 0, "pairs_untranslated": 0}
 Row = tuple[Pair, GoldLinks | None]
 
 
@@ -126,11 +116,6 @@ class Rows:
     languages: tuple[str, str] = ("", "")
     gold: Path | None = None
     links: LinkLines = field(default_factory=LinkLines)  # how the gold links are read
-
-    @property
-    def files(self) -> list[Path]:
-        """All that are read."""
-        return [self.source, self.target, *([self.gold] if self.gold else [])]
 
     def __iter__(self) -> Iterator[Row]:
         pairs = read_parallel(self.source, self.target, self.languages)
@@ -174,7 +159,6 @@ class Done:
     score: LinkScore = field(default_factory=LinkScore)
 
     def notes(self) -> dict[str, Any]:
-        """All of it as JSON."""
         return asdict(self)
 
     @classmethod
@@ -187,8 +171,6 @@ def align_rows(
     job: Aligning, rows: Iterable[Row], size: Checked, done: Done, write: Callable[[Sequence[str]], None]
 ) -> None:
     """Link what follows the `done.pairs` rows that are done; `write` gets the Pharaoh lines of each part.
-
-    A part is `PART` pairs, or all of them where the aligner learns from all.
 
     Raises:
         BadInput: the aligner cannot link these pairs.
@@ -205,3 +187,70 @@ def align_rows(
         done.pairs += len(part)
         done.links += sum(map(len, links))
         write([pharaoh(links)])
+
+
+# --- projecting labels -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labelled source sentences with their translations, without links; both have the source's id.
+
+    An empty line is a target without words: no translation. Read again for every pass, never held.
+
+    Raises:
+        BadInput: while it is read: a file cannot be read, tags break the scheme, or the numbers of sentences differ.
+    """
+
+    source: TaggedFile
+    target: Path
+
+    def __iter__(self) -> Iterator[Pair]:
+        def says(lines: int, sentences: int) -> str:
+            return f"{self.source.path} has {sentences} sentences but {self.target} has {lines} lines"
+
+        lines = Lines(self.target, "", self.source.format.normalise)
+        for number, (item, line) in enumerate(beside(self.source, lines, says), 1):
+            sentence = self.source.sentence(item, number, "")
+            yield Pair(sentence, Sentence(sentence.id, "", line.words if line else (), None, sentence.group))
+
+
+@dataclass
+class Tally:
+    """What became of all entities and sentences, and the scores of the sentences that are written.
+
+    Beside the outcomes of projection, `untranslated` counts the entities of sentences that have no translation, and
+    `pairs_untranslated` these sentences.
+    """
+
+    counts: Counter[str] = field(default_factory=lambda: Counter({**NO_COUNTS, **_UNTRANSLATED}))
+    refused: Counter[str] = field(default_factory=Counter)
+    written: int = 0
+    tokens: int = 0
+    types: Mapping[str, TypeCounts] = field(default_factory=dict)
+
+    def skip(self, pairs: Sequence[Pair]) -> None:
+        """Count pairs without a translation."""
+        entities = sum(len(pair.source.spans or ()) for pair in pairs)
+        self.counts.update(entities=entities, untranslated=entities, pairs_untranslated=len(pairs))
+
+    def add(
+        self, done: Sequence[Projected], keep_filtered: bool, gold: Sequence[Sequence[Span]] | None
+    ) -> list[Sentence]:
+        """Count what the rules gave, score it where there is gold; the targets to write."""
+        self.counts.update(counts_of(done))
+        self.refused.update(one.refused_by for one in done if one.refused_by)
+        chosen = [i for i, one in enumerate(done) if keep_filtered or not one.refused_by]
+        targets = [done[i].pair.target for i in chosen]
+        self.written += len(targets)
+        if gold is not None and targets:
+            wanted, found = [gold[i] for i in chosen], [target.spans or () for target in targets]
+            types = sorted({span.type for side in (wanted, found) for spans in side for span in spans})
+            self.types = summed(self.types, summary(count(wanted, found, types), types).types)
+            self.tokens += sum(len(target.words) for target in targets)
+        return targets
+
+    @property
+    def score(self) -> Summary:
+        """The scores of all that is written."""
+        return Summary.of(self.types)

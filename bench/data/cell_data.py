@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.method import Group, TrainingSet
-from bench.api.overlap import suspicions
-from bench.api.recipes import Corpus
+from bench.api.recipes import Corpus, suspicions
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, sha256_of, write_json
 from bench.core.sentences import Pair, Sentence, Span, Split, digest, letters_of

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch import nn
 
 from bench.api.recipes import Embedded, Progress
@@ -33,11 +35,7 @@ class EncoderEmbedder:
     """
 
     def __init__(
-        self,
-        where: str,
-        align_layer: int | None = None,
-        max_length: int | None = None,
-        device: str = "cpu",
+        self, where: str, align_layer: int | None = None, max_length: int | None = None, device: str = "cpu"
     ) -> None:
         loaded = load_encoder(where)
         self.device = torch.device(device)
@@ -48,16 +46,12 @@ class EncoderEmbedder:
         self.max_length = min(max_length or loaded.longest, loaded.longest)
         self.align_layer = align_layer
         self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
-        self._layers = int(loaded.model.config.num_hidden_layers)
+        self.layers = int(loaded.model.config.num_hidden_layers)
         self._stack = layer_stack(loaded.model)
         self._plain = loaded.model.config.model_type in PLAIN
         self._above: list[nn.Module] = []  # layers taken off it
         self._top: int | None = None  # the layer for which the encoder was cut last
         self._kept: dict[int, Kept] = {}
-
-    @property
-    def layers(self) -> int:
-        return self._layers
 
     @property
     def room(self) -> int:
@@ -77,8 +71,19 @@ class EncoderEmbedder:
         kept = self._kept.get(layer)
         known = {words: found for words in dict.fromkeys(sentences) if kept and (found := kept.get(words)) is not None}
         fresh = [words for words in dict.fromkeys(sentences) if words not in known]
-        self.tick(len(sentences) - len(fresh))
-        known |= self._fresh(fresh, layer)
+        hidden = int(self.model.config.hidden_size)
+        known |= {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in fresh}
+        cut = pieces_of(self.tokenizer, fresh, self.room)
+        texts = [(words, *both) for words, both in zip(fresh, cut, strict=True)]
+        texts = sorted((text for text in texts if len(text[1].ids)), key=lambda text: len(text[1].ids))
+        self.tick(len(sentences) - len(texts))
+        for batch in self._batches([pieces for _, pieces, _ in texts]):
+            vectors = self._run([texts[i][1] for i in batch], layer)
+            for i, own in zip(batch, vectors, strict=True):
+                words, pieces, of_pieces = texts[i]
+                telling = np.isin(pieces.ids, self._bare, invert=True)
+                known[words] = Embedded(own[telling], of_pieces[telling])
+            self.tick(len(batch))
         return [known[words] for words in sentences]
 
     def keep(
@@ -100,30 +105,18 @@ class EncoderEmbedder:
         )
 
         def build(folder: Path) -> dict[str, Any]:
-            write(folder / VECTORS, self.embed(unique, layer))
+            embedded = self.embed(unique, layer)
+            arrays = {
+                "ends": np.cumsum([len(one.words) for one in embedded], dtype=np.int64),
+                "vectors": np.concatenate([one.vectors for one in embedded]),
+                "words": np.concatenate([one.words for one in embedded]),
+            }
+            save_file(arrays, folder / VECTORS)
             return {"layer": layer, "layers": self.layers, "max_length": self.max_length, "sentences": len(unique)}
 
         artefact = cache.get_or_make(EMBED, address, build, parents=(made.address,) if made else ())
         self._kept[layer] = Kept(artefact, unique)
         return self._kept[layer]
-
-    # --- the encoder -------------------------------------------------------------------------------------------------
-
-    def _fresh(self, sentences: Sequence[Words], layer: int) -> dict[Words, Embedded]:
-        hidden = int(self.model.config.hidden_size)
-        found = {words: Embedded(np.zeros((0, hidden), np.float32), np.zeros(0, np.int64)) for words in sentences}
-        cut = pieces_of(self.tokenizer, sentences, self.room)
-        texts = [(words, *both) for words, both in zip(sentences, cut, strict=True)]
-        texts = sorted((text for text in texts if len(text[1].ids)), key=lambda text: len(text[1].ids))
-        self.tick(len(sentences) - len(texts))
-        for batch in self._batches([pieces for _, pieces, _ in texts]):
-            vectors = self._run([texts[i][1] for i in batch], layer)
-            for i, own in zip(batch, vectors, strict=True):
-                words, pieces, of_pieces = texts[i]
-                telling = np.isin(pieces.ids, self._bare, invert=True)
-                found[words] = Embedded(own[telling], of_pieces[telling])
-            self.tick(len(batch))
-        return found
 
     def _batches(self, pieces: Sequence[Pieces]) -> Iterator[range]:
         """Consecutive texts (sorted by length) whose windows fill the room of a batch when padded."""
@@ -141,28 +134,17 @@ class EncoderEmbedder:
     @torch.inference_mode()
     def _run(self, batch: Sequence[Pieces], layer: int) -> list[Any]:
         """The vectors (pieces, H) of each text of a batch; of pieces in two windows those of the answering one."""
-        if self._top != layer:
-            self._shorten(layer)
-        plan = layout(batch, self.specials, self.max_length)
-        hidden = self._hidden(torch.from_numpy(plan.ids), torch.from_numpy(plan.mask), layer)
-        flat = hidden[torch.from_numpy(plan.real).to(self.device)].float().cpu().numpy()
-        return np.split(flat, np.cumsum([len(one.ids) for one in batch])[:-1])
-
-    def _hidden(self, ids: torch.Tensor, mask: torch.Tensor, layer: int) -> torch.Tensor:
-        last = bool(layer) and self._plain  # the layers above are left out
-        out = self.model(
-            input_ids=ids.to(self.device), attention_mask=mask.to(self.device), output_hidden_states=not last
-        )
-        states: torch.Tensor = out.last_hidden_state if last else out.hidden_states[layer]
-        return states
-
-    def _shorten(self, layer: int) -> None:
-        """Leave the layers above `layer` out, in the families where that changes nothing below."""
-        self._top = layer
-        if self._plain and self._stack is not None:
-            self._stack.extend(self._above)
+        if self._top != layer and self._plain and self._stack is not None:
+            self._stack.extend(self._above)  # the layers above are left out where that changes nothing below
             self._above = list(self._stack[max(layer, 1) :])
             del self._stack[max(layer, 1) :]
+        self._top, last = layer, bool(layer) and self._plain
+        plan = layout(batch, self.specials, self.max_length)
+        ids, mask = (torch.from_numpy(array).to(self.device) for array in (plan.ids, plan.mask))
+        out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
+        hidden = out.last_hidden_state if last else out.hidden_states[layer]
+        flat = hidden[torch.from_numpy(plan.real).to(self.device)].float().cpu().numpy()
+        return np.split(flat, np.cumsum([len(one.ids) for one in batch])[:-1])
 
 
 def counting(progress: Progress, total: int, what: str) -> Callable[[int], None]:
@@ -178,11 +160,10 @@ def counting(progress: Progress, total: int, what: str) -> Callable[[int], None]
 
 
 class Kept:
-    """The vectors of an artefact, read a sentence at a time."""
+    """The vectors of an artefact, read a sentence at a time: `vectors` (pieces, H), `words` (pieces,), `ends` (of
+    each sentence its last piece)."""
 
     def __init__(self, artefact: Artefact, sentences: Sequence[Words]) -> None:
-        from safetensors import safe_open
-
         self.artefact = artefact
         self._numbers = {words: number for number, words in enumerate(sentences)}
         file: Any = safe_open(artefact.folder / VECTORS, "np")
@@ -198,27 +179,14 @@ class Kept:
         return Embedded(self._vectors[start:end], self._words[start:end])
 
 
-def write(path: Path, embedded: Sequence[Embedded]) -> None:
-    """Write vectors as safetensors: `vectors` (pieces, H), `words` (pieces,), `ends` (sentences,)."""
-    from safetensors.numpy import save_file
-
-    arrays = {
-        "ends": np.cumsum([len(one.words) for one in embedded], dtype=np.int64),
-        "vectors": np.concatenate([one.vectors for one in embedded]),
-        "words": np.concatenate([one.words for one in embedded]),
-    }
-    save_file(arrays, path)
-
-
 def pieces_of(tokenizer: Any, sentences: Sequence[Words], room: int) -> list[tuple[Pieces, Ints]]:
     """Each sentence's pieces, and the word of each piece; a word that the tokenizer drops has none, as in simalign.
 
     A word longer than a window is cut as if it were several, so that no piece is lost.
     """
     filled = [list(words) for words in sentences if words]
-    encoded: Any = (
-        tokenizer(filled, is_split_into_words=True, add_special_tokens=False, verbose=False) if filled else None
-    )
+    options = {"is_split_into_words": True, "add_special_tokens": False, "verbose": False}
+    encoded: Any = tokenizer(filled, **options) if filled else None
     rows = iter(range(len(filled)))
     out = []
     for words in sentences:
@@ -239,8 +207,7 @@ def embedder_of(
 ) -> tuple[EncoderEmbedder, Artefact | None]:
     """The embedder of an encoder as a matrix names it, and the encoder's artefact where it is a recipe's.
 
-    Raises:
-        BadInput: the encoder cannot be loaded.
+    BadInput where it cannot be loaded.
     """
     where, made = source.ensure(cache, progress)
     return EncoderEmbedder(where, source.align_layer(spec), spec.max_length, device), made

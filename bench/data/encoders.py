@@ -211,9 +211,9 @@ def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None
 
 
 def _known_family(kind: str) -> bool:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return kind in CONFIG_MAPPING_NAMES
+    return kind in CONFIG_MAPPING
 
 
 def _hashes(folder: Path) -> dict[str, str]:

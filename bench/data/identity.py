@@ -16,7 +16,7 @@ from bench.core.files import canonical_json, sha256_of, sha256_of_unchanged
 from bench.core.sentences import digest
 from bench.data.cell_data import CellData
 from bench.data.encoders import EncoderSource, find_encoder
-from bench.data.labels import LinkStage, links_of_test, parallel_links, source_links
+from bench.data.labels import links_of_test, parallel_links, source_links
 from bench.data.projected import PLAIN, rules_key
 from bench.data.translated import TransferStage, marking
 from bench.plan import registry
@@ -31,11 +31,7 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 
 
 def keyed(cells: Sequence[Cell]) -> list[Planned]:
-    """Each cell with its key, in the same order.
-
-    Raises:
-        BadInput: data or an encoder is missing.
-    """
+    """Each cell with its key, in the same order. Raises BadInput if data or an encoder is missing."""
     collects = gc.isenabled()
     gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
     try:
@@ -88,11 +84,11 @@ def cell_key(cell: Cell) -> str:
         labels = _labels_key(method, needs, data)
     if Need.PARALLEL_TEXT in needs:
         of_data["parallel text"] = data.data.parallel_digest(cell.source, cell.target)
-        labels["of parallel text"] = {"links": _links_key(parallel_links, cell, data)}
-        labels["of parallel text"] |= rules_key(replace(cell.labels, filters=()))
+        links = _key_or_none(lambda: parallel_links(cell, data).links_key())
+        labels["of parallel text"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     if Need.TEST_TRANSLATION in needs:
-        labels["of the test"] = {"links": _links_key(links_of_test, cell, data)}
-        labels["of the test"] |= rules_key(replace(cell.labels, filters=()))
+        links = _key_or_none(lambda: links_of_test(cell, data).links_key())
+        labels["of the test"] = {"links": links} | rules_key(replace(cell.labels, filters=()))
     stages = ["corpus", "predict", "score", *(["fit"] if trains(cell) else []), *(["project"] if labels else [])]
     files = file_hashes(workers_of(method))
     if files:
@@ -116,11 +112,7 @@ def cell_key(cell: Cell) -> str:
 
 
 def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
-    """By name sha256 of the data files of methods.
-
-    Raises:
-        BadInput: a file is not there.
-    """
+    """By name sha256 of the data files of methods. Raises BadInput if a file is not there."""
     files = {name: path for method in methods for name, path in method.files().items()}
     return {name: sha256_of_unchanged(path) for name, path in files.items()}
 
@@ -151,10 +143,8 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
     if "target-dev" in cell.train.rules:
         of_data["target dev"] = corpus.split_digest(target, "dev")
     if Need.TARGET_UNLABELLED in needs:
-        of_data |= {
-            "unlabelled text": corpus.split_digest(target, "unlabelled"),
-            "n_unlabelled": cell.data.n_unlabelled,
-        }
+        of_data["unlabelled text"] = corpus.split_digest(target, "unlabelled")
+        of_data["n_unlabelled"] = cell.data.n_unlabelled
     if Need.TARGET_GOLD in needs:
         of_data["gold-labelled target sentences"] = corpus.split_digest(target, "train")
         of_data["gold-labelled translations"] = corpus.pairs_digest(cell.source, target)
@@ -165,28 +155,23 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
     """What of the labelled translations into one target is part of a cell's key."""
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
-        parts["links"] = _links_key(source_links, cell, data, reads_links(method, cell.labels))
+        stage = source_links(cell, data)
+        parts["links"] = _key_or_none(stage.links_key if reads_links(method, cell.labels) else stage.translations.key)
     if Need.SECOND_TRANSLATION in needs:
-        parts["second translations"] = _transfer_key(marking(cell), data)
+        second = TransferStage(marking(cell), source_links(cell, data).translations)
+        parts["second translations"] = _key_or_none(second.key)
     if Need.LABELLED_TRANSLATION in needs:
         parts |= rules_key(cell.labels)
         if cell.labels.transfer != "align":
-            parts |= {"marked translations": _transfer_key(cell, data), "fallback": cell.labels.fallback}
+            marked = TransferStage(cell, source_links(cell, data).translations)
+            parts |= {"marked translations": _key_or_none(marked.key), "fallback": cell.labels.fallback}
     elif Need.PLAIN_TRANSLATION in needs:
         parts |= rules_key(PLAIN)
     return parts
 
 
-def _links_key(of: Callable[[Cell, CellData], LinkStage], cell: Cell, data: CellData, wanted: bool = True) -> str:
+def _key_or_none(key: Callable[[], str]) -> str:
     try:
-        stage = of(cell, data)
-        return stage.links_key() if wanted else stage.translations.key()
+        return key()
     except Unavailable:  # the cell will be a skip; when translations appear the key changes
         return "unavailable"  # not the reason, which may name folders of this machine
-
-
-def _transfer_key(cell: Cell, data: CellData) -> str:
-    try:
-        return TransferStage(cell, source_links(cell, data).translations).key()
-    except Unavailable:
-        return "unavailable"

@@ -21,6 +21,7 @@ from bench.plan.keys import key_of, versions
 from bench.plan.matrix import Cell
 from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefact, Artefacts
+from bench.store.record import Translation
 
 LINKS = "links.jsonl"
 
@@ -35,7 +36,7 @@ class Links:
 
     pairs: tuple[Pair, ...]
     provenance: str
-    human: bool
+    made_by: Translation
     counts: Mapping[str, int]
     artefact: Artefact
 
@@ -92,16 +93,17 @@ class LinkStage:
         """
         translated = self.translations.artefact(cache, device)
         pairs = self.translations.read(translated)
-        artefact = cache.get("links", self.links_key()) if wanted else translated
-        if artefact is None:
-            artefact = self._make(list(pairs.values()), translated, cache, (device, progress))
+        artefact = translated
         if wanted:
+            known = cache.get("links", self.links_key())
+            artefact = known or self._make(list(pairs.values()), translated, cache, device, progress)
             lines = (artefact.folder / LINKS).read_text(encoding="utf-8").splitlines()
             for line, pair in zip(lines, list(pairs.values()), strict=True):
                 pairs[pair.source.id] = replace(pair, links=tuple((s, t) for s, t in json.loads(line)))
         details = translated.details
+        made_by: Translation = "human" if details["human"] else "machine"
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
-        return Links(ordered, details["provenance"], details["human"], details["counts"], artefact)
+        return Links(ordered, details["provenance"], made_by, details["counts"], artefact)
 
     def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         name = self.cell.labels.aligner
@@ -121,46 +123,35 @@ class LinkStage:
         except BadInput as error:
             raise BadInput(f"labels.aligner_encoder: {error}") from error
 
-    def _make(self, pairs: list[Pair], translated: Artefact, cache: Artefacts, where: tuple[str, Progress]) -> Artefact:
+    def _make(
+        self, pairs: list[Pair], translated: Artefact, cache: Artefacts, device: str, progress: Progress
+    ) -> Artefact:
         """Link the pairs. What costs and is shared is made first, as parents of their own."""
         aligner = self._aligner()
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
         if aligner.embeds:
-            aligner, more, details = self._with_embedder(aligner, cache, *where, total=2 * len(pairs))
-            parents += more
+            from bench.data.embed import counting, embedder_of
+
+            source = self._encoder()
+            embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
+            layer = aligner.layer(embedder)
+            parents += [made.address] if made else []
+            # the other direction, test-time translation, has a source of its own for every language: nothing to share
+            if self.sentences and self.sentences[0].language == self.cell.source:
+                kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
+                parents.append(kept.artefact.address)
+            embedder.tick = counting(progress, 2 * len(pairs), "aligning")
+            details = {"encoder": source.label, "layer": layer, "layers": embedder.layers}
+            details["max_length"] = embedder.max_length
+            aligner = self._aligner(embedder)
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)
-            (folder / LINKS).write_text(
-                "\n".join(canonical_json(pairs_links) for pairs_links in links) + "\n", encoding="utf-8"
-            )
+            (folder / LINKS).write_text("\n".join(map(canonical_json, links)) + "\n", encoding="utf-8")
             return {"pairs": len(pairs), **details}
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))
-
-    def _with_embedder(
-        self, aligner: Aligner, cache: Artefacts, device: str, progress: Progress, total: int
-    ) -> tuple[Aligner, list[str], dict[str, Any]]:
-        """The aligner with its embedder, the source's vectors embedded; the parents of that, and what ran."""
-        from bench.data.embed import counting, embedder_of
-
-        source = self._encoder()
-        embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
-        layer = aligner.layer(embedder)
-        parents = [made.address] if made else []
-        # the other direction, test-time translation, has a source of its own for every language: nothing to share
-        if self.sentences and self.sentences[0].language == self.cell.source:
-            kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
-            parents.append(kept.artefact.address)
-        embedder.tick = counting(progress, total, "aligning")
-        ran = {
-            "encoder": source.label,
-            "layer": layer,
-            "layers": embedder.layers,
-            "max_length": embedder.max_length,
-        }
-        return self._aligner(embedder), parents, ran
 
 
 def source_links(cell: Cell, data: CellData) -> LinkStage:

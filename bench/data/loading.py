@@ -55,8 +55,7 @@ def load_encoder(where: str, layers: int | None = None) -> Loaded:
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # nothing here reads the pooler
     if missing:
         raise BadInput(f"encoder '{where}' lacks weights that would be drawn at random, such as {missing[0]}")
-    positions = getattr(model.config, "max_position_embeddings", None) or 10**6
-    return Loaded(model, tokenizer, int(min(positions - _first_position(model), tokenizer.model_max_length)))
+    return Loaded(model, tokenizer, longest_of(model, tokenizer))
 
 
 def fast_tokenizer(what: str, folder: str | Path) -> Any:
@@ -74,6 +73,8 @@ def fast_tokenizer(what: str, folder: str | Path) -> Any:
             raise BadInput(f"{what} has no fast tokenizer, which word-level labels need")
         if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
+    except BadInput:
+        raise
     except (OSError, ValueError, ImportError) as error:
         raise BadInput(f"{what}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
@@ -81,11 +82,12 @@ def fast_tokenizer(what: str, folder: str | Path) -> Any:
     return tokenizer
 
 
-def _first_position(model: Any) -> int:
-    """RoBERTa-like encoders count positions from the padding id on, so that the last ones cannot be used."""
+def longest_of(model: Any, tokenizer: Any) -> int:
+    """The longest input, in sub-words; RoBERTa-like encoders count positions from the padding id on."""
+    positions = getattr(model.config, "max_position_embeddings", None) or 10**6
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
     padding = next((table.padding_idx for table in tables if isinstance(table, nn.Embedding)), None)
-    return 0 if padding is None else padding + 1
+    return int(min(positions - (0 if padding is None else padding + 1), tokenizer.model_max_length))
 
 
 # families whose layers need only states and mask, with embeddings alone before the first and nothing after the last

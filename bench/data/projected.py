@@ -96,11 +96,10 @@ def carried(pairs: Sequence[Pair], matcher: str) -> tuple[list[tuple[Span | None
     for pair in pairs:
         entities = pair.source.spans or ()
         numbered = tuple(entity._replace(type=str(number)) for number, entity in enumerate(entities))  # to tell whose
-        done = rules.apply(replace(pair, source=replace(pair.source, spans=numbered)))
-        by_number = {int(span.type): span for span in done.pair.target.spans or ()}
+        every.append(rules.apply(replace(pair, source=replace(pair.source, spans=numbered))))
+        by_number = {int(span.type): span for span in every[-1].pair.target.spans or ()}
         spans = [(by_number.get(number), entity.type) for number, entity in enumerate(entities)]
         found.append(tuple(span and span._replace(type=type_) for span, type_ in spans))
-        every.append(done)
     return found, counts_of(every)
 
 

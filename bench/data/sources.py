@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from bench.core.files import write_json
 from bench.data.encoders import check_config, configuration, hub_name, is_hub_id
 from bench.plan import registry
 from bench.plan.matrix import Cell, every_target, needs_of_method, reads_links
+from bench.plan.sections import EncoderSpec
 from bench.plan.units import method_of, trains
 
 FILE = "sources.lock.json"
@@ -61,18 +62,16 @@ def with_commits(cells: Sequence[Cell], out: Path, upgrade: bool = False) -> tup
     for name in merged(names for role in roles for names in role.values()):
         known = lock.get(_address(name))
         if known is None or upgrade or not set(name.patterns) <= set(known.patterns):
-            lock[_address(name)] = _resolved(name, None if upgrade else known)
+            kept = None if upgrade else known  # a source that is known stays at its commit, with more of its files
+            patterns = tuple(dict.fromkeys([*(kept.patterns if kept else ()), *name.patterns]))
+            new = resolve(replace(name, revision=kept.commit if kept else name.revision, patterns=patterns))
+            new = replace(new, conversion=kept.conversion) if kept else new
+            lock[_address(name)] = replace(
+                new, asked=name.revision, when=datetime.now(UTC).isoformat(timespec="seconds")
+            )
             if known is not None and (commit := lock[_address(name)].commit) != known.commit:
                 print(f"{name.id}: commit {known.commit} becomes {commit}", file=sys.stderr)
     return [_pinned(cell, role, lock) for cell, role in zip(cells, roles, strict=True)], list(lock.values())
-
-
-def _resolved(name: HubName, known: Pinned | None) -> Pinned:
-    """As `resolve`; of a source that is known, at its commit, with more of its files."""
-    patterns = tuple(dict.fromkeys([*(known.patterns if known else ()), *name.patterns]))
-    new = resolve(replace(name, revision=known.commit if known else name.revision, patterns=patterns))
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    return replace(new, asked=name.revision, conversion=known.conversion if known else new.conversion, when=when)
 
 
 def _address(source: HubName | Pinned) -> tuple[str, str, str]:
@@ -92,21 +91,16 @@ def merged(names: Iterable[Iterable[HubName]]) -> list[HubName]:
 
 def _pinned(cell: Cell, roles: Roles, lock: Mapping[tuple[str, str, str], Pinned]) -> Cell:
     """The cell with a list of commits, `OWNER/NAME@COMMIT …`, as each revision."""
-    lists = {
-        role: " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names) for role, names in roles.items()
+    lists: dict[str, dict[str, Any]] = {
+        role: {"revision": " ".join(f"{name.id}@{lock[_address(name)].commit}" for name in names)}
+        for role, names in roles.items()
     }
-
-    def params(role: str, own: Mapping[str, Any]) -> dict[str, Any]:
-        return {**own, **({"revision": lists[role]} if role in lists else {})}
-
     return replace(
         cell,
-        corpus_params=params("corpus", cell.corpus_params),
-        translator_params=params("translator", cell.translator_params),
-        recipe=replace(cell.recipe, revision=lists.get("encoder", cell.recipe.revision)),
-        aligner_recipe=replace(
-            cell.aligner_recipe, revision=lists.get("aligner_encoder", cell.aligner_recipe.revision)
-        ),
+        corpus_params={**cell.corpus_params, **lists.get("corpus", {})},
+        translator_params={**cell.translator_params, **lists.get("translator", {})},
+        recipe=replace(cell.recipe, **lists.get("encoder", {})),
+        aligner_recipe=replace(cell.aligner_recipe, **lists.get("aligner_encoder", {})),
     )
 
 
@@ -116,15 +110,8 @@ def named(cell: Cell) -> dict[str, str]:
     return {role: text for role, text in roles.items() if text}
 
 
-# --- the lock ---------------------------------------------------------------------------------------------------------
-
-
 def read_lock(out: Path) -> list[Pinned]:
-    """What OUT/sources.lock.json holds; [] where there is none.
-
-    Raises:
-        BadInput: it is not what `xner run` writes.
-    """
+    """What OUT/sources.lock.json holds; [] where there is none. Raises BadInput if it is not what `xner run` writes."""
     try:
         rows = json.loads((out / FILE).read_text(encoding="utf-8"))["sources"]
         return [Pinned(**{**row, "patterns": tuple(row["patterns"])}) for row in rows]
@@ -137,10 +124,7 @@ def read_lock(out: Path) -> list[Pinned]:
 def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
     """Publish OUT/sources.lock.json, where there is anything to hold."""
     if lock:
-        write_json(out / FILE, {"sources": [pinned.plain() for pinned in lock]})
-
-
-# --- fetching ---------------------------------------------------------------------------------------------------------
+        write_json(out / FILE, {"sources": [asdict(pinned) for pinned in lock]})
 
 
 def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
@@ -157,7 +141,7 @@ def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
     Raises:
         BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
     """
-    found = {}
+    found: dict[tuple[HubName, EncoderSpec], None] = {}
     for cell in cells:
         for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
             found |= {(name, recipe): None for name in names_of(cell).get(role, ())}

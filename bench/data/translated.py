@@ -1,8 +1,7 @@
 """Translations of a subset into one language: an artefact, made once and read back as pairs.
 
-Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back.
-
-The marked translations are an artefact, made once for all matchers, filters and fall-backs.
+Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back. These
+translations are an artefact, too, made once for all matchers, filters and fall-backs.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ class TranslateStage:
         self, cell: Cell, data: CorpusData, sentences: Sequence[Sentence], target: str, known_digest: str = ""
     ) -> None:
         self.cell, self.data, self.target = cell, data, target
-        self.known_digest = known_digest
-        self.sentences = sentences
+        self.known_digest, self.sentences = known_digest, sentences
 
     def key(self) -> str:
         cell, translator = self.cell, self.translator()
@@ -115,11 +113,7 @@ class TransferStage:
         self.cell, self.translations = cell, translations
 
     def key(self) -> str:
-        """Key of the marked translations.
-
-        Raises:
-            Unavailable: the translator can only look translations up.
-        """
+        """Key of the marked translations. Raises Unavailable if the translator can only look translations up."""
         translator, name = self._translator(), self.cell.labels.transfer
         return key_of(
             "transfer",
@@ -197,10 +191,13 @@ class MarkedTranslations:
         self.counts["marked"] += len(asked)
         self.counts["marks_clash"] += asked.count(None)
         drafts = self._translated([marked and replace(marked, id=f"{marked.id}#marked") for marked in asked])
-        self.counts["marks_untranslated"] += sum(
-            m is not None and d is None for m, d in zip(asked, drafts, strict=True)
-        )
-        readable = [draft is not None and self._whole(s, draft) for s, draft in zip(sentences, drafts, strict=True)]
+        self.counts["marks_untranslated"] += drafts.count(None) - asked.count(None)
+        readable = []
+        for sentence, draft in zip(sentences, drafts, strict=True):
+            losses = Counter[str]() if draft is None else self.how.losses(sentence.spans or (), draft)
+            self.counts.update(losses)
+            self.counts["marks_unreadable"] += bool(losses)
+            readable.append(draft is not None and not losses)
         names = iter(self._names([s for s, able in zip(sentences, readable, strict=True) if able]))
         found: list[Marked | None] = []
         for sentence, draft, able in zip(sentences, drafts, readable, strict=True):
@@ -213,12 +210,6 @@ class MarkedTranslations:
             self.counts["marked_read"] += 1
             found.append(self.how.read(sentence.spans or (), draft, have))
         return found
-
-    def _whole(self, sentence: Sentence, draft: Words) -> bool:
-        losses = self.how.losses(sentence.spans or (), draft)
-        self.counts.update(losses)
-        self.counts["marks_unreadable"] += bool(losses)
-        return not losses
 
     def _names(self, sentences: Sequence[Sentence]) -> list[list[Words | None]]:
         """For each sentence its entities' translations, in one way and, where that gives none, in the other."""
@@ -240,23 +231,19 @@ class MarkedTranslations:
             None if has_bracket(s.words) else replace(bracketed(s, [number]), id=f"{s.id}#entity{number}")
             for s, number in places
         ]
-        found: list[Words | None] = []
-        for draft in self._translated(asked):
-            plain = draft and unbracketed(draft)
-            found.append(plain[0][slice(*plain[1][0])] if plain and len(plain[1]) == 1 else None)
-        return found
+        plain = [draft and unbracketed(draft) for draft in self._translated(asked)]
+        return [some[0][slice(*some[1][0])] if some and len(some[1]) == 1 else None for some in plain]
 
     def _alone(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
         """The entity as a sentence; a full stop that it did not have is taken off (ours)."""
-        asked: list[Sentence | None] = []
+        asked: list[Sentence] = []
         for s, number in places:
-            span = (s.spans or ())[number]
-            words = s.words[span.start : span.end]
-            own = (Span(0, len(words), span.type),)
-            asked.append(replace(s, id=f"{s.id}#alone{number}", words=words, spans=own))
+            start, end, type_ = (s.spans or ())[number]
+            own = (Span(0, end - start, type_),)
+            asked.append(replace(s, id=f"{s.id}#alone{number}", words=s.words[start:end], spans=own))
         found: list[Words | None] = []
         for entity, draft in zip(asked, self._translated(asked), strict=True):
-            if draft and len(draft) > 1 and draft[-1] in _STOPS and entity and entity.words[-1][-1:] not in _STOPS:
+            if draft and len(draft) > 1 and draft[-1] in _STOPS and entity.words[-1][-1:] not in _STOPS:
                 draft = draft[:-1]
             found.append(None if draft is None or has_bracket(draft) else draft)
         return found

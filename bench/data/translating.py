@@ -27,23 +27,21 @@ class NoCorpus(Corpus):
     name: ClassVar[str] = "none"
     facts: ClassVar[Facts] = Facts("sentences of your own", "yours")
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """None that are known."""
-        return ()
+    types = ()
 
     def languages(self) -> tuple[str, ...]:
-        """None."""
         return ()
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """Nothing."""
         return []
 
 
 @dataclass(frozen=True)
 class TranslatorChoice:
-    """A translator as a command line names it."""
+    """A translator as a command line names it, and what is written.
+
+    A line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted.
+    """
 
     name: str
     settings: Mapping[str, Any]  # of its Params
@@ -51,12 +49,6 @@ class TranslatorChoice:
     target: str
     tokenisation: str = "ud"  # of what it writes
     device: str = "auto"
-
-
-@dataclass(frozen=True)
-class Form:
-    """What is written: a line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted."""
-
     tsv: bool = False
     links: bool = False
     block: int = 512  # sentences between two writes
@@ -82,18 +74,24 @@ class Tally:
 
 
 class Translating:
-    """A translator and the form of its output.
+    """A translator at work.
 
     Raises:
         BadInput: no such translator, setting or language; or what the translator needs is not here.
     """
 
-    def __init__(self, choice: TranslatorChoice, form: Form) -> None:
+    def __init__(self, choice: TranslatorChoice) -> None:
         code = code_of(registry.load("translator", choice.name))  # an unknown name is no fault of the settings
-        self.choice, self.form, self.tally = choice, form, Tally()
+        self.choice, self.tally = choice, Tally()
         how = {"tokenisation": choice.tokenisation, "device": choice.device}
         self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
-        identity = _identity(self.translator, choice.source, choice.target)
+        try:
+            identity = self.translator.identity(choice.source, choice.target)
+        except Unavailable as error:  # of a code that nobody has, with the nearest that there is
+            strange = [code for code in (choice.source, choice.target) if code not in table()]
+            if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
+                raise
+            raise BadInput(f"{error}{nearest(strange[0], table())}") from error
         self.made_of: dict[str, object] = {
             "translator": choice.name,
             "languages": [choice.source, choice.target],
@@ -116,10 +114,10 @@ class Translating:
         tally = self.tally
         rest = itertools.islice(sentences, tally.lines, None)
         progress(tally.lines, total, self.choice.target)
-        while block := list(itertools.islice(rest, self.form.block)):
+        while block := list(itertools.islice(rest, self.choice.block)):
             texts = self._block(block)
             tally.lines += len(block)
-            if self.form.tsv and tally.lines == total and not tally.provenance:
+            if self.choice.tsv and tally.lines == total and not tally.provenance:
                 texts[0] = HEAD.format("none: nothing was translated")
             write(texts)
             progress(tally.lines, total, self.choice.target)
@@ -132,7 +130,7 @@ class Translating:
         if full:
             made = self.translator.translate([block[i] for i in full], self.choice.target, NoCorpus())
             for i, target, known in zip(full, made.targets, made.links, strict=True):
-                if self.form.links and target is not None and known is None:
+                if self.choice.links and target is not None and known is None:
                     raise BadInput(f"--links: the translator '{self.choice.name}' knows none; xner align finds them")
                 targets[i], links[i] = target, known or ()
             if not self.tally.provenance:
@@ -144,19 +142,8 @@ class Translating:
             )
         self.tally.counts["empty"] += len(block) - len(full)
         self.tally.translated += sum(target is not None for target in targets)
-        if self.form.tsv:
+        if self.choice.tsv:
             text = head + "".join(f"{s.id}\t{t.text}\n" for s, t in zip(block, targets, strict=True) if t is not None)
         else:
             text = "".join((target.text if target else "") + "\n" for target in targets)
-        return [text, pharaoh(links)] if self.form.links else [text]
-
-
-def _identity(translator: Translator, source: str, target: str) -> Mapping[str, object]:
-    """The translator's; where it refuses a code that nobody has, with the nearest that there is."""
-    try:
-        return translator.identity(source, target)
-    except Unavailable as error:
-        strange = [code for code in (source, target) if code not in table()]
-        if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
-            raise
-        raise BadInput(f"{error}{nearest(strange[0], table())}") from error
+        return [text, pharaoh(links)] if self.choice.links else [text]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.api.held_out import HeldOut, Part, held_out
-from bench.api.recipes import Embedded, Progress
+from bench.api.recipes import Progress
+from bench.api.source_files import HeldOut, Part, held_out
 from bench.core.errors import BadInput
 from bench.core.tokenise import tokenise
 from bench.data.embed import EncoderEmbedder, counting
@@ -162,36 +162,23 @@ def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], pa
             found.gaps.append(Gap("retrieval", language, str(error)))
     total = sum(len(one.other) for one in texts.values()) + sum(map(len, {tuple(o.english) for o in texts.values()}))
     embedder.tick = counting(progress, total, "retrieval")
-    english: dict[tuple[str, ...], npt.NDArray[np.float64]] = {}
+
+    def means(lines: Sequence[str], language: str) -> Vectors:
+        """Mean vector of each line's pieces (n, H), special tokens left out; zeros where there is none."""
+        embedded = embedder.embed([tuple(line.split()) for line in lines], layer)
+        words = sum(len(tokenise(line, language, "ud")) for line in lines)
+        found.pieces_per_word.setdefault(language, sum(len(one.words) for one in embedded) / max(1, words))
+        return np.stack([one.vectors.sum(axis=0, dtype=np.float64) / max(1, len(one.vectors)) for one in embedded])
+
+    english: dict[tuple[str, ...], Vectors] = {}
     for language, one in texts.items():
         key = tuple(one.english)
         if key not in english:
-            embedded = _embedded(embedder, one.english, layer)
-            english[key] = _means(embedded)
-            found.pieces_per_word.setdefault("en", _pieces_per_word(embedded, one.english, "en"))
-        embedded = _embedded(embedder, one.other, layer)
-        both = retrieval(_means(embedded), english[key])
+            english[key] = means(one.english, "en")
+        both = retrieval(means(one.other, language), english[key])
         found.retrieved[language] = Retrieved(one.text, len(one.other), *both)
-        found.pieces_per_word[language] = _pieces_per_word(embedded, one.other, language)
     found.seconds = time.perf_counter() - begin
     return found
-
-
-def _embedded(embedder: EncoderEmbedder, lines: Sequence[str], layer: int) -> list[Embedded]:
-    return embedder.embed([tuple(line.split()) for line in lines], layer)
-
-
-def _means(embedded: Sequence[Embedded]) -> npt.NDArray[np.float64]:
-    """Mean vector of each sentence's pieces (n, H), special tokens left out; zeros where there is none."""
-    return np.stack([one.vectors.sum(axis=0, dtype=np.float64) / max(1, len(one.vectors)) for one in embedded])
-
-
-def _pieces_per_word(embedded: Sequence[Embedded], lines: Sequence[str], language: str) -> float:
-    words = sum(len(tokenise(line, language, "ud")) for line in lines)
-    return sum(len(one.words) for one in embedded) / max(1, words)
-
-
-# --- retrieval --------------------------------------------------------------------------------------------------------
 
 
 class Retrieval(NamedTuple):
@@ -212,8 +199,12 @@ def retrieval(first: Vectors, second: Vectors) -> Retrieval:
     """
     if first.shape != second.shape or first.ndim != 2 or not len(first):
         raise ValueError(f"two sides of the same shape (n, H), n above 0, not {first.shape} and {second.shape}")
-    left, right = _unit(first), _unit(second)
-    return Retrieval(_found(left, right), _found(right, left))
+    sides = []
+    for side in (first, second):
+        wide = side.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        sides.append(wide / np.where(norms == 0, 1, norms))
+    return Retrieval(_found(*sides), _found(*sides[::-1]))
 
 
 def _found(queries: Vectors, candidates: Vectors) -> float:
@@ -226,10 +217,3 @@ def _found(queries: Vectors, candidates: Vectors) -> float:
         similarities[rows, start + rows] = -np.inf
         right += int((own > similarities.max(axis=1)).sum())
     return right / len(queries)
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    wide = vectors.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    norms[norms == 0] = 1
-    return np.asarray(wide / norms)

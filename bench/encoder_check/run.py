@@ -86,12 +86,8 @@ def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, ma
         settings = _ner_settings(subject, wanted, how) | {"train.threads": machine.threads}
         made = _cells("encoder-check", settings)
         if "en" in wanted and how.tests == "test":
-            more: dict[str, Any] = {
-                "axes.methods": [EUROPARL],
-                "axes.targets": ["en"],
-                "corpus.uner_pud.english": "europarl",
-            }
-            made += _cells("encoder-check", {**settings, **more})
+            settings |= {"axes.methods": [EUROPARL], "axes.targets": ["en"], "corpus.uner_pud.english": "europarl"}
+            made += _cells("encoder-check", settings)
         for cell in made:
             column = cell.target if cell.label != EUROPARL else EUROPARL
             with _gap(found[subject.label].gaps, "ner", column):

@@ -42,14 +42,8 @@ class Checked:
 
 def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
     """Everything, fractions from 0 to 1; a part that was not asked for is null."""
-    return {
-        "encoders": [_one(one) for one in checked],
-        "freeze": how.freeze,
-        "lr": how.lr,
-        "matcher": "min-max",
-        "seeds": list(how.seeds),
-        "split": how.tests,
-    }
+    said = {"freeze": how.freeze, "lr": how.lr, "matcher": "min-max", "seeds": list(how.seeds), "split": how.tests}
+    return {"encoders": [_one(one) for one in checked], **said}
 
 
 def _one(one: Checked) -> dict[str, Any]:
@@ -88,10 +82,6 @@ def _targets(scores: Scores | None) -> dict[str, float]:
     return {column: value for column, value in _ner(scores).items() if column not in ENGLISH}
 
 
-def _with_mean(scores: Scores | None) -> dict[str, float | None]:
-    return {"mean": _mean(_targets(scores)), **_ner(scores)}
-
-
 def _mean(values: Mapping[str, float]) -> float | None:
     return fmean(values.values()) if values else None
 
@@ -115,14 +105,15 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
     for matching in sorted(matchings, reverse=True):
         rows = {one.label: one.projection.f1.get(matching, {}) for one in checked if one.projection}
         blocks.append(_percents(f"span F1, English gold projected on PUD: {matching}, min-max spans", rows))
-    if any(one.linear for one in checked):
-        title = "zero-shot NER from en_pud, F1 of a linear tagger on frozen vectors (mean: without English)"
-        blocks.append(_percents(title, {o.label: _with_mean(o.linear) for o in checked if o.linear}))
-    if any(one.ner for one in checked):
-        n = len(how.seeds)
-        learnt = f"lr {how.lr:g}, {f'lowest {how.freeze} layers as pre-trained' if how.freeze else 'all layers'}"
-        title = f"zero-shot NER from en_pud, F1, mean of {n} seed{'s' * (n > 1)} ({learnt}; mean: without English)"
-        blocks.append(_percents(title, {o.label: _with_mean(o.ner) for o in checked if o.ner}))
+    n, learnt = len(how.seeds), f"lowest {how.freeze} layers as pre-trained" if how.freeze else "all layers"
+    titles = {
+        "linear": "F1 of a linear tagger on frozen vectors (mean: without English)",
+        "ner": f"F1, mean of {n} seed{'s' * (n > 1)} (lr {how.lr:g}, {learnt}; mean: without English)",
+    }
+    for part, title in titles.items():
+        scores: dict[str, Scores] = {one.label: found for one in checked if (found := getattr(one, part))}
+        means = {label: {"mean": _mean(_targets(found)), **_ner(found)} for label, found in scores.items()}
+        blocks += [_percents(f"zero-shot NER from en_pud, {title}", means)] if means else []
     gaps = dict.fromkeys(f"{gap.part} {gap.language}: {gap.reason}" for one in checked for gap in one.gaps)
     if gaps:
         blocks.append("\n".join(["not measured:", *gaps]))

@@ -22,10 +22,11 @@ from bench.store.record import Record, Records, add_cells, cell_name, matrix_cel
 from bench.store.sidecars import GOLD, predictions_name
 
 UNSTATED = "not stated"
+_LANGUAGE = (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans")
 _NAMES = {
     "method": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"), "letters, digits, '.', '_', '+' and '-'"),
-    "target": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
-    "source": (re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*"), "a language code such as de or zh-Hans"),
+    "target": _LANGUAGE,
+    "source": _LANGUAGE,
     "corpus": (re.compile(r"|[a-z0-9][a-z0-9._-]{0,99}"), "lower-case letters, digits, '.', '_' and '-'"),
     "encoder": (re.compile(r"|not stated|[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}"), "a name such as org/model"),
     "rule": (re.compile(r"|[a-z0-9][a-z0-9-]{0,49}"), "lower-case letters, digits and '-'"),
@@ -71,10 +72,8 @@ def import_predictions(
 ) -> Imported:
     """Score the predictions and publish record, sidecars and the cell in matrix.json. The same again changes nothing.
 
-    Gold and predictions hold the same words. The record's key is a hash of what the record holds.
-
-    Args:
-        replacing: take the place of another import of this cell.
+    Gold and predictions hold the same words. The record's key is a hash of what the record holds. `replacing`: take
+    the place of another import of this cell.
 
     Raises:
         BadInput: a tag is not of the scheme; the gold is ill-formed, all O or not the test that the folder's records of
@@ -128,9 +127,6 @@ def import_predictions(
     return Imported(record, there, foreign, round(f1(count(wanted, lenient, every)), 6))
 
 
-# --- where it belongs -------------------------------------------------------------------------------------------------
-
-
 def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequence[Record], out: Path) -> System:
     """The system with corpus, encoder and rule of the folder's table where it says none."""
     corpus = system.corpus or _only("corpus", [str(cell.get("corpus")) for cell in cells], out) or "imported"
@@ -159,9 +155,6 @@ def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any
     own = f"{system.method}: imported predictions, not trained here; {encoder}data, budget and cost unknown"
     notes = [note for note in facts.get("notes", ()) if ": imported predictions, not trained here" not in note]
     return facts | {"notes": [*notes, own]}
-
-
-# --- the record -------------------------------------------------------------------------------------------------------
 
 
 def _types(spans: Sequence[tuple[Span, ...]]) -> list[str]:

@@ -96,24 +96,20 @@ class LinkLines:
             if not match:
                 raise BadInput(f"{where}: '{text}' is no link such as 3-4 (sure), 3?4 or 3p4 (possible)")
             source, target = int(match[1]) - self.first, int(match[3]) - self.first
-            self._check(text, (source, target), pair, where)
+            for word, side, name in ((source, pair.source, "source"), (target, pair.target, "target")):
+                count = len(side.words)
+                if not 0 <= word < count:
+                    hint = "; counted from 1? --from 1" if not self.first and word == count else ""
+                    hint = "; counted from 0? --from 0" if word == -1 else hint
+                    there = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
+                    what = f"the {name} sentence has no word {word + self.first}"
+                    raise BadInput(f"{where}: link {text}: {what}, {there}{hint}")
             links[match[2] == "-"].add((source, target))
             self.links += 1
             self.of_first_words += not (source and target)
             self.alike += pair.source.words[source] == pair.target.words[target]
             self.alike_shifted += pair.source.words[source - 1] == pair.target.words[target - 1]
         return GoldLinks(frozenset(links[True]), frozenset(links[False]))
-
-    def _check(self, text: str, link: Link, pair: Pair, where: str) -> None:
-        for word, side, name in zip(link, (pair.source, pair.target), ("source", "target"), strict=True):
-            count = len(side.words)
-            if not 0 <= word < count:
-                hint = "; counted from 1? --from 1" if not self.first and word == count else ""
-                hint = "; counted from 0? --from 0" if word == -1 else hint
-                there = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
-                raise BadInput(
-                    f"{where}: link {text}: the {name} sentence has no word {word + self.first}, {there}{hint}"
-                )
 
     def warning(self) -> str:
         """That the words seem to be counted from 1, "" where they do not."""

@@ -1,21 +1,8 @@
 """Entity-level scores: exact span and type, micro-averaged (seqeval's definitions), 0 to 1.
 
 Inside the benchmark predictions are spans, and `count` compares them. Files of other systems hold tags, which may be
-ill-formed (O I-X, B-X I-Y). What such a tag means is the only point where scorers differ; `score_tags` has all answers:
-
-- `strict`: seqeval with mode='strict', scheme=IOB2. A chunk is a B-X with the I-X that follow it directly; an I-X that
-  continues no X is outside.
-- `seqeval-default`: seqeval without a mode. An I-X that continues no X opens a chunk.
-- `conlleval`: the perl script of CoNLL-2000 (version 2004-01-26). Any B-X, and an I-X that continues no X, opens a
-  chunk, so IOB1 and IOB2 are both read as they are meant.
-
-For tags O, B-X and I-X the last two find the same chunks and the same counts: conlleval keeps one running flag where
-seqeval intersects two sets, but the flag rises only when both sides open a chunk of one type at the same word, and
-counts only when both close together. They differ outside the input accepted here: conlleval knows no S- tag and closes
-E- runs elsewhere; it reads the type "0" as no type; it takes a line whose first field is -X- for a sentence end; a bare
-B or I has the type "_" in seqeval and none in conlleval; and conlleval prints percentages rounded to two digits.
-One more: strict seqeval strips dashes off the ends of a type ("B-X-" is X); here a type is all that follows the first
-dash, in every mode.
+ill-formed (O I-X, B-X I-Y). What such a tag means is the only point where scorers differ; `bench.core.sentences`
+(`entities`) has all answers, and the tests compare the counts with seqeval's and conlleval.pl's.
 """
 
 from __future__ import annotations
@@ -28,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.sentences import MODES, Mode, Span, entities
+from bench.core.sentences import Span
 from bench.store.record import RuleScores, TypeCounts
 
 Counts = NDArray[np.int32]  # (..., 3): tp, fp, fn
@@ -59,13 +46,6 @@ class Summary:
         return cls(*ratios(*sums), dict(types))
 
 
-class TagScore(NamedTuple):
-    """Counts (sentences, types, 3) of two taggings, and the types in their order (sorted)."""
-
-    types: tuple[str, ...]
-    counts: Counts
-
-
 class SeenRecall(NamedTuple):
     """Recall of gold entities seen and unseen in training, None where there are none of a kind.
 
@@ -77,18 +57,10 @@ class SeenRecall(NamedTuple):
     counts: NDArray[np.int64]
 
 
-# --- spans -----------------------------------------------------------------------------------------------------------
-
-
 def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> Counts:
-    """True positives, false positives and false negatives by sentence and type.
+    """True positives, false positives and false negatives: int32 (sentences, types, 3), in the order of `types`.
 
-    Args:
-        gold, predicted: the spans of each sentence; a span given twice counts once.
-        types: entity types, the order of the second axis.
-
-    Returns:
-        int32 array (sentences, types, 3) of tp, fp, fn.
+    `gold`, `predicted`: the spans of each sentence; a span given twice counts once.
 
     Raises:
         ValueError: the numbers of sentences differ, or a span has a type outside `types`.
@@ -175,26 +147,3 @@ def recall_by_seen(
             counts[row] += (span in found, 1)
     of_seen, of_unseen = (found / total if total else None for found, total in counts.tolist())
     return SeenRecall(of_seen, of_unseen, counts)
-
-
-# --- tags ------------------------------------------------------------------------------------------------------------
-
-
-def score_tags(gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]], mode: Mode) -> TagScore:
-    """Count the chunks of two taggings as `mode` reads them (see the module's text); tags are O, B-X or I-X.
-
-    Returns:
-        Types of the chunks of either side, sorted, and int32 counts (sentences, types, 3) of tp, fp, fn. These equal
-        seqeval's and conlleval.pl's sums. A type that occurs only in ill-formed tags has no chunk under `strict`.
-
-    Raises:
-        ValueError: the sides differ in sentences or lengths, a tag is not O, B-X or I-X, or the mode is unknown.
-    """
-    if mode not in MODES:
-        raise ValueError(f"unknown mode '{mode}'; known: {', '.join(MODES)}")
-    for index, (tags, predicted) in enumerate(zip(gold_tags, predicted_tags, strict=False)):
-        if len(tags) != len(predicted):
-            raise ValueError(f"sentence {index} has {len(tags)} gold tags but {len(predicted)} predicted ones")
-    gold, found = ([entities(tags, "IOB2", mode) for tags in side] for side in (gold_tags, predicted_tags))
-    types = tuple(sorted({span.type for spans in (*gold, *found) for span in spans}))
-    return TagScore(types, count(gold, found, types))

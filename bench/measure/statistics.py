@@ -6,13 +6,11 @@ Micro-F1 is made additive by its influence values; then F1 of seed r and sentenc
     Y[r, i] = mean + seed[r] + sentence[i] + residual[r, i]
 
 and the mean's variance is the random-effects one of a two-way layout with one value a cell (Searle, Casella and
-McCulloch, Variance Components, 1992, chapter 4); `bench.measure.statistics` makes intervals and tests of it:
+McCulloch, Variance Components, 1992, chapter 4):
 
     Var(mean) = (MS_seeds + MS_sentences - MS_residual) / (seeds * sentences).
 
 Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and errors are fractions, 0 to 1.
-
-How far a mean can be from the truth where few seeds tell how much seeds vary: p values and intervals.
 
 The variance of the mean is what seeds add and what the sentences add beyond the residual. With three seeds the first is
 hardly known. Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946) take the sum for one mean square, and
@@ -90,10 +88,9 @@ class Spread:
             raise ValueError(f"level {level} is not between 0 and 1")
         if self.se == 0:
             return 0.0
-        logarithm = math.log(1 - level)  # that of p is nearly a straight line, which takes few steps
 
-        def above(half: float) -> float:
-            return math.log(self._tail(half)) - logarithm
+        def above(half: float) -> float:  # the logarithm of p is nearly a straight line, which takes few steps
+            return math.log(self._tail(half)) - math.log(1 - level)
 
         low = 0.0
         if self.seeds:  # p is never below the t test's over the seeds alone
@@ -190,11 +187,15 @@ def f1_and_influence(counts: Counts) -> tuple[Floats, Floats]:
     i is (n_i - F1 d_i) / D (infinitesimal jackknife; Efron, The Jackknife, the Bootstrap and Other Resampling Plans,
     1982, chapter 6). Where D is 0 the influences are 0.
     """
-    numerator, denominator = _parts(counts)
+    if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
+        raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
+    numerator = 2 * counts[..., 0].astype(np.float64)
+    denominator = numerator + counts[..., 1] + counts[..., 2]
     total = denominator.sum(axis=1)
-    f1 = _over(numerator.sum(axis=1), total)
+    none = np.zeros_like(total)
+    f1 = np.divide(numerator.sum(axis=1), total, out=none.copy(), where=total > 0)
     influences = numerator - f1[:, None] * denominator
-    influences *= _over(np.ones_like(total), total)[:, None]
+    influences *= np.divide(1.0, total, out=none, where=total > 0)[:, None]
     return f1, influences
 
 
@@ -232,9 +233,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, (len(tested) - rank) * p))
         adjusted[index] = highest
     return adjusted
-
-
-# --- averages over languages ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -299,11 +297,8 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
     variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
     sentences' part adds up what each sentence moves the macro mean, after its language's mean is taken off. Sentences
     with one name in `clusters` (the sides of a parallel test) move together: their parts are added before they are
-    squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious.
-
-    Args:
-        a, b: counts by language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
-        clusters: None where every sentence stands alone.
+    squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious. `a`, `b`: counts by
+    language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
 
     Raises:
         ValueError: no language; shapes of a and b differ; seeds or names do not fit; a test of one sentence.
@@ -327,20 +322,3 @@ def _estimate(by_seed: Floats, moves: Floats, shapes: Sequence[tuple[int, int]],
         of_residual = float(np.vdot(moves[:-1], moves[:-1])) / (seeds * (seeds - 1))
         spread = Spread(float(by_seed.var(ddof=1)) / seeds, seeds - 1, of_sentences, smallest, of_residual)
     return Estimate(float(by_seed.mean()), spread, seeds, paired)
-
-
-# --- parts -----------------------------------------------------------------------------------------------------------
-
-
-def _parts(counts: Counts) -> tuple[Floats, Floats]:
-    """Numerator 2 tp and denominator 2 tp + fp + fn of F1, each (seeds, sentences)."""
-    if counts.ndim != 3 or counts.shape[2] != 3 or len(counts) < 1 or counts.shape[1] < 2:
-        raise ValueError(f"counts have the shape {counts.shape}, not (seeds, sentences, 3) with 2 sentences at least")
-    numerator: Floats = 2 * counts[..., 0].astype(np.float64)
-    return numerator, numerator + counts[..., 1] + counts[..., 2]
-
-
-def _over(top: Floats, bottom: Floats) -> Floats:
-    """top / bottom, 0 where bottom is."""
-    result: Floats = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
-    return result

@@ -43,10 +43,7 @@ class Tagged:
         return [self.file.spans(item, mode) for item in self.items]
 
     def gold(self, mode: Mode = "strict", ways: str = "") -> list[tuple[Span, ...]]:
-        """The entities of gold: all of them, since a score on a part of the gold is wrong.
-
-        Args:
-            ways: options, beside --scheme, that would read it.
+        """The entities of gold: all of them, since a score on a part is wrong; `ways`: options that would read it.
 
         Raises:
             BadInput: as `entities`; or the mode would drop some: where, and how many of how many.
@@ -118,10 +115,7 @@ def test_of(
 ) -> tuple[list[Sentence], dict[str, Any]]:
     """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
 
-    Args:
-        corpus: its name.
-        file, gold: the test, and its sentences, all of one language.
-        like: the folder's records of that corpus.
+    `file`, `gold`: the test, and its sentences, all of one language; `like`: the folder's records of that corpus.
 
     Raises:
         BadInput: the folder's records of the language were scored on another test, so that nothing could be compared.

@@ -109,7 +109,7 @@ def time_of(
         )
         used |= {record.key: record for record in found}
     devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
-    return Time(round(seconds, 1), unknown, guessed, len(used), tuple(devices))
+    return Time(round(seconds, 3), unknown, guessed, len(used), tuple(devices))
 
 
 class _MakingTimes:

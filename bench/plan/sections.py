@@ -31,7 +31,7 @@ def _within(section: Any, name: str, low: float, high: float) -> None:
 class DataSpec:
     """[data]: the corpus and how much of it is used."""
 
-    corpus: str
+    corpus: str  # of those that `xner data list` names
     n_source: int = 1000  # labelled source sentences; nested subsets of one permutation a seed
     n_dev: int = 500  # source sentences that choose a checkpoint, the same for all
     overlap: Literal["refuse", "drop-from-train"] = "refuse"  # what the leakage guard does
@@ -47,14 +47,14 @@ class DataSpec:
 class LabelsSpec:
     """[labels]: how labelled translations are made; one artefact, the same for every method."""
 
-    translator: str = "files"
+    translator: str = "files"  # who translates the source sentences
     tokenisation: Literal["corpus", "moses"] = "corpus"  # of machine translations
     transfer: str = "align"  # how labels get to the translations: over links, or by a plug-in that marks entities
     fallback: Literal["align", "drop"] = "align"  # of a sentence whose placeholders or markers are damaged
-    aligner: str = "gold"
+    aligner: str = "gold"  # who links the words of a pair
     aligner_encoder: str = ""  # of the aligners that embed; fixed for the matrix, not the cell's own
-    matcher: str = "min-max"
-    filters: tuple[str, ...] = ()
+    matcher: str = "min-max"  # which target words carry the label of linked source words
+    filters: tuple[str, ...] = ()  # which translated sentences are left out
 
     def __post_init__(self) -> None:
         if len(set(self.filters)) != len(self.filters):
@@ -65,14 +65,14 @@ class LabelsSpec:
 class TrainSpec:
     """[train]: the budget and the selection, equal for every method of the matrix."""
 
-    steps: int = 500
+    steps: int = 500  # of the optimiser, in every training
     batch: int = 32  # labelled sentences a step
     evals: int = 10  # evaluations a training, evenly spaced, the last at its end
-    budget: Literal["steps", "epochs"] = "steps"
+    budget: Literal["steps", "epochs"] = "steps"  # which of the two decides; only steps are equal for all methods
     epochs: int = 10  # with budget = "epochs"
-    precision: Precision = "fp32"
+    precision: Precision = "fp32"  # bf16: autocast, where the device has it
     rules: tuple[Rule, ...] = ("source-dev", "last")  # selection; the first is the main one
-    decoding: Literal["greedy", "viterbi"] = "greedy"
+    decoding: Literal["greedy", "viterbi"] = "greedy"  # viterbi: the most probable well-formed sequence of tags
     threads: int = 2  # CPU threads of one training; another number may give other rounding, so it is in the key
     compile: bool = False  # torch.compile
 
@@ -89,10 +89,10 @@ class EncoderSpec:
     """[encoder."<id>"]: the recipe. It belongs to the encoder, never to a method."""
 
     revision: str = ""  # of a Hub model; a commit, to be pinned
-    lr: float = 2e-5
+    lr: float = 2e-5  # highest learning rate of the encoder
     head_lr: float | None = None  # of all that is not the encoder; None: the same as its
     warmup: float = 0.1  # share of the steps
-    weight_decay: float = 0.01
+    weight_decay: float = 0.01  # word embeddings are not decayed
     clip: float = 1.0  # norm of the gradient
     dropout: float = 0.1  # before the classifier
     layers: int | None = None  # only so many of the lowest layers are read and trained; None: all
@@ -172,9 +172,9 @@ class AxesSpec:
     """[axes]: what is crossed with what."""
 
     methods: tuple[str, ...]  # of methods or of variants
-    targets: tuple[str, ...]
-    seeds: tuple[int, ...]
-    encoders: tuple[str, ...] = ("none",)  # enough where nothing is trained
+    targets: tuple[str, ...]  # languages, each tested on its own
+    seeds: tuple[int, ...]  # of initialisation, order and subset
+    encoders: tuple[str, ...] = ("none",)  # hub ids, folders or our own; none: enough where nothing is trained
     extra: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # by dotted key, e.g. "data.n_source"
 
 
@@ -182,7 +182,7 @@ class AxesSpec:
 class VariantSpec:
     """[[variant]]: a method under another name with other parameters."""
 
-    name: str
+    name: str  # its row in tables
     use: str  # the method
     params: dict[str, Any] = field(default_factory=dict)
     display: str = ""  # what a paper's tables call it
@@ -196,14 +196,14 @@ class TablesSpec:
     columns: tuple[str, ...] = ()  # of the table, in order; languages that are left out are in no average either
     order: Literal["matrix", "score", "name"] = "matrix"  # of the rows
     rule: str = ""  # selection rule of the scores; "": the main one
-    decimals: int = 1
-    intervals: Literal["pm", "paren", "none"] = "pm"
+    decimals: int = 1  # of F1
+    intervals: Literal["pm", "paren", "none"] = "pm"  # 61.2 ± 1.3, 61.2 (±1.3), 61.2
     layout: Literal["wide", "tall", "by-family"] = (
         "wide"  # languages beside each other, below each other; rows in blocks
     )
     caption: str = ""  # of the first table
     label: str = ""  # of the first table; names the files, too
-    notes: Literal["none", "short", "full"] = "short"
+    notes: Literal["none", "short", "full"] = "short"  # short: without corpus and settings
     only: tuple[str, ...] = ("main",)  # which tables
     names: dict[str, str] = field(default_factory=dict)  # by method or variant what is printed
 

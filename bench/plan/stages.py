@@ -25,11 +25,8 @@ VERSIONS: Mapping[str, int] = {
 # The modules and rooms of `bench` by the stages that they belong to; of several that match a module, the longest. Rooms
 # that are not here decide no number.
 _MODULES: Mapping[tuple[str, ...], str] = {
-    ("corpus",): "core api.held_out api.source_files data",
-    (): (
-        "core.errors core.files core.memo api.hub data.aligning data.identity data.project_stream "
-        "data.sources data.translating"
-    ),
+    ("corpus",): "core api.source_files data",
+    (): ("core.errors core.files core.memo api.hub data.aligning data.identity data.sources data.translating"),
     ("embed", "fit", "predict"): "core.subwords data.loading",
     ("corpus", "translate"): "core.tokenise",
     ("fit", "predict"): "api train.batches train.encoder train.tagger",

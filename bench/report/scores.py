@@ -48,6 +48,11 @@ class Score:
         return self.first.record.sentences if self.first else 0
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """Of the interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
     def half(self) -> float | None:
         """Half the interval's width, that of the side which 0 or 100 does not cut."""
         return half_width(self.mean, self.low, self.high)

@@ -34,9 +34,8 @@ from bench.store.artefacts import Artefacts, Busy, cache_root
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
 from bench.train.history import History
-from bench.train.hooks import given, raised_in
 from bench.train.memory import device_name
-from bench.train.predict import bare, checked
+from bench.train.predict import bare, checked, given, raised_in
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places
 

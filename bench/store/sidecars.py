@@ -114,7 +114,7 @@ def unpacked(path: Path) -> str:
 
 
 def parsed(text: str) -> Sidecar:
-    """The sentences of `bench.core.conll.write_conll`'s own text, and of no other; Damaged as `read_sidecar`."""
+    """The sentences of `bench.core.conll.conll_text`'s own text, and of no other; Damaged as `read_sidecar`."""
     found = Sidecar([], [], [], [])
     number = 1
     blocks = text.split("\n\n")

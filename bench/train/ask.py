@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ class CellAsk:
             stage = self._links_into(target)
             self._found[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
         links = self._found.get((target, True)) or self._found[target, wanted]
-        self.usage.translators.add(_made_by(links))
+        self.usage.translators.add(links.made_by)
         self.usage.parents[self._name("labels", target)] = links.artefact.address
         return self._found[target, wanted]
 
@@ -137,7 +138,10 @@ class CellAsk:
             counts.update(made.details["counts"])
             refusing = f"transfer '{rules.transfer}' and the filters ({', '.join(rules.filters)}) leave"
         self._labelled[target] = (len(pairs), {**links.counts, **counts})
-        self.usage.projection = summed(counts for _, counts in self._labelled.values())
+        total = Counter[str]()
+        for _, of_target in self._labelled.values():
+            total.update(of_target)  # unlike +, it keeps what is 0
+        self.usage.projection = dict(total)
         if links.pairs and not pairs:
             raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{target}'")
         self.usage.sentences["translations"] = sum(number for number, _ in self._labelled.values())
@@ -192,7 +196,7 @@ class CellAsk:
             where = f"from '{self.cell.target}' into '{self.cell.source}'"
             raise Unavailable(f"translator '{self.cell.labels.translator}' has no translation {where} of the test")
         self.usage.parents["test-translations"] = links.artefact.address
-        self.usage.test_translators.add(_made_by(links))
+        self.usage.test_translators.add(links.made_by)
         self._test_counts = links.counts
         turned = [Pair(p.target, p.source, tuple(sorted((t, s) for s, t in p.links or ()))) for p in links.pairs]
         return self._counted("test_translations", turned)
@@ -210,9 +214,8 @@ class CellAsk:
 
     def file(self, name: DataFile) -> Path:
         if name not in self._files:
-            raise UndeclaredNeed(
-                f"round '{self.round.name}' asked for the file '{name}': no DataFile parameter names it"
-            )
+            asked = f"round '{self.round.name}' asked for the file '{name}'"
+            raise UndeclaredNeed(f"{asked}: no DataFile parameter names it")
         return self._files[name]
 
     def model(self, round_name: str) -> Model:
@@ -231,18 +234,6 @@ class CellAsk:
 
     def new_tagger(self) -> Tagger:
         return self._new_tagger()
-
-
-def _made_by(links: Links) -> Translation:
-    return "human" if links.human else "machine"
-
-
-def summed(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sums of counts, by name."""
-    total: dict[str, int] = {}
-    for counts in every:
-        total.update({name: total.get(name, 0) + count for name, count in counts.items()})
-    return total
 
 
 def needs_of(method: Method, round_: Round) -> frozenset[Need]:

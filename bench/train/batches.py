@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.api.method import Example, Floats, Group, Inputs, Ints
+from bench.api.method import Example, Group, Inputs, Ints
 from bench.core.memo import Memo
 from bench.core.sentences import tags_of
 from bench.core.subwords import Pieces, Specials, layout, pieces_of
@@ -44,9 +44,8 @@ class Collator:
         new = [words for words, pieces in known.items() if pieces is None]
         for words, pieces in zip(new, pieces_of(self.tokenizer, [sentences[w] for w in new]), strict=True):
             known[words] = pieces
-            size = (
-                8 * (len(pieces.ids) + len(pieces.starts)) + 64 * len(words) + 512
-            )  # arrays, words, and what holds them
+            # arrays, words, and what holds them
+            size = 8 * (len(pieces.ids) + len(pieces.starts)) + 64 * len(words) + 512
             self.memo.put(("sub-words", self.key, words), pieces, size)
         return [known[example.sentence.words] for example in examples]
 
@@ -72,13 +71,9 @@ class Collator:
                 soft[row, : len(example.soft)] = example.soft
                 soft_mask[row, : len(example.soft)] = True
         has_soft = bool(soft_mask.any())
+        planned = ("ids", "mask", "real", "sentence", "words", "word_mask")
         return Inputs(
-            ids=self._tensor(plan.ids),
-            mask=self._tensor(plan.mask),
-            real=self._tensor(plan.real),
-            sentence=self._tensor(plan.sentence),
-            words=self._tensor(plan.words),
-            word_mask=self._tensor(plan.word_mask),
+            **{name: self._tensor(getattr(plan, name)) for name in planned},
             labels=self._tensor(labels),
             soft=self._tensor(soft) if has_soft else None,
             soft_mask=self._tensor(soft_mask) if has_soft else None,
@@ -178,29 +173,15 @@ def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]
     out = []
     for share in shares:
         rows = [row for row, group in enumerate(groups) if group in set(share)]
-        examples = [
-            Example(
-                inputs.sentences[row],
-                _soft(inputs, row),
-                float(inputs.weights[row]),
-                _hard(inputs, row),
-            )
-            for row in rows
-        ]
+        examples = []
+        for row in rows:
+            sentence, soft, length = inputs.sentences[row], None, len(inputs.sentences[row].words)
+            if inputs.soft is not None and inputs.soft_mask is not None and inputs.soft_mask[row].any():
+                soft = inputs.soft[row, :length].cpu().numpy()
+            hard = inputs.labels[row, :length].cpu().numpy()
+            examples.append(Example(sentence, soft, float(inputs.weights[row]), hard))
         out.append(collator(examples, collator.pieces(examples), [groups[row] for row in rows]))
     return out
-
-
-def _soft(inputs: Inputs, row: int) -> Floats | None:
-    if inputs.soft is None or inputs.soft_mask is None or not inputs.soft_mask[row].any():
-        return None
-    soft: Floats = inputs.soft[row, : len(inputs.sentences[row].words)].cpu().numpy()
-    return soft
-
-
-def _hard(inputs: Inputs, row: int) -> Ints:
-    hard: Ints = inputs.labels[row, : len(inputs.sentences[row].words)].cpu().numpy()
-    return hard
 
 
 def prefetched(streams: dict[str, Stream], steps: int, first: int = 0) -> Iterator[dict[str, Inputs]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -145,7 +146,7 @@ class _Bench:
         config.vocab_size = max(ROWS, (config.pad_token_id or 0) + 1)
         if recipe.layers is not None:
             config.num_hidden_layers = recipe.layers
-        kind = AutoModelForTextEncoding if config.model_type in WITH_DECODER else AutoModel
+        kind: Any = AutoModelForTextEncoding if config.model_type in WITH_DECODER else AutoModel
         encoder = Encoder(kind.from_config(config).float(), recipe.freeze, "random", Memo())
         self.tagger = LinearTagger(encoder, TAGS, recipe.dropout).to(device)
         self.optimiser = optimiser_of(self.tagger, recipe)
@@ -173,7 +174,7 @@ class _Bench:
         self.tagger.zero_grad(set_to_none=True)
         with autocast(self.device, self.train.precision):
             loss = cross_entropy(self.tagger.read(inputs))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
     def _step(self) -> None:
         clip_grad_norm_(self.tagger.parameters(), 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.api.method import Example, Labels, Method, pairs
+from bench.api.method import Labels, Method, pairs
 from bench.core.sentences import Pair, tags_of
 from bench.measure.score import count, f1
 from bench.train.batches import Collator
@@ -45,11 +45,8 @@ class Space:
         another type or outside. Absent where there is no such pair of words.
         """
         close = self.source @ self.target.T
-        right = np.arange(len(close))
-        values = {
-            "retrieval_forward": float((close.argmax(1) == right).mean()),
-            "retrieval_backward": float((close.argmax(0) == right).mean()),
-        }
+        both = {"retrieval_forward": close.argmax(1), "retrieval_backward": close.argmax(0)}
+        values = {name: float((nearest == np.arange(len(close))).mean()) for name, nearest in both.items()}
         kinds = sorted(set(self.classes.tolist()))
         sums = {kind: self.words[self.classes == kind].astype(np.float64).sum(0) for kind in kinds}
         sizes = {kind: int((self.classes == kind).sum()) for kind in kinds}
@@ -90,14 +87,11 @@ def space_of(tagger: Any, collator: Collator, translated: Sequence[Pair], precis
                 vectors[i] = batch.vectors[place].float().cpu().numpy()
                 words[i] = batch.states[place, : len(examples[i].sentence.words)].float().cpu().numpy()
     tagger.train(was_training)
-    sentence_vectors = _unit(np.stack(vectors))
-    return Space(
-        sentence_vectors[::2],
-        sentence_vectors[1::2],
-        _unit(np.concatenate(words)),
-        np.asarray([tag.partition("-")[2] or "O" for e in examples for tag in _tags(e)]),
-        np.asarray([e.sentence.language for e in examples for _ in e.sentence.words]),
-    )
+    unit = _unit(np.stack(vectors))
+    sentences = [example.sentence for example in examples]
+    classes = [tag.partition("-")[2] or "O" for s in sentences for tag in tags_of(s.spans or (), len(s.words))]
+    languages = np.asarray([s.language for s in sentences for _ in s.words])
+    return Space(unit[::2], unit[1::2], _unit(np.concatenate(words)), np.asarray(classes), languages)
 
 
 def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dict[str, float], bytes]:
@@ -113,15 +107,9 @@ def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dic
             rows = np.flatnonzero((before.classes == kind) & (before.languages == language))
             chosen += sorted(rng.permutation(rows)[:POINTS].tolist())
     (first, share), (second, share_after) = before.plane(chosen), after.plane(chosen)
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        before=first,
-        after=second,
-        explained=np.asarray([share, share_after], np.float32),
-        label=before.classes[chosen],
-        language=before.languages[chosen],
-    )
+    buffer, explained = io.BytesIO(), np.asarray([share, share_after], np.float32)
+    label, language = before.classes[chosen], before.languages[chosen]
+    np.savez_compressed(buffer, before=first, after=second, explained=explained, label=label, language=language)
     return measures, buffer.getvalue()
 
 
@@ -139,10 +127,6 @@ def pseudo_f1(method: Method, tagger: Any, gold: Callable[[], Labels], types: Se
         if words:
             scores.append(round(f1(count([known[w] for w in words], [labels[w] for w in words], types)), 6))
     return {"pseudo_f1": scores} if scores else {}
-
-
-def _tags(example: Example) -> tuple[str, ...]:
-    return tags_of(example.sentence.spans or (), len(example.sentence.words))
 
 
 def _unit(vectors: Array) -> Array:

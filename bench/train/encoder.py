@@ -202,7 +202,9 @@ class Encoder(nn.Module):
         self.passes += 1
         self.tokens += inputs.tokens
         if self._cut and not first:
-            return self._learning(self._frozen_states(inputs.ids, inputs.mask), inputs.mask), None
+            states = self._frozen_states(inputs.ids, inputs.mask)
+            bias = (1.0 - inputs.mask[:, None, None, :].to(states.dtype)) * torch.finfo(states.dtype).min
+            return self._through(slice(self.freeze, None), states, bias), None
         out = self.model(input_ids=inputs.ids, attention_mask=inputs.mask, output_hidden_states=first)
         return out.last_hidden_state, out.hidden_states[1] if first else None
 
@@ -263,11 +265,6 @@ class Encoder(nn.Module):
         if hasattr(self.model, "embeddings_project"):  # ELECTRA
             states = self.model.embeddings_project(states)
         return self._through(slice(self.freeze), states, None)
-
-    def _learning(self, states: Tensor, mask: Tensor) -> Tensor:
-        """The layers that learn: states (W, L, H) at the first of them, mask (W, L), to those after the last."""
-        bias = (1.0 - mask[:, None, None, :].to(states.dtype)) * torch.finfo(states.dtype).min
-        return self._through(slice(self.freeze, None), states, bias)
 
     def _through(self, layers: slice, states: Tensor, bias: Tensor | None) -> Tensor:
         """States after some layers; `bias` (W, 1, 1, L) is added to the attention's scores."""

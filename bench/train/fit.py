@@ -16,12 +16,10 @@ from bench.core.sentences import Sentence
 from bench.plan.keys import rng, seed_stream
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator, Stream, prefetched
-from bench.train.checkpoint import Keeper, Reached
 from bench.train.encoder import Encoder, encoder_of, optimiser_of, rate, row_tables
-from bench.train.history import History, drain, evaluate
-from bench.train.hooks import terms_of
+from bench.train.history import History, Keeper, Reached, drain, evaluate
 from bench.train.memory import Backoff
-from bench.train.predict import autocast
+from bench.train.predict import autocast, terms_of
 
 
 @dataclass(frozen=True)

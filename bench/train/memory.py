@@ -46,9 +46,8 @@ def resolve_device(asked: str, precisions: Iterable[str]) -> str:
             torch.ones(1, device=name).add_(1).item()  # an architecture that this torch was not built for fails here
         except RuntimeError as error:
             why = str(error).strip().partition("\n")[0]
-            raise BadInput(
-                f"this torch runs nothing on the card ({why}): install one built for it, or --device cpu"
-            ) from error
+            cure = "install one built for it, or --device cpu"
+            raise BadInput(f"this torch runs nothing on the card ({why}): {cure}") from error
     for precision in precisions:
         autocast(torch.device(name), precision)
     return name
@@ -91,7 +90,8 @@ class Backoff:
                     raise
             self._collected = True
             self.tagger.zero_grad(set_to_none=True)
-            free_memory()
+            gc.collect()
+            give_back()
             self.restore_random(state)  # the repeated step sees the same dropout as a first try would
 
     def checkpoint(self) -> None:
@@ -149,12 +149,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error is a device's or the CPU allocator's lack of memory."""
     lack = any(words in str(error) for words in LACK)
     return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and lack)
-
-
-def free_memory() -> None:
-    """Collect cycles, and give back what nothing holds."""
-    gc.collect()
-    give_back()
 
 
 def give_back() -> None:

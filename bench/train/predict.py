@@ -1,19 +1,27 @@
-"""Prediction: batches by tokens, length-sorted, in the order asked for."""
+"""Prediction: batches by tokens, length-sorted, in the order asked for.
+
+What a method's hooks give is checked before it is used; what they raise is traced to the method's own line.
+"""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
-from bench.api.method import Example, Floats, Predictions
+from bench.api.method import Example, Floats, Losses, Method, Predictions, Step, Tagger, Term
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
+from bench.plan.units import workers_of
 from bench.train.batches import Collator
 from bench.train.encoder import cover
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,7 @@ ROOM = {"cpu": Room(2048, 0.02), "cuda": Room(4096, 1.0)}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast or nothing.
-
-    Raises:
-        BadInput: bf16 is asked of a device without it.
-    """
+    """bf16 autocast or nothing. Raises BadInput if bf16 is asked of a device without it."""
     if precision == "fp32":
         return nullcontext()
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -118,3 +122,41 @@ def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predicti
                 raise ValueError(f"sentence {sentence.id}: ill-formed span {tuple(span)} in {length} words")
             last = span.end
     return predictions
+
+
+# --- what a method gives ----------------------------------------------------------------------------------------------
+
+
+def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
+    """What a hook of a method gave. Raises TypeError if it is of another kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{_place(method, hook)} returned {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def terms_of(method: Method, tagger: Tagger, step: Step) -> Losses:
+    """The loss terms of a step. Raises TypeError if they are no terms, or there is none."""
+    terms = method.loss(tagger, step)
+    if not isinstance(terms, tuple | list) or not terms or not all(isinstance(term, Term) for term in terms):
+        raise TypeError(f"{_place(method, 'loss')} returned {type(terms).__name__}, not a tuple of Term")
+    return tuple(terms)
+
+
+def _place(method: Method, hook: str) -> str:
+    """The hook and where it is defined, such as "Mine.loss (mine/method.py:12)"."""
+    code, name = getattr(getattr(type(method), hook), "__code__", None), f"{type(method).__name__}.{hook}"
+    path = Path(code.co_filename) if code else Path()
+    return f"{name} ({path.parent.name}/{path.name}:{code.co_firstlineno})" if code else name
+
+
+def raised_in(error: BaseException, method: Method | None) -> str:
+    """The last line of the method's own code that an error came through, such as " (mine/method.py:12, in loss)"."""
+    modules = {type(worker).__module__ for worker in workers_of(method)} if method else set()
+    packages = {module.rpartition(".")[0] or module for module in modules} - {"bench.api"}
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if any(module == package or module.startswith(f"{package}.") for package in packages):
+            path = Path(frame.f_code.co_filename)
+            place = f" ({path.parent.name}/{path.name}:{line}, in {frame.f_code.co_name})"
+    return place

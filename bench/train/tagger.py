@@ -13,13 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bench.api.method import Batch, Inputs, Predictions
 from bench.core.errors import BadInput
-from bench.core.sentences import Sentence, Span, spans_of
+from bench.core.sentences import Sentence, spans_of
+from bench.data.loading import fast_tokenizer, longest_of
 from bench.train.batches import Collator
 from bench.train.encoder import Encoder, cover, whole_state
 from bench.train.predict import predict
@@ -66,18 +68,13 @@ class LinearTagger(nn.Module):
         """Greedy (an I-X that continues no X opens a span) or Viterbi under IOB2's transitions."""
         probabilities = torch.softmax(batch.logits.float(), -1).cpu().numpy()
         lengths = [len(sentence.words) for sentence in batch.inputs.sentences]
-        spans: list[tuple[Span, ...]] = []
-        for row, length in enumerate(lengths):
-            scores = probabilities[row, :length]
-            best = viterbi(scores, self.tags) if self.decoding == "viterbi" else scores.argmax(-1)
-            spans.append(spans_of([self.tags[i] for i in best]))
-        return Predictions(tuple(spans), tuple(probabilities[row, :n] for row, n in enumerate(lengths)))
+        scores = tuple(probabilities[row, :length] for row, length in enumerate(lengths))
+        best = [viterbi(own, self.tags) if self.decoding == "viterbi" else own.argmax(-1) for own in scores]
+        return Predictions(tuple(spans_of([self.tags[i] for i in path]) for path in best), scores)
 
 
 def viterbi(probabilities: Any, tags: Sequence[str]) -> list[int]:
     """The most probable well-formed IOB2 path through (words, tags) probabilities, words independent given the path."""
-    import numpy as np
-
     allowed = np.asarray([[not t.startswith("I-") or p[2:] == t[2:] for t in tags] for p in tags])
     start = np.asarray([not t.startswith("I-") for t in tags])
     step = np.where(allowed, 0.0, -np.inf)
@@ -158,7 +155,7 @@ class Predictor:
     """
 
     def __init__(self, folder: Path, device: str = "cpu", decoding: str = "greedy") -> None:
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
+        from transformers import AutoModelForTokenClassification
         from transformers.utils import logging
 
         logging.set_verbosity_error()
@@ -168,39 +165,26 @@ class Predictor:
         where = str(folder.resolve())  # never the name of a hub model
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, **options)
-            backend = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-            spaceless = not tokenizer.init_kwargs.get("add_prefix_space", True)
-            if backend and (spaceless or backend.pre_tokenizer is None):  # words come one by one
-                tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True, add_prefix_space=True, **options)
+            tokenizer = fast_tokenizer(str(folder), where)
             model, report = AutoModelForTokenClassification.from_pretrained(
                 where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
             )
+        except BadInput:
+            raise
         except (OSError, ValueError, SafetensorError) as error:
             raise BadInput(f"{folder}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-        if not tokenizer.is_fast:
-            raise BadInput(f"{folder}: it has no fast tokenizer, which word-level tags need")
         if report["missing_keys"]:
             raise BadInput(f"{folder}: no trained tagger: it lacks the weights {sorted(report['missing_keys'])[0]}")
-        self.tags = _iob2_labels(folder, model.config.id2label)
-        longest = min(getattr(model.config, "max_position_embeddings", None) or 10**6, tokenizer.model_max_length)
-        if "roberta" in model.config.model_type or model.config.model_type == "camembert":
-            longest = min(longest, model.config.max_position_embeddings - model.config.pad_token_id - 1)
+        labels = model.config.id2label
+        self.tags = tuple(labels[number] for number in sorted(labels))  # in the order of the model's outputs
+        wrong = next((tag for tag in self.tags if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:])), None)
+        if wrong is not None or "O" not in self.tags:
+            wrong = self.tags[0] if wrong is None else wrong
+            raise BadInput(f"{folder}: its labels are not O, B-X and I-X: '{wrong}' (config.json, id2label)")
         self._tagger = SavedTagger(model, self.tags, decoding).to(device).eval()
-        self._collator = Collator(tokenizer, self.tags, int(longest), torch.device(device))
+        self._collator = Collator(tokenizer, self.tags, longest_of(model, tokenizer), torch.device(device))
 
     def tagged(self, sentences: Sequence[Sentence]) -> list[Sentence]:
         """The sentences, in order, with what the tagger finds as their spans."""
         spans = predict(self._tagger, self._collator, sentences).spans
         return [replace(sentence, spans=labels) for sentence, labels in zip(sentences, spans, strict=True)]
-
-
-def _iob2_labels(folder: Path, labels: dict[int, str]) -> tuple[str, ...]:
-    """The labels in the order of the model's outputs; BadInput where they are no IOB2."""
-    tags = tuple(labels[number] for number in sorted(labels))
-    wrong = next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:])), None)
-    if wrong is None and "O" not in tags:
-        wrong = tags[0]
-    if wrong is not None:
-        raise BadInput(f"{folder}: its labels are not O, B-X and I-X: '{wrong}' (config.json, id2label)")
-    return tags

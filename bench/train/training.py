@@ -28,14 +28,12 @@ from bench.plan.schema import to_plain
 from bench.store.artefacts import Artefact, Artefacts
 from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
-from bench.train.checkpoint import Keeper
 from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
 from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
 from bench.train.fit import FitPlan, fit
-from bench.train.history import History, snapshot
-from bench.train.hooks import given
+from bench.train.history import History, Keeper, snapshot
 from bench.train.memory import Peak, device_name, give_back
-from bench.train.predict import Meter, predict
+from bench.train.predict import Meter, given, predict
 from bench.train.tagger import LinearTagger
 
 FIT = "fit"
@@ -109,7 +107,6 @@ class CellTrainer:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
 
     def peak(self) -> dict[str, int]:
-        """Peak memory of the cell so far (`Peak.read`)."""
         return self.memory.read() if self.memory else {}
 
     @property
@@ -157,15 +154,16 @@ class CellTrainer:
         self.usages.append(ask.usage)
         return ask
 
-    # --- one round ---------------------------------------------------------------------------------------------------
-
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
             other = CellTrainer(
                 self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
             )
             trained = list(other.all().values())[-1]
-            self._absorb(other)
+            self.seen |= other.seen
+            self.usages += other.usages
+            self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
+            self._reads = other._reads
             return trained
         worker = self._worker(round_)
         ask = self._ask(worker, round_, needs_of(worker, round_))
@@ -174,7 +172,9 @@ class CellTrainer:
         data = self._guarded(data, ask.needs)
         if not data.streams():
             raise Unavailable(f"round '{round_.name}' has nothing to train on")
-        self._note(data)
+        for sentence in sentences_of(data):
+            if sentence.spans is not None:
+                self.seen |= surfaces([sentence.words], [sentence.spans])
         return self._fit(worker, round_, ask, data)
 
     def _worker(self, round_: Round) -> Method:
@@ -217,18 +217,6 @@ class CellTrainer:
         self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
         return guard.dropped(data) if found.total else data
 
-    def _note(self, data: TrainingSet) -> None:
-        """Remember what the record will say of resources and of entities seen."""
-        for sentence in sentences_of(data):
-            if sentence.spans is not None:
-                self.seen |= surfaces([sentence.words], [sentence.spans])
-
-    def _absorb(self, other: CellTrainer) -> None:
-        self.seen |= other.seen
-        self.usages += other.usages
-        self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
-        self._reads = other._reads
-
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
         key = self._fit_key(worker, data, start)
@@ -247,12 +235,14 @@ class CellTrainer:
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None
-                    _start_from(tagger, load_file(weights))
+                    # what only that round had (a projection head) is left behind
+                    if missing := load_weights(tagger, load_file(weights), strict=False):
+                        raise ValueError(f"the round to start from has no weights for {missing[0]}")
                 tagger.to(self.places.device)
-                plan = FitPlan(
-                    worker, self.cell.train, self.cell.recipe, self.cell.seed, self.data.dev(), dict(self.watched)
-                )
-                tick = self._tick(round_, plan.steps(data))
+                train, recipe, seed = self.cell.train, self.cell.recipe, self.cell.seed
+                plan = FitPlan(worker, train, recipe, seed, self.data.dev(), dict(self.watched))
+                total, what = plan.steps(data), f"{self.cell.label} {self.cell.target} {round_.name}"
+                tick = lambda step: self.places.progress(step, total, what)  # noqa: E731
                 history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
             history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
@@ -263,21 +253,16 @@ class CellTrainer:
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)
         if self.encoder.recipe is not None:
             parents += (f"encoder/{self.encoder.key}",)
-        artefact = self.places.models.get_or_make(
-            FIT, key, build, parents=tuple(dict.fromkeys(parents)), wait=self.places.wait
-        )
+        parents = tuple(dict.fromkeys(parents))
+        artefact = self.places.models.get_or_make(FIT, key, build, parents=parents, wait=self.places.wait)
         keeper.remove()
         give_back()
         return Trained(artefact, _history(artefact))
 
-    def _tick(self, round_: Round, total: int) -> Callable[[int], None]:
-        return lambda step: self.places.progress(step, total, f"{self.cell.label} {self.cell.target} {round_.name}")
-
     def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
         """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""
-        own = [
-            hook for hook in ("loss", "tagger", "on_epoch") if getattr(type(worker), hook) is not getattr(Method, hook)
-        ]
+        hooks = ("loss", "tagger", "on_epoch")
+        own = [hook for hook in hooks if getattr(type(worker), hook) is not getattr(Method, hook)]
         params = hashed(to_plain(worker.params), file_hashes([worker])) if own else {}
         return key_of(
             "fit",
@@ -294,13 +279,6 @@ class CellTrainer:
         )
 
 
-def _start_from(tagger: Any, weights: dict[str, torch.Tensor]) -> None:
-    """Load an earlier round's weights; what only that round had (a projection head) is left behind."""
-    missing = load_weights(tagger, weights, strict=False)
-    if missing:
-        raise ValueError(f"the round to start from has no weights for {missing[0]}")
-
-
 def _history(artefact: Artefact) -> History:
     return History(**json.loads((artefact.folder / HISTORY).read_text(encoding="utf-8")))
 
@@ -311,8 +289,5 @@ def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
     inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
     in_use = sum(p.numel() for p in inside)
     embeddings = sum(table.pretrained.weight.numel() for table in tables)
-    return {
-        "parameters": in_use + embeddings,
-        "parameters_in_use": in_use,
-        "parameters_frozen": sum(p.numel() for p in inside if not p.requires_grad),
-    }
+    frozen = sum(p.numel() for p in inside if not p.requires_grad)
+    return {"parameters": in_use + embeddings, "parameters_in_use": in_use, "parameters_frozen": frozen}

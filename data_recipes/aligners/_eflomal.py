@@ -77,32 +77,28 @@ def align(
         folder = Path(name)
         fits = [0 < len(s) <= MAX_WORDS and 0 < len(t) <= MAX_WORDS for s, t in zip(source, target, strict=True)]
         sizes = [_write(folder / "source", source, fits), _write(folder / "target", target, fits)]
-        _write_priors(folder / "priors", priors, sizes)
-        executable = own if run.seed < 0 else _seeded(own, folder, run.seed)
-        _execute([str(executable), *_arguments(run, sum(fits), bool(priors))], folder)
-        links = [_read(folder / direction, len(source)) for direction in ("forward", "reverse")]
-    return list(zip(*links, strict=True))
-
-
-def _seeded(own: Path, folder: Path, seed: int) -> Path:
-    code = own.read_bytes()
-    if code.count(_SYSTEM_SEED) != 1:
-        raise Unavailable(f"{own}: this build of eflomal cannot be seeded; set the aligner's seed to -1 to run it so")
-    copy = folder / "eflomal"
-    copy.write_bytes(code.replace(_SYSTEM_SEED, _OWN_SEED.ljust(len(_SYSTEM_SEED), b"\0")))
-    copy.chmod(0o700)
-    (folder / "seed").write_bytes(hashlib.sha256(f"eflomal {seed}".encode()).digest()[:8])
-    return copy
-
-
-def _arguments(run: Run, n_sentences: int, with_priors: bool) -> list[str]:
-    # eflomal.align's own numbers of iterations: IBM 1, then HMM, then HMM with fertilities
-    iterations = max(2, round(run.iterations * 5000 / math.sqrt(max(1, n_sentences))))
-    few = max(1, iterations // 4)
-    arguments = ["-q", "-m", "3", "-s", "source", "-t", "target", "-f", "forward", "-r", "reverse"]
-    arguments += ["-n", str(run.samplers), "-N", str(run.null_prior)]
-    arguments += ["-1", str(max(2, few)), "-2", str(few), "-3", str(iterations)]
-    return [*arguments, "-p", "priors"] if with_priors else arguments
+        # eflomal's format: word 0 is NULL, so ours are one more; no priors of jumps and fertilities
+        lines = [f"{sizes[0] + 1} {sizes[1] + 1} {len(priors)} 0 0 0 0"]
+        lines += [f"{s + 1} {t + 1} {count:g}" for (s, t), count in sorted(priors.items())]
+        (folder / "priors").write_text("\n".join(lines) + "\n", encoding="ascii")
+        if run.seed >= 0:
+            code = own.read_bytes()
+            if code.count(_SYSTEM_SEED) != 1:
+                raise Unavailable(
+                    f"{own}: this build of eflomal cannot be seeded; set the aligner's seed to -1 to run it so"
+                )
+            own = folder / "eflomal"
+            own.write_bytes(code.replace(_SYSTEM_SEED, _OWN_SEED.ljust(len(_SYSTEM_SEED), b"\0")))
+            own.chmod(0o700)
+            (folder / "seed").write_bytes(hashlib.sha256(f"eflomal {run.seed}".encode()).digest()[:8])
+        # eflomal.align's own numbers of iterations: IBM 1, then HMM, then HMM with fertilities
+        iterations = max(2, round(run.iterations * 5000 / math.sqrt(max(1, sum(fits)))))
+        few = max(1, iterations // 4)
+        command = [str(own), "-q", "-m", "3", "-s", "source", "-t", "target", "-f", "forward", "-r", "reverse"]
+        command += ["-n", str(run.samplers), "-N", str(run.null_prior)]
+        command += ["-1", str(max(2, few)), "-2", str(few), "-3", str(iterations)]
+        _execute(command + ["-p", "priors"] * bool(priors), folder)
+        return list(zip(*(_read(folder / direction, len(source)) for direction in ("forward", "reverse")), strict=True))
 
 
 def _execute(command: list[str], folder: Path) -> None:
@@ -127,14 +123,6 @@ def _write(path: Path, sentences: Sequence[Ids], fits: Sequence[bool]) -> int:
         for sentence, fit in zip(sentences, fits, strict=True):
             file.write(" ".join(map(str, (len(sentence), *sentence))) + "\n" if fit else "0\n")
     return size
-
-
-def _write_priors(path: Path, priors: Mapping[tuple[int, int], float], sizes: Sequence[int]) -> None:
-    """eflomal's format: word 0 is NULL, so ours are one more; no priors of jumps and fertilities."""
-    with path.open("w", encoding="ascii") as file:
-        file.write(f"{sizes[0] + 1} {sizes[1] + 1} {len(priors)} 0 0 0 0\n")
-        for (source, target), count in sorted(priors.items()):
-            file.write(f"{source + 1} {target + 1} {count:g}\n")
 
 
 def _read(path: Path, n_sentences: int) -> list[list[Link]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.api.recipes import Aligner, Embedded, Embedder
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, require
 from bench.core.sentences import Link, Pair
 
 BLOCK = 512  # pairs whose vectors are in memory at a time
@@ -30,8 +30,7 @@ class EmbeddingParams:
     layer: Literal["auto"] | int = "auto"  # auto: the recipe's align_layer, else two thirds of the depth
 
     def __post_init__(self) -> None:
-        if self.layer != "auto" and self.layer < 0:
-            raise ValueError("layer must be auto or at least 0")
+        require(self.layer == "auto" or self.layer >= 0, "layer must be auto or at least 0")
 
 
 class EmbeddingAligner(Aligner):
@@ -76,9 +75,17 @@ class EmbeddingAligner(Aligner):
                 links[i] = self.links_of(source, target)
         return links
 
-    @abstractmethod
     def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:
-        """Sorted links of one pair of embedded sentences."""
+        """Sorted links of the words that hold the matched units of one pair of embedded sentences."""
+        if not len(source.words) or not len(target.words):
+            return ()
+        (x, of_x), (y, of_y) = units(source, self.params.level), units(target, self.params.level)
+        rows, columns = self.matched(x, y)
+        return tuple(sorted(set(zip(of_x[rows].tolist(), of_y[columns].tolist(), strict=True))))
+
+    @abstractmethod
+    def matched(self, source: Vectors, target: Vectors) -> Found:
+        """Which units of (m, H) and (n, H), none of them empty, belong together."""
 
 
 def units(one: Embedded, level: Level) -> tuple[Vectors, Ints]:
@@ -89,9 +96,3 @@ def units(one: Embedded, level: Level) -> tuple[Vectors, Ints]:
     means: Vectors = np.add.reduceat(one.vectors, starts, axis=0)
     means /= np.diff(starts, append=len(one.words))[:, None]
     return means, one.words[starts]
-
-
-def word_links(found: Found, source: Ints, target: Ints) -> tuple[Link, ...]:
-    """Sorted links of the words that hold the matched units; `source` and `target` as `units` gives them."""
-    rows, columns = found
-    return tuple(sorted(set(zip(source[rows].tolist(), target[columns].tolist(), strict=True))))

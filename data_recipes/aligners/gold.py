@@ -22,12 +22,9 @@ class GoldAligner(Aligner):
         Raises:
             Unavailable: a pair has none.
         """
-        return [self._known(pair) for pair in pairs]
-
-    def _known(self, pair: Pair) -> tuple[Link, ...]:
-        if pair.links is None:
+        if (unknown := next((pair for pair in pairs if pair.links is None), None)) is not None:
             raise Unavailable(
-                f"{pair.source.id}: the {self.name} aligner needs pairs whose links are known ({self.from_what}); "
+                f"{unknown.source.id}: the {self.name} aligner needs pairs whose links are known ({self.from_what}); "
                 "choose another aligner"
             )
-        return tuple(sorted(pair.links))
+        return [tuple(sorted(pair.links or ())) for pair in pairs]

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from bench.api.recipes import Embedded
-from bench.core.sentences import Link
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors, units, word_links
+from bench.core.errors import require
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -26,12 +25,9 @@ class SimalignParams(EmbeddingParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.distortion <= 1:
-            raise ValueError("distortion must be between 0 and 1")
-        if self.max_count < 1:
-            raise ValueError("max_count must be at least 1")
-        if not 0 < self.alpha_ratio <= 1:
-            raise ValueError("alpha_ratio must be above 0 and at most 1")
+        require(0 <= self.distortion <= 1, "distortion must be between 0 and 1")
+        require(self.max_count >= 1, "max_count must be at least 1")
+        require(0 < self.alpha_ratio <= 1, "alpha_ratio must be above 0 and at most 1")
 
 
 class Simalign(EmbeddingAligner):
@@ -45,22 +41,13 @@ class Simalign(EmbeddingAligner):
     cites = ("sabet2020simalign",)
     Params: ClassVar[type] = SimalignParams
 
-    def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:
-        """Sorted links of one pair of embedded sentences."""
-        return links_of(source, target, self.params)
-
-
-def links_of(source: Embedded, target: Embedded, params: SimalignParams) -> tuple[Link, ...]:
-    """Sorted links of one pair of embedded sentences."""
-    if not len(source.words) or not len(target.words):
-        return ()
-    (x, of_x), (y, of_y) = units(source, params.level), units(target, params.level)
-    matrix = distorted(similarity(x, y), params.distortion)
-    if params.matching == "intersection":
-        return word_links(intersection(matrix), of_x, of_y)
-    if params.matching == "itermax":
-        return word_links(itermax(matrix, params.max_count, params.alpha_ratio), of_x, of_y)
-    return word_links(match(matrix), of_x, of_y)
+    def matched(self, source: Vectors, target: Vectors) -> Found:
+        """As the parameter `matching` says."""
+        params: SimalignParams = self.params
+        matrix = distorted(similarity(source, target), params.distortion)
+        if params.matching == "itermax":
+            return itermax(matrix, params.max_count, params.alpha_ratio)
+        return intersection(matrix) if params.matching == "intersection" else match(matrix)
 
 
 # --- the package's matchings of a similarity matrix (section 3), without its loops; the same links --------------------

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.api.recipes import Embedded
-from bench.core.sentences import Link
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Vectors, units, word_links
+from bench.core.errors import require
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
 
 Doubles = npt.NDArray[np.float64]
 
@@ -24,10 +23,8 @@ class SoftmaxParams(EmbeddingParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.threshold < 1:
-            raise ValueError("threshold must be at least 0 and below 1")
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError("temperature must be above 0 and finite")
+        require(0 <= self.threshold < 1, "threshold must be at least 0 and below 1")
+        require(0 < self.temperature < float("inf"), "temperature must be above 0 and finite")
 
 
 class Softmax(EmbeddingAligner):
@@ -43,15 +40,11 @@ class Softmax(EmbeddingAligner):
     cites = ("dou2021word",)
     Params: ClassVar[type] = SoftmaxParams
 
-    def links_of(self, source: Embedded, target: Embedded) -> tuple[Link, ...]:
-        """Sorted links of one pair of embedded sentences."""
+    def matched(self, source: Vectors, target: Vectors) -> Found:
+        """Units whose probabilities are above the threshold in both directions."""
         params: SoftmaxParams = self.params
-        if not len(source.words) or not len(target.words):
-            return ()
-        (x, of_x), (y, of_y) = units(source, params.level), units(target, params.level)
-        forward, backward = probabilities(x, y, params.temperature)
-        both = (forward > params.threshold) & (backward > params.threshold)
-        return word_links(np.nonzero(both), of_x, of_y)
+        forward, backward = probabilities(source, target, params.temperature)
+        return np.nonzero((forward > params.threshold) & (backward > params.threshold))
 
 
 def probabilities(source: Vectors, target: Vectors, temperature: float = 1.0) -> tuple[Doubles, Doubles]:

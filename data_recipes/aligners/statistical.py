@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import ClassVar, Literal
 
 from bench.api.recipes import Aligner
-from bench.core.errors import Unavailable
+from bench.core.errors import Unavailable, require
 from bench.core.sentences import Link, Pair
 from data_recipes import parallel_text
 from data_recipes.aligners._eflomal import Run, align, version
@@ -35,10 +34,8 @@ class StatisticalParams(Run):
         for name, least in {"prefix": 0, "same": 0, "dictionary": 0, "seed": -1, "samplers": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}{' (none)' if name == 'seed' else ''}")
-        if self.iterations <= 0:
-            raise ValueError("iterations must be above 0")
-        if not 0 < self.null_prior < 1:
-            raise ValueError("null_prior must be between 0 and 1")
+        require(self.iterations > 0, "iterations must be above 0")
+        require(0 < self.null_prior < 1, "null_prior must be between 0 and 1")
 
 
 class StatisticalAligner(Aligner):
@@ -70,11 +67,11 @@ class StatisticalAligner(Aligner):
             BadInput: eflomal fails: with what it said.
         """
         links: list[tuple[Link, ...]] = [()] * len(pairs)
-        ordered = sorted(range(len(pairs)), key=lambda i: _languages(pairs[i]))  # stable
-        for languages, group in groupby(ordered, key=lambda i: _languages(pairs[i])):
-            positions = list(group)
+        languages = [(pair.source.language, pair.target.language) for pair in pairs]
+        for both in sorted(set(languages)):
+            positions = [i for i, of_pair in enumerate(languages) if of_pair == both]
             sides = [(pairs[i].source.words, pairs[i].target.words) for i in positions]
-            for position, found in zip(positions, self._align(sides, *languages), strict=True):
+            for position, found in zip(positions, self._align(sides, *both), strict=True):
                 links[position] = found
         return links
 
@@ -100,10 +97,6 @@ class StatisticalAligner(Aligner):
         return [(tuple(split[0](one)), tuple(split[1](other))) for one, other in lines]
 
 
-def _languages(pair: Pair) -> tuple[str, str]:
-    return pair.source.language, pair.target.language
-
-
 # --- words as numbers, and what is known before any sentence is read ------------------------------------------------
 
 
@@ -124,10 +117,6 @@ class Vocabulary:
         """Numbers of the words; unseen forms get the next ones."""
         return [self.numbers.setdefault(self.form(word), len(self.numbers)) for word in words]
 
-    def number(self, word: str) -> int | None:
-        """The number of a word's form, None where it was never seen."""
-        return self.numbers.get(self.form(word))
-
 
 def priors(
     source: Vocabulary, target: Vocabulary, same: float, dictionary: float, entries: Iterable[tuple[str, str]]
@@ -139,10 +128,11 @@ def priors(
     counts: dict[tuple[int, int], float] = {}
     if same:
         counts = {(n, target.numbers[form]): same for form, n in source.numbers.items() if form in target.numbers}
-    known = {(source.number(s), target.number(t)) for s, t in entries} if dictionary else set()
-    for s, t in known:
-        if s is not None and t is not None:
-            counts[s, t] = counts.get((s, t), 0.0) + dictionary
+    forms = {(source.form(s), target.form(t)) for s, t in entries} if dictionary else set()
+    for s, t in forms:
+        if s in source.numbers and t in target.numbers:
+            key = source.numbers[s], target.numbers[t]
+            counts[key] = counts.get(key, 0.0) + dictionary
     return counts
 
 
@@ -155,28 +145,26 @@ def symmetrise(forward: Iterable[Link], reverse: Iterable[Link], how: Symmetrisa
     For any input intersection ⊆ grow-diag-final-and ⊆ union.
     """
     first, second = set(forward), set(reverse)
-    if how == "intersection":
-        return tuple(sorted(first & second))
     if how == "union":
         return tuple(sorted(first | second))
-    return tuple(sorted(_grow_diag_final_and(first, second)))
+    kept = first & second
+    if how == "grow-diag-final-and":
+        _grow_diag_final_and(kept, first, second)
+    return tuple(sorted(kept))
 
 
-def _grow_diag_final_and(forward: set[Link], reverse: set[Link]) -> set[Link]:
+def _grow_diag_final_and(kept: set[Link], forward: set[Link], reverse: set[Link]) -> None:
     """Koehn, Och & Marcu 2003 as Moses runs it: neighbours of kept links first, then links of two free words.
 
     A link of the union is added beside a kept one where one of its words is still free, until nothing is added; then
     each direction, forward first, adds its links whose words are both free.
     """
-    either = forward | reverse
-    kept = forward & reverse
-    sources = {s for s, _ in kept}
-    targets = {t for _, t in kept}
+    linked = {source for source, _ in kept}, {target for _, target in kept}
 
     def add(link: Link) -> None:
         kept.add(link)
-        sources.add(link[0])
-        targets.add(link[1])
+        linked[0].add(link[0])
+        linked[1].add(link[1])
 
     grown = True
     while grown:
@@ -184,11 +172,11 @@ def _grow_diag_final_and(forward: set[Link], reverse: set[Link]) -> set[Link]:
         for source, target in sorted(kept):
             for down, right in (*_BESIDE, *_DIAGONAL):
                 link = (source + down, target + right)
-                if link in either and link not in kept and (link[0] not in sources or link[1] not in targets):
+                free = link[0] not in linked[0] or link[1] not in linked[1]
+                if free and link not in kept and (link in forward or link in reverse):
                     add(link)
                     grown = True
     for direction in (forward, reverse):
         for link in sorted(direction - kept):
-            if link[0] not in sources and link[1] not in targets:
+            if link[0] not in linked[0] and link[1] not in linked[1]:
                 add(link)
-    return kept

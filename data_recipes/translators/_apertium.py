@@ -86,8 +86,13 @@ class Mode:
         Raises:
             BadInput: a program is missing, hangs, or dies of a full stop.
         """
-        self._check()
-        texts = [_without_controls(one.text) for one in asked]
+        record = ". [#0]\0"
+        for command in self.commands:  # what does not work at all is said at once
+            record = _run(command, record)
+        if not _NUMBER.search(record):
+            raise BadInput(f"apertium: mode {self.name} does not work: of a full stop it makes {record[:100]!r}")
+        # line ends, NUL and the like become spaces, so that places stay the same
+        texts = ["".join(" " if unicodedata.category(c) == "Cc" else c for c in one.text) for one in asked]
         first, *rest = self.commands
         records = passed(first, {i: escaped(text) for i, text in enumerate(texts) if text.strip()})
         places = {}
@@ -108,14 +113,6 @@ class Mode:
             text, chunks = read(record, generated[i], places[i])
             drafts[i] = Draft(text, "translated" if text.strip() else "failed", chunks)
         return drafts
-
-    def _check(self) -> None:
-        """Translate a full stop: what does not work at all is said at once."""
-        record = ". [#0]\0"
-        for command in self.commands:
-            record = _run(command, record)
-        if not _NUMBER.search(record):
-            raise BadInput(f"apertium: mode {self.name} does not work: of a full stop it makes {record[:100]!r}")
 
 
 def passed(command: Sequence[str], records: Mapping[int, str]) -> dict[int, str]:
@@ -159,11 +156,6 @@ def _run(command: Sequence[str], text: str) -> str:
 def escaped(text: str) -> str:
     """The text with a backslash before each character that means something in Apertium's stream."""
     return _SPECIAL.sub(r"\\\g<0>", text)
-
-
-def _without_controls(text: str) -> str:
-    """Line ends, NUL and the like as spaces, so that places stay the same."""
-    return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
 
 
 def bound(analysis: str, text: str, kept: Sequence[Characters]) -> tuple[str, list[Characters]]:

@@ -11,8 +11,7 @@ from filelock import FileLock
 
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, published_folder, sha256_of
-from data_recipes.translators._engine import Engine, Request, limit_of
-from data_recipes.translators._models import ModelSource
+from data_recipes.translators._engine import Engine, ModelSource, Request, limit_of
 
 PACKAGE = "ctranslate2"
 PATIENCE = 2.0  # ours: finished beams wanted, in beam sizes; 1, its default, ends far earlier than transformers does

@@ -1,31 +1,94 @@
-"""What runs a translation model: a transformers model behind its tokenizer, in batches of one length class."""
+"""What runs a translation model: where it comes from, and a transformers model in batches of one length class."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-from bench.core.errors import BadInput
-from data_recipes.translators._models import ModelSource
+from bench.api import hub
+from bench.core.errors import BadInput, Unavailable, require
+from bench.core.files import sha256_of, sha256_of_unchanged
 from data_recipes.translators._texts import Draft
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ROOM = {"cpu": 2048, "cuda": 16384}  # padded source sub-words a batch, beams counted; never part of a key
+SETTINGS = ("*.json", "*.txt", "*.model", "*.spm")
+WEIGHTS = "*.safetensors"
 
 
-class Settings(Protocol):
-    """What an engine reads of a translator's parameters (see `_seq2seq.Seq2SeqParams`)."""
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that can be loaded. `version` is a commit of the hub, or a hash of the files of a folder."""
 
-    @property
-    def beams(self) -> int: ...
-    @property
-    def max_length(self) -> int: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def quantisation(self) -> str: ...
+    label: str  # what provenance says: a hub id or a folder's name, never a path
+    version: str
+    folder: Path | None  # None: on the hub
+
+    def ensure(self) -> Path:
+        """The folder to load; fetches a hub model.
+
+        Raises:
+            BadInput: the hub does not give it, or this commit has no safetensors.
+        """
+        if self.folder is not None:
+            return self.folder
+        folder = hub.fetch_shown(hub_name(self.label, ""), self.version)
+        if not any(folder.glob(WEIGHTS)):
+            raise BadInput(f"translation model '{self.label}' has no safetensors at commit {self.version}")
+        return folder
+
+
+def find_model(name: str, revision: str) -> ModelSource:
+    """Resolve a folder or hub id; a revision with pickled weights only stands for the hub's conversion of it.
+
+    Raises:
+        Unavailable: there is no such folder.
+        BadInput: it has no safetensors, or the hub does not resolve it.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        files = sorted({path for pattern in (*SETTINGS, WEIGHTS) for path in folder.glob(pattern)})
+        if not (folder / "config.json").is_file() or not any(path.suffix == ".safetensors" for path in files):
+            raise BadInput(f"'{folder}' has no config.json with {WEIGHTS}: not a transformers folder that we load")
+        listed = "\n".join(f"{path.name} {sha256_of_unchanged(path)}" for path in files)
+        return ModelSource(folder.resolve().name, f"sha256:{sha256_of(listed)}", folder)
+    if not is_hub_id(name):
+        raise Unavailable(f"translation model '{name}' is no folder here and no hub id (OWNER/NAME)")
+    return ModelSource(name, hub.commit_of(hub_name(name, revision)), None)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name can only be the hub's."""
+    return not name.startswith((".", "/", "~")) and hub.ID.fullmatch(name) is not None and not Path(name).is_dir()
+
+
+def hub_name(name: str, revision: str) -> hub.HubName:
+    """What is read of a model on the hub."""
+    return hub.HubName("model", name, revision, (*SETTINGS, WEIGHTS), safetensors=True)
+
+
+@dataclass(frozen=True)
+class Seq2SeqParams:
+    """How a model translates; all defaults but the model are ours."""
+
+    model: str = ""  # a hub id or a folder; {source} and {target} stand for the languages
+    revision: str = ""  # of a hub model; "": main, or the hub's own safetensors conversion of it
+    beams: int = 4  # 1: greedy
+    max_length: int = 256  # sub-words; a longer sentence is not translated, and counted
+    precision: Literal["fp32", "bf16"] = "fp32"  # of transformers
+    engine: Literal["transformers", "ctranslate2"] = "transformers"  # what runs the model; ctranslate2: the extra ct2
+    quantisation: Literal["float32", "int8", "bfloat16"] = "float32"  # of the weights that ctranslate2 converts
+    serbian: Literal["latin", "cyrillic"] = "latin"  # script of Serbian; latin, as Universal NER has it
+
+    def __post_init__(self) -> None:
+        require(self.beams >= 1, "beams must be at least 1")
+        require(self.max_length >= 8, "max_length must be at least 8")
+        require(bool(self.model), "model must name a hub id or a folder")
+        if self.engine == "transformers" and self.quantisation != "float32":
+            raise ValueError(f"quantisation {self.quantisation} needs engine ctranslate2 (transformers has precision)")
+        if self.engine == "ctranslate2" and self.precision != "fp32":
+            raise ValueError(f"precision {self.precision} needs engine transformers (ctranslate2 has quantisation)")
 
 
 class Request(NamedTuple):
@@ -41,7 +104,7 @@ class Engine:
     what: str = ""  # what provenance says of the runtime
     bytes: int = 0  # of its weights
 
-    def __init__(self, found: ModelSource, params: Settings, device: str = "auto") -> None:
+    def __init__(self, found: ModelSource, params: Seq2SeqParams, device: str = "auto") -> None:
         import torch
         from transformers import AutoConfig, AutoTokenizer
         from transformers.utils import logging
@@ -82,14 +145,10 @@ class Engine:
         for batch in batches([(len(ids[i]), i) for i in short], ROOM[self.device.type] // self.params.beams):
             written = self._write([ids[i] for i in batch], request)
             for i, row in zip(batch, written, strict=True):
-                drafts[i] = self._draft(row, limit_of(len(ids[i]), self.positions))
+                text = self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
+                endless = len(row) >= limit_of(len(ids[i]), self.positions)
+                drafts[i] = Draft("", "degenerate") if endless else Draft(text, "translated" if text else "failed")
         return drafts
-
-    def _draft(self, written: list[int], limit: int) -> Draft:
-        text: str = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if len(written) >= limit:
-            return Draft("", "degenerate")
-        return Draft(text.strip(), "translated" if text.strip() else "failed")
 
     def _write(self, ids: list[list[int]], request: Request) -> list[list[int]]:
         """What the model writes for sources of one length class, without the start and what follows the end."""

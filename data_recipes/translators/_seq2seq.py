@@ -1,49 +1,30 @@
-"""What the translators marian and nllb share: parameters, languages, and every failure counted."""
+"""What the translators marian and nllb share: languages, and every failure counted."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from bench.api.hub import HubName
 from bench.core.errors import Unavailable
 from bench.core.memo import process_memo
 from data_recipes.serbian import to_latin
 from data_recipes.translators._ctranslate2 import CTranslate2Engine, ctranslate2_version
-from data_recipes.translators._engine import Engine, Request
-from data_recipes.translators._models import ModelSource, find_model, hub_name, is_hub_id
+from data_recipes.translators._engine import (
+    Engine,
+    ModelSource,
+    Request,
+    Seq2SeqParams,
+    find_model,
+    hub_name,
+    is_hub_id,
+)
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
-
-
-@dataclass(frozen=True)
-class Seq2SeqParams:
-    """How a model translates; all defaults but the model are ours."""
-
-    model: str = ""  # a hub id or a folder; {source} and {target} stand for the languages
-    revision: str = ""  # of a hub model; "": main, or the hub's own safetensors conversion of it
-    beams: int = 4  # 1: greedy
-    max_length: int = 256  # sub-words; a longer sentence is not translated, and counted
-    precision: Literal["fp32", "bf16"] = "fp32"  # of transformers
-    engine: Literal["transformers", "ctranslate2"] = "transformers"  # what runs the model; ctranslate2: the extra ct2
-    quantisation: Literal["float32", "int8", "bfloat16"] = "float32"  # of the weights that ctranslate2 converts
-    serbian: Literal["latin", "cyrillic"] = "latin"  # script of Serbian; latin, as Universal NER has it
-
-    def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise ValueError("beams must be at least 1")
-        if self.max_length < 8:
-            raise ValueError("max_length must be at least 8")
-        if not self.model:
-            raise ValueError("model must name a hub id or a folder")
-        if self.engine == "transformers" and self.quantisation != "float32":
-            raise ValueError(f"quantisation {self.quantisation} needs engine ctranslate2 (transformers has precision)")
-        if self.engine == "ctranslate2" and self.precision != "fp32":
-            raise ValueError(f"precision {self.precision} needs engine transformers (ctranslate2 has quantisation)")
 
 
 class Seq2SeqTranslator(TextTranslator):
@@ -105,27 +86,19 @@ class Seq2SeqTranslator(TextTranslator):
         key = ("translator", found, how, self.device)
         engine: Engine | None = memo.get(key)
         if engine is None:
-            made: type[Engine] = Engine
-            if self.params.engine == "ctranslate2":
-                ctranslate2_version()  # before gigabytes are fetched
-                made = CTranslate2Engine
+            # the version is asked for before gigabytes are fetched
+            own = CTranslate2Engine if self.params.engine == "ctranslate2" and ctranslate2_version() else Engine
             memo.forget("translator")  # never two of them in memory
-            engine = made(found, self.params, self.device)
+            engine = own(found, self.params, self.device)
             memo.put(key, engine, engine.bytes)
         return engine
 
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
-        """Translations without chunks: attention is no alignment.
-
-        Raises:
-            Unavailable: the model does not cover the languages, or is not to be had.
-            BadInput: the model cannot be loaded.
-        """
+        """Translations without chunks: attention is no alignment."""
         found = self.find(source, target)
         engine = self.engine(found)
         provenance = self.credit(f"{found.label}@{found.version}", [engine.what] * bool(engine.what))
         drafts = engine.translate([one.text for one in asked], self.request(engine.tokenizer, source, target))
-        return [draft._replace(text=self._spelled(draft.text, target)) for draft in drafts], provenance
-
-    def _spelled(self, text: str, target: str) -> str:
-        return to_latin(text) if target == "sr" and self.params.serbian == "latin" else text
+        if target == "sr" and self.params.serbian == "latin":
+            drafts = [draft._replace(text=to_latin(draft.text)) for draft in drafts]
+        return drafts, provenance

@@ -66,17 +66,10 @@ class TextTranslator(Translator):
         Links where the system says which word it made of which. Counts: translated, too_long (of the source),
         degenerate (a loop, or no end), failed (nothing written), which add up to the sentences; the different texts;
         and with links the words of both sides, and how many of them are linked.
-
-        Raises:
-            Unavailable, BadInput: as `drafts`.
-            BadInput: the sentences are of several languages.
         """
-        languages = sorted({sentence.language for sentence in sentences})
-        if len(languages) > 1:
-            raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
         if not sentences:
             return Translated((), (), "", dict.fromkeys(OUTCOMES, 0))
-        source, kept = languages[0], self.kept_types()
+        source, kept = language_of(sentences), self.kept_types()
         asked = [asked_of(sentence, kept) for sentence in sentences]
         unique = list(dict.fromkeys(asked))
         drafts, provenance = self.drafts(unique, source, target)
@@ -95,7 +88,9 @@ class TextTranslator(Translator):
             made = replace(sentence, language=target, words=words, spans=None) if outcome == "translated" else None
             targets.append(made)
             links.append(word_links(sentence.words, one.text, words, draft) if made else None)
-            counts.update(_coverage(sentence, made, links[-1]))
+            if (known := links[-1]) is not None:
+                linked = [len({link[side] for link in known}) for side in (0, 1)]
+                counts.update(dict(zip(LINKED, (len(sentence.words), linked[0], len(words), linked[1]), strict=True)))
         return Translated(tuple(targets), tuple(links), provenance, dict(counts))
 
     def credit(self, label: str, remarks: Sequence[str] = ()) -> str:
@@ -104,6 +99,14 @@ class TextTranslator(Translator):
             _say(f"{label}: {self.licence}")
         said = [self.licence] * bool(self.licence) + list(remarks)
         return label + (f" ({'; '.join(said)})" if said else "")
+
+
+def language_of(sentences: Sequence[Sentence]) -> str:
+    """The one language of the sentences, at least one; BadInput where they are of several."""
+    languages = sorted({sentence.language for sentence in sentences})
+    if len(languages) > 1:
+        raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
+    return languages[0]
 
 
 def asked_of(sentence: Sentence, kept: Sequence[str]) -> Asked:
@@ -150,22 +153,13 @@ def word_links(source: Sequence[str], text: str, target: Sequence[str], draft: D
     return tuple(sorted(links))
 
 
-def _coverage(source: Sentence, target: Sentence | None, links: Sequence[Link] | None) -> Counter[str]:
-    if target is None or links is None:
-        return Counter()
-    linked = [len({link[side] for link in links}) for side in (0, 1)]
-    values = (len(source.words), linked[0], len(target.words), linked[1])
-    return Counter(dict(zip(LINKED, values, strict=True)))
-
-
 def loops(source: Sequence[str], words: Sequence[str]) -> bool:
     """Whether a translation repeats four words in a row REPEATS times, oftener than its source does (ours)."""
-    most = _most_repeated(tuple(words))
-    return most >= REPEATS and most > _most_repeated(tuple(source))
 
+    def most(side: Sequence[str]) -> int:
+        return max(Counter(tuple(side[i : i + 4]) for i in range(len(side) - 3)).values(), default=0)
 
-def _most_repeated(words: tuple[str, ...]) -> int:
-    return max(Counter(words[i : i + 4] for i in range(len(words) - 3)).values(), default=0)
+    return REPEATS <= most(words) > most(source)
 
 
 @lru_cache(maxsize=64)

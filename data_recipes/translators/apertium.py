@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from bench.core.errors import Unavailable
+from bench.core.errors import Unavailable, require
 from bench.core.files import sha256_of_unchanged
 from bench.core.languages import table
 from data_recipes.translators._apertium import Mode
@@ -31,8 +31,7 @@ class ApertiumParams:
     modes: dict[str, str] = field(default_factory=dict)  # en-ca = "eng-cat_valencia": another mode than the usual
 
     def __post_init__(self) -> None:
-        if self.max_length < 8:
-            raise ValueError("max_length must be at least 8")
+        require(self.max_length >= 8, "max_length must be at least 8")
 
 
 class ApertiumTranslator(TextTranslator):

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable, require
 from bench.core.files import sha256_of_unchanged
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
@@ -25,8 +25,7 @@ class BergamotParams:
     max_length: int = 128  # sub-words; the models were trained on sentences, and of longer ones they translate a part
 
     def __post_init__(self) -> None:
-        if self.max_length < 8:
-            raise ValueError("max_length must be at least 8")
+        require(self.max_length >= 8, "max_length must be at least 8")
 
 
 class Files(NamedTuple):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from bench.api.recipes import Corpus, Translated, Translator
-from bench.core.errors import BadInput
+from bench.core.errors import require
 from bench.core.sentences import Link, Sentence
 from bench.core.tokenise import UNSPACED, tokenise
-from data_recipes.translators._lookup import Lookup, Piece
-from data_recipes.wiktionary import files_for, hashes_of, lexicon, version_of
+from data_recipes.english import FUNCTION_WORDS, bases, irregular_base
+from data_recipes.translators._texts import language_of
+from data_recipes.wiktionary import Lexicon, files_for, hashes_of, lexicon, version_of
 
 _WIDE = {".": "。", ",": "，", "?": "？", "!": "！", ":": "：", ";": "；", "(": "（", ")": "）"}
 _ARABIC = {",": "،", "?": "؟", ";": "؛"}
 _MARKS = {"zh": _WIDE, "ja": _WIDE, "ar": _ARABIC, "fa": _ARABIC}  # punctuation that is written otherwise
 _COUNTS = ("translated", "failed", "words", "words_translated", "words_copied", "words_dropped", "marks", "phrases")
+_AUXILIARIES = frozenset({"be", "do", "have"})
+_PRONOUNS = frozenset({"pron", "determiner"})
+_OPENS = frozenset(".!?:;\"'“”„«‘’([-–—…")  # after these a capital may be that of a sentence
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,7 @@ class DictionaryParams:
     stand_in: dict[str, str] = field(default_factory=dict)  # sk = "cs": the dictionary of a near language instead
 
     def __post_init__(self) -> None:
-        if self.max_phrase < 1:
-            raise ValueError("max_phrase must be at least 1")
+        require(self.max_phrase >= 1, "max_phrase must be at least 1")
 
 
 class DictionaryTranslator(Translator):
@@ -55,18 +58,12 @@ class DictionaryTranslator(Translator):
 
         Counts: sentences translated and failed; words, of which translated, copied (unknown, or a person's), dropped
         (without a word of their own there, such as articles) and marks (numbers, punctuation); phrases of more words.
-
-        Raises:
-            Unavailable: there is no dictionary of the two languages here.
-            BadInput: the sentences are of several languages.
         """
-        languages = sorted({sentence.language for sentence in sentences})
-        if len(languages) > 1:
-            raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
         counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         if not sentences:
             return Translated((), (), "", dict(counts))
-        source, files = languages[0], self._files(languages[0], target)
+        source = language_of(sentences)
+        files = self._files(source, target)
         lookup = Lookup(lexicon(files, self._other(source), self._other(target)), source, self.params.max_phrase)
         scheme = corpus.tokenisation(target) if self.tokenisation == "corpus" else self.tokenisation
         targets: list[Sentence | None] = []
@@ -78,8 +75,15 @@ class DictionaryTranslator(Translator):
             targets.append(made)
             links.append(linked if made else None)
             counts["translated" if made else "failed"] += 1
-            counts.update(_counted(pieces))
-        return Translated(tuple(targets), tuple(links), self._provenance(files, source, target), dict(counts))
+            for piece in pieces:
+                size = piece.end - piece.start
+                mark = piece.kind == "copied" and not any(letter.isalpha() for letter in piece.text)
+                counts["marks" if mark else f"words_{piece.kind}"] += size
+                counts["words"] += size
+                counts["phrases"] += piece.kind == "translated" and size > 1
+        said = "Wiktionary, word by word: " + ", ".join(version_of(path) for path in files)
+        standing = [f"{self._other(own)} stands in for {own}" for own in (source, target) if self._other(own) != own]
+        return Translated(tuple(targets), tuple(links), "; ".join([said, *standing]), dict(counts))
 
     def _other(self, language: str) -> str:
         """The language whose dictionary is used."""
@@ -87,11 +91,6 @@ class DictionaryTranslator(Translator):
 
     def _files(self, source: str, target: str) -> tuple[Path, ...]:
         return files_for(self._other(source), self._other(target))
-
-    def _provenance(self, files: Iterable[Path], source: str, target: str) -> str:
-        said = "Wiktionary, word by word: " + ", ".join(version_of(path) for path in files)
-        standing = [f"{self._other(own)} stands in for {own}" for own in (source, target) if self._other(own) != own]
-        return "; ".join([said, *standing])
 
 
 def _built(pieces: Iterable[Piece], target: str, scheme: str) -> tuple[tuple[str, ...], tuple[Link, ...]]:
@@ -110,12 +109,86 @@ def _built(pieces: Iterable[Piece], target: str, scheme: str) -> tuple[tuple[str
     return tuple(words), tuple(sorted(links))
 
 
-def _counted(pieces: Iterable[Piece]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for piece in pieces:
-        size = piece.end - piece.start
-        mark = piece.kind == "copied" and not any(letter.isalpha() for letter in piece.text)
-        counts["marks" if mark else f"words_{piece.kind}"] += size
-        counts["words"] += size
-        counts["phrases"] += piece.kind == "translated" and size > 1
-    return counts
+# --- looking a sentence up: longest phrase first, base forms, case carried over (ours) --------------------------------
+
+
+class Piece(NamedTuple):
+    """Source words start to end (exclusive) and the text in their place; "" for a word that is left out."""
+
+    start: int
+    end: int
+    text: str
+    kind: str  # translated, copied or dropped
+
+
+class Lookup:
+    """A lexicon, and how its headwords are found for words as they stand in a sentence."""
+
+    def __init__(self, lexicon: Lexicon, source: str, max_phrase: int) -> None:
+        self.lexicon, self.english, self.max_phrase = lexicon, source == "en", max_phrase
+
+    def pieces(self, sentence: Sentence, copied_types: Collection[str]) -> list[Piece]:
+        """The sentence in pieces; none crosses the border of an entity, and entities of the types are copied."""
+        words = sentence.words
+        owner = [-1] * len(words)
+        for number, span in enumerate(sentence.spans or ()):
+            owner[span.start : span.end] = [number] * (span.end - span.start)
+        copied = [own >= 0 and (sentence.spans or ())[own].type in copied_types for own in owner]
+        found: list[Piece] = []
+        position = 0
+        while position < len(words):
+            piece = Piece(position, position + 1, words[position], "copied")
+            initial = all(word in _OPENS for word in words[:position]) or words[position - 1] in _OPENS
+            longest = position if copied[position] else min(position + self.max_phrase, len(words))
+            for end in range(longest, position, -1):
+                if len(set(owner[position:end])) == 1:
+                    text = self.find(words[position:end], initial, owner[position] >= 0)
+                    if text is not None:
+                        piece = Piece(position, end, text, "translated" if text else "dropped")
+                        break
+            found.append(piece)
+            position = piece.end
+        return found
+
+    def find(self, words: Sequence[str], initial: bool, named: bool) -> str | None:
+        """The translation of a phrase; "" where it has none and is left out, None where nothing is known of it."""
+        joined = " ".join(words).replace(" - ", "-").replace(" 's", "'s").replace(" ’s", "'s")
+        small = joined.lower()
+        if not any(letter.isalpha() for letter in words[0]) or not any(letter.isalpha() for letter in words[-1]):
+            return "" if self.english and small in FUNCTION_WORDS else None
+        if self.english and _is_abbreviation(joined):
+            return self.lexicon.best.get(joined)  # US is no pronoun, and J. no letter of the alphabet
+        for head, as_it_is in self._heads(words, joined, small, initial and not named):
+            if (text := self.lexicon.best.get(head)) is not None:
+                return text if as_it_is and not initial else _cased(text, joined)
+        return "" if small in self.lexicon.silent or (self.english and small in FUNCTION_WORDS) else None
+
+    def _heads(self, words: Sequence[str], joined: str, small: str, initial: bool) -> Iterator[tuple[str, bool]]:
+        """Headwords to try, and whether one's translation has the dictionary's case."""
+        base = irregular_base(small) if self.english and len(words) == 1 else ""
+        kinds = self.lexicon.kinds.get(small, set())
+        if base and not (kinds & _PRONOUNS or ("v" in kinds and base in _AUXILIARIES)):
+            yield base, False  # saw is of see, no tool; but a dictionary that has is or him is right
+        if initial and joined != "I":
+            yield small, False
+        yield joined, joined != small
+        yield small, False
+        if base:
+            yield base, False
+        if self.english and small.isascii() and len(small) > 3:
+            *before, last = small.split(" ")
+            for form in bases(last):
+                yield " ".join((*before, form)), False
+
+
+def _is_abbreviation(word: str) -> bool:
+    """Up to four capitals, and full stops; but A and I are words."""
+    return word not in ("A", "I") and word.isupper() and len(word.replace(".", "")) <= 4 and " " not in word
+
+
+def _cased(text: str, like: str) -> str:
+    """The text with the capitals of the source words: all, or the first letter's; a dictionary's own are kept."""
+    letters = [letter for letter in like if letter.isalpha()]
+    if len(letters) > 1 and all(letter.isupper() for letter in letters):
+        return text.upper()
+    return text[:1].upper() + text[1:] if like[:1].isupper() else text

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 from bench.api.recipes import Corpus, Translated, Translator
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import Unavailable
 from bench.core.sentences import Sentence
+from data_recipes.translators._texts import language_of
 
 
 @runtime_checkable
@@ -26,34 +27,22 @@ class FilesTranslator(Translator):
     marks: ClassVar[bool] = False
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
-        """The corpus's translations, with its links where it has them; None for a sentence that has none.
-
-        Raises:
-            Unavailable: the corpus has no translation into `target` at all.
-            BadInput: the sentences are of several languages.
-        """
-        sources = {sentence.language for sentence in sentences}
-        if len(sources) > 1:
-            raise BadInput(f"translate takes sentences of one language, not of {', '.join(sorted(sources))}")
-        pairs = {pair.source.id: pair for language in sources for pair in corpus.pairs(language, target)}
+        """The corpus's translations, with its links where it has them; None for a sentence that has none."""
+        source = language_of(sentences) if sentences else ""
+        pairs = {pair.source.id: pair for pair in corpus.pairs(source, target)} if sentences else {}
         if any(sentence.id not in pairs for sentence in sentences):
-            pairs |= {pair.source.id: pair for language in sources for pair in corpus.parallel(language, target)}
+            pairs |= {pair.source.id: pair for pair in corpus.parallel(source, target)}
         if sentences and not pairs:
             raise Unavailable(
-                f"corpus '{corpus.name}' has no translations from {sentences[0].language} into {target};"
+                f"corpus '{corpus.name}' has no translations from {source} into {target};"
                 " choose another labels.translator, or add translations (corpus conll: translations/<language>.tsv)"
             )
         found = [pairs.get(sentence.id) for sentence in sentences]
         missing = sum(pair is None for pair in found)
+        said = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
         return Translated(
             targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in found),
             links=tuple(None if pair is None else pair.links for pair in found),
-            provenance=self._provenance(corpus, target),
+            provenance="human" if corpus.facts.human_translations else said or "unknown (the corpus does not say)",
             counts={"translated": len(found) - missing, "missing": missing},
         )
-
-    def _provenance(self, corpus: Corpus, target: str) -> str:
-        if corpus.facts.human_translations:
-            return "human"
-        said = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
-        return said or "unknown (the corpus does not say)"

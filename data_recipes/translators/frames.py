@@ -11,9 +11,8 @@ from bench.api.projection import CLOSE, OPEN
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Link, Sentence
-from data_recipes.corpora.demo.draw import candidates
-from data_recipes.corpora.demo.grammar import Content, Placeholder, Rendered, links, render
-from data_recipes.corpora.demo.parse import parse
+from data_recipes.corpora.demo.corpus import candidates
+from data_recipes.corpora.demo.grammar import Content, Placeholder, Rendered, links, parse, render
 from data_recipes.corpora.demo.tables import LANGUAGES, Name
 
 PROVENANCE = "frames (stands in for an MT system; synthetic)"
@@ -53,7 +52,11 @@ class FramesTranslator(Translator):
         found: list[tuple[Link, ...] | None] = []
         counts = {"parsed": 0, "failed": 0, "errors": 0}
         for sentence in sentences:
-            _check(sentence.language, target)
+            for language in (sentence.language, target):
+                if language not in LANGUAGES:
+                    raise Unavailable(f"translator frames: no language {language!r}{nearest(language, LANGUAGES)}")
+            if sentence.language == target:
+                raise Unavailable(f"translator frames: source and target language are both {target!r}")
             content = parse(sentence.words, sentence.language, sentence.spans)
             source = content and render(content, sentence.language)
             if content is None or source is None or len(source.words) != len(sentence.words):
@@ -71,15 +74,6 @@ class FramesTranslator(Translator):
         return Translated(tuple(targets), tuple(found), PROVENANCE, counts)
 
 
-def _check(source: str, target: str) -> None:
-    """Both languages must be the corpus's, and differ."""
-    for language in (source, target):
-        if language not in LANGUAGES:
-            raise Unavailable(f"translator frames: no language {language!r}{nearest(language, LANGUAGES)}")
-    if source == target:
-        raise Unavailable(f"translator frames: source and target language are both {source!r}")
-
-
 def _right(content: Content, source: Rendered, target: str) -> Draft:
     side = render(content, target)
     return Draft(side.words, links(source, side))
@@ -87,42 +81,24 @@ def _right(content: Content, source: Rendered, target: str) -> Draft:
 
 def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> Draft:
     """The translation with one error of a kind that this sentence can have."""
-    draft = _right(content, source, target)
-    marks = [i for i, word in enumerate(draft.words) if word in (OPEN, CLOSE)]
-    placeholders = [name for name in content.names.values() if isinstance(name, Placeholder)]
-    marks += [draft.words.index(placeholder.text) for placeholder in placeholders]
+    words, known = _right(content, source, target)
+    marks = [i for i, word in enumerate(words) if word in (OPEN, CLOSE)]
+    marks += [words.index(name.text) for name in content.names.values() if isinstance(name, Placeholder)]
     named = sorted(number for number, name in content.names.items() if isinstance(name, Name))
-    plain = [i for i in range(len(draft.words)) if i not in marks]
-    swaps = [i for i in plain if i + 1 in plain and draft.words[i] != draft.words[i + 1]]
-    kinds = {"drop": bool(plain), "swap": bool(swaps), "name": bool(named), "mark": bool(marks)}
-    kind = rng.choice([kind for kind, able in kinds.items() if able])
-    if kind == "drop":
-        return _drop(draft, rng.choice(plain))
-    if kind == "swap":
-        return _swap(draft, rng.choice(swaps))
-    if kind == "mark":
-        return _drop(draft, rng.choice(marks))
-    return _right(_misname(rng, content, rng.choice(named)), source, target)
-
-
-def _drop(draft: Draft, position: int) -> Draft:
-    """Without one word."""
-    words = draft.words[:position] + draft.words[position + 1 :]
-    return Draft(words, tuple((i, j - (j > position)) for i, j in draft.links if j != position))
-
-
-def _swap(draft: Draft, position: int) -> Draft:
-    """With a word and the next one in each other's place."""
-    words = list(draft.words)
-    words[position : position + 2] = reversed(words[position : position + 2])
-    moved = {position: position + 1, position + 1: position}
-    return Draft(tuple(words), tuple(sorted((i, moved.get(j, j)) for i, j in draft.links)))
-
-
-def _misname(rng: random.Random, content: Content, number: int) -> Content:
-    """With another name of the same type and split in one slot: an error never shows a test name to a training text."""
-    old = content.names[number]
-    if not isinstance(old, Name):
-        raise TypeError("only names can be mistaken for each other")
+    plain = [i for i in range(len(words)) if i not in marks]
+    swaps = [i for i in plain if i + 1 in plain and words[i] != words[i + 1]]
+    kinds = {"drop": plain, "swap": swaps, "name": named, "mark": marks}
+    kind = rng.choice([kind for kind, places in kinds.items() if places])
+    place = rng.choice(kinds[kind])
+    if kind in ("drop", "mark"):  # without one word
+        shorter = words[:place] + words[place + 1 :]
+        return Draft(shorter, tuple((i, j - (j > place)) for i, j in known if j != place))
+    if kind == "swap":  # a word and the next one in each other's place
+        order = {place: place + 1, place + 1: place}
+        swapped = tuple(words[order.get(i, i)] for i in range(len(words)))
+        return Draft(swapped, tuple(sorted((i, order.get(j, j)) for i, j in known)))
+    # another name of the same type and split: an error never shows a test name to a training text
+    old = content.names[place]
+    assert isinstance(old, Name)
     others = [name for name in candidates(old.split, old.type, True, False) if name not in content.names.values()]
-    return content._replace(names={**content.names, number: rng.choice(others)})
+    return _right(content._replace(names={**content.names, place: rng.choice(others)}), source, target)

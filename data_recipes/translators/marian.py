@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 from bench.core.errors import Unavailable
 from bench.core.languages import from_english, opus_code, opus_tokens
-from data_recipes.translators._engine import Request
-from data_recipes.translators._seq2seq import Seq2SeqParams, Seq2SeqTranslator
+from data_recipes.translators._engine import Request, Seq2SeqParams
+from data_recipes.translators._seq2seq import Seq2SeqTranslator
 
 MODEL = "Helsinki-NLP/opus-mt-{source}-{target}"
 
 
 @dataclass(frozen=True)
 class MarianParams(Seq2SeqParams):
-    """`_seq2seq.Seq2SeqParams` with OPUS-MT's name of a pair's model."""
+    """`_engine.Seq2SeqParams` with OPUS-MT's name of a pair's model."""
 
     model: str = MODEL
 

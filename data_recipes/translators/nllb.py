@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from bench.core.errors import Unavailable
 from bench.core.languages import nllb_code
-from data_recipes.translators._engine import Request
-from data_recipes.translators._seq2seq import Seq2SeqParams, Seq2SeqTranslator
+from data_recipes.translators._engine import Request, Seq2SeqParams
+from data_recipes.translators._seq2seq import Seq2SeqTranslator
 
 
 @dataclass(frozen=True)
 class NllbParams(Seq2SeqParams):
-    """`_seq2seq.Seq2SeqParams` with NLLB's smallest model."""
+    """`_engine.Seq2SeqParams` with NLLB's smallest model."""
 
     model: str = "facebook/nllb-200-distilled-600M"
 

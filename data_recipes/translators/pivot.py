@@ -13,6 +13,7 @@ from bench.core.sentences import Link, Sentence
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
 from bench.plan.schema import Place, to_plain
+from data_recipes.translators._texts import language_of
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,13 @@ class PivotTranslator(Translator):
         Raises:
             Unavailable, BadInput: as the two do; or the sentences are of several languages.
         """
-        languages = sorted({sentence.language for sentence in sentences})
-        if len(languages) > 1:
-            raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
         if not sentences:
             return Translated((), (), "", {"translated": 0, "failed": 0})
         targets: list[Sentence | None] = list(sentences)
         links: list[tuple[Link, ...] | None] | None = None
         counts: dict[str, int] = {}
         made_by = []
-        for key, translator, _, into in self.legs(languages[0], target):
+        for key, translator, _, into in self.legs(language_of(sentences), target):
             out = translator.translate([one for one in targets if one is not None], into, corpus)
             made_by.append(out.provenance)
             counts |= {f"{key}_{name}": count for name, count in out.counts.items() if name != "different_texts"}

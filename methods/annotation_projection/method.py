@@ -27,7 +27,7 @@ class AnnotationProjection(Method):
     needs = frozenset({Need.PARALLEL_TEXT})
     declared = Factors(data="both", labels_from="projection of a teacher's (parallel text)", teacher="zero_shot")
     search_space: ClassVar[SearchSpace] = {
-        "confidence": (0.0, 0.7, 0.8, 0.9),
+        "share": (0.25, 0.5, 0.75, 1.0),
         "projected": (0.5, 1.0),
         "empty": (True, False),
         "labels.matcher": ("min-max", "merge-gap", "longest", "ngram-ilp"),
@@ -39,7 +39,7 @@ class AnnotationProjection(Method):
         return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """The lines that are sure enough, and English as the parameters say."""
+        """The lines that are kept, and English as the parameters say."""
         kept = annotated(ask, "teacher", self.params)
         labelled = pairs(kept) if self.params.english == "pairs" else singles([pair.target for pair in kept])
         return TrainingSet(labelled=labelled if self.params.english == "none" else labelled + singles(ask.source()))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from bench.api.batch import Floats, TrainingSet, pairs, singles
 from bench.api.candidates import (
     MAX_LENGTH,
     alignment_scores,
@@ -20,24 +21,9 @@ from bench.api.candidates import (
     ranges_of,
     tagger_scores,
 )
-from bench.api.method import (
-    Ask,
-    Factors,
-    Floats,
-    Method,
-    MethodParams,
-    Need,
-    Round,
-    SearchSpace,
-    Second,
-    TrainingSet,
-    pairs,
-    singles,
-)
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, Second
+from bench.core.errors import require
 from bench.core.sentences import Pair, Span
-
-if TYPE_CHECKING:
-    from bench.api.candidates import Ints, Scores
 
 
 @dataclass(frozen=True)
@@ -55,8 +41,7 @@ class CandidateMatchingParams(MethodParams):
     def __post_init__(self) -> None:
         if min(self.weights) < 0 or not max(self.weights) > 0:
             raise ValueError("weights must not be below 0, and one of them above")
-        if self.max_length < 1:
-            raise ValueError("max_length must be at least 1")
+        require(self.max_length >= 1, "max_length must be at least 1")
 
 
 class CandidateMatching(Method):
@@ -114,10 +99,18 @@ class CandidateMatching(Method):
         self, pair: Pair, tags: Sequence[str], probabilities: Floats | None, spans: Sequence[Span]
     ) -> tuple[tuple[Span, ...], list[str]]:
         """The target's spans, and the outcome of each source entity."""
-        entities = sorted(pair.source.spans or ())
-        candidates = self._candidates(pair, entities, spans)
-        scores = self._scores(pair, entities, candidates, tags, probabilities)
-        chosen = (greedy if self.params.solver == "greedy" else ilp)(candidates, scores)
+        p, links, entities = self.params, pair.links or (), sorted(pair.source.spans or ())
+        if p.candidates == "tagger":
+            candidates = ranges_of(spans)
+        else:  # only an alignment score is 0 outside of the linked words
+            window = linked_window(entities, links) if p.score == "align" else None
+            candidates = ngrams(pair.target.words, window, p.max_length)
+        scores = alignment_scores(entities, links, candidates)
+        if p.score != "align":
+            assert probabilities is not None
+            of_tagger = tagger_scores(entities, probabilities, tags, candidates)
+            scores = of_tagger if p.score == "tagger" else fused_scores((scores, of_tagger), p.weights)
+        chosen = (greedy if p.solver == "greedy" else ilp)(candidates, scores)
         labels, outcomes = [], []
         for entity, range_, possible in zip(entities, chosen, np.any(scores > 0, axis=1), strict=True):
             if range_ is not None:
@@ -125,30 +118,7 @@ class CandidateMatching(Method):
             outcomes.append("projected" if range_ is not None else "conflicting" if possible else "unaligned")
         return tuple(sorted(labels)), outcomes
 
-    def _candidates(self, pair: Pair, entities: Sequence[Span], spans: Sequence[Span]) -> Ints:
-        if self.params.candidates == "tagger":
-            return ranges_of(spans)
-        # only an alignment score is 0 outside of the linked words
-        window = linked_window(entities, pair.links or ()) if self.params.score == "align" else None
-        return ngrams(pair.target.words, window, self.params.max_length)
-
-    def _scores(
-        self,
-        pair: Pair,
-        entities: Sequence[Span],
-        candidates: Ints,
-        tags: Sequence[str],
-        probabilities: Floats | None,
-    ) -> Scores:
-        align = alignment_scores(entities, pair.links or (), candidates)
-        if self.params.score == "align":
-            return align
-        assert probabilities is not None
-        tagger = tagger_scores(entities, probabilities, tags, candidates)
-        return tagger if self.params.score == "tagger" else fused_scores((align, tagger), self.params.weights)
-
     def factors(self) -> Factors:
-        """Whether English is in, and whether a tagger helps."""
         p = self.params
         refined = "" if p.refine == "none" else f", {p.refine}"
         labels = f"candidate matching ({p.candidates} candidates, {p.score} score, {p.solver}{refined})"

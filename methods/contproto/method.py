@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.api.method import (
-    Ask,
-    Diagnostics,
-    EpochState,
-    Example,
-    Factors,
-    Losses,
-    Method,
-    MethodParams,
-    Need,
-    Round,
-    SearchSpace,
-    Step,
-    Tagger,
-    Term,
-    TrainingSet,
-    singles,
-)
+from bench.api.batch import EpochState, Example, Losses, Step, Term, TrainingSet, singles
+from bench.api.method import Ask, Diagnostics, Factors, Method, MethodParams, Need, Round, SearchSpace, Tagger
+from bench.core.errors import require
 from bench.core.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -47,17 +33,12 @@ class ContprotoParams(MethodParams):
 
     def __post_init__(self) -> None:
         for name in ("max_width", "outside_weight", "target_weight", "contrast_weight", "outside_most"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be below 0")
+            require(getattr(self, name) >= 0, f"{name} must not be below 0")
         for name in ("temperature", "head"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0")
-        if not 0 < self.coverage <= 1:
-            raise ValueError("coverage must be above 0 and at most 1")
-        if not 0 <= self.momentum < 1:
-            raise ValueError("momentum must be at least 0 and below 1")
-        if not all(0 <= phi <= 1 for phi in self.phi):
-            raise ValueError("phi must be two numbers from 0 to 1")
+            require(getattr(self, name) > 0, f"{name} must be above 0")
+        require(0 < self.coverage <= 1, "coverage must be above 0 and at most 1")
+        require(0 <= self.momentum < 1, "momentum must be at least 0 and below 1")
+        require(all(0 <= phi <= 1 for phi in self.phi), "phi must be two numbers from 0 to 1")
 
 
 class Contproto(Method):
@@ -100,23 +81,19 @@ class Contproto(Method):
 
         Noted for the record: the widest span, and how many source entities are wider (they can never be found).
         """
-        from methods.contproto.spans import wider
-
         source = ask.source()
-        width = self._width(source)
+        width, widths = self._width(source), _widths(source)
         ask.note("span_width", width)
-        ask.note("entities_wider_than_spans", wider(source, width))
+        ask.note("entities_wider_than_spans", sum(words > width for words in widths))
         labelled = singles(source)
         if round.name == "teacher":
             return TrainingSet(labelled=labelled)
         sentences = ask.unlabelled()
-        noted: dict[tuple[str, ...], Tensor] = {}
-        self._noted = noted
+        self._soft = self._noted = {}
         try:
             predicted = ask.model("teacher").predict(sentences)
         finally:
             self._noted = None
-        self._soft = noted
         # the words' probabilities train nothing, but make the training's key depend on the teacher
         soft = zip(sentences, predicted.probabilities, strict=True)
         return TrainingSet(labelled=labelled, unlabelled=tuple((Example(s, soft=p),) for s, p in soft))
@@ -126,53 +103,48 @@ class Contproto(Method):
         from methods.contproto.prototypes import Prototypes
         from methods.contproto.spans import SpanTagger
 
-        width = self._width(ask.source())
+        width, p = self._width(ask.source()), self.params
         if round.name == "teacher":
             tagger = SpanTagger(ask.new_tagger(), width)
             tagger.watch = self._note
             return tagger
-        tagger = SpanTagger(ask.new_tagger(), width, self.params.head)
-        p = self.params
+        tagger = SpanTagger(ask.new_tagger(), width, p.head)
         tagger.prototypes = Prototypes(tagger.types, width, self._soft, size=p.head, momentum=p.momentum, phi=p.phi)
         return tagger
 
     def _width(self, source: Sequence[Sentence]) -> int:
-        from methods.contproto.spans import covering_width
-
-        return self.params.max_width or covering_width(source, self.params.coverage)
+        """Of the widest span: as asked for, else the least that a share `coverage` of the entities do not exceed."""
+        widths, most = _widths(source), self.params.coverage
+        return self.params.max_width or (widths[max(1, math.ceil(most * len(widths) - 1e-9)) - 1] if widths else 1)
 
     def _note(self, sentence: Sentence, probabilities: Tensor) -> None:
         """Keep a teacher's span probabilities (m, K), which predictions have no place for."""
         if self._noted is not None:
             self._noted[sentence.words] = probabilities
 
-    def loss(self, tagger: Tagger, step: Step) -> Losses:
+    def loss(self, tagger: Any, step: Step) -> Losses:
         """Cross-entropy on the source's spans; for a student also on the target's soft labels, and contrast."""
+        import torch
         from torch.nn.functional import one_hot
 
-        from methods.contproto.prototypes import span_loss
+        from methods.contproto.prototypes import contrast, some_outside, span_loss
         from methods.contproto.spans import gold_classes
 
-        model, batch, p = _any(tagger), _any(step.labelled), self.params
-        classes = gold_classes(batch, model.types, model.width)
-        targets = one_hot(classes, 1 + len(model.types)).to(batch.scores.dtype)
-        value = span_loss(batch.scores, targets, batch.inputs.weights[batch.rows], p.outside_weight)
-        terms = () if step.unlabelled is None else self._of_student(model, step, classes)
-        return (Term("ce", value), *terms)
-
-    def _of_student(self, model: Any, step: Step, classes: Tensor) -> Losses:
-        """Soft cross-entropy and contrast; a second look at both batches, with other dropout, is the other view."""
-        import torch
-
-        from methods.contproto.prototypes import contrast, some_outside, span_loss
-
-        source, target, p = _any(step.labelled), _any(step.unlabelled), self.params
-        q = model.project(source), model.project(target)
-        soft = model.prototypes.learn(step, (q[0].detach(), classes), q[1].detach())
+        p = self.params
+        source: Any = step.labelled
+        target: Any = step.unlabelled
+        classes = gold_classes(source, tagger.types, tagger.width)
+        targets = one_hot(classes, 1 + len(tagger.types)).to(source.scores.dtype)
+        value = span_loss(source.scores, targets, source.inputs.weights[source.rows], p.outside_weight)
+        terms = [Term("ce", value)]
+        if target is None:
+            return tuple(terms)
+        q = tagger.project(source), tagger.project(target)
+        soft = tagger.prototypes.learn(step, (q[0].detach(), classes), q[1].detach())
         value = span_loss(target.scores, soft, target.inputs.weights[target.rows], p.outside_weight)
-        terms = [Term("soft", value, p.target_weight)]
-        if p.contrast_weight:
-            again = [model.project(model.read(batch.inputs)) for batch in (source, target)]
+        terms.append(Term("soft", value, p.target_weight))
+        if p.contrast_weight:  # a second look at both batches, with other dropout, is the other view
+            again = [tagger.project(tagger.read(batch.inputs)) for batch in (source, target)]
             current = soft.argmax(-1)
             chosen = [some_outside(c, p.outside_most) for c in (classes, current)]
             views = [torch.cat([of[i][chosen[i]] for i in range(2)]) for of in (q, again)]
@@ -180,26 +152,24 @@ class Contproto(Method):
             terms.append(Term("contrast", contrast((views[0], views[1]), labels, p.temperature), p.contrast_weight))
         return tuple(terms)
 
-    def on_epoch(self, tagger: Tagger, state: EpochState) -> None:
+    def on_epoch(self, tagger: Any, state: EpochState) -> None:
         """A student's margins and φ of the next epoch."""
-        prototypes = _any(tagger).prototypes
-        if prototypes is not None:
-            prototypes.begin(state.step / state.total)
+        if tagger.prototypes is not None:
+            tagger.prototypes.begin(state.step / state.total)
 
     def diagnostics(self) -> Diagnostics:
         """What a student learned from, as entities: the teacher's labels, then those of each epoch."""
         return Diagnostics(pseudo_labels=lambda tagger: tagger.prototypes.labels if tagger.prototypes else ())
 
-    def carried(self, tagger: Tagger) -> dict[str, Any]:
+    def carried(self, tagger: Any) -> dict[str, Any]:
         """A student's soft labels as they are refined so far, and where its epochs stand."""
-        prototypes = _any(tagger).prototypes
-        return {} if prototypes is None else prototypes.carried()
+        return {} if tagger.prototypes is None else dict(tagger.prototypes.carried())
 
-    def carry_on(self, tagger: Tagger, carried: Mapping[str, Any]) -> None:
+    def carry_on(self, tagger: Any, carried: Mapping[str, Any]) -> None:
         if carried:
-            _any(tagger).prototypes.carry_on(carried)
+            tagger.prototypes.carry_on(carried)
 
 
-def _any(value: object) -> Any:
-    """Our own tagger and batches, of which the interface knows less."""
-    return value
+def _widths(sentences: Sequence[Sentence]) -> list[int]:
+    """How many words the entities have, the least first."""
+    return sorted(span.end - span.start for sentence in sentences for span in sentence.spans or ())

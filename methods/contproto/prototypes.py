@@ -104,11 +104,12 @@ class Prototypes(nn.Module):
         labels = {}
         for words, soft in self.soft.items():
             high, best = soft.cpu().max(-1)
-            spans = [(a, b) for a in range(len(words)) for b in range(a + 1, min(len(words), a + self.width) + 1)]
-            entities = [
-                (float(high[i]), *spans[i], self.types[int(best[i]) - 1]) for i in best.nonzero()[:, 0].tolist()
-            ]
-            labels[words] = most_probable((p, Span(start, end, type_)) for p, start, end, type_ in entities)
+            ends = [min(len(words), start + self.width) + 1 for start in range(len(words))]
+            spans = [Span(start, end, "") for start, last in enumerate(ends) for end in range(start + 1, last)]
+            labels[words] = most_probable(
+                (float(high[i]), spans[i]._replace(type=self.types[int(best[i]) - 1]))
+                for i in best.nonzero()[:, 0].tolist()
+            )
         return labels
 
     def begin(self, share: float) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -91,31 +89,25 @@ class SpanTagger(nn.Module):
         """Word states, candidate spans and their scores; `logits` (S, N, C) are the words' (see `word_logits`)."""
         words: Batch = self._base[0].read(inputs)
         rows, starts, ends = candidates(inputs.word_mask, self.width)
-        features = self.dropout(self._features(inputs, words.states, (rows, starts, ends)))
+        features = self.dropout(self._features(inputs, words.states, rows, starts, ends))
         scores = self.scorer(features).float()
         odds = scores.new_full((*inputs.word_mask.shape, self.width, len(self.types)), FAR)
         odds = odds.index_put((rows, starts, ends - starts - 1), scores[:, 1:] - scores[:, :1])
-        return SpanBatch(
-            inputs, words.states, words.pooled, word_logits(odds, FAR), rows, starts, ends, features, scores
-        )
+        logits = word_logits(odds, FAR)
+        return SpanBatch(inputs, words.states, words.pooled, logits, rows, starts, ends, features, scores)
 
-    def _features(self, inputs: Inputs, states: Tensor, spans: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def _features(self, inputs: Inputs, states: Tensor, rows: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
         """(M, D) of each span: two word states and three embeddings."""
-        rows, starts, ends = spans
-        kinds = torch.from_numpy(capital_kinds(inputs.sentences, states.shape[1], KINDS)).to(rows.device)
-        both = torch.cat([pieces_of_words(inputs)[..., None], kinds], -1)  # (S, N, 1 + KINDS), whole numbers
+        kinds = np.zeros((*inputs.word_mask.shape, KINDS), np.int64)  # 1 at each word's kind
+        for row, sentence in enumerate(inputs.sentences):
+            kinds[row, range(len(sentence.words)), [capital_kind(word) for word in sentence.words]] = 1
+        capitals = torch.from_numpy(kinds).to(rows.device)
+        both = torch.cat([pieces_of_words(inputs)[..., None], capitals], -1)  # (S, N, 1 + KINDS), whole numbers
         sums = torch.cat([torch.zeros_like(both[:, :1]), both.cumsum(1)], 1)
         of_span = sums[rows, ends] - sums[rows, starts]
-        return torch.cat(
-            [
-                states[rows, starts],
-                states[rows, ends - 1],
-                self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)),
-                self.by_width(ends - starts - 1),
-                of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight,  # their sum over the words
-            ],
-            -1,
-        )
+        pieces, width = self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)), self.by_width(ends - starts - 1)
+        kind = of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight  # the sum over the words
+        return torch.cat([states[rows, starts], states[rows, ends - 1], pieces, width, kind], -1)
 
     def project(self, batch: SpanBatch) -> Tensor:
         """Unit vectors q (M, head) of the candidates."""
@@ -143,17 +135,6 @@ class SpanTagger(nn.Module):
 # --- what spans read off words, and words off spans -------------------------------------------------------------------
 
 
-def covering_width(sentences: Iterable[Sentence], coverage: float) -> int:
-    """The least number of words that at least a share `coverage` of the entities do not exceed; 1 without entities."""
-    widths = sorted(span.end - span.start for sentence in sentences for span in sentence.spans or ())
-    return widths[max(1, math.ceil(coverage * len(widths) - 1e-9)) - 1] if widths else 1
-
-
-def wider(sentences: Iterable[Sentence], width: int) -> int:
-    """How many entities have more than `width` words."""
-    return sum(span.end - span.start > width for sentence in sentences for span in sentence.spans or ())
-
-
 def most_probable(probable: Iterable[tuple[float, Span]]) -> tuple[Span, ...]:
     """Of (probability, span), those that overlap no more probable one; ties: the earlier, then the shorter."""
     taken: set[int] = set()
@@ -175,15 +156,6 @@ def capital_kind(word: str) -> int:
     if word.istitle():  # a single capital is one, too
         return 2
     return 3 if word.isupper() else 0
-
-
-def capital_kinds(sentences: Sequence[Sentence], words: int, kinds: int) -> npt.NDArray[np.int64]:
-    """(S, N, kinds): 1 at each word's kind, nothing beyond a sentence's end."""
-    table = np.zeros((len(sentences), words, kinds), np.int64)
-    for row, sentence in enumerate(sentences):
-        for at, word in enumerate(sentence.words):
-            table[row, at, capital_kind(word)] = 1
-    return table
 
 
 def pieces_of_words(inputs: Inputs) -> Tensor:

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Model, Need, Predictions, Round, SearchSpace
-from bench.api.translate_test import Carried, carried_back
-from bench.core.sentences import Sentence, Span, spans_of
+from bench.api.method import Ask, Factors, Method, MethodParams, Model, Need, Predictions, Round, SearchSpace
+from bench.api.translate_test import carried_back
+from bench.core.sentences import Sentence, spans_of
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,15 @@ class Ensemble(Method):
         """The mean of both, decoded word by word: an I-X that continues no X opens a span."""
         carried = carried_back(ask, models["tagger"], sentences, restrict=self.params.restrict)
         direct = models["main"].predict(sentences)
-        means = [self._mean(back, own) for back, own in zip(carried, direct.probabilities, strict=True)]
-        return Predictions(tuple(_decoded(mean, ask.tags) for mean in means), tuple(means))
-
-    def _mean(self, carried: Carried, own: Floats) -> Floats:
-        whole = carried.translated and self.params.unreached == "outside"
-        counted = (carried.reached | whole)[:, None]
-        mean: Floats = np.where(counted, (carried.probabilities + own) / 2, own)
-        return mean
+        means, spans = [], []
+        for back, own in zip(carried, direct.probabilities, strict=True):
+            whole = back.translated and self.params.unreached == "outside"
+            means.append(np.where((back.reached | whole)[:, None], (back.probabilities + own) / 2, own))
+            spans.append(spans_of([ask.tags[best] for best in means[-1].argmax(-1)]))
+        return Predictions(tuple(spans), tuple(means))
 
     def factors(self) -> Factors:
-        """Which translate-train it is."""
         if self.params.partner == "label_projection":
             return self.declared
         averaged = f"yes, averaged with {self.params.partner}"
         return replace(self.declared, labels_from="projection (plain)", test_time_translation=averaged)
-
-
-def _decoded(probabilities: Floats, tags: Sequence[str]) -> tuple[Span, ...]:
-    return spans_of([tags[best] for best in probabilities.argmax(-1)])

@@ -37,5 +37,4 @@ class LabelProjection(Method):
         return TrainingSet(labelled=pairs(kept) if self.params.english else singles([p.target for p in kept]))
 
     def factors(self) -> Factors:
-        """Whether English is in."""
         return replace(self.declared, data="both") if self.params.english else self.declared

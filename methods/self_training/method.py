@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 from bench.api.method import Ask, Factors, Floats, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, singles
+from bench.core.errors import require
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,8 @@ class SelfTrainingParams(MethodParams):
     confidence: Literal["mean", "least"] = "mean"  # of a sentence's words: each one's probability of its best tag
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError("rounds must be at least 1")
-        if not 0 <= self.threshold < 1:
-            raise ValueError("threshold must be at least 0 and below 1")
+        require(self.rounds >= 1, "rounds must be at least 1")
+        require(0 <= self.threshold < 1, "threshold must be at least 0 and below 1")
 
 
 class SelfTraining(Method):
@@ -64,5 +63,4 @@ class SelfTraining(Method):
         return bool(sure > self.params.threshold)
 
     def factors(self) -> Factors:
-        """Who the last teacher is."""
         return replace(self.declared, teacher="zero_shot" if self.params.rounds == 1 else "zero_shot, own models")

@@ -46,5 +46,4 @@ class TeacherStudent(Method):
         return (Round("teacher", method="zero_shot"), student)
 
     def factors(self) -> Factors:
-        """Which loss the student has."""
         return replace(self.declared, loss_terms=f"distillation ({self.params.loss})")

@@ -62,6 +62,5 @@ class TranslateTrainAll(Method):
         return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in translated)]))
 
     def factors(self) -> Factors:
-        """Where the labels come from."""
         labels = "plain" if self.params.labels == "plain" else "matcher and filters"
         return replace(self.declared, labels_from=f"projection ({labels}), into all targets")

@@ -8,24 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.api.method import (
-    Ask,
-    Example,
-    Factors,
-    Floats,
-    Ints,
-    Losses,
-    Method,
-    MethodParams,
-    Need,
-    Round,
-    SearchSpace,
-    Step,
-    Tagger,
-    Term,
-    TrainingSet,
-    singles,
-)
+from bench.api.batch import Example, Floats, Ints, Losses, Step, Term, TrainingSet, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, Tagger
+from bench.core.errors import require
 
 TEACHERS = ("source", "translated", "tuned")
 NO_LABEL = -100
@@ -40,8 +25,7 @@ class UniTransParams(MethodParams):
     hard_weight: float = 1.0  # of the cross-entropy with the voted labels; 0: soft labels alone
 
     def __post_init__(self) -> None:
-        if self.hard_weight < 0:
-            raise ValueError("hard_weight must not be below 0")
+        require(self.hard_weight >= 0, "hard_weight must not be below 0")
 
 
 class Tuning(Method):
@@ -115,7 +99,6 @@ class UniTrans(Method):
         return (soft, Term("hard", cross_entropy(step.unlabelled), self.params.hard_weight))
 
     def factors(self) -> Factors:
-        """Whether there are votes."""
         return self.declared if self.params.hard_weight else replace(self.declared, loss_terms="distillation (mse)")
 
 

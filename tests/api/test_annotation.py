@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,8 +52,8 @@ class FakeAsk:
 
     def predict(self, sentences: Sequence[Sentence]) -> Predictions:
         assert all(sentence.language == "en" and sentence.spans is None for sentence in sentences)
-        probabilities = [np.asarray([[1 - s, s], [0.5, 0.5]], np.float32) for s in self.sure]
-        return Predictions([(PER,) if found else () for found in self.entity], probabilities)
+        probabilities = tuple(np.asarray([[1 - s, s], [0.5, 0.5]], np.float32) for s in self.sure)
+        return Predictions(tuple((PER,) if found else () for found in self.entity), probabilities)
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
         found = zip(pairs, self.reached, strict=True)
@@ -68,18 +69,22 @@ class FakeAsk:
 LINES = st.lists(st.tuples(st.floats(0.5, 1), st.booleans(), st.booleans()), min_size=1, max_size=12)
 
 
-@given(LINES, st.sampled_from([0.0, 0.6, 0.8, 1.0]), st.sampled_from([0.0, 1.0]), st.booleans())
-def test_the_lines_that_are_kept(lines: list[Any], confidence: float, projected: float, empty: bool) -> None:
+@given(LINES, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_from([0.0, 1.0]), st.booleans())
+def test_the_lines_that_are_kept(lines: list[Any], share: float, projected: float, empty: bool) -> None:
     ask: Any = FakeAsk(*zip(*lines, strict=True))
-    kept = annotated(ask, "teacher", Annotation(confidence, projected, empty))
-    expected = []
+    kept = annotated(ask, "teacher", Annotation(share, projected, empty))
+    able = {}
     for n, (sure, entity, reached) in enumerate(lines):
-        mean = float(np.float32(sure)) if entity else (float(np.float32(sure)) + 0.5) / 2
-        whole = (reached or projected == 0.0) if entity else empty
-        if whole and np.float32(mean) >= confidence:
-            expected.append((f"t/{n}", (PER,) if entity else (), (Span(1, 2, "PER"),) if entity and reached else ()))
-    assert [(p.source.id, p.source.spans, p.target.spans) for p in kept] == expected
-    assert ask.notes == {"parallel_kept": len(expected)}
+        if (reached or projected == 0.0) if entity else empty:
+            mean = np.float32(sure) if entity else np.asarray([sure, 0.5], np.float32).mean()
+            found = (Span(1, 2, "PER"),) if entity and reached else ()
+            able[f"t/{n}"] = (float(mean), (PER,) if entity else (), found)
+    chosen = [pair.source.id for pair in kept]
+    assert len(chosen) == math.ceil(share * len(able)) == ask.notes["parallel_kept"]
+    assert chosen == [line for line in able if line in chosen], "in the text's order"
+    assert [(p.source.spans, p.target.spans) for p in kept] == [able[line][1:] for line in chosen]
+    left = [sure for line, (sure, *_) in able.items() if line not in chosen]
+    assert not chosen or not left or min(able[line][0] for line in chosen) >= max(left)
 
 
 def ids(data: TrainingSet) -> list[list[tuple[str, str]]]:
@@ -91,7 +96,7 @@ def test_what_a_student_trains_on() -> None:
     ask: Any = FakeAsk([0.9, 0.6, 0.95], [True, True, True], [True, True, True])
     found = {}
     for english in ("none", "gold", "pairs"):
-        method = AnnotationProjection(AnnotationProjectionParams(english=english))  # type: ignore[arg-type]
+        method = AnnotationProjection(AnnotationProjectionParams(english=english))
         assert [round_.method for round_ in method.rounds()] == ["zero_shot", None]
         found[english] = method.prepare(method.rounds()[-1], ask)
     target = [[("t/0", "da")], [("t/2", "da")]]
@@ -107,7 +112,7 @@ def test_what_a_student_trains_on() -> None:
 def test_the_leakage_guard_covers_both_sides_of_the_text() -> None:
     """A test sentence that the text translates, or repeats on either side, is found and dropped with its pair."""
     ask: Any = FakeAsk([0.9, 0.9, 0.9], [True, True, True], [True, True, True])
-    method = AnnotationProjection(AnnotationProjectionParams(english="pairs"))
+    method = AnnotationProjection(AnnotationProjectionParams(english="pairs", share=1.0))
     data = method.prepare(method.rounds()[-1], ask)
     of_group = Guard([Sentence("q", "da", ("something", "else"), (), "t/1")])
     assert of_group.overlap(sentences_of(data)).by_group == 1
@@ -124,8 +129,8 @@ def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path
     def cells_of(text: str) -> list[Cell]:
         return cells(load_matrix(str(place.matrix(text))))
 
-    def key(**changes: str) -> str:
-        return cell_key(*cells_of(matrix_text(tiny_folder, ("annotation_projection",), **changes)))
+    def key(labels: str = 'translator = "frames"') -> str:
+        return cell_key(*cells_of(matrix_text(tiny_folder, ("annotation_projection",), labels=labels)))
 
     known = 'translator = "frames"\n'
     assert key() == key(labels=known + 'filters = ["comp-ins"]') == key(labels='translator = "files"')
@@ -140,7 +145,7 @@ def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path
         parallel_links(replace(cell, target="fr"), CellData(cell))
 
 
-@pytest.mark.parametrize("wrong", [{"confidence": 1.5}, {"projected": -0.1}])
+@pytest.mark.parametrize("wrong", [{"share": 1.5}, {"projected": -0.1}])
 def test_wrong_parameters(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be from 0 to 1"):
         Annotation(**wrong)  # type: ignore[arg-type]

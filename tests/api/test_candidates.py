@@ -20,7 +20,6 @@ from bench.api.candidates import (
     linked_window,
     match_links,
     ngrams,
-    objective,
     ranges_of,
     tagger_scores,
 )
@@ -31,6 +30,12 @@ from bench.data.projected import load_rules
 from bench.plan import registry
 
 PER, LOC = Span(0, 2, "PER"), Span(2, 3, "LOC")
+
+
+def objective(candidates: Any, scores: Any, chosen: Sequence[Range | None]) -> float:
+    """The sum of the scores of a choice."""
+    place = {(int(start), int(end)): column for column, (start, end) in enumerate(candidates)}
+    return float(sum(scores[row, place[range_]] for row, range_ in enumerate(chosen) if range_ is not None))
 
 
 def as_pairs(candidates: Any) -> list[Range]:

@@ -40,8 +40,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("HF_HUB_OFFLINE", "false")
-        monkeypatch.setattr("bench.api.hub.time.sleep", lambda seconds: None)
         yield hub
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries, which the tests do not wait for."""
+    pauses: list[float] = []
+    monkeypatch.setattr("bench.api.hub.sleep", pauses.append)
+    return pauses
 
 
 def test_a_name_is_resolved_once_and_its_files_are_fetched(hub: Hub) -> None:
@@ -102,12 +109,13 @@ def test_pickled_weights_are_read_from_their_conversion(hub: Hub, tmp_path: Path
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 @pytest.mark.parametrize("place", ["^GET /api/models/org/model$", r"/resolve/.*safetensors", r"^GET /files/"])
 @pytest.mark.parametrize("times", [1, 10**9])
-def test_faults_that_may_pass_are_tried_again(hub: Hub, status: int, place: str, times: int) -> None:
-    slept: list[float] = []
+def test_faults_that_may_pass_are_tried_again(
+    hub: Hub, slept: list[float], status: int, place: str, times: int
+) -> None:
     hub.faults = [Fault(place, status=status, times=times)]
 
     def everything() -> Path:
-        return fetch(MODEL, resolve(MODEL, slept.append).commit, sleep=slept.append)
+        return fetch(MODEL, resolve(MODEL).commit)
 
     if times == 1:
         assert (everything() / "model.safetensors").is_file()
@@ -119,21 +127,19 @@ def test_faults_that_may_pass_are_tried_again(hub: Hub, status: int, place: str,
     assert slept == [2.0**n for n in range(TRIES - 1)]
 
 
-def test_retry_after_is_honoured_and_a_long_one_is_said(hub: Hub) -> None:
-    slept: list[float] = []
+def test_retry_after_is_honoured_and_a_long_one_is_said(hub: Hub, slept: list[float]) -> None:
     hub.faults = [Fault("^GET /api/", status=429, headers={"Retry-After": "7"}, times=1)]
-    resolve(MODEL, slept.append)
+    resolve(MODEL)
     assert slept == [7.0]
     hub.faults = [Fault("^GET /api/", status=429, headers={"Retry-After": "300"})]
     with pytest.raises(BadInput, match=r"too many requests \(429\): wait 300 s"):
-        resolve(MODEL, slept.append)
+        resolve(MODEL)
     assert slept == [7.0], "nobody wants to wait for minutes without a word"
 
 
 def test_a_cut_download_resumes(hub: Hub) -> None:
-    slept: list[float] = []
     hub.faults = [Fault("^GET /files/", cut=1000, times=1)]
-    folder = fetch(MODEL, resolve(MODEL).commit, sleep=slept.append)
+    folder = fetch(MODEL, resolve(MODEL).commit)
     assert (folder / "model.safetensors").read_bytes() == bytes(range(256)) * 40
 
 
@@ -164,13 +170,12 @@ def test_gated_repositories(hub: Hub, token: str | None, said: str, monkeypatch:
         fetch(MODEL, commit)
 
 
-def test_a_hub_that_cannot_be_reached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cannot_be_reached(hub: Hub, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
-    slept: list[float] = []
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(BadInput, match="cannot be reached") as raised:
-        resolve(MODEL, slept.append)
+        resolve(MODEL)
     assert len(slept) == TRIES - 1 and "\n" not in str(raised.value)
 
 

@@ -79,7 +79,7 @@ def test_a_letter_of_another_tokenizer_is_no_mark() -> None:
     """Ġ is a letter in Maltese, and ▁ a block in a WordPiece vocabulary."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from data_recipes.wordpiece import SPECIAL, fast_tokenizer
+    from data_recipes.encoders.tiny.encoder import SPECIAL, fast_tokenizer
 
     backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -6,7 +6,9 @@ import argparse
 import hashlib
 import io
 import json
+import tomllib
 from contextlib import AbstractContextManager
+from importlib import metadata
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,8 @@ from bench.data.encoders import find_encoder
 from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
 from tests.support import packed_e5
+from tests.support.e2e_tools import REPO
+from tests.support.hub import Hub, serving
 
 CONTENT = {"box/a.txt": b"alpha", "box/b.txt": b"beta"}
 
@@ -171,8 +175,45 @@ def test_doctor_reports_and_keeps_secrets(
     assert "hf_secret" not in text
     assert {"python", "cores", "torch", "disk for results", "XNER_DATA"} <= names.keys()
     monkeypatch.setattr(doctor, "_plugins", lambda: iter(()))
-    assert xner("doctor", "--out", str(tmp_path / "new")) == 0
-    assert "all that is needed is here" in capsys.readouterr().out
+    assert xner("doctor", str(tmp_path / "new")) == 0
+    text = capsys.readouterr().out
+    assert "all that is needed is here" in text and str(tmp_path / "new") in text
+    pasted = text.partition("```\n")[2]
+    assert f"python: {names['python']}\n" in pasted and "extras: " in pasted
+    assert str(tmp_path) not in pasted and "HF_" not in pasted.replace("HF_HUB_OFFLINE", ""), "no path, no variable"
+
+
+def test_doctor_says_what_a_missing_extra_would_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in ("eflomal", "scipy"):
+            raise metadata.PackageNotFoundError(name)
+        return "4.4" if name == "ctranslate2" else real(name)
+
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    items = {item.name: item for item in doctor._packages()}
+    assert items["scipy"].broken and items["scipy"].note.startswith("scipy>=")
+    assert items["torch"].value == real("torch") and not items["torch"].broken
+    assert "xner-bench[align]" in items["extra align"].note and "statistical" in items["extra align"].note
+    assert items["extra ct2"].value.startswith("ctranslate2"), "too old"
+    assert not {"align", "ct2"} & set(items["extras"].value.split(", "))
+
+
+def test_every_extra_of_users_is_explained() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["optional-dependencies"]) - {"test", "dev", "docs"} == doctor.EXTRAS.keys()
+
+
+def test_doctor_asks_the_hub_only_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert doctor._hub().value.startswith("not asked")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    refused = doctor._hub()
+    assert refused.value.startswith("not reached") and not refused.broken
+    with serving(Hub()) as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        assert doctor._hub().value.endswith("answers")
+        assert len(hub.requests) == 1
 
 
 def test_doctor_names_plugins_that_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:

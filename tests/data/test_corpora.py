@@ -16,9 +16,7 @@ from bench.core.errors import BadInput
 from bench.core.sentences import Link, Pair, Sentence, Span
 from bench.plan import registry
 from data_recipes.corpora.conll.corpus import ConllCorpus
-from data_recipes.corpora.wikiann import hub
-from data_recipes.corpora.wikiann.corpus import WikiannCorpus
-from data_recipes.corpora.wikiann.rows import TAGS
+from data_recipes.corpora.wikiann.corpus import REPOSITORY, TAGS, WikiannCorpus
 from data_recipes.translators.files import FilesTranslator
 
 TRAIN = "# sent_id = s1\nAnna\tB-PER\nvisits\tO\nParis\tB-LOC\n\n# sent_id = s2\nBonn\tB-LOC\n"
@@ -201,7 +199,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_parquet(folder / "en" / f"{split}-00000-of-00001.parquet", rows, list(TAGS))
 
     def snapshot_download(repo: str, *, repo_type: str, revision: str, **rest: Any) -> str:
-        assert (repo, repo_type, set(rest)) == (hub.REPOSITORY, "dataset", {"allow_patterns", "local_files_only"})
+        assert (repo, repo_type, set(rest)) == (REPOSITORY, "dataset", {"allow_patterns", "local_files_only"})
         if revision not in ("main", COMMIT):
             raise FileNotFoundError(revision)
         return str(folder)
@@ -232,7 +230,7 @@ def test_wikiann_check_reports_overlap_repairs_and_the_commit(cached: Path) -> N
 
 
 def test_wikiann_that_is_not_here_says_what_to_do(cached: Path) -> None:
-    with pytest.raises(BadInput, match=f"{hub.REPOSITORY} has no de train at commit {COMMIT}"):
+    with pytest.raises(BadInput, match=f"{REPOSITORY} has no de train at commit {COMMIT}"):
         WikiannCorpus().read("de", "train")
     with pytest.raises(BadInput, match="not in the hub's cache"):
         registry.make("corpus", "wikiann", {"revision": "other"}).read("en", "train")
@@ -254,7 +252,7 @@ def test_wikiann_refuses_other_parquet(cached: Path) -> None:
     with pytest.raises(BadInput, match=r"columns tokens and ner_tags|not the parquet"):
         WikiannCorpus().read("en", "train")
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(BadInput, match="not the parquet of WikiAnn"):
+    with pytest.raises(BadInput, match="not the parquet of unimelb-nlp/wikiann"):
         WikiannCorpus().read("en", "train")
 
 

@@ -16,8 +16,7 @@ from bench.core.errors import BadInput
 from bench.core.sentences import Pair, Sentence, Span, tags_of
 from data_recipes.aligners.gold import GoldAligner
 from data_recipes.corpora.demo.corpus import DemoCorpus, DemoParams, parallel_text
-from data_recipes.corpora.demo.grammar import Content, render
-from data_recipes.corpora.demo.parse import parse
+from data_recipes.corpora.demo.grammar import Content, parse, render
 from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, parse_form, tables
 from data_recipes.translators.frames import FramesParams, FramesTranslator
 
@@ -141,7 +140,7 @@ def test_sizes_seeds_and_nesting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert DemoCorpus(DemoParams(seed=1)).read("en", "train") != CORPUS.read("en", "train")
     assert CORPUS.read("xx", "train") == [] and CORPUS.pairs("en", "xx") == [] and CORPUS.pairs("en", "en") == []
     bare = tuple(frame for frame in tables().frames if not frame.slots)[:1]
-    monkeypatch.setattr("data_recipes.corpora.demo.draw.frames_of", lambda split: bare)
+    monkeypatch.setattr("data_recipes.corpora.demo.corpus.frames_of", lambda split: bare)
     with pytest.raises(BadInput, match=r"only .* different"):
         DemoCorpus(DemoParams(seed=2, n_dev=1000)).read("en", "dev")
     with pytest.raises(BadInput, match="n_dev"):

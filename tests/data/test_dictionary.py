@@ -17,8 +17,7 @@ from bench.core.sentences import Sentence, Span, Split, spans_of
 from data_recipes.english import bases, irregular_base
 from data_recipes.projection.matchers import min_max as matcher
 from data_recipes.serbian import of_dialect, to_latin, without_tones
-from data_recipes.translators._lookup import Lookup
-from data_recipes.translators.dictionary import DictionaryParams, DictionaryTranslator
+from data_recipes.translators.dictionary import DictionaryParams, DictionaryTranslator, Lookup
 from data_recipes.wiktionary import Lexicon, files_for, lexicon, version_of
 from tests.support.e2e_tools import Place, by_name, matrix_text, small_corpus
 

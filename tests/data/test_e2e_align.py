@@ -162,8 +162,8 @@ def test_links_that_differ_are_listed(place: Place, monkeypatch: pytest.MonkeyPa
     """A matching of ours that loses a link is found out: exit code 1."""
     from data_recipes.aligners import simalign
 
-    whole = simalign.links_of
-    monkeypatch.setattr(simalign, "links_of", lambda *given: whole(*given)[1:])
+    whole = simalign.Simalign.links_of
+    monkeypatch.setattr(simalign.Simalign, "links_of", lambda *given: whole(*given)[1:])
     files = ("--source", "en.txt", "--target", "de.txt", "--encoder", place.encoder, "--set", "matching=intersection")
     ran = place.study("speed", "align", *files, "--threads", "1")
     assert ran.code == 1

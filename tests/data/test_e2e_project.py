@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.conll import read_conll, write_conll
+from bench.core.conll import conll_text, read_conll
 from data_recipes.corpora.demo.corpus import DemoCorpus
 from tests.support.e2e_tools import Place, Ran
 
@@ -105,8 +105,8 @@ def test_other_schemes_of_the_source(place: Place) -> None:
 
 def test_the_demo_s_translations_are_projected_without_a_loss(place: Place) -> None:
     pairs = DemoCorpus().pairs("en", "de")[:40]
-    write_conll([pair.source for pair in pairs], place.root / "source")
-    write_conll([pair.target for pair in pairs], place.root / "gold")
+    (place.root / "source").write_bytes(conll_text([pair.source for pair in pairs]).encode())
+    (place.root / "gold").write_bytes(conll_text([pair.target for pair in pairs]).encode())
     write(place.root, target="".join(f"{pair.target.text}\n" for pair in pairs))
     write(place.root, links="".join(" ".join(f"{s}-{t}" for s, t in pair.links or ()) + "\n" for pair in pairs))
     found = project(place, "--evaluate", "gold", "--json", "--filter", "comp-src", "--filter", "comp-ins").json()

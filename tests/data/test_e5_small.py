@@ -88,7 +88,7 @@ def test_a_block_of_4_bits(tmp_path: Path) -> None:
     values = packed_e5.draw()
     values["l0.q.w"][0] = np.arange(32) % 16 / 8 - 1
     (tmp_path / "file").write_bytes(packed_e5.packed(values))
-    row = dict(read(tmp_path / "file").tensors())["encoder.layer.0.attention.self.query.weight"][0]
+    row = read(tmp_path / "file").weights["encoder.layer.0.attention.self.query.weight"][0]
     assert row[[0, 1, 15, 16, 31]].tolist() == [-1, -0.875, 0.875, -1, 0.875]
 
 
@@ -124,7 +124,7 @@ def test_whatever_is_damaged_is_refused_or_read(tmp_path_factory: Any, at: int, 
     path = tmp_path_factory.mktemp("damaged") / "file"
     path.write_bytes(FILE[:at] if cut else FILE[:at] + bytes([byte]) + FILE[at + 1 :])
     try:
-        tensors = dict(read(path).tensors())
+        tensors = read(path).weights
     except (BadInput, ValueError) as error:
         assert "\n" not in str(error)
     else:

@@ -14,7 +14,7 @@ from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Span
 from bench.data.cell_data import Guard
 from bench.plan import registry
-from data_recipes.corpora.europarl_ner import read
+from data_recipes.corpora.europarl_ner import corpus as recipe
 from tests.support.pud_files import write
 
 
@@ -29,7 +29,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for language, text in {"en": "The\tO\nEU\tB-ORG\n\nLaw\tB-MISC\n\n", "it": "L'\tO\nUE\tB-ORG\n\nLa\tO\n\n"}.items():
         write(tmp_path, f"europarl_ner/{language}-europarl.test.conll02", text)
     monkeypatch.setenv("XNER_DATA", str(tmp_path))
-    monkeypatch.setattr(read, "SENTENCES", 2)
+    monkeypatch.setattr(recipe, "SENTENCES", 2)
     return tmp_path
 
 

@@ -13,12 +13,13 @@ from bench.core.conll import TaggedFile, lines_of, read_lines, read_tagged
 from bench.core.errors import BadInput
 from bench.core.files import beside, text_lines
 from bench.core.sentences import Link, Pair, tags_of
-from bench.data import project_stream
-from bench.data.project_stream import Texts
-from bench.measure.score import Summary, score_tags, summary, summed
+from bench.data import aligning
+from bench.data.aligning import Texts
+from bench.measure.score import Summary, summary, summed
 from bench.store.record import TypeCounts
 from data_recipes.corpora.demo.corpus import DemoCorpus
 from tests.support.e2e_tools import Place, Ran
+from tests.support.tag_scores import score_tags
 
 MORE = ("--filter", "comp-src", "--matcher", "longest", "--evaluate", "gold", "--json")
 
@@ -55,7 +56,7 @@ def test_the_size_of_a_part_changes_nothing(place: Place, monkeypatch: pytest.Mo
     text = (place.root / "out.conll").read_bytes()
     assert 0 < whole["pairs_filtered"] < 20 and 0 < whole["scores"]["f1"] <= 1 and whole["scores"]["sentences"] > 1
     for size in (1, 3, 20):
-        monkeypatch.setattr(project_stream, "PART", size)
+        monkeypatch.setattr(aligning, "PART", size)
         assert project(place, *MORE).json() == whole
         assert (place.root / "out.conll").read_bytes() == text
 
@@ -72,7 +73,7 @@ def test_the_size_of_a_part_changes_nothing(place: Place, monkeypatch: pytest.Mo
 def test_files_that_end_too_soon(
     place: Place, monkeypatch: pytest.MonkeyPatch, size: int, name: str, lines: int, said: str
 ) -> None:
-    monkeypatch.setattr(project_stream, "PART", size)
+    monkeypatch.setattr(aligning, "PART", size)
     cut(place, name, lines)
     ran = project(place)
     assert ran.code == 2 and said in ran.err
@@ -82,7 +83,7 @@ def test_files_that_end_too_soon(
 
 @pytest.mark.parametrize("name", ["links", "gold"])
 def test_files_that_go_on_too_long(place: Place, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(project_stream, "PART", 4)
+    monkeypatch.setattr(aligning, "PART", 4)
     more = {"links": "0-0\n", "gold": "x O\n"}[name]
     path = place.root / name
     path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
@@ -91,7 +92,7 @@ def test_files_that_go_on_too_long(place: Place, monkeypatch: pytest.MonkeyPatch
 
 
 def test_lines_are_counted_over_parts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_stream, "PART", 3)
+    monkeypatch.setattr(aligning, "PART", 3)
     lines = (place.root / "links").read_text(encoding="utf-8").splitlines()
     lines[10] = "0-99"
     (place.root / "links").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -109,7 +110,7 @@ def test_an_aligner_sees_parts_or_all_at_once(place: Place, monkeypatch: pytest.
         return [((0, 0),) for _ in pairs]
 
     monkeypatch.setattr(statistical.StatisticalAligner, "align", align)
-    monkeypatch.setattr(project_stream, "PART", 6)
+    monkeypatch.setattr(aligning, "PART", 6)
     aligner = ("--aligner", "statistical")
     found = project(place, "--json", links=aligner).json()
     assert sizes == [20] and found["written"] == 20, "it learns from all"

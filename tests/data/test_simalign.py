@@ -23,7 +23,6 @@ from data_recipes.aligners.simalign import (
     distorted,
     intersection,
     itermax,
-    links_of,
     match,
     similarity,
 )
@@ -271,5 +270,5 @@ def test_the_packages_links_on_300_real_pairs(real: list[Pair], random_bert: Pat
 def test_links_of_equal_sentences_with_repeated_words_do_not_fail() -> None:
     one = Letters().embed([tuple("aaabbb")], 0)[0]
     for matching in MATCHINGS:
-        links = links_of(one, one, SimalignParams(matching=matching))  # type: ignore[arg-type]
+        links = Simalign(SimalignParams(matching=matching)).links_of(one, one)  # type: ignore[arg-type]
         assert links and all("aaabbb"[i] == "aaabbb"[j] for i, j in links)

@@ -19,9 +19,8 @@ from bench.core.sentences import Pair, Sentence, Span
 from bench.core.tokenise import expanded
 from bench.data.cell_data import Guard
 from bench.plan import registry
-from data_recipes.corpora.uner_pud.conllu import read_conllu
 from data_recipes.corpora.uner_pud.ntrex import Segmenter
-from data_recipes.corpora.uner_pud.words import contracted, simplifier
+from data_recipes.corpora.uner_pud.pud import contracted, read_conllu, simplifier
 from data_recipes.parallel_text import TEXTS, bitext
 from data_recipes.translators.files import FilesTranslator
 from tests.support.pud_files import IDS, SPANISH, TRANSLATIONS, iob2, write, write_pud

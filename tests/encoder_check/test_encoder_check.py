@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
+from bench.api.source_files import FLORES_HELD_OUT, NTREX_HELD_OUT, held_out
 from bench.core.errors import BadInput, Unavailable
 from bench.plan import registry
 from tests.support import packed_e5

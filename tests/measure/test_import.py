@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.core.sentences import Sentence, encode
-from bench.measure.score import MODES
+from bench.core.sentences import MODES, Sentence, encode
 from bench.report.compare import compare
 from bench.report.frame import groups, read
 from bench.report.tables.quantities import cost_table

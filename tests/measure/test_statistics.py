@@ -45,7 +45,8 @@ def crossed_bootstrap(counts: np.ndarray, rng: np.random.Generator, draws: int =
     A check on `interval`, not its replacement: it counts the residual up to three times and seeds (R - 1) / R times
     (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007).
     """
-    numerator, denominator = statistics._parts(counts)
+    numerator = 2 * counts[..., 0].astype(np.float64)
+    denominator = numerator + counts[..., 1] + counts[..., 2]
     seeds, sentences = numerator.shape
     stacked = np.concatenate([numerator, denominator]).T  # (sentences, 2 seeds)
     means = np.empty(draws)
@@ -57,7 +58,7 @@ def crossed_bootstrap(counts: np.ndarray, rng: np.random.Generator, draws: int =
         drawn = (rows + rng.integers(0, sentences, (size, sentences))).ravel()
         sums = np.bincount(drawn, minlength=size * sentences).reshape(size, sentences).astype(np.float64) @ stacked
         top, bottom = sums[:, :seeds], sums[:, seeds:]
-        scores = statistics._over(top, bottom)
+        scores = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
         weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
         means[start : start + size] = (scores * weights).sum(axis=1)
     return means

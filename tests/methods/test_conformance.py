@@ -379,7 +379,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     place: Place, run: dict[str, Any], cells: dict[str, Any], label: str, tmp_path: Path
 ) -> None:
     """Where a method's hooks remember more than its tagger holds, `carried` must tell it."""
-    from bench.train import checkpoint as resume
+    from bench.train import history as resume
 
     class Stopped(BaseException):
         pass

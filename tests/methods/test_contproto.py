@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,9 @@ from methods.contproto.spans import (
     SpanTagger,
     candidates,
     capital_kind,
-    covering_width,
     gold_classes,
     most_probable,
     pieces_of_words,
-    wider,
     word_logits,
 )
 
@@ -161,9 +160,17 @@ def test_the_more_probable_of_two_overlapping_spans_wins() -> None:
 def test_the_width_covers_the_source_entities() -> None:
     spans = tuple(Span(10 * n, 10 * n + 1 + (n % 100 == 0) * 2 + (n == 0) * 5, "PER") for n in range(200))
     source = [Sentence("s", "en", ("w",) * 2000, spans)]  # 198 of one word, one of 3, one of 8
-    assert [covering_width(source, share) for share in (0.5, 0.99, 0.995, 1.0)] == [1, 1, 3, 8]
-    assert [wider(source, width) for width in (1, 3, 4, 8)] == [2, 1, 1, 0]
-    assert covering_width([Sentence("none", "en", ("w",), ())], 0.995) == 1
+    assert [noted(source, coverage=share)[0] for share in (0.5, 0.99, 0.995, 1.0)] == [1, 1, 3, 8]
+    assert [noted(source, max_width=width) for width in (1, 3, 4, 8)] == [(1, 2), (3, 1), (4, 1), (8, 0)]
+    assert noted([Sentence("none", "en", ("w",), ())]) == (1, 0)
+
+
+def noted(source: list[Sentence], **params: Any) -> tuple[float, float]:
+    """The widest span of a training, and how many entities are wider."""
+    method, notes = Contproto(ContprotoParams(**params)), dict[str, float]()
+    ask: Any = SimpleNamespace(source=lambda: source, note=notes.__setitem__)
+    method.prepare(method.rounds()[0], ask)
+    return notes["span_width"], notes["entities_wider_than_spans"]
 
 
 def test_candidates_are_every_span_of_the_width() -> None:
@@ -206,7 +213,6 @@ def test_a_wider_entity_has_no_candidate_and_decoding_resolves_overlaps(
     spans = list(zip(batch.starts.tolist(), batch.ends.tolist(), strict=True))
     classes = gold_classes(batch, tagger.types, 2)
     assert {s: c for s, c in zip(spans, classes.tolist(), strict=True) if c} == {(4, 5): 2}
-    assert wider([sentence], 2) == 1
     scores = torch.zeros_like(batch.scores)
     scores[:, 0] = 5.0
     for span, of, score in (((0, 2), 1, 9.0), ((1, 3), 2, 8.0), ((3, 4), 2, 7.0)):

@@ -15,7 +15,7 @@ from tests.support.e2e_tools import REPO, Place, by_name, install_methods, matri
 from tests.support.opened import opened_by
 
 PACKAGE = "xner_methods_with_files"
-GUIDE = REPO / "docs" / "adding-a-method.md"
+GUIDE = REPO / "docs" / "how-to" / "own-method.md"
 READS = GUIDE.read_text(encoding="utf-8").partition("## A data file of its own")[2].partition("```python\n")[2]
 READS = READS.partition("```")[0] + "\n\nPlugin = Reads\n"
 PRIES = """

@@ -24,7 +24,7 @@ def test_only_methods_that_read_translations_are_crossed_with_them(tmp_path: Pat
     main = (place.out / "tables" / "main.md").read_text(encoding="utf-8")
     for row in ("zero_shot", "label_projection (longest)", "label_projection (min-max)", "en_trans"):
         assert f"| {row} |" in main.replace("**", ""), "one table holds them all"
-    assert (place.out / "figures" / "gain.png").exists()
+    assert (place.out / "figures" / "forest.png").exists()
 
 
 def test_which_axis_concerns_whom(tmp_path: Path, tiny_folder: Path) -> None:

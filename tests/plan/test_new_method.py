@@ -48,7 +48,9 @@ def test_good_names_pass() -> None:
 
 def test_where_it_may_be_written(place: Place) -> None:
     ran = place.xner("new", "method", "fine")
-    assert ran.code == 2 and "no methods/ of a checkout here" in ran.err, "not in whatever folder one stands in"
+    assert ran.code == 0 and "next     pip install -e fine" in ran.out, "outside of a checkout it is a package"
+    files = ["README.md", "__init__.py", "method.py", "pyproject.toml"]
+    assert sorted(path.name for path in (place.root / "fine").iterdir()) == files
     (place.root / "methods" / "zero_shot").mkdir(parents=True)
     (place.root / "methods" / "zero_shot" / "method.py").write_text("")
     ran = place.xner("new", "method", "fine")
@@ -71,26 +73,12 @@ def test_what_is_written_is_short_and_says_what_the_suite_asks_for() -> None:
 
 
 def install(source: Path, site: Path, name: str) -> None:
-    """Build a package whose one method `xner new method` wrote, and have pip install it into `site`."""
-    module = source / f"{name}_package"
-    ran = Place(source.parent, source).xner("new", "method", name, "--out", module)
-    assert ran.code == 0 and 'entry-points."xner.methods"' in ran.out, ran.err
-    (module / "__init__.py").write_text("")
-    (source / "pyproject.toml").write_text(
-        f"""[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "{name}-package"
-version = "1.0"
-[project.entry-points."xner.methods"]
-{name} = "{name}_package.{name}.method"
-[tool.setuptools]
-packages = ["{name}_package", "{name}_package.{name}"]
-"""
-    )
+    """Have pip install the package that `xner new method` writes outside of a checkout into `site`."""
+    source.mkdir()
+    ran = Place(source, source).xner("new", "method", name)
+    assert ran.code == 0 and f"pip install -e {name}" in ran.out, ran.err
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", site, source], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", site, source / name], check=True)
 
 
 def test_an_installed_package_brings_a_method(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

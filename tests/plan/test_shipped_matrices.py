@@ -36,7 +36,7 @@ def load(name: str, *overrides: str) -> MatrixSpec:
 
 
 def test_they_are_shipped() -> None:
-    assert {*EXTRINSIC, *INTRINSIC} <= set(shipped())
+    assert {*EXTRINSIC, *INTRINSIC, "uner-mt"} <= set(shipped())
 
 
 @pytest.mark.parametrize("name", EXTRINSIC)
@@ -56,6 +56,32 @@ def test_each_method_stands_with_and_without_distillation(name: str) -> None:
     assert ("target_supervised", None, False) in settings
     assert {cell.data.n_source for cell in made} == {1000}
     assert {cell.target for cell in made} <= set(registry.make("corpus", spec.data.corpus).languages())
+
+
+def test_machine_translation_is_crossed_as_its_comment_says() -> None:
+    made = cells(load("uner-mt"))
+    better = {("pt", "files"), ("pt", "bergamot"), ("es", "files"), ("es", "pivot")}
+    every = better | {("es", "apertium")}
+    seeds = {(cell.label, cell.target, *cell.axes.values()): set[int]() for cell in made}
+    for cell in made:
+        seeds[cell.label, cell.target, *cell.axes.values()].add(cell.seed)
+    assert set(map(frozenset, seeds.values())) == {frozenset({1, 2, 3})} and len(made) == 3 * len(seeds)
+    for label, systems in (("en_trans", better), ("concner", better), ("label_projection+en", every)):
+        plain = [cell for cell in made if cell.label == label and cell.labels.aligner == "simalign"]
+        assert {(cell.target, cell.labels.translator) for cell in plain} == systems
+    tested = [cell for cell in made if cell.label == "translate_test"]
+    assert {(cell.target, cell.labels.translator) for cell in tested} == every
+    special = {
+        (cell.label, cell.labels.translator, cell.labels.aligner, cell.labels.transfer)
+        for cell in made
+        if (cell.labels.aligner, cell.labels.transfer) != ("simalign", "align")
+    }
+    assert special == {
+        ("label_projection+en", "apertium", "statistical", "align"),
+        ("label_projection+en", "apertium", "translator", "align"),
+        ("label_projection+en", "bergamot", "simalign", "marker"),
+        ("label_projection+en", "bergamot", "simalign", "placeholder"),
+    }
 
 
 @pytest.mark.parametrize("name", INTRINSIC)

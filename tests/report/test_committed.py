@@ -52,11 +52,11 @@ def test_a_committed_report_is_made_again_to_the_byte(
 
 
 def text_of(page: str) -> str:
-    """A page without its drawings, and with what its browser of sentences unpacks."""
+    """A page without its drawings and the blanks between tags, and with what its browser of sentences unpacks."""
     unpacked = re.sub(
         r'(?<=class="packed">)[^<]*', lambda block: zlib.decompress(base64.b64decode(block[0])).decode(), page
     )
-    return re.sub(r"<figure .*?</figure>", "", unpacked, flags=re.DOTALL)
+    return re.sub(r"\s*<figure .*?</figure>\s*|(?<=>)\s+(?=<)", "", unpacked, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")

@@ -26,7 +26,7 @@ def test_shares_of_the_gold_entities(tmp_path: Path) -> None:
     lines = {(line["method"].text, line["language"].text): line for line in table.rows()}
     assert list(lines) == [(label, of) for label in ("zero_shot", "concner") for of in ("de", "fi", "mean")]
     for (label, target), line in lines.items():
-        values = {kind: line[kind].value for kind in GOLD_KINDS if kind in line}
+        values = {kind: line[kind].value or 0.0 for kind in GOLD_KINDS if kind in line}
         assert sum(values.values()) == pytest.approx(100)
         if target != "mean":
             own = [
@@ -37,7 +37,7 @@ def test_shares_of_the_gold_entities(tmp_path: Path) -> None:
             assert values["correct"] == pytest.approx(100 * sum(own) / len(own), abs=1e-3)
             assert line["correct"].seeds == 3
     mean = lines["concner", "mean"]["correct"].value
-    assert mean == pytest.approx(sum(lines["concner", of]["correct"].value for of in ("de", "fi")) / 2)
+    assert mean == pytest.approx(sum(lines["concner", of]["correct"].value or 0.0 for of in ("de", "fi")) / 2)
 
 
 def test_entities_cut_short_show_at_a_glance(tmp_path: Path) -> None:
@@ -60,7 +60,8 @@ def test_damaged_predictions_are_a_footnote_and_none_make_no_table(tmp_path: Pat
     records = make_scored(tmp_path, targets=("de",))
     store = Records(tmp_path)
     store.sidecar(records[0].key, predictions_name("source-dev")).write_bytes(b"no gzip")
-    table = errors_table(*groups(read([tmp_path])))
+    (group,) = groups(read([tmp_path]))
+    table = errors_table(group)
     assert (
         table is not None and len(table.footnotes) == 1 and "zero_shot, de: gold or predictions" in table.footnotes[0]
     )

@@ -279,6 +279,7 @@ def test_counts_of_kinds_are_those_of_the_record(scored: tuple[Path, str]) -> No
         tp, fp, fn = (sum(getattr(c, name) for c in types) for name in ("tp", "fp", "fn"))
         kinds = one.kinds
         assert kinds["correct"] == tp and sum(kinds.values()) - tp - kinds["spurious"] == fn
+        assert one.gold is not None
         assert kinds["spurious"] <= fp and 0 < len(one.found) <= len(one.gold.spans) == 40
         f1s = sorted(
             o.record.scores["source-dev"].f1
@@ -301,6 +302,7 @@ def test_the_browser_has_what_every_method_predicts(scored: tuple[Path, str]) ->
         for row, found, seed in zip(group.rows, test["found"], test["seeds"], strict=True):
             one = made[row, test["target"]]
             assert one.stored.seed == seed and len(found) == len(one.found)
+            assert one.gold is not None
             wrong = {one.gold.sidecar.ids[i]: list(spans) for i, spans in one.found.items()}
             for place, numbers in found.items():
                 parts = [numbers[n : n + 3] for n in range(0, len(numbers), 3)]

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -19,7 +20,7 @@ from bench.report.plots.canvas import FAMILIES, looks, settings
 from bench.report.plots.methods import cost_figure, critical_difference, f1_figure, forest_figure, pairs_figure, pareto
 from bench.report.plots.training import curves_figure, loss_figure
 from bench.report.verdicts import signed
-from bench.store.record import Records
+from bench.store.record import Records, Translation
 from tests.support.records_for_tests import Plan, make, put_gap
 
 QUALITY = {"zero_shot": 0.4, "en_trans": 0.6, "concner": 0.7, "gold_translation": 0.9}
@@ -87,10 +88,11 @@ def test_forest_has_every_contrast_with_its_interval_and_the_zone_of_no_matter(t
     assert titles == [c.title for c in contrasts_of(group)] and len(titles) == 2
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["average", "de", "fi"]
     for axis, comparison in zip(figure.axes, contrasts_of(group), strict=True):
-        drawn = [tuple(segment[:, 0]) for lines in axis.collections for segment in lines.get_segments()]
+        lines: list[Any] = list(axis.collections)
+        drawn = [tuple(segment[:, 0]) for several in lines for segment in several.get_segments()]
         for line in (comparison.macro, *comparison.lines):
             assert line.together in drawn
-        (zone,) = axis.patches
+        zone: Any = axis.patches[0]
         assert (zone.get_x(), zone.get_width()) == (-1.0, 2.0)
 
 
@@ -164,7 +166,8 @@ def test_families_have_their_hues_and_order(tmp_path: Path) -> None:
 
 
 def test_translators_side_by_side(tmp_path: Path) -> None:
-    for translator, who in (("files", "human"), ("apertium", "machine")):
+    made: tuple[tuple[str, Translation], ...] = (("files", "human"), ("apertium", "machine"))
+    for translator, who in made:
         axes = {"labels.translator": translator}
         make(tmp_path, Plan({"en_trans": 0.6, "concner": 0.7}, cell={"axes": axes}))
         store = Records(tmp_path)

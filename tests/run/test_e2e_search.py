@@ -57,7 +57,8 @@ def test_search_then_run_with_what_was_chosen(tmp_path: Path, tiny_folder: Path)
     used = {r["cell"]["label"]: r for r in records(tmp_path / "results" / "small")}
     assert {label: r["cell"]["settings"] for label, r in used.items()} == chosen
     assert all(r["cost"]["steps"] == chosen[label].get("steps", 4) for label, r in used.items())
-    table = settings_table(*groups(read([tmp_path / "results" / "small"])))
+    (group,) = groups(read([tmp_path / "results" / "small"]))
+    table = settings_table(group)
     assert table is not None
     shown = {line["method"].text: line for line in table.rows()}
     assert {label: int(line["trial"].text) for label, line in shown.items()} == {

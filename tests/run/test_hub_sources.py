@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.api.hub import commit_of
-from data_recipes.corpora.wikiann.hub import REPOSITORY
+from data_recipes.corpora.wikiann.corpus import REPOSITORY
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import Place, Ran, matrix_text, records
 from tests.support.hub import BAD, Fault, Hub, conversion, serving
@@ -72,7 +72,7 @@ def online(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -
         for name, value in (changed | {"HF_HUB_ETAG_TIMEOUT": 2, "HF_HUB_DOWNLOAD_TIMEOUT": 2}).items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr("bench.api.hub.time.sleep", lambda seconds: None)
+        monkeypatch.setattr("bench.api.hub.sleep", lambda seconds: None)
         commit_of.cache_clear()
         place = Online(tmp_path, tiny_folder, hub)
         data = 'overlap = "drop-from-train"'

@@ -42,7 +42,7 @@ def numbers(record: dict[str, Any], out: Path) -> dict[str, Any]:
     beside = out / "sidecars" / record["key"]
     files = {path.name: path.read_bytes() for path in beside.iterdir() if path.name != "key.json"}
     assert {"counts.npz", "curves.json", "gold.conll.gz"} < files.keys() and len(files) > 4
-    cost = {name: value for name, value in record["cost"].items() if name != "seconds"}
+    cost = {name: value for name, value in record["cost"].items() if name not in ("seconds", "inference")}
     return {name: value for name, value in record.items() if name not in OF_A_RUN} | {"cost": cost} | files
 
 

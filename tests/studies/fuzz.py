@@ -29,8 +29,8 @@ from bench.plan.spec import parsed_matrix
 from bench.run.slurm import load_profile
 from bench.store.record import Record, from_json, to_json
 from bench.store.sidecars import Damaged, read_sidecar
-from data_recipes.corpora.wikiann.text import read_text
-from data_recipes.translations import read_translations
+from data_recipes.corpora.conll.corpus import read_translations
+from data_recipes.corpora.wikiann.corpus import read_text
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import matrix_text
 

@@ -15,7 +15,7 @@ from bench.api.recipes import Embedded
 from bench.core.sentences import Link, Pair
 from bench.data.embed import EncoderEmbedder, pieces_of
 from data_recipes.aligners._embedding import units
-from data_recipes.aligners.simalign import Simalign, SimalignParams, distorted, links_of, match, similarity
+from data_recipes.aligners.simalign import Simalign, SimalignParams, distorted, match, similarity
 
 MATCHINGS = ("intersection", "itermax", "match")
 LETTERS = {"intersection": "a", "itermax": "i", "match": "m"}  # how SentenceAligner is told
@@ -158,7 +158,8 @@ def difference(
         chosen = peer.aligner.get_max_weight_match(its)
         as_good = abs(float(its[match(mine)].sum()) - float((its * chosen).sum())) < TIE
     else:
-        as_good = links_of(*other, params) == theirs and links_of(own[0], own[1], params) == ours
+        aligner = Simalign(params)
+        as_good = aligner.links_of(*other) == theirs and aligner.links_of(own[0], own[1]) == ours
     only_ours, only_theirs = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
     return Difference(number, tuple(only_ours), tuple(only_theirs), gap, gap < TIE and as_good)
 

@@ -63,7 +63,8 @@ def run_score(args: argparse.Namespace) -> int:
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
 
-    from bench.measure.score import f1, score_tags
+    from bench.measure.score import f1
+    from tests.support.tag_scores import score_tags
 
     gold, found = _tags(args.corpus, args.sentences)
     f1_of: dict[str, float] = {}

@@ -56,10 +56,15 @@ class Setting:
 
 @dataclass
 class Side:
-    """One side's rounds; times are of the middle of a round: its first step warms up, its last may evaluate."""
+    """One side's rounds; times are of the middle of a round: its first step warms up, its last may evaluate.
+
+    Batches of like lengths differ much in size, and the Trainer's first holds the longest sentence: seconds are those
+    of the real sub-words that the timed steps read, times a mean step's.
+    """
 
     name: str
-    seconds: list[float] = field(default_factory=list)  # a step, by round (of prediction: the whole)
+    seconds: list[float] = field(default_factory=list)  # a mean step, by round (of prediction: the whole)
+    read: list[int] = field(default_factory=list)  # real sub-words so far, at the end of each step of this round
     real: int = 0  # sub-words, with the special ones
     padded: int = 0  # with padding
     f1: list[float] = field(default_factory=list)  # on the test, 0 to 1
@@ -91,11 +96,13 @@ def train_speed(setting: Setting, peers: Sequence[str], rounds: int, tell: Calla
         BadInput: the Trainer needs accelerate, which is not installed.
     """
     sides = [Side(OURS), *(Side(name) for name in peers)]
+    a_step = setting.batch * tokens_of(setting, setting.train)
     for seed in range(1, rounds + 1):
         for side in sides:
             tell(f"round {seed} of {rounds}: {side.name}")
             ticks, predictions = _ours(setting, side, seed) if side.name == OURS else _theirs(setting, side, seed)
-            side.seconds.append((ticks[-2] - ticks[0]) / (len(ticks) - 2))
+            side.seconds.append((ticks[-2] - ticks[0]) / (side.read[-2] - side.read[0]) * a_step)
+            side.read.clear()
             side.f1.append(_f1(setting, predictions))
     return sides
 
@@ -108,7 +115,7 @@ def predict_speed(setting: Setting, rounds: int, tell: Callable[[str], None]) ->
     """
     sides = [Side(OURS), Side(PLAIN)]
     tagger, collator = _tagger(setting, 1)
-    model, trainer, items = _trainer(setting, PLAIN, 1, [])
+    model, trainer, items = _trainer(setting, PLAIN, 1, [], sides[1])
     for number in range(rounds + 1):
         for side in sides:
             tell(f"round {number} of {rounds}: {side.name}" if number else f"warm-up: {side.name}")
@@ -141,7 +148,12 @@ def _ours(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predict
     tagger, collator = _tagger(setting, seed)
     ticks: list[float] = []
     handle = side.watch(tagger.encoder.model)
-    _fit(setting, tagger, collator, seed, lambda step: ticks.append(_now(setting)))
+
+    def tick(step: int) -> None:
+        ticks.append(_now(setting))
+        side.read.append(side.real)
+
+    _fit(setting, tagger, collator, seed, tick)
     handle.remove()
     return ticks, predict(tagger, collator, setting.test)
 
@@ -179,7 +191,7 @@ def alone(setting: Setting, ready: Callable[[], object]) -> list[float]:
 
 def _theirs(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predictions]:
     ticks: list[float] = []
-    model, trainer, _ = _trainer(setting, side.name, seed, ticks)
+    model, trainer, _ = _trainer(setting, side.name, seed, ticks, side)
     handle = side.watch(model.base_model)
     trainer.train()
     handle.remove()
@@ -190,7 +202,7 @@ def _theirs(setting: Setting, side: Side, seed: int) -> tuple[list[float], Predi
     return ticks, predict(tagger, collator, setting.test)
 
 
-def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tuple[Any, Any, Items]:
+def _trainer(setting: Setting, name: str, seed: int, ticks: list[float], side: Side) -> tuple[Any, Any, Items]:
     """The model, the Trainer as run_ner configures it (random batches, padded to the longest); the test's items."""
     import transformers
     from transformers.utils import logging
@@ -210,6 +222,7 @@ def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tupl
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ticks.append(_now(setting))
+            side.read.append(side.real)
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = transformers.TrainingArguments(
@@ -228,7 +241,7 @@ def _trainer(setting: Setting, name: str, seed: int, ticks: list[float]) -> tupl
             disable_tqdm=True,
             seed=seed,
         )
-        items = [_items(tokenizer, side, setting) for side in (setting.train, setting.test)]
+        items = [_items(tokenizer, sentences, setting) for sentences in (setting.train, setting.test)]
         trainer = transformers.Trainer(
             model=model,
             args=arguments,

@@ -229,12 +229,12 @@ def demo_sentences(language: str, split: str, count: int) -> list[Sentence]:
 
 def write_corpus(folder: Path, splits: Mapping[str, Iterable[Sentence]]) -> str:
     """CoNLL files (`"en/train"` → sentences); returns the matrix lines that name the corpus."""
-    from bench.core.conll import write_conll
+    from bench.core.conll import conll_text
 
     for name, sentences in splits.items():
         path = folder / f"{name}.conll"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_conll(sentences, path)
+        path.write_bytes(conll_text(sentences).encode())
     return f'corpus = "conll"\n[corpus.conll]\npath = "{folder}"'
 
 

@@ -20,12 +20,12 @@ from bench.data.encoders import find_encoder
 from bench.data.loading import PLAIN, load_encoder, stored_matrix
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
-from bench.train import checkpoint
 from bench.train import encoder as encoder_module
+from bench.train import history
 from bench.train.batches import Collator
-from bench.train.checkpoint import Keeper
 from bench.train.encoder import Encoder, cover, fresh_encoder, row_tables, use_rows
 from bench.train.fit import FitPlan, fit
+from bench.train.history import Keeper
 from bench.train.predict import predict
 from bench.train.tagger import LinearTagger, save_tagger
 
@@ -86,7 +86,7 @@ def test_every_family_trains_resumes_is_saved_and_aligns(
 
     kind, folder = family
     torch.set_num_threads(1)
-    monkeypatch.setattr(checkpoint, "WORTH", 0.0)
+    monkeypatch.setattr(history, "WORTH", 0.0)
     loaded = load_encoder(str(folder))
     assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
     assert loaded.longest == {**FROM_PADDING, **WITHOUT_POSITIONS}.get(kind, 64)

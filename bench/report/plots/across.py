@@ -71,13 +71,13 @@ def quality_figure(several: Sequence[Group]) -> Figure | None:
     fig = figure(9.0, 3.8)
     panels = fig.subplots(1, 2, sharex=True, sharey=True)
     for axis, which, name in ((panels[0], 1, "projected labels"), (panels[1], 2, "tagger trained on them")):
-        for row, points in lines.items():
-            axis.plot([p[0] for p in points], [p[which] for p in points], markersize=6, **line_style(shown[row]))
+        for row, look in shown.items():
+            axis.plot([p[0] for p in lines[row]], [p[which] for p in lines[row]], markersize=6, **line_style(look))
         axis.set(xlabel="words right in translations (%)", ylim=(0, 100))
         axis.set_title(name, fontsize=9)
         light_grid(axis)
     panels[0].set_ylabel("F1 (%)")
-    legend(fig, [shown[row] for row in lines])
+    legend(fig, shown.values())
     note = (
         f"Points: {'; '.join(group.axes for group in several)}. Mean over {', '.join(languages)} and "
         "seeds, no intervals. Words right: 1 - word edits / words of the corpus's own translation, of the plain "
@@ -110,9 +110,9 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
     shown = looks(several[0], list(lines), oracles)
     fig = figure(7.0, 3.8)
     axis = fig.subplots()
-    for row, points in lines.items():
-        sizes, means, halves = zip(*points, strict=True)
-        style = line_style(shown[row])
+    for row, look in shown.items():
+        sizes, means, halves = zip(*lines[row], strict=True)
+        style = line_style(look)
         axis.plot(sizes, means, **style)
         if all(half is not None for half in halves):
             low, high = ([m + sign * h for m, h in zip(means, halves, strict=True)] for sign in (-1, 1))
@@ -168,8 +168,7 @@ def translations_figure(group: Group) -> Figure | None:
             for place, (name, row) in enumerate(rows.items()):
                 score, offset = scores[row, target], 0.22 * (place - (len(rows) - 1) / 2)
                 if score.mean is not None:
-                    limits = None if score.low is None or score.high is None else (score.low, score.high)
-                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, limits))
+                    places.append((y + offset, replace(shown[row], marker=markers[name]), score.mean, score.limits))
         dots(axis, places)
         rows_axis(axis, [plain(name) for name in variants])
     handles = [Line2D([], [], ls="", marker=m, color="0.3", label=f" {plain(n)}") for n, m in markers.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,10 @@ def f1_figure(group: Group) -> Figure | None:
         for y, (row, look) in enumerate(shown.items()):
             mean, half = macro(scores, row, languages)
             if target not in group.targets:
-                places += (
-                    [] if mean is None else [(y, look, mean, None if half is None else (mean - half, mean + half))]
-                )
+                limits = None if mean is None or half is None else (mean - half, mean + half)
+                places += [] if mean is None else [(y, look, mean, limits)]
             elif (score := scores[row, target]).mean is not None:
-                limits = None if score.low is None or score.high is None else (score.low, score.high)
-                places.append((y, look, score.mean, limits))
+                places.append((y, look, score.mean, score.limits))
             else:
                 text = score.status if score.status in ("failed", "skipped") else "no result"
                 at = axis.get_yaxis_transform()
@@ -266,7 +264,7 @@ def _cost_points(
     return points, placed
 
 
-def pareto(points: dict[Row, tuple[float, float]]) -> list[Row]:
+def pareto(points: Mapping[Row, tuple[float, float]]) -> list[Row]:
     """The rows (cost, F1) that none surpasses at the same cost or less, the cheapest first."""
     front: list[Row] = []
     for row in sorted(points, key=lambda row: (points[row][0], -points[row][1])):

@@ -83,12 +83,12 @@ def curves_figure(group: Group) -> Figure | None:
 
 
 def loss_figure(group: Group) -> Figure | None:
-    """Each term of each method's loss against steps, a panel a method; None where no term has two points."""
+    """The terms of each method's loss against steps, a panel a method that has several; None where none has."""
     panels: dict[Row, dict[str, Points]] = {}
     for row, curves in _curves(group).items():
         names = dict.fromkeys(name for curve in curves for name in curve.get("loss", {}))
         terms = {name: _points((curve["step"], curve["loss"].get(name, ())) for curve in curves) for name in names}
-        if any(len(points) > 1 for points in terms.values()):
+        if sum(len(points) > 1 for points in terms.values()) > 1:
             panels[row] = terms
     if not panels:
         return None

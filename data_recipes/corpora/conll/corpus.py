@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
-from bench.core.conll import Format, Ids, TaggedFile, in_form, read_conll, read_lines, read_tagged
-from bench.core.errors import BadInput, nearest
-from bench.core.sentences import Pair, Sentence, Split
-from data_recipes.translations import TranslationFile, read_translations
+from bench.core.conll import Format, Ids, TaggedFile, has_control, in_form, read_conll, read_lines, read_tagged
+from bench.core.errors import BadInput, nearest, require
+from bench.core.sentences import IllFormedError, Pair, Sentence, Span, Split, decode
+
+_HEADERS = (["id", "text"], ["id", "text", "tags"])
+_PROVENANCE = "# provenance:"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class ConllParams:
     pattern: str = "{language}/{split}.conll"  # may hold * and **
     files: dict[str, str] = field(default_factory=dict)  # "en/train" = "eng.train": before the pattern
     split_names: dict[str, str] = field(default_factory=dict)  # dev = "validation": what {split} stands for
-    token_column: int | None = None  # the first; see docs/file-formats.md
+    token_column: int | None = None  # the first; see docs/reference/file-formats.md
     tag_column: int | None = None  # the last
     separator: str = ""
     scheme: Literal["IOB2", "IOB1", "BIOES"] = "IOB2"
@@ -41,10 +43,8 @@ class ConllParams:
             if name.count("/") != 1 or name.split("/")[1] not in get_args(Split):
                 raise ValueError(f"files must have keys language/split, such as \"en/train\", not '{name}'")
         for name, paths in (("pattern", [self.pattern]), ("files", list(self.files.values()))):
-            if any(Path(path).is_absolute() for path in paths):
-                raise ValueError(f"{name} must be relative to path")
-        if not self.types or len(set(self.types)) < len(self.types):
-            raise ValueError("types must be different names, at least one")
+            require(not any(Path(path).is_absolute() for path in paths), f"{name} must be relative to path")
+        require(0 < len(set(self.types)) == len(self.types), "types must be different names, at least one")
 
 
 class ConllCorpus(Corpus):
@@ -59,7 +59,6 @@ class ConllCorpus(Corpus):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of the parameters, in their order."""
         return self.params.types
 
     def languages(self) -> tuple[str, ...]:
@@ -73,11 +72,7 @@ class ConllCorpus(Corpus):
         return tuple(sorted(found))
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of all files of a split, files in the order of their names; placeholders are refused as tests.
-
-        Raises:
-            BadInput: as `bench.core.conll.read_conll`; or the folder or the language is not there.
-        """
+        """The sentences of all files of a split, in the order of their names; placeholders are refused as tests."""
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
         sentences: list[Sentence] = []
@@ -93,11 +88,7 @@ class ConllCorpus(Corpus):
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them.
-
-        Raises:
-            BadInput: as `data_recipes.translations.read_translations`, or no id of the file is a training sentence's.
-        """
+        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them."""
         found = self._translations(target)
         return found.pairs(self.read(source, "train"), target) if found else []
 
@@ -107,7 +98,6 @@ class ConllCorpus(Corpus):
         return found.provenance if found else ""
 
     def tokenisation(self, language: str) -> str:
-        """The same for all languages: the parameter."""
         return self.params.tokenisation
 
     def check(self) -> list[str]:
@@ -120,7 +110,17 @@ class ConllCorpus(Corpus):
                     pass
                 lines.extend(file.notes())
         for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
-            lines.extend(self._coverage(path.stem))
+            found, name, said = read_translations(path, self.types), f"translations/{path.name}", []
+            tagged = sum(row.spans is not None for row in found.rows.values())
+            for source in self.languages():
+                ids = {sentence.id for sentence in self.read(source, "train")}
+                if source != path.stem and (covered := len(ids & found.rows.keys())):
+                    said.append(
+                        f"{name}: {covered} of {len(ids)} {source} training sentences, {tagged} with tags,"
+                        f" {len(found.rows) - covered} rows with other ids;"
+                        f" provenance: {found.provenance or 'not given'}"
+                    )
+            lines += said or [f"{name}: no row has the id of a training sentence"]
         return lines
 
     # --- files --------------------------------------------------------------------------------------------------------
@@ -174,26 +174,93 @@ class ConllCorpus(Corpus):
 
     @property
     def _format(self) -> Format:
-        names = ("separator", "scheme", "label_map", "comments", "normalise")
-        given = {name: getattr(self.params, name) for name in names}
-        return Format(self.params.token_column, self.params.tag_column, **given)
+        p = self.params
+        return Format(p.token_column, p.tag_column, p.separator, p.scheme, p.label_map, p.comments, p.normalise)
 
     def _translations(self, target: str) -> TranslationFile | None:
         path = self._folder / "translations" / f"{target}.tsv"
         return read_translations(path, self.types) if path.is_file() else None
 
-    def _coverage(self, target: str) -> list[str]:
-        found = self._translations(target)
-        assert found is not None  # the caller found the file
-        lines = []
-        for source in self.languages():
-            ids = {sentence.id for sentence in self.read(source, "train")}
-            covered = len(ids & found.rows.keys())
-            if covered and source != target:
-                tagged = sum(row.spans is not None for row in found.rows.values())
-                lines.append(
-                    f"translations/{target}.tsv: {covered} of {len(ids)} {source} training sentences,"
-                    f" {tagged} with tags, {len(found.rows) - covered} rows with other ids;"
-                    f" provenance: {found.provenance or 'not given'}"
-                )
-        return lines or [f"translations/{target}.tsv: no row has the id of a training sentence"]
+
+# --- translations made elsewhere, of any part of the training sentences -----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A translation: its words, and its spans where the file has tags."""
+
+    words: tuple[str, ...]
+    spans: tuple[Span, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationFile:
+    """The rows by sentence id, and who or what translated ("" where the file does not say)."""
+
+    path: Path
+    rows: dict[str, Row]
+    provenance: str
+
+    def pairs(self, sources: Iterable[Sentence], language: str) -> list[Pair]:
+        """The source sentences that have a row, each with its translation, in the order of the source.
+
+        Raises:
+            BadInput: no id of the file is an id of the source.
+        """
+        sources = list(sources)
+        pairs = [
+            Pair(source, Sentence(source.id, language, row.words, row.spans, source.group))
+            for source in sources
+            if (row := self.rows.get(source.id)) is not None
+        ]
+        if sources and not pairs:
+            first = next(iter(self.rows))
+            raise BadInput(
+                f"{self.path}: no id is the id of a training sentence: '{first}' here, '{sources[0].id}' there"
+            )
+        return pairs
+
+
+def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
+    """Read a TSV with a header `id, text` or `id, text, tags`; words and IOB2 tags are separated by single spaces.
+
+    A first line `# provenance: …` says who or what translated. Nothing is quoted or escaped.
+
+    Raises:
+        BadInput: file:line of a wrong header or column count, a repeated id, an empty text, or tags that do not fit.
+    """
+    lines = read_lines(path)
+    provenance, first = "", 0
+    if lines[0].startswith(_PROVENANCE):
+        provenance, first = lines[0].removeprefix(_PROVENANCE).strip(), 1
+    header = lines[first].split("\t") if first < len(lines) else []
+    if header not in _HEADERS:
+        raise BadInput(f"{path}:{first + 1}: expected the header id TAB text (TAB tags), found {header}")
+    rows: dict[str, Row] = {}
+    known = frozenset(types)
+    for number, line in enumerate(lines[first + 1 :], first + 2):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise BadInput(f"{path}:{number}: {len(fields)} columns, expected {len(header)} ({', '.join(header)})")
+        if fields[0] in rows:
+            raise BadInput(f"{path}:{number}: id '{fields[0]}' stands here a second time")
+        words = tuple(word for word in fields[1].split(" ") if word)
+        if not fields[0] or not words or has_control(fields[1]):
+            what = "a control character in the text" if words and fields[0] else "an empty id or text"
+            raise BadInput(f"{path}:{number}: {what}; a sentence that has no translation has no line")
+        tags = fields[2].split() if len(fields) > 2 else None
+        if tags is not None and len(tags) != len(words):
+            raise BadInput(f"{path}:{number}: {len(tags)} tags for {len(words)} words")
+        try:
+            spans = None if tags is None else decode(tags)
+        except IllFormedError as error:
+            raise BadInput(f"{path}:{number}: word {error.position + 1}: {error}") from error
+        for span in spans or ():
+            if span.type not in known:
+                raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{nearest(span.type, known)}")
+        rows[fields[0]] = Row(words, spans)
+    if not rows:
+        raise BadInput(f"{path}:{len(lines)}: no translation in this file")
+    return TranslationFile(path, rows, provenance)

@@ -1,23 +1,23 @@
-"""From a frame, names and fillers to the words of a sentence, its spans, and the links between two such sentences."""
+"""From a frame, names and fillers to the words of a sentence, its spans and its links with another such; and back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate
+from typing import NamedTuple
 
-from bench.api.projection import CLOSE, OPEN
+from bench.api.projection import CLOSE, OPEN, has_bracket, unbracketed
 from bench.core.sentences import Link, Span
-from data_recipes.corpora.demo.tables import Filler, Form, Frame, Literal, Slot, tables
+from data_recipes.corpora.demo.tables import CASES, TYPES, Element, Filler, Form, Frame, Literal, Name, tables
 
+PLACEHOLDER = re.compile(r"(PER|LOC|ORG)\d+")
+Words = tuple[str, ...]
+Range = tuple[int, int]
 EUPHONY = {"в": ("във", "вфvfw"), "с": ("със", "сзsz")}
 BASE = {long: short for short, (long, _) in EUPHONY.items()}
-
-
-class Inflected(Protocol):
-    """What stands in a slot: a name, or a placeholder in its place."""
-
-    def form(self, language: str, case: str) -> Form:
-        """The form in a language and case."""
 
 
 class Placeholder(NamedTuple):
@@ -36,9 +36,15 @@ class Content(NamedTuple):
     """What a sentence says, in no language: its frame, what stands in each slot, and the row of each filler."""
 
     frame: Frame
-    names: dict[int, Inflected]
+    names: dict[int, Name | Placeholder]
     rows: dict[str, int]
     bracketed: frozenset[int] = frozenset()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What only equal contents share."""
+        names = sorted((number, name.id) for number, name in self.names.items() if isinstance(name, Name))
+        return self.frame.id, *names, *self.rows.values()
 
 
 class SlotWords(NamedTuple):
@@ -76,43 +82,28 @@ def render(content: Content, language: str) -> Rendered:
                 words.append(text)
                 keys.append(shared)
         else:
-            found = _fill(words, content, element, language)
-            keys.extend([frozenset()] * (len(words) - len(keys)))
-            slots[element.number] = found
-            spans.append(Span(found.entity[0], found.entity[-1] + 1, element.type))
-    if language == "bg":
-        _soften(words, {position for found in slots.values() for position in found.entity})
+            form = content.names[element.number].form(language, element.case)
+            bracket = element.number in content.bracketed
+            start = len(words)
+            inner = start + len(form.before) + bracket
+            end = inner + len(form.entity)
+            words.extend((*form.before, *[OPEN] * bracket, *form.entity, *[CLOSE] * bracket, *form.after))
+            keys.extend([frozenset()] * (len(words) - start))
+            before = tuple(range(start, start + len(form.before)))
+            brackets = (inner - 1, end) if bracket else ()
+            slots[element.number] = SlotWords(before, tuple(range(inner, end)), brackets, form.order)
+            spans.append(Span(inner, end, element.type))
+    if language == "bg":  # в and с become във and със before their own sound
+        entities = {position for found in slots.values() for position in found.entity}
+        for position, word in enumerate(words[:-1]):
+            base = BASE.get(word, word)
+            if base in EUPHONY and position not in entities:
+                following = next(other for other in words[position + 1 :] if other != OPEN)
+                long, sounds = EUPHONY[base]
+                words[position] = long if following[0].lower() in sounds else base
     first = 1 if words[0] == OPEN else 0
     words[first] = words[first][:1].upper() + words[first][1:]
     return Rendered(tuple(words), tuple(spans), tuple(keys), slots)
-
-
-def _fill(words: list[str], content: Content, slot: Slot, language: str) -> SlotWords:
-    """Append the words of a slot, square brackets around the entity where the content has them; say where they are."""
-    form = content.names[slot.number].form(language, slot.case)
-    bracket = slot.number in content.bracketed
-    start = len(words)
-    inner = start + len(form.before) + bracket
-    end = inner + len(form.entity)
-    words.extend(form.before)
-    words.extend([OPEN] * bracket + list(form.entity) + [CLOSE] * bracket)
-    words.extend(form.after)
-    return SlotWords(
-        before=tuple(range(start, start + len(form.before))),
-        entity=tuple(range(inner, end)),
-        brackets=(inner - 1, end) if bracket else (),
-        order=form.order,
-    )
-
-
-def _soften(words: list[str], entities: set[int]) -> None:
-    """Bulgarian `в` and `с` become `във` and `със` before their own sound."""
-    for position, word in enumerate(words[:-1]):
-        base = BASE.get(word, word)
-        if base in EUPHONY and position not in entities:
-            following = next(other for other in words[position + 1 :] if other != OPEN)
-            long, sounds = EUPHONY[base]
-            words[position] = long if following[0].lower() in sounds else base
 
 
 def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
@@ -120,9 +111,8 @@ def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
     found = {
         (i, j)
         for i, keys in enumerate(source.keys)
-        if keys
         for j, others in enumerate(target.keys)
-        if others and not keys.isdisjoint(others)
+        if not keys.isdisjoint(others)
     }
     for number, one in source.slots.items():
         other = target.slots[number]
@@ -134,3 +124,136 @@ def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
         else:
             found.update((i, j) for i in one.entity for j in other.entity)
     return tuple(sorted(found))
+
+
+# --- from the words of a sentence back to its content: the inverse of `render` ----------------------------------------
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """What may stand in the slots of one language's sentences, by folded first word; longest first."""
+
+    names: dict[tuple[str, str], dict[str, list[tuple[Words, Form, Name]]]]
+    articles: dict[str, list[Words]]
+    fillers: dict[str, list[tuple[Words, int]]]
+    frames: tuple[tuple[Frame, frozenset[str]], ...]
+
+
+def fold(word: str) -> str:
+    """How words are compared: without case (a sentence's first letter), Bulgarian `във` and `със` as `в` and `с`."""
+    word = word.casefold()
+    return BASE.get(word, word)
+
+
+@cache
+def lexicon(language: str) -> Lexicon:
+    """The lexicon of a language."""
+    names: dict[tuple[str, str], dict[str, list[tuple[Words, Form, Name]]]] = {}
+    articles: dict[str, set[Words]] = {type_: {()} for type_ in TYPES}
+    for name in tables().names:
+        for case in CASES.get(language, ("nom",)):
+            form = name.form(language, case)
+            words = tuple(map(fold, form.words))
+            names.setdefault((name.type, case), {}).setdefault(words[0], []).append((words, form, name))
+            articles[name.type].add(tuple(map(fold, form.before)))
+    for forms in (forms for table in names.values() for forms in table.values()):
+        forms.sort(key=lambda form: -len(form[0]))
+    fillers = {
+        kind: [(tuple(fold(word.text) for word in row[language]), number) for number, row in enumerate(rows)]
+        for kind, rows in tables().fillers.items()
+    }
+    frames = tuple(
+        (frame, frozenset(fold(word.text) for word in frame.sides[language] if isinstance(word, Literal)))
+        for frame in tables().frames
+    )
+    ordered = {type_: sorted(found, key=lambda words: (len(words), words)) for type_, found in articles.items()}
+    return Lexicon(names, ordered, fillers, frames)
+
+
+@dataclass
+class _Match:
+    """One attempt to read words as a frame's side, with backtracking."""
+
+    language: str
+    words: Words  # as written, brackets taken out
+    folded: Words
+    spans: frozenset[Span] | None
+    names: dict[int, Name | Placeholder] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    entities: dict[int, Range] = field(default_factory=dict)
+
+    def read(self, side: Sequence[Element], position: int = 0) -> bool:
+        """Whether the words from `position` are exactly these elements; fills names, rows and entities if so."""
+        if not side:
+            return position == len(self.words)
+        first, rest = side[0], side[1:]
+        if position >= len(self.words):
+            return False
+        if isinstance(first, Literal):
+            return self.folded[position] == fold(first.text) and self.read(rest, position + 1)
+        if isinstance(first, Filler):
+            for words, number in lexicon(self.language).fillers[first.kind]:
+                end = position + len(words)
+                if self.folded[position:end] == words and self.read(rest, end):
+                    self.rows[first.kind] = number
+                    return True
+            return False
+        for form, name in self._candidates(first.type, first.case, position):
+            start = position + len(form.before)
+            end = start + len(form.entity)
+            known = self.spans is None or Span(start, end, first.type) in self.spans
+            if known and self.read(rest, end + len(form.after)):
+                self.names[first.number] = name
+                self.entities[first.number] = (start, end)
+                return True
+        return False
+
+    def _candidates(self, type_: str, case: str, position: int) -> list[tuple[Form, Name | Placeholder]]:
+        """Names, then placeholders, that the words from `position` begin with."""
+        known = lexicon(self.language)
+        found: list[tuple[Form, Name | Placeholder]] = [
+            (form, name)
+            for words, form, name in known.names[type_, case].get(self.folded[position], ())
+            if self.folded[position : position + len(words)] == words
+        ]
+        for article in known.articles[type_]:
+            place = position + len(article)
+            if place < len(self.words) and self.folded[position:place] == article:
+                match = PLACEHOLDER.fullmatch(self.words[place])
+                if match and match[1] == type_:
+                    stand_in = Placeholder(self.words[place], self.language, article)
+                    found.append((stand_in.form(self.language, case), stand_in))
+        return found
+
+
+def parse(words: Words, language: str, spans: Sequence[Span] | None = None) -> Content | None:
+    """The content that `words` say, or None if no frame says it so.
+
+    Square brackets must stand exactly around entities. Of several readings, the one whose entities are `spans` (in
+    `words`, brackets counted) is taken; spans that fit no reading are ignored.
+    """
+    taken_out = unbracketed(words)
+    if taken_out is None:
+        return None
+    plain, marked = taken_out
+    place = list(accumulate((not has_bracket([word]) for word in words), initial=0))  # by old position the new one
+    moved = frozenset(
+        Span(place[s.start], place[s.end - 1] + 1, s.type) for s in spans or () if s.start < s.end <= len(words)
+    )
+    found = _read(plain, frozenset(marked), language, moved) if spans is not None else None
+    return found or _read(plain, frozenset(marked), language, None)
+
+
+def _read(plain: Words, marked: frozenset[Range], language: str, spans: frozenset[Span] | None) -> Content | None:
+    """The first frame that says `plain`, with entities `spans` if they are given."""
+    folded = tuple(map(fold, plain))
+    present = frozenset(folded)
+    for frame, literals in lexicon(language).frames:
+        if not literals <= present or (spans is not None and len(spans) != len(frame.slots)):
+            continue
+        match = _Match(language, plain, folded, spans)
+        if match.read(frame.sides[language]):
+            bracketed = frozenset(number for number, entity in match.entities.items() if entity in marked)
+            if len(bracketed) == len(marked):
+                return Content(frame, match.names, match.rows, bracketed)
+    return None

@@ -114,18 +114,15 @@ def parse_form(cell: str, english: tuple[str, ...] = (), *, person: bool = False
     match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]+)\]([^\[\]]*)", cell)
     before, entity, after = (tuple(part.split()) for part in (match.groups() if match else ("", cell, "")))
     order = tuple(range(len(entity)))
-    reordered = person and len(entity) == len(english) > 1 and entity != english
-    if reordered and _alike(entity, english[::-1]) > _alike(entity, english):
-        order = order[::-1]
+    if person and len(entity) == len(english) > 1 and entity != english:
+        # similarity of surface, summed word by word, tells `Bartók Béla` from `Béla Bartók`
+        same = [
+            difflib.SequenceMatcher(None, word.casefold(), other.casefold()).ratio()
+            for side in (english, english[::-1])
+            for word, other in zip(entity, side, strict=True)
+        ]
+        order = order[::-1] if sum(same[len(entity) :]) > sum(same[: len(entity)]) else order
     return Form(before, entity, after, order)
-
-
-def _alike(left: tuple[str, ...], right: tuple[str, ...]) -> float:
-    """Similarity of surface, summed word by word: what tells `Bartók Béla` from `Béla Bartók`."""
-    return sum(
-        difflib.SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
-        for one, other in zip(left, right, strict=True)
-    )
 
 
 def parse_name(row: dict[str, str], landscape: frozenset[str] = frozenset()) -> Name:
@@ -158,20 +155,14 @@ def parse_words(cell: str, kind: str = "") -> tuple[Literal, ...]:
 def parse_frame(row: dict[str, str]) -> Frame:
     """A row of frames.tsv, with the same slots and fillers in every language."""
     sides = {language: _side(row[language], language) for language in LANGUAGES}
-    slots = tuple(element for element in sides["en"] if isinstance(element, Slot))
-    content = _content(sides["en"])
-    for language, side in sides.items():
-        if _content(side) != content or len(set(content)) != len(content):
+    slots = {language: [e for e in side if isinstance(e, Slot)] for language, side in sides.items()}
+    kinds = {language: [e.kind for e in side if isinstance(e, Filler)] for language, side in sides.items()}
+    contents = {of: sorted([(e.type, e.number) for e in slots[of]] + [(kind, 0) for kind in kinds[of]]) for of in sides}
+    for language, content in contents.items():
+        if content != contents["en"] or len(set(content)) != len(content):
             raise BadInput(f"demo corpus, frames.tsv, {row['id']}: slots of {language} are not those of en")
-    singular = frozenset(e.number for e in sides["de"] if isinstance(e, Slot) and e.case == "nom")
-    kinds = tuple(element.kind for element in sides["en"] if isinstance(element, Filler))
-    return Frame(row["id"], row["split"], sides, slots, kinds, singular)
-
-
-def _content(side: tuple[Element, ...]) -> list[tuple[str, int]]:
-    """Slots and fillers, sorted: what all sides of a frame must share."""
-    slots = [(element.type, element.number) for element in side if isinstance(element, Slot)]
-    return sorted(slots + [(element.kind, 0) for element in side if isinstance(element, Filler)])
+    singular = frozenset(slot.number for slot in slots["de"] if slot.case == "nom")
+    return Frame(row["id"], row["split"], sides, tuple(slots["en"]), tuple(kinds["en"]), singular)
 
 
 def _side(cell: str, language: str) -> tuple[Element, ...]:

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from bench.api.overlap import normalised
-from bench.api.recipes import Corpus, Facts
-from bench.api.source_files import local_files
+from bench.api.recipes import Corpus, Facts, normalised
+from bench.api.source_files import here, local_files
+from bench.core.conll import Format, read_conll
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Pair, Sentence, Split
-from data_recipes.corpora.europarl_ner.read import LANGUAGES, TYPES, read_side
+
+LANGUAGES = ("en", "de", "es", "it")
+TYPES = ("PER", "LOC", "ORG")
+SENTENCES = 799
+
+
+def read_side(language: str, *, misc: bool = False) -> list[Sentence]:
+    """The 799 sentences of a language as published: sentence n of a file translates sentence n of the others.
+
+    Ids `<language>-europarl/<n>`, groups `europarl/<n>`, n from 1 as in the file.
+
+    Raises:
+        Unavailable: the file is not here.
+        BadInput: it is malformed, or has another number of sentences: then lines do not translate each other.
+    """
+    path = here(f"europarl_ner/{language}-europarl.test.conll02")
+    types = (*TYPES, "MISC") if misc else TYPES
+    form = Format(label_map={} if misc else {"MISC": "O"})
+    sentences = read_conll(path, language, types, form, require_entities=True)
+    if len(sentences) != SENTENCES:
+        raise BadInput(f"{path}: {len(sentences)} sentences, expected {SENTENCES}: the four files are joined by line")
+    return [
+        replace(sentence, id=f"{language}-europarl/{number}", group=f"europarl/{number}")
+        for number, sentence in enumerate(sentences, 1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -47,15 +71,10 @@ class EuroparlCorpus(Corpus):
         return (*TYPES, "MISC") if self.params.misc else TYPES
 
     def languages(self) -> tuple[str, ...]:
-        """English, German, Spanish, Italian."""
         return LANGUAGES
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """English: train. The others: test. Everything else is empty.
-
-        Raises:
-            BadInput: unknown language, or a file that is missing or not as published.
-        """
+        """English: train. The others: test. Everything else is empty."""
         if language not in LANGUAGES:
             raise BadInput(f"corpus europarl_ner: no language '{language}'{nearest(language, LANGUAGES)}")
         if split != ("train" if language == "en" else "test"):
@@ -69,11 +88,9 @@ class EuroparlCorpus(Corpus):
         return [Pair(*both) for both in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
 
     def files(self) -> tuple[Path, ...]:
-        """The published files of `sources`."""
         return local_files(self.sources)
 
     def tokenisation(self, language: str) -> str:
-        """Split as Moses does, contractions whole."""
         return "moses"
 
     def check(self) -> list[str]:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bench.api.hub import HubName
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir, here
 from bench.core.conll import Format, has_control, read_conll
-from bench.core.errors import BadInput, Unavailable, nearest
-from bench.core.sentences import IllFormedError, Pair, Sentence, Span, Split, decode
+from bench.core.errors import BadInput, Unavailable, nearest, require
+from bench.core.sentences import IllFormedError, Pair, Sentence, Split, decode
 from bench.core.tokenise import tokenise
-from data_recipes.corpora.masakhaner import hub
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import english
 from data_recipes.corpora.wikiann.corpus import WikiannCorpus, WikiannParams
+from data_recipes.corpora.wikiann.hub import hub_name, read_split
 from data_recipes.parallel_text import bitext
 
+REPOSITORY = "masakhane/masakhaner2"  # the parquet that the hub itself converted from its loading script
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
 LANGUAGES = ("en", *_CODES.split(" "))
@@ -35,8 +35,7 @@ class MasakhanerParams:
     revision: str = "refs/convert/parquet"  # of the hub's dataset; a commit of that branch, or of an older layout
 
     def __post_init__(self) -> None:
-        if not self.revision:
-            raise ValueError("revision must be a commit, a tag or a branch of the hub's dataset")
+        require(bool(self.revision), "revision must be a commit, a tag or a branch of the hub's dataset")
 
 
 class MasakhanerCorpus(Corpus):
@@ -55,6 +54,7 @@ class MasakhanerCorpus(Corpus):
         ),
     )
     params: MasakhanerParams
+    types = TYPES
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -62,29 +62,29 @@ class MasakhanerCorpus(Corpus):
         english_files = ("uner/en_pud", "uner/en_ewt") if self.params.source == "en_pud" else ()
         return (*(("masakhaner2",) if self.params.layout != "hub" else ()), *english_files, "ntrex")
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """PER, LOC, ORG."""
-        return TYPES
-
     def languages(self) -> tuple[str, ...]:
         """English and the 20, by the corpus's own three-letter codes."""
         return LANGUAGES
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split; from the hub where the text files are not here.
-
-        Raises:
-            Unavailable: a text file is not here (layout text, or English).
-            BadInput: unknown language; files that are not as published or cannot be downloaded.
-        """
+        """The sentences of a split; from the hub where the text files are not here."""
         if language not in LANGUAGES:
             raise BadInput(f"corpus masakhaner: no language '{language}'{nearest(language, LANGUAGES)}")
         if split == "unlabelled":
             return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
         if language == "en":
             return self._english(split)
-        return self._text(language, split) if self._is_text(language) else self._hub(language, split)
+        if not self._is_text(language):
+            return self._hub(language, split)
+        sentences = read_conll(
+            here(f"masakhaner2/{language}/{split}.txt"),
+            language,
+            TYPES,
+            # The files could not be read when this was written: an I-X may open an entity.
+            Format(scheme="IOB1", label_map={"DATE": "O"}),
+            require_entities=split == "test",
+        )
+        return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
 
     def parallel(self, source: str, target: str) -> list[Pair]:
         """NTREX, where it has the language; Unavailable where its file is not here."""
@@ -103,7 +103,7 @@ class MasakhanerCorpus(Corpus):
     def hub_names(self, languages: Sequence[str]) -> tuple[HubName, ...]:
         """The parquet files of the languages that have no text files here; WikiAnn's for an English that is its."""
         hubs = [language for language in languages if language != "en" and not self._is_text(language)]
-        own = (hub.hub_name(self.params.revision, *hubs),) if hubs else ()
+        own = (hub_name(REPOSITORY, self.params.revision, hubs),) if hubs else ()
         english_names = "en" in languages and self.params.source == "wikiann"
         return own + (self._wikiann().hub_names(["en"]) if english_names else ())
 
@@ -124,26 +124,22 @@ class MasakhanerCorpus(Corpus):
         pinned = self.params.revision if "@" in self.params.revision else "main"  # a list of commits holds both
         return WikiannCorpus(WikiannParams(revision=pinned))
 
-    def _text(self, language: str, split: Split) -> list[Sentence]:
-        sentences = read_conll(
-            here(f"masakhaner2/{language}/{split}.txt"),
-            language,
-            TYPES,
-            # The files could not be read when this was written: an I-X may open an entity.
-            Format(scheme="IOB1", label_map={"DATE": "O"}),
-            require_entities=split == "test",
-        )
-        return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
-
     def _hub(self, language: str, split: Split) -> list[Sentence]:
-        rows = hub.read_split(language, split, self.params.revision)
+        rows = read_split(self.hub_names([language])[0], language, split)
         sentences = []
-        for number, (words, tags) in enumerate(rows, 1):
-            where = f"corpus masakhaner: {language} {split}, row {number}"
-            bad = [word for word in words if not word or has_control(word)]
-            if bad or not words:
-                raise BadInput(f"{where}: {f'token {bad[0]!r}' if bad else 'no tokens'}")
-            sentences.append(Sentence(f"{language}-{split}-{number}", language, words, _spans(tags, where)))
+        for number, row in enumerate(rows, 1):
+            if bad := [repr(word) for word in row.tokens if not word or has_control(word)]:
+                raise BadInput(f"{row.where}: token {bad[0]}")
+            if not row.tokens:
+                raise BadInput(f"{row.where}: no tokens")
+            try:
+                spans = decode(row.tags, "IOB1")
+            except IllFormedError as error:
+                raise BadInput(f"{row.where}: {error}") from error
+            if unknown := [span.type for span in spans if span.type not in (*TYPES, "DATE")]:
+                raise BadInput(f"{row.where}: unknown entity type '{unknown[0]}'{nearest(unknown[0], TYPES)}")
+            kept = tuple(span for span in spans if span.type in TYPES)
+            sentences.append(Sentence(f"{language}-{split}-{number}", language, row.tokens, kept))
         if split == "test" and not any(sentence.spans for sentence in sentences):
             raise BadInput(f"corpus masakhaner: the {language} test has no entity: placeholders, no gold")
         return sentences
@@ -153,15 +149,3 @@ class MasakhanerCorpus(Corpus):
 
     def _is_text(self, language: str) -> bool:
         return self.params.layout == "text" or (self.params.layout == "auto" and self._is_here(language))
-
-
-def _spans(tags: tuple[str, ...], where: str) -> tuple[Span, ...]:
-    """Spans of the three types; DATE is left out."""
-    try:
-        spans = decode(tags, "IOB1")
-    except IllFormedError as error:
-        raise BadInput(f"{where}: {error}") from error
-    unknown = [span.type for span in spans if span.type not in (*TYPES, "DATE")]
-    if unknown:
-        raise BadInput(f"{where}: unknown entity type '{unknown[0]}'{nearest(unknown[0], TYPES)}")
-    return tuple(span for span in spans if span.type in TYPES)

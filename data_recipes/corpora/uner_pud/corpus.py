@@ -8,19 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.api.overlap import overlap_findings
-from bench.api.recipes import Corpus, Facts
+from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import local_files
 from bench.core.errors import BadInput, Unavailable, nearest
 from bench.core.sentences import Pair, Sentence, Split
-from data_recipes.corpora.europarl_ner.read import read_side
-from data_recipes.corpora.uner_pud.gold import GOLD, TYPES, Europarl
+from data_recipes.corpora.europarl_ner.corpus import read_side
+from data_recipes.corpora.uner_pud.gold import EUROPARL, GOLD, TYPES
 from data_recipes.corpora.uner_pud.ntrex import ntrex, splitter
 from data_recipes.corpora.uner_pud.pud import LABELLED, TRANSLATIONS, english, translations
 from data_recipes.parallel_text import TEXTS, Text, bitext
 from data_recipes.serbian import to_latin
-
-_MOSES = ("de", "es", "it")  # their test is Europarl
 
 
 @dataclass(frozen=True)
@@ -57,27 +54,20 @@ class UnerPudCorpus(Corpus):
         ),
     )
     params: UnerPudParams
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """PER, LOC, ORG."""
-        return TYPES
+    types = TYPES
 
     def languages(self) -> tuple[str, ...]:
         """Those that have a test, whether or not its file is here (sv and hr must be fetched)."""
         return ("en", *LABELLED) if self.params.intrinsic else tuple(GOLD)
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split by the roles of the README.
-
-        Raises:
-            Unavailable: a file is not here.
-            BadInput: unknown language, or a file that is not as published.
-        """
+        """The sentences of a split by the roles of the README."""
         if language not in (known := self.languages()):
             raise BadInput(f"corpus uner_pud: no language '{language}'{nearest(language, known)}")
+        if split == "unlabelled" and self.params.unlabelled == "ntrex":
+            return ntrex(language, self.tokenisation(language), self._chinese_words)
         if split == "unlabelled":
-            return self._unlabelled(language)
+            return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
         if language == "en" and split == "train":
             return english(originals_only=self.params.originals_only)
         if self.params.intrinsic and language != "en":
@@ -90,13 +80,9 @@ class UnerPudCorpus(Corpus):
         """The human translations of `read("en", "train")`, with gold labels for de pt ru sv zh; [] for other languages.
 
         From de es it into English: the English side of their test (Europarl), text only, for test-time translation.
-
-        Raises:
-            Unavailable: a file is not here.
-            BadInput: a file is not as published, or a sentence cannot be joined: file and id.
         """
-        if target == "en" and isinstance(GOLD.get(source), Europarl) and not self.params.intrinsic:
-            sides = zip(GOLD[source].read(source, "test"), read_side("en"), strict=True)
+        if target == "en" and GOLD.get(source) is EUROPARL and not self.params.intrinsic:
+            sides = zip(read_side(source), read_side("en"), strict=True)
             return [Pair(replace(one, spans=None), replace(two, spans=None)) for one, two in sides]
         if source != "en" or target not in TRANSLATIONS:
             return []
@@ -118,12 +104,11 @@ class UnerPudCorpus(Corpus):
         return bitext(self.params.parallel, (source, split(source)), (target, split(target)))
 
     def files(self) -> tuple[Path, ...]:
-        """The published files of `sources`."""
         return local_files(self.sources)
 
     def tokenisation(self, language: str) -> str:
         """Moses where the test is Europarl, else ud (without a segmenter, machine-made Chinese becomes characters)."""
-        return "moses" if language in _MOSES else "ud"
+        return "moses" if GOLD.get(language) is EUROPARL else "ud"
 
     def check(self) -> list[str]:
         """Sizes, sentences that splits share, translations joined, entities; a language that is not here is named."""
@@ -131,22 +116,15 @@ class UnerPudCorpus(Corpus):
         for language in self.languages():
             try:
                 lines.extend(overlap_findings(self, language))
-                if language in TRANSLATIONS:
-                    lines.append(_joined(language, self.pairs("en", language)))
+                pairs = self.pairs("en", language)
             except Unavailable as error:
                 lines.append(f"{language}: {error}")
+                continue
+            if pairs:
+                counts = Counter(span.type for pair in pairs for span in pair.target.spans or ())
+                found = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
+                lines.append(f"{language}: {len(pairs)} translations joined; {found}")
         return lines
-
-    def _unlabelled(self, language: str) -> list[Sentence]:
-        if self.params.unlabelled == "ntrex":
-            return ntrex(language, self.tokenisation(language), self._chinese_words)
-        return [replace(sentence, spans=None) for sentence in self.read(language, "train")]
 
     def _chinese_words(self) -> list[str]:
         return [word for pair in self.pairs("en", "zh") for word in pair.target.words]
-
-
-def _joined(language: str, pairs: list[Pair]) -> str:
-    counts = Counter(span.type for pair in pairs for span in pair.target.spans or ())
-    found = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
-    return f"{language}: {len(pairs)} translations joined; {found}"

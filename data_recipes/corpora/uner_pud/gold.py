@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bench.api.source_files import files_of, here
 from bench.core.conll import Format, read_conll
 from bench.core.sentences import Scheme, Sentence, Split
-from data_recipes.corpora.europarl_ner.read import read_side
+from data_recipes.corpora.europarl_ner.corpus import read_side
 
 TYPES = ("PER", "LOC", "ORG")
 UNER = Format(token=1, tag=2)
@@ -26,46 +26,25 @@ class Gold:
     def read(self, language: str, split: Split) -> list[Sentence]:
         """The sentences of a split with ids `<corpus>/<id as published>`, [] where the corpus has none.
 
+        Of Europarl, which has groups, since all its sides say the same: the 799 sentences without MISC as test.
+
         Raises:
             Unavailable: a file is not here.
-            BadInput: as `bench.core.conll.read_conll`.
+            BadInput: as `bench.core.conll.read_conll`, of Europarl as `read_side`.
         """
-        sentences: list[Sentence] = []
-        for name in self._paths(split):
-            found = read_conll(
-                here(name),
-                language,
-                TYPES,
-                self.format,
-                require_entities=split == "test" and not self._many(split),  # one file of many may have no entity
-            )
-            sentences.extend(replace(one, id=f"{self.name}/{one.id}", group="") for one in found)
-        return sentences
-
-    @property
-    def name(self) -> str:
-        """Last part of the folder."""
-        return self.folder.rpartition("/")[2]
-
-    def _many(self, split: Split) -> bool:
-        return self.files.get(split, "").endswith("/")
-
-    def _paths(self, split: Split) -> list[str]:
-        name = self.files.get(split)
-        if name is None:
+        if self is EUROPARL:
+            return read_side(language) if split == "test" else []
+        if (name := self.files.get(split)) is None:
             return []
-        if not self._many(split):
-            return [f"{self.folder}/{name}"]
-        return sorted(source.path for source in files_of(f"{self.folder}/{name}"))
-
-
-@dataclass(frozen=True)
-class Europarl(Gold):
-    """Europarl NER, without MISC; groups of its own, since all sides say the same."""
-
-    def read(self, language: str, split: Split) -> list[Sentence]:
-        """The 799 sentences as test; nothing else. Raises as `read_side`."""
-        return read_side(language) if split == "test" else []
+        path, corpus = f"{self.folder}/{name}", self.folder.rpartition("/")[2]
+        many = name.endswith("/")  # of which one may have no entity
+        return [
+            replace(sentence, id=f"{corpus}/{sentence.id}", group="")
+            for each in (sorted(source.path for source in files_of(path)) if many else [path])
+            for sentence in read_conll(
+                here(each), language, TYPES, self.format, require_entities=split == "test" and not many
+            )
+        ]
 
 
 def _uner(name: str, *splits: Split, scheme: Scheme = "IOB2", label_map: Mapping[str, str] | None = None) -> Gold:
@@ -73,15 +52,15 @@ def _uner(name: str, *splits: Split, scheme: Scheme = "IOB2", label_map: Mapping
     return Gold(f"uner/{name}", files, replace(UNER, scheme=scheme, label_map=label_map or {}))
 
 
-_EUROPARL = Europarl("europarl_ner", {})
+EUROPARL = Gold("europarl_ner", {})
 
 # By language. IOB1 where published tags have entities that start with I-: da_ddt (train, test), sr_set (train, dev),
 # NerKor (train, devel), and, to be safe, the two that could not be read when this was written (hr_set, sv_talbanken).
 GOLD: Mapping[str, Gold] = {
     "en": _uner("en_ewt", "dev", "test"),
-    "de": _EUROPARL,
-    "es": _EUROPARL,
-    "it": _EUROPARL,
+    "de": EUROPARL,
+    "es": EUROPARL,
+    "it": EUROPARL,
     "pt": _uner("pt_bosque"),
     "zh": _uner("zh_gsdsimp"),
     "fi": Gold(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.api.source_files import here
 from bench.core.conll import read_lines
@@ -11,23 +11,11 @@ from bench.core.sentences import Sentence
 from bench.core.tokenise import tokenise
 
 # NTREX's files by our code; Cebuano has none.
-FILES: Mapping[str, str] = {
-    "en": "src.eng",
-    "de": "ref.deu",
-    "pt": "ref.por",
-    "zh": "ref.zho-CN",
-    "es": "ref.spa",
-    "it": "ref.ita",
-    "fi": "ref.fin",
-    "sv": "ref.swe",
-    "ru": "ref.rus",
-    "hu": "ref.hun",
-    "da": "ref.dan",
-    "sk": "ref.slk",
-    "sr": "ref.srp-Latn",
-    "hr": "ref.hrv",
-    "tl": "ref.fil",
-}
+_NAMES = """
+en src.eng, de ref.deu, pt ref.por, zh ref.zho-CN, es ref.spa, it ref.ita, fi ref.fin, sv ref.swe, ru ref.rus,
+hu ref.hun, da ref.dan, sk ref.slk, sr ref.srp-Latn, hr ref.hrv, tl ref.fil
+"""
+FILES: dict[str, str] = dict(row.split() for row in _NAMES.split(","))
 _FOREIGN = re.compile(r"[^\W_\u3400-\u9fff]+(?:[.,·'’-][^\W_\u3400-\u9fff]+)*%?")  # numbers and Latin words in Chinese
 
 
@@ -70,15 +58,11 @@ class Segmenter:
         for part in line.split():
             start = 0
             while start < len(part):
-                end = self._end(part, start)
+                ends = range(min(len(part), start + self._longest), start + 1, -1)
+                if foreign := _FOREIGN.match(part, start):
+                    end = foreign.end()
+                else:
+                    end = next((end for end in ends if part[start:end] in self._words), start + 1)
                 out.append(part[start:end])
                 start = end
         return out
-
-    def _end(self, text: str, start: int) -> int:
-        if found := _FOREIGN.match(text, start):
-            return found.end()
-        for end in range(min(len(text), start + self._longest), start + 1, -1):
-            if text[start:end] in self._words:
-                return end
-        return start + 1

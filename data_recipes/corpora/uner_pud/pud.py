@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.api.source_files import here
-from bench.core.conll import read_conll, read_tagged
+from bench.core.conll import has_control, read_conll, read_lines, read_tagged
 from bench.core.errors import BadInput
-from bench.core.sentences import Sentence
-from data_recipes.corpora.uner_pud.conllu import Block, read_conllu
+from bench.core.sentences import Sentence, Span
 from data_recipes.corpora.uner_pud.gold import TYPES, UNER
-from data_recipes.corpora.uner_pud.words import contracted, simplifier
 
 LABELLED = ("de", "pt", "ru", "sv", "zh")  # gold on both sides
 UNLABELLED = ("es", "fi", "it")
@@ -22,8 +23,12 @@ _PARALLEL = "es"  # any UD file has the order of zh_pud and the English text of 
 _WRITTEN_IN_ENGLISH = ("n01", "w01")  # news and Wikipedia; 02 to 05 were German, French, Italian, Spanish
 
 _LOOSE = replace(UNER, scheme="IOB1")  # some entities of the translations start with I-
+_ID = re.compile(r"(\d+)(?:-(\d+)|\.\d+)?")  # of a row of CoNLL-U
 
-Join = dict[str, Sentence]  # a translation by the English id as published
+# German prepositions and articles that Universal Dependencies take apart. Only forms that are nearly always
+# contracted: of these word pairs NTREX's German writes 93 % in one word (where no comma stands before), but `in das` in
+# half of the cases only.
+_CONTRACTED = {"an dem": "am", "bei dem": "beim", "in dem": "im", "von dem": "vom", "zu dem": "zum", "zu der": "zur"}
 
 
 def english(*, originals_only: bool = False) -> list[Sentence]:
@@ -33,10 +38,9 @@ def english(*, originals_only: bool = False) -> list[Sentence]:
         Unavailable, BadInput: the file is not here, or malformed.
     """
     path = _uner("en")
-    sentences = _english(path, path.stat().st_mtime_ns)
     return [
-        replace(sentence, id=f"en_pud/{sentence.id}", group=_group(sentence.id))
-        for sentence in sentences
+        replace(sentence, id=f"en_pud/{sentence.id}", group=f"pud/{sentence.id}")
+        for sentence in _english(path, path.stat().st_mtime_ns)
         if not originals_only or sentence.id.startswith(_WRITTEN_IN_ENGLISH)
     ]
 
@@ -46,7 +50,7 @@ def _english(path: Path, _changed: int) -> tuple[Sentence, ...]:
     return tuple(read_conll(path, "en", TYPES, UNER, require_entities=True))
 
 
-def translations(language: str, *, german: str = "surface") -> Join:
+def translations(language: str, *, german: str = "surface") -> dict[str, Sentence]:
     """All translations into a language by the id of their English sentence (published form: no prefix).
 
     es, fi and it come without labels. Ids `<language>_pud/<id as published>`, groups as in English.
@@ -55,53 +59,54 @@ def translations(language: str, *, german: str = "surface") -> Join:
         Unavailable: a file is not here.
         BadInput: it is malformed, or an English sentence has no translation or two: file, and the id or line.
     """
+    ids = _ids_by_text()
     if language in UNLABELLED:
-        joined, path = _by_text(language)
-    elif language == "zh":
-        joined, path = _by_position()
+        path = _ud(language)
+        rows = [
+            (key, Sentence(block.comments.get("sent_id", f"{number}"), language, block.words))
+            for number, (key, block) in enumerate(_parallel(path, ids), 1)
+        ]
+    elif language == "zh":  # its ids are its own; its sentence i is the i-th of every UD file
+        path, chinese = _ud(_PARALLEL), read_conll(_uner("zh"), "zh", TYPES, _LOOSE)
+        keys = [key for key, _ in _parallel(path, ids)]
+        if len(keys) != len(chinese):
+            count = f"{len(chinese)} sentences, but {len(keys)} in {path.name}"
+            raise BadInput(f"{_uner('zh')}: {count}: they are joined by position")
+        rows = list(zip(keys, chinese, strict=True))
     else:
         path = _uner(language)
-        joined = {one.id: one for one in read_conll(path, language, TYPES, _LOOSE)}
-    known = set(_english_ids().values())
+        rows = [(sentence.id, sentence) for sentence in read_conll(path, language, TYPES, _LOOSE)]
+    joined = dict(rows)
+    if more := len(rows) - len(joined):
+        raise BadInput(f"{path}: {more} sentences translate an English sentence that another translates")
+    known = set(ids.values())
     if missing := sorted(known - joined.keys()):
         raise BadInput(f"{path}: no translation of en_pud's sentence {missing[0]} ({len(missing)} are missing)")
-    rewrite = _rewriting(language, german)
-    return {
-        key: rewrite(replace(one, id=f"{language}_pud/{one.id}", group=_group(key)))
-        for key, one in joined.items()
+    named = {
+        key: replace(sentence, id=f"{language}_pud/{sentence.id}", group=f"pud/{key}")
+        for key, sentence in joined.items()
         if key in known
     }
-
-
-def _rewriting(language: str, german: str) -> Callable[[Sentence], Sentence]:
-    if language == "zh":
-        return simplifier()
-    return contracted if language == "de" and german == "surface" else lambda sentence: sentence
+    surface = language == "de" and german == "surface"
+    rewrite = simplifier() if language == "zh" else contracted if surface else None
+    return {key: rewrite(sentence) for key, sentence in named.items()} if rewrite else named
 
 
 def _uner(language: str) -> Path:
     return here(f"uner/{language}_pud/{language}_pud-ud-test.iob2")
 
 
-def _group(published: str) -> str:
-    return f"pud/{published}"
+def _ud(language: str) -> Path:
+    return here(f"ud_pud/{language}_pud/{language}_pud-ud-test.conllu")
 
 
-# --- joins ------------------------------------------------------------------------------------------------------------
-
-
-def _english_ids() -> Mapping[str, str]:
-    """Ids as published by the text, white space collapsed.
+def _ids_by_text() -> dict[str, str]:
+    """Ids of the English sentences as published by their text, white space collapsed.
 
     Raises:
         BadInput: a sentence has no text or id, or two have the same.
     """
     path = _uner("en")
-    return _ids(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def _ids(path: Path, _changed: int) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for item in read_tagged(path, UNER):
         text, id_ = " ".join(item.comment("text").split()), item.comment("sent_id")
@@ -111,44 +116,99 @@ def _ids(path: Path, _changed: int) -> Mapping[str, str]:
     return found
 
 
-def _parallel(language: str) -> tuple[list[tuple[str, Block]], Path]:
+# --- CoNLL-U, as far as translations need it --------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """A sentence: its comments by key (white space collapsed), its surface words, and its first line in the file."""
+
+    comments: dict[str, str]
+    words: tuple[str, ...]
+    line: int
+
+
+def _parallel(path: Path, ids: Mapping[str, str]) -> list[tuple[str, Block]]:
     """The sentences of a UD file, each with the id of the English sentence that its `# text_en` is."""
-    path = here(f"ud_pud/{language}_pud/{language}_pud-ud-test.conllu")
-    ids = _english_ids()
-    rows: list[tuple[str, Block]] = []
-    for block in read_conllu(path):
-        text = block.comments.get("text_en", "")
-        if text not in ids:
+    blocks = read_conllu(path)
+    for block in blocks:
+        if (text := block.comments.get("text_en", "")) not in ids:
             name = block.comments.get("sent_id", "?")
             raise BadInput(f"{path}:{block.line}: {name}: its text_en is no sentence of en_pud: {text[:60]!r}")
-        rows.append((ids[text], block))
-    return rows, path
+    return [(ids[block.comments["text_en"]], block) for block in blocks]
 
 
-def _by_text(language: str) -> tuple[Join, Path]:
-    rows, path = _parallel(language)
-    joined = {
-        key: Sentence(block.comments.get("sent_id", f"{number}"), language, block.words)
-        for number, (key, block) in enumerate(rows, 1)
-    }
-    _refuse_twice(len(rows), joined, path)
-    return joined, path
+def read_conllu(path: Path) -> list[Block]:
+    """The sentences of a file. A range `5-6 della` gives its surface word, its parts are dropped; so are nodes `8.1`.
+
+    A form with a space in it (`25 000`) becomes several words, as other tokenisers have it.
+
+    Raises:
+        BadInput: file:line of a row that is no row of CoNLL-U, or of parts that do not follow their range.
+    """
+    numbered = enumerate(read_lines(path), 1)
+    parts = groupby(numbered, key=lambda row: bool(row[1].strip()))
+    if not (blocks := [_block(path, list(rows)) for filled, rows in parts if filled]):
+        raise BadInput(f"{path}:1: no sentence in this file")
+    return blocks
 
 
-def _by_position() -> tuple[Join, Path]:
-    """Chinese has ids of its own; its sentence i is the i-th of every UD file."""
-    path = _uner("zh")
-    chinese = read_conll(path, "zh", TYPES, _LOOSE)
-    rows, other = _parallel(_PARALLEL)
-    if len(rows) != len(chinese):
-        raise BadInput(
-            f"{path}: {len(chinese)} sentences, but {len(rows)} in {other.name}: they are joined by position"
-        )
-    joined = {key: one for (key, _), one in zip(rows, chinese, strict=True)}
-    _refuse_twice(len(rows), joined, other)
-    return joined, path
+def _block(path: Path, rows: list[tuple[int, str]]) -> Block:
+    comments: dict[str, str] = {}
+    words: list[str] = []
+    covered = 0  # the last part of the range before
+    expected = 1  # the next id
+    for number, line in rows:
+        if line.startswith("#"):
+            key, _, value = line[1:].partition("=")
+            comments.setdefault(key.strip(), " ".join(value.split()))
+            continue
+        fields = line.split("\t")
+        found = _ID.fullmatch(fields[0])
+        if found is None or len(fields) < 2 or not fields[1].strip() or has_control(fields[1]):
+            raise BadInput(f"{path}:{number}: no row of CoNLL-U (an id TAB a form …): {line[:60]!r}")
+        first, last = int(found[1]), int(found[2] or 0)
+        if "." in fields[0]:
+            continue  # an empty node: no word of the sentence
+        if first != expected or (last and last < first):
+            raise BadInput(f"{path}:{number}: id {fields[0]}, expected {expected}: a row is missing or out of place")
+        if last:
+            covered = last
+        else:
+            expected += 1
+        if last or first > covered:
+            words.extend(fields[1].split())
+    if not words or covered >= expected:
+        raise BadInput(f"{path}:{rows[-1][0]}: the sentence ends {'before its range' if words else 'without a word'}")
+    return Block(comments, tuple(words), rows[0][0])
 
 
-def _refuse_twice(count: int, joined: Mapping[str, Sentence], path: Path) -> None:
-    if len(joined) != count:
-        raise BadInput(f"{path}: {count - len(joined)} sentences translate an English sentence that another translates")
+# --- words as the language's test has them ----------------------------------------------------------------------------
+
+
+def simplifier() -> Callable[[Sentence], Sentence]:
+    """Traditional characters as simplified ones, word by word, so that words and spans stay (OpenCC's t2s)."""
+    from opencc import OpenCC
+
+    converter = OpenCC("t2s")  # reads its dictionaries: once for all sentences
+    return lambda sentence: replace(sentence, words=tuple(converter.convert(word) for word in sentence.words))
+
+
+def contracted(sentence: Sentence) -> Sentence:
+    """German `an dem` as `am` and the like, spans moved with the words.
+
+    Not after a comma, where it is mostly a relative clause (", in dem"), and not across the edge of an entity.
+    """
+    edges = {edge for span in sentence.spans or () for edge in (span.start, span.end)}
+    words: list[str] = []
+    place: list[int] = []  # new position of each word
+    for number, word in enumerate(sentence.words):
+        before = sentence.words[number - 1] if number else ""
+        joined = _CONTRACTED.get(f"{before.lower()} {word}", "")
+        comma = number > 1 and sentence.words[number - 2] == ","
+        if joined and not comma and number not in edges:
+            words[-1] = joined.capitalize() if before[0].isupper() else joined
+        else:
+            words.append(word)
+        place.append(len(words) - 1)
+    spans = tuple(Span(place[start], place[end - 1] + 1, type_) for start, end, type_ in sentence.spans or ())
+    return replace(sentence, words=tuple(words), spans=None if sentence.spans is None else spans)

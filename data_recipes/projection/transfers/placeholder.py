@@ -40,7 +40,9 @@ def losses(entities: Sequence[Span], words: Words) -> Counter[str]:
     found: Counter[str] = Counter()
     whole = " ".join(words)
     for entity, text in zip(entities, _texts(entities), strict=True):
-        there = len(re.findall(_like(entity, text), whole, re.IGNORECASE))
+        # a damaged placeholder has a character between letters and number, or is glued to something
+        like = rf"{re.escape(entity.type)}[\W_]?{text[len(entity.type) :]}(?!\d)"
+        there = len(re.findall(like, whole, re.IGNORECASE))
         exact = words.count(text)
         if there > 1:
             found["placeholders_doubled"] += 1
@@ -66,9 +68,3 @@ def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Mark
 
 def _texts(entities: Sequence[Span]) -> list[str]:
     return [f"{entity.type}{number}" for number, entity in enumerate(entities)]
-
-
-def _like(entity: Span, text: str) -> str:
-    """What a damaged placeholder still looks like: a character between letters and number, or glued to something."""
-    number = text[len(entity.type) :]
-    return rf"{re.escape(entity.type)}[\W_]?{number}(?!\d)"

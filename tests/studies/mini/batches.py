@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from data_recipes.wordpiece import SPECIAL
+from data_recipes.encoders.tiny.encoder import SPECIAL
 from tests.studies.mini.prepare import ENGLISH, ENTRY, FOREIGN, Ints, Prepared
 from tests.studies.mini.recipe import Diet
 from tests.studies.mini.vocabulary import LENGTH

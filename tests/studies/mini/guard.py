@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from bench.api.held_out import held_out
+from bench.api.source_files import held_out
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Sentence, letters_of
-from data_recipes.corpora.europarl_ner.read import read_side
+from data_recipes.corpora.europarl_ner.corpus import read_side
 from data_recipes.corpora.uner_pud.gold import GOLD
 from data_recipes.corpora.uner_pud.pud import TRANSLATIONS, english, translations
 from data_recipes.encoders.mini.text import LANGUAGES

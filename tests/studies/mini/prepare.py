@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from data_recipes.encoders.mini.text import Text
-from data_recipes.wordpiece import SPECIAL
+from data_recipes.encoders.tiny.encoder import SPECIAL
 from tests.studies.mini.links import Links, links_of
 from tests.studies.mini.names import Parallel, Stock, exchanged, is_name, usual
 from tests.studies.mini.recipe import Extra

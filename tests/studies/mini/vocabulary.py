@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_recipes.wordpiece import SPECIAL, fast_tokenizer
+from data_recipes.encoders.tiny.encoder import SPECIAL, fast_tokenizer
 
 LENGTH = 128
 HAN = "\u3400"  # from here on every letter is a word of its own

@@ -1,0 +1,88 @@
+"""Figures of the pages are those of the committed records, or of the full table beside them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from tests.studies.intervals import BOOTSTRAP, PROCEDURES
+from tests.support.e2e_tools import REPO
+
+SHORT = {
+    "two-way clusters": "two-way clusters (Cameron",
+    "t test over sentences": "t test over sentences (what",
+    "ours": "**ours**",
+    "Satterthwaite, with floor": "Satterthwaite, with the floor",
+    "generalised inference, with floor": "generalised inference, with the floor",
+}
+
+
+REFERENCE = REPO / "results" / "reference"
+
+
+def page(name: str) -> str:
+    return (REPO / name).read_text(encoding="utf-8")
+
+
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def means(suite: Path) -> dict[tuple[str, str], str]:
+    """F1 by row and language, as a table prints it."""
+    with (suite / "tables" / "main.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["method"], row["language"]): f"{float(row['mean']):.1f}" for row in csv.DictReader(file)}
+
+
+def test_the_demos_table_is_the_suites() -> None:
+    rows = re.findall(r"^\| \w.*$", (REFERENCE / "demo/tables/main.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) > 2
+    assert not [row for row in rows if row not in page("docs/tutorial.md")]
+
+
+def test_projected_labels_are_worth_what_the_suites_say() -> None:
+    text = page("docs/concepts/translation-and-projection.md").partition("## What projected labels are worth")[2]
+    suites = [("pud-projection", ("de", "pt", "zh")), ("europarl-projection-misc", ("de", "es", "it"))]
+    aligner, lines = "", 0
+    for line in re.findall(r"^\| (?:`[^|]*)?\| `.*$", text, re.M):
+        named, rule, *printed = cells_of(line)
+        aligner = re.findall(r"`(\w+)`", named)[0] if named else aligner
+        row = f"gold_projection ({aligner}, {rule.strip('`')})"
+        assert printed == [means(REFERENCE / suite)[row, language] for suite, codes in suites for language in codes]
+        lines += 1
+    assert lines == 6
+
+
+def test_ranges_are_those_of_the_full_table() -> None:
+    text = page("docs/concepts/statistics.md")
+    names = [*PROCEDURES, BOOTSTRAP]
+    heads = [cells_of(head)[3:] for head in re.findall(r"^\| seeds \| varies most .*$", text, re.M)]
+    assert heads == [names[:-1], names]
+    rows = [cells_of(line) for line in re.findall(r"^\| [35] \| (?:sentences|both|seeds) \|.*$", text, re.M)]
+    long, short = ([row for row in rows if len(row) == 3 + len(head)] for head in heads)
+    assert (len(long), len(short)) == (18, 6)
+    for number, name in enumerate(names):
+        line = next(line for line in text.splitlines() if line.startswith(f"| {SHORT.get(name, name)}"))
+        wanted = []
+        for seeds in ("3", "5"):
+            settings = short if name == BOOTSTRAP else long
+            cells = [[float(part) for part in row[3 + number].split("/")] for row in settings if row[0] == seeds]
+            wanted += [f"{min(values):.1f} to {max(values):.1f}" for values in zip(*cells, strict=True)]
+        assert cells_of(line)[1:] == wanted, name
+
+
+def test_the_shipped_method_that_is_shown_is_the_shipped_one() -> None:
+    code = (REPO / "methods" / "trans_only" / "method.py").read_text(encoding="utf-8")
+    shown = [
+        block
+        for name in ("README.md", "docs/how-to/own-method.md")
+        for block in python_classes(page(name), "TransOnly")
+    ]
+    assert len(shown) == 2
+    assert not [line for block in shown for line in block.splitlines() if line not in code.splitlines()]
+
+
+def python_classes(text: str, name: str) -> list[str]:
+    """The blocks of Python that begin with the class."""
+    return re.findall(rf"^```python\n(class {name}\(.*?)^```$", text, re.M | re.S)
