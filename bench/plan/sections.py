@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -211,6 +212,8 @@ class TablesSpec:
         _within(self, "decimals", 0, 7)
         if not self.only:
             raise ValueError("only must name at least one table")
+        if not re.fullmatch(r"|([\w.-]+:)*[\w-][\w.-]*", self.label, re.ASCII):
+            raise ValueError("label must be letters, digits, '-', '_' and '.', such as tab:main")
 
 
 @dataclass(frozen=True)

@@ -34,20 +34,8 @@ from bench.plan.sections import (
 )
 from bench.store.record import Contrast
 
-_TOP = (
-    "name",
-    "source",
-    "include",
-    "axes",
-    "search",
-    "chosen",
-    "variant",
-    "exclude",
-    "contrast",
-    "tables",
-    *SECTIONS,
-    *PLUGINS,
-)
+_OWN = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", "tables")
+_TOP = (*_OWN, *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -160,6 +160,8 @@ def test_what_all_rows_share_is_not_printed(tmp_path: Path) -> None:
         ("--only", "mian", "no table 'mian'"),
         ("--layout", "broad", "wide"),
         ("--decimals", "9", "decimals"),
+        ("--label", "tab:x}", "label"),
+        ("--label", "tab:", "label"),
     ],
 )
 def test_bad_options_are_one_line(
@@ -187,6 +189,7 @@ def test_any_options_give_one_number_a_row_and_column(
     text = one(out, columns=("de", "fi"), **keys)
     assert len(body(text)) == 3 and all(len(row) == 3 for row in body(text))
     assert text == one(out, columns=("de", "fi"), **keys)
+    assert [line[0] for line in text.split("\n")[:4]] == ["%", "%", "%", "\\"]  # no caption ends the comments
 
 
 # --- names and citations ----------------------------------------------------------------------------------------------

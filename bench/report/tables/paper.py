@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +18,7 @@ from bench.core.errors import BadInput, nearest
 from bench.plan.schema import Place, build, to_plain
 from bench.plan.sections import TablesSpec
 from bench.report.contrasts import contrasts_of
+from bench.report.folder import printable
 from bench.report.frame import METHOD_FAMILIES, Group, Row, suffixes
 from bench.report.notes import SYNTHETIC, corpus_notes, is_synthetic, setting_notes
 from bench.report.tables.model import Entry, Line, Table
@@ -63,7 +66,7 @@ def command_of(spec: TablesSpec) -> str:
         value = getattr(spec, field.name)
         if field.name != "names" and value != getattr(TablesSpec(), field.name):
             words += [f"--{field.name}", ", ".join(value) if isinstance(value, tuple) else str(value)]
-    return shlex.join(words)
+    return printable(shlex.join(words))
 
 
 def spec_of(text: str, path: Path) -> TablesSpec:
@@ -80,13 +83,17 @@ def spec_of(text: str, path: Path) -> TablesSpec:
 
 def _check(found: Sequence[Group], spec: TablesSpec) -> None:
     rows = {row[1] for group in found for row in group.rows}
-    for item in spec.rows:
-        pattern = item.partition("=")[0].strip()
+    for pattern, _ in _asked(spec):
         if not any(_matches(row, pattern) for row in rows):
             raise BadInput(f"--rows: there is no row '{pattern}'{nearest(pattern, rows)}")
     rules = {rule for group in found for run in group.stored for rule in run.record.rules}
     if spec.rule and spec.rule not in rules:
         raise BadInput(f"--rule: no record has scores by '{spec.rule}'{nearest(spec.rule, rules)}")
+
+
+def _asked(spec: TablesSpec) -> list[tuple[str, str]]:
+    """By row or pattern what is to be printed, "" if the row's own name."""
+    return [(pattern.strip(), name.strip()) for pattern, _, name in (item.partition("=") for item in spec.rows)]
 
 
 def _matches(row: str, pattern: str) -> bool:
@@ -95,11 +102,10 @@ def _matches(row: str, pattern: str) -> bool:
 
 def shown_of(group: Group, spec: TablesSpec) -> Group:
     """The group with the rows and languages asked for alone, so that averages and marks are over these."""
-    languages = [column for column in spec.columns if column in group.targets]
-    patterns = [item.partition("=")[0].strip() for item in spec.rows]
-    runs = [run for run in group.stored if not languages or run.target in languages]
-    kept = [run for run in runs if not patterns or any(_matches(run.label, pattern) for pattern in patterns)]
-    return replace(group, stored=tuple(kept))
+    languages = {*spec.columns} & {*group.targets} or {*group.targets}
+    patterns = [pattern for pattern, _ in _asked(spec)] or ["*"]
+    runs = [run for run in group.stored if run.target in languages]
+    return replace(group, stored=tuple(run for run in runs if any(_matches(run.label, each) for each in patterns)))
 
 
 def _by(group: Group, spec: TablesSpec) -> Group:
@@ -118,22 +124,22 @@ def _names(rows: Sequence[Row], spec: TablesSpec) -> dict[str, str]:
         BadInput: two rows would print alike.
     """
     labels = list(dict.fromkeys(label for _, label in rows))
-    parts = {label: (label.partition(" (")[0], label.partition(" (")[2].removesuffix(")")) for label in labels}
-    split = {label: text.split(", ") if text else [] for label, (_, text) in parts.items()}
-    values = [value for value in split.values() if value]
-    even = len({len(value) for value in values}) == 1
-    telling = [i for i, column in enumerate(zip(*values, strict=True)) if len(set(column)) > 1] if even else None
-    alone = len({base for base, _ in parts.values()}) == 1 and len(labels) > 1 and all(split.values())
+    bases = {label: label.partition(" (")[0] for label in labels}
+    values = {label: label.removeprefix(bases[label])[2:-1].split(", ") for label in labels}
+    chosen = [value for value in values.values() if value != [""]]
+    telling = [len({*column}) > 1 for column in zip(*chosen, strict=False)]
+    alone = len({*bases.values()}) == 1 and any(telling) and len(chosen) == len(labels)
     names = {}
-    for label, (base, text) in parts.items():
-        told = ", ".join(split[label][i] for i in telling) if telling is not None and split[label] else text
+    for label, base in bases.items():
+        told = (
+            ", ".join(compress(values[label], telling)) if len({*map(len, chosen)}) == 1 else ", ".join(values[label])
+        )
         shown = spec.names.get(label) or spec.names.get(base, base)
-        names[label] = told if alone and told else f"{shown} ({told})" if told else shown
-    if len(set(names.values())) < len(names):
-        names = {label: (spec.names.get(base, base) + label.removeprefix(base)) for label, (base, _) in parts.items()}
-    for item in reversed(spec.rows):
-        pattern, equals, name = (part.strip() for part in item.partition("="))
-        names |= {label: name for label in labels if equals and _matches(label, pattern)}
+        names[label] = told if alone else f"{shown} ({told})" if told else shown
+    if len({*names.values()}) < len(names):
+        names = {label: spec.names.get(base, base) + label.removeprefix(base) for label, base in bases.items()}
+    for pattern, name in reversed(_asked(spec)):
+        names |= {label: name for label in labels if name and _matches(label, pattern)}
     alike = [label for label in labels if list(names.values()).count(names[label]) > 1]
     if alike:
         raise BadInput(f"--rows: {' and '.join(alike[:2])} would both print as '{names[alike[0]]}'")
@@ -151,44 +157,39 @@ def _laid_out(table: Table, group: Group, spec: TablesSpec) -> Table:
             raise BadInput(f"--columns: there is no column '{column}'{nearest(column, sorted(known))}")
     columns = [column for column in spec.columns if column in columns] or columns
     names = _names(group.rows, spec)
-    lines: list[Line] = []
-    blocks: dict[int, str] = {}
-    by_method = "method" in table.heads
-    for heading, line in _ordered(table, group, spec, names) if by_method else (("", line) for line in table.rows()):
-        if heading and heading not in blocks.values():
-            blocks[len(lines)] = heading
-        heads = {head: _named(line[head], names) for head in table.heads}
-        lines.append(heads | {column: _formatted(line[column], spec) for column in columns})
-    frame = pd.DataFrame(lines, columns=[*table.heads, *columns], dtype=object)
-    made = replace(table, frame=frame, blocks=blocks, notes=_notes(table, group, spec), paren=spec.intervals == "paren")
+    lines = _ordered(table, group, spec, names) if "method" in table.heads else table.rows()
+    blocks: dict[str, int] = {}
+    if spec.layout == "by-family" and "method" in table.heads:
+        families = {run.label: run.family for run in group.stored}
+        lines.sort(key=lambda line: METHOD_FAMILIES.index(families[line["method"].text]))
+        for place, line in enumerate(lines):
+            blocks.setdefault(families[line["method"].text], place)
+    shown = [
+        {head: replace(line[head], text=names.get(line[head].text, line[head].text)) for head in table.heads}
+        | {column: _formatted(line[column], spec) for column in columns}
+        for line in lines
+    ]
+    frame = pd.DataFrame(shown, columns=[*table.heads, *columns], dtype=object)
+    headings = {place: family for family, place in blocks.items()}
+    made = replace(table, frame=frame, blocks=headings, notes=_notes(table, group, spec))
+    made = replace(made, paren=spec.intervals == "paren")
     return _turned(made) if spec.layout == "tall" else made
 
 
-def _ordered(table: Table, group: Group, spec: TablesSpec, names: dict[str, str]) -> Iterator[tuple[str, Line]]:
-    """The rows in the order asked for, each with the heading of its block."""
+def _ordered(table: Table, group: Group, spec: TablesSpec, names: Mapping[str, str]) -> list[Line]:
+    """The rows in the order asked for."""
+    rows, patterns = [row[1] for row in group.rows], [pattern for pattern, _ in _asked(spec)]
 
-    def label(line: Line) -> str:
-        return line["method"].text
+    def place(line: Line) -> tuple[Any, int]:
+        label = line["method"].text
+        first: Any = next((i for i, pattern in enumerate(patterns) if _matches(label, pattern)), 0)
+        if spec.order == "name":
+            first = names[label].casefold()
+        elif spec.order == "score" and "macro" in line:
+            first = -(line["macro"].value or 0.0)
+        return first, rows.index(label)
 
-    matrix = [row[1] for row in group.rows]
-    lines = sorted(table.rows(), key=lambda line: matrix.index(label(line)))
-    patterns = [item.partition("=")[0].strip() for item in spec.rows]
-    if spec.order == "name":
-        lines.sort(key=lambda line: names[label(line)].casefold())
-    elif spec.order == "score" and "macro" in table.frame.columns:
-        lines.sort(key=lambda line: -(line["macro"].value or 0.0))
-    elif patterns:
-        lines.sort(key=lambda line: next(i for i, pattern in enumerate(patterns) if _matches(label(line), pattern)))
-    if spec.layout != "by-family":
-        yield from (("", line) for line in lines)
-        return
-    families = {run.label: run.family for run in group.stored}
-    for family in METHOD_FAMILIES:
-        yield from ((family, line) for line in lines if families[label(line)] == family)
-
-
-def _named(entry: Entry, names: dict[str, str]) -> Entry:
-    return replace(entry, text=names.get(entry.text, entry.text))
+    return sorted(table.rows(), key=place)
 
 
 def _formatted(entry: Entry, spec: TablesSpec) -> Entry:
@@ -200,18 +201,12 @@ def _formatted(entry: Entry, spec: TablesSpec) -> Entry:
 def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:
     comparisons = contrasts_of(group)
     hidden = {family_note(comparisons)} if comparisons and table.lead else set()  # of lines that LaTeX does not print
-    if spec.notes == "short":
-        hidden |= {*corpus_notes(group), *setting_notes(group)}
-    notes = [note for note in table.notes if note not in hidden]
-    if spec.intervals == "none":
-        notes = [note for note in notes if "±" not in note.partition(" ")[0]]
-        notes = [re.sub(r"; its ± is .*", ".", note) for note in notes]
-    if "last" not in (spec.columns or ("last",)):
-        notes = [note for note in notes if not note.startswith("last:")]
-    if "macro" not in (spec.columns or ("macro",)):
-        notes = [note for note in notes if not note.startswith("macro:")]
-    if not any(cell.bold for line in table.rows() for cell in line.values()):
-        notes = [note for note in notes if not note.startswith("No marks")]
+    hidden |= {*corpus_notes(group), *setting_notes(group)} if spec.notes == "short" else set()
+    unsaid = [f"{column}:" for column in ("last", "macro") if spec.columns and column not in spec.columns]
+    unsaid += [] if any(cell.bold for line in table.rows() for cell in line.values()) else ["No marks"]
+    unsaid += ["±"] if spec.intervals == "none" else []
+    notes = [note for note in table.notes if note not in hidden and not note.startswith(tuple(unsaid))]
+    notes = [re.sub(r"; its ± is .*", ".", note) for note in notes] if spec.intervals == "none" else notes
     return () if spec.notes == "none" else (" ".join(notes),) if spec.notes == "short" else tuple(notes)
 
 
