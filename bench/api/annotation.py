@@ -1,7 +1,7 @@
-"""Annotation projection: a teacher tags the source side of parallel text, its labels go over the words' links.
+"""Annotation projection: a teacher tags the source side of parallel text, and its labels are carried over word links.
 
-Yarowsky and Ngai 2001; Ehrmann, Turchi and Steinberger 2011; Ni, Dinu and Florian 2017, which keeps the sentences that
-a measure of quality prefers. None of these papers could be consulted: the measures here are ours.
+Yarowsky and Ngai 2001; Ehrmann, Turchi and Steinberger 2011; Ni, Dinu and Florian 2017, who keep the sentences that a
+measure of quality prefers. None of these papers could be consulted: the measures are ours.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Annotation(MethodParams):
 
 
 def annotated(ask: Ask, teacher: str, rules: Annotation) -> list[Pair]:
-    """The parallel text's pairs that `rules` keep, in its order; labelled by the teacher, and by projection.
+    """The pairs of the parallel text that `rules` keep, in its order: labelled by the teacher, and by projection.
 
-    A share, no threshold: how sure a tagger is differs from encoder to encoder. The record's diagnostics hold how
-    many lines are kept: none, where the teacher finds nothing. Needs PARALLEL_TEXT.
+    A share and no threshold, since taggers over different encoders are differently sure. The record's diagnostics hold
+    the number of kept pairs, 0 if the teacher finds nothing. Needs PARALLEL_TEXT.
 
     Raises:
         Unavailable: there is no parallel text.

@@ -35,7 +35,7 @@ Group = tuple[Example, ...]  # sentences that must share a batch, such as a pair
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Three streams of groups. A step draws `batch` sentences of each stream that is there, in whole groups."""
+    """Three streams of groups. A step draws `batch` sentences of each stream that holds any, in whole groups."""
 
     labelled: tuple[Group, ...] = ()
     paired: tuple[Group, ...] = ()
@@ -47,7 +47,7 @@ class TrainingSet:
         return {name: groups for name, groups in every.items() if groups}
 
     def digest(self) -> str:
-        """sha256 of all that training reads: words, labels, languages, weights, grouping, order; not ids."""
+        """sha256 of everything that training reads: words, labels, languages, weights, grouping, order; not ids."""
         import numpy as np
 
         hasher = hashlib.sha256()
@@ -104,7 +104,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """A batch that the encoder has read: windows are stitched, so every word has its state whatever the length.
+    """A batch that the encoder has read; windows are stitched, so every word has its state, however long a sentence is.
 
     Shapes: `states` (S, N, H) last-layer state of each word's first sub-word; `vectors` (S, H) mean of the last layer
     over real sub-words; `logits` (S, N, C).
@@ -112,7 +112,7 @@ class Batch:
 
     inputs: Inputs
     states: Tensor
-    pooled: Tensor | Callable[[], Tensor]  # the vectors, or what makes them when they are asked for
+    pooled: Tensor | Callable[[], Tensor]  # the vectors, or a function that makes them on demand
     logits: Tensor
 
     @property

@@ -1,7 +1,7 @@
 """Matching the entities of a source sentence with candidate ranges of target words (Politov et al. 2025).
 
 Candidates are word n-grams or the spans of a tagger; a score says how well an entity and a candidate fit; a solver
-gives each entity one candidate at most, and those chosen do not overlap: greedily, or with the greatest sum there is.
+gives each entity at most one candidate, greedily or with the greatest sum, such that those chosen do not overlap.
 
 Arrays, E entities, C candidates, W target words: `candidates` (C, 2) first word and word after the last, the shorter
 first, then the earlier (as `ngrams` and `ranges_of` give them); `scores` (E, C) not below 0, where 0 is never chosen.
@@ -28,14 +28,14 @@ MAX_LENGTH = 10  # words of an n-gram
 STOP = frozenset({"!", "?"})  # words that no n-gram holds
 ALPHA = 1.15  # of the tagger's score: what one word more is worth
 LEAST = 0.05  # the tagger's scores below this are 0
-RESOLUTION = 1e-6  # `ilp` takes sums that differ by less for equal
+RESOLUTION = 1e-6  # sums that differ by less are equal to `ilp`
 
 
 def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
-    """The target words from the left-most to the right-most one linked to any entity; (0, 0) where there is none.
+    """The target words from the left-most to the right-most one linked to any entity; (0, 0) if none is.
 
-    With alignment scores and at most one candidate an entity, no candidate outside is ever in the best choice: without
-    its unlinked ends it scores more. Other scores know no such window.
+    For alignment scores only: the best choice never holds a candidate that reaches outside, as it would score more
+    without its unlinked ends.
     """
     words = {word for entity in entities for word in range(entity.start, entity.end)}
     linked = [target for source, target in links if source in words]
@@ -43,7 +43,7 @@ def linked_window(entities: Sequence[Span], links: Iterable[Link]) -> Range:
 
 
 def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = MAX_LENGTH) -> Ints:
-    """All n-grams of the target words (of the window), at most `max_length` words, that hold no "!" and no "?"."""
+    """All n-grams of the target words (in the window) of at most `max_length` words, none of them "!" or "?"."""
     first, last = window or (0, len(words))
     candidates = _grid(last - first, max_length)
     if not STOP.isdisjoint(words[first:last]):
@@ -53,7 +53,7 @@ def ngrams(words: Sequence[str], window: Range | None = None, max_length: int = 
 
 
 def ranges_of(spans: Iterable[Range | Span]) -> Ints:
-    """Candidates from ranges (spans, say, whose type does not matter), each once."""
+    """Candidates from ranges or spans (whose types do not matter), each once."""
     ranges = sorted({(span[0], span[1]) for span in spans}, key=lambda range_: (range_[1] - range_[0], range_[0]))
     return np.array(ranges, np.int64).reshape(-1, 2)
 
@@ -67,7 +67,7 @@ def _grid(width: int, max_length: int) -> Ints:
 
 
 def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates: Ints) -> Scores:
-    """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 where words have several links each."""
+    """c(s, t) = 2 · links between s and t / (|s| + |t|). Above 1 if words have several links each."""
     width = int(candidates[:, 1].max()) if len(candidates) else 0
     owner = {word: row for row, entity in enumerate(entities) for word in range(entity.start, entity.end)}
     total = np.zeros((len(entities), width + 1))
@@ -84,11 +84,11 @@ def alignment_scores(entities: Sequence[Span], links: Iterable[Link], candidates
 def tagger_scores(
     entities: Sequence[Span], probabilities: npt.NDArray[np.float32], tags: Sequence[str], candidates: Ints
 ) -> Scores:
-    """α^(|t| − 1) · mean probability that a word of the candidate is of the entity's type; 0 where that is below 0.05.
+    """α^(|t| − 1) · mean probability that a word of the candidate is of the entity's type; 0 if that is below 0.05.
 
-    `probabilities` (W, tags). As in the authors' code the factor counts only where every word is most probably of that
-    type (the formula lets a range of seven such words grow over any eighth). That a word's probability of a type is
-    that of its B and I together is ours; theirs is B's for the first word, I's for the others.
+    `probabilities` (W, tags). As in the authors' code the factor counts only if every word is most probably of that
+    type (the formula lets a range of seven such words grow over any eighth). Ours: a word's probability of a type is
+    that of its B and I together; theirs is B's for the first word, I's for the others.
     """
     kinds = [tag.partition("-")[2] for tag in tags]
     types = sorted(set(kinds))  # O, the type without a name, is the first
@@ -105,7 +105,7 @@ def tagger_scores(
 
 
 def fused_scores(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
-    """The weighted sum; rounded, so that equal sums are equal in whatever way they came about."""
+    """The weighted sum; rounded, so that the order of addition does not matter."""
     fused: Scores = np.sum([weight * part for weight, part in zip(weights, scores, strict=True)], axis=0).round(12)
     return fused
 
@@ -118,7 +118,7 @@ def _sums(values: npt.NDArray[np.generic], candidates: Ints) -> Scores:
 
 
 def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:
-    """The largest score first; its entity and all that overlaps its candidate are out; and so on. A range an entity.
+    """For each entity its range: the largest score is taken first, and all that overlaps its candidate is then out.
 
     Ties: the shorter candidate, then the earlier, then the earlier entity (ours).
     """
@@ -126,10 +126,10 @@ def greedy(candidates: Ints, scores: Scores) -> list[Range | None]:
 
 
 def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
-    """The choice with the greatest sum of scores, exactly (by scipy's milp). A range an entity.
+    """For each entity its range in the choice with exactly the greatest sum of scores (by scipy's milp).
 
-    Where every entity can have its best candidate, that is the greedy choice, and no problem is solved. Else sums that
-    differ by less than RESOLUTION are equal, and a second objective prefers few words, then earlier entities, then
+    If every entity can have its best candidate, that is the greedy choice, and no problem is solved. Otherwise sums
+    that differ by less than RESOLUTION are equal, and a second objective prefers few words, then earlier entities, then
     earlier candidates (ours).
 
     Raises:
@@ -145,7 +145,7 @@ def ilp(candidates: Ints, scores: Scores) -> list[Range | None]:
 def match_links(
     entities: Sequence[Span], links: Sequence[Link], words: Sequence[str], solve: Solver, max_length: int = MAX_LENGTH
 ) -> list[Range | None]:
-    """The range of target words of each entity by n-grams and alignment scores, None where it has none.
+    """The range of target words of each entity by n-grams and alignment scores, None if it has none.
 
     BadInput as the solver.
     """
@@ -166,7 +166,7 @@ def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:
     chosen: list[int | None] = [None] * len(scores)
     if not scores.size:
         return chosen
-    left = scores.T.copy()  # by candidate: the first of equals is the one that the order of candidates puts first
+    left = scores.T.copy()  # by candidate, whose order breaks ties
     starts, ends = candidates.T
     while True:
         column, row = divmod(int(left.argmax()), len(scores))
@@ -180,12 +180,12 @@ def _greedy(candidates: Ints, scores: Scores) -> list[int | None]:
 def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    # worthwhile: above 0, and above every candidate inside, which could always stand in its place
+    # worthwhile: above 0, and above every candidate inside it, which could always take its place
     starts, ends = candidates.T
     width, longest = int(ends.max()), int((ends - starts).max())
     own = np.zeros((len(scores), width + 2, width + 2))
     own[:, starts, ends] = scores
-    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 where there is none
+    inside = np.zeros_like(own)  # the best score of all candidates strictly inside, 0 if there is none
     for length in range(2, longest + 1):
         start = np.arange(width - length + 1)
         end = start + length
@@ -196,7 +196,7 @@ def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
     entities, last = len(scores), int(ends.max())
     every_word = np.arange(last)[:, None]
     once = np.vstack([rows == np.arange(entities)[:, None], (starts <= every_word) & (every_word < ends)])
-    # few words, then earlier entities, then earlier places; all of it together is worth less than RESOLUTION
+    # few words, then earlier entities, then earlier places; all this together is worth less than RESOLUTION
     cost = (ends - starts) * 2.0 * entities * last + rows * last + starts * (entities - rows)
     gain = scores[rows, columns] / RESOLUTION - cost / (cost.max() * entities + 1)
     result = milp(
@@ -207,8 +207,8 @@ def _exact(candidates: Ints, scores: Scores) -> list[int | None]:
         options={"mip_rel_gap": 0.0},
     )
     if result.status != 0 or result.x is None:
-        what = f"no exact matching of {entities} entities with {len(gain)} candidates"
-        raise BadInput(f"{what}: {result.message}; the greedy one needs no solver")
+        problem = f"{entities} entities with {len(gain)} candidates"
+        raise BadInput(f"no exact matching of {problem}: {result.message}; the greedy one needs no solver")
     chosen: list[int | None] = [None] * entities
     for at in np.flatnonzero(result.x > 0.5):
         chosen[rows[at]] = int(columns[at])

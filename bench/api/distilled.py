@@ -1,4 +1,4 @@
-"""Distillation: a last round that any method can add, in which a student learns the method's own probabilities."""
+"""Distillation: a last round for any method, in which a student learns the method's own probabilities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUND = "distil"
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation(MethodParams):
-    """What [method.x] and [[variant]] may say beside the method's own parameters; defaults are fixed in advance.
+    """The keys of [method.x] and [[variant]] beside the method's own parameters; defaults are fixed in advance.
 
     A student learns probability vectors on unlabelled target text (TSL, Wu et al. 2020; ConCNER).
     """
@@ -69,7 +69,7 @@ class Student(Method):
 
 
 class Distilled(Method):
-    """A method with one more round, whose student takes the place of the method's last model in predicting."""
+    """A method with one more round, whose student predicts in place of the method's last model."""
 
     name = "distilled"
     params: Distillation
@@ -94,7 +94,7 @@ class Distilled(Method):
         return (*own, Round(ROUND, self.student, start, teachers=(last,), needs=Student.needs))
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
-        """As the method does, with the student for its last model."""
+        """As the method does, with the student in place of its last model."""
         last = self.method.rounds()[-1].name
         return self.method.predict(ask, {**models, last: models[ROUND]}, sentences)
 
@@ -105,7 +105,7 @@ class Distilled(Method):
         return self.method.diagnostics()
 
     def factors(self) -> Factors:
-        """The method's, with what distillation changes."""
+        """The method's factors, changed as by distillation."""
         own = self.method.factors()
         terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
         return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)

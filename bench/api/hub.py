@@ -1,6 +1,6 @@
-"""The Hugging Face hub in one place: names to commits, files of a commit, and what went wrong in one line.
+"""All access to the Hugging Face hub: names to commits, the files of a commit, and its errors in one line each.
 
-`huggingface_hub` is imported when it is needed: names, help and plans without a hub name stay light.
+`huggingface_hub` is imported when it is needed, so that names, help and plans without a hub name stay light.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant"  # the hub's own bot, and how it titles its work
+CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant"  # the hub's bot and the titles that it gives
 TRIES = 4
 LONGEST_WAIT = 60.0  # seconds that a Retry-After may ask for; beyond that the user decides
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})  # what huggingface_hub reads as set
@@ -34,10 +34,10 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})  # what huggingface_hub reads as s
 
 @dataclass(frozen=True)
 class HubName:
-    """A repository as a user names it; `patterns` are the files that are read of it.
+    """A repository as a user names it; `patterns` are the files to read.
 
-    `revision` may also be what cells hold once their sources are known: a list `OWNER/NAME@COMMIT …`, see `commit`.
-    `safetensors`: where the revision has pickled weights only, the hub's own conversion of it is looked for.
+    In cells whose sources are resolved `revision` is a list `OWNER/NAME@COMMIT …`, see `commit`. `safetensors`: if the
+    revision has only pickled weights, look for the hub's own conversion.
     """
 
     kind: Kind
@@ -48,14 +48,14 @@ class HubName:
 
     @property
     def commit(self) -> str:
-        """The commit that such a list gives this repository; "" where `revision` is no list, or it is not in it."""
+        """The commit of this repository in such a list; "" if `revision` is no list or lacks it."""
         entries = [entry.rpartition("@") for entry in self.revision.split() if "/" in entry.rpartition("@")[0]]
         return next((commit for repository, _, commit in entries if repository == self.id), "")
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A repository at a commit: what a lock file holds and a record names."""
+    """A repository at a commit, as lock files and records hold it."""
 
     kind: Kind
     id: str
@@ -64,8 +64,8 @@ class Pinned:
     conversion: str = ""  # the pull request whose safetensors are read in place of pickled weights
     licence: str = ""
     bytes: int = 0  # of the files that are read
-    patterns: tuple[str, ...] = ()  # which files those are
-    when: str = ""  # it was resolved: UTC, ISO 8601
+    patterns: tuple[str, ...] = ()  # of those files
+    when: str = ""  # time of resolution: UTC, ISO 8601
 
 
 def offline() -> bool:
@@ -74,11 +74,11 @@ def offline() -> bool:
 
 
 def resolve(name: HubName) -> Pinned:
-    """The commit that a name stands for now, its licence and the size of what is read; offline as the cache knows it.
+    """The commit that a name stands for now, its licence and the size of its files; offline from the cache.
 
     Raises:
-        BadInput: it cannot be had: what, which status, what to do; or it has pickled weights only, and no conversion;
-            or a data set has no file of a pattern (a language that it lacks).
+        BadInput: it is not available (with the status and the remedy); or it has only pickled weights and no
+            conversion; or a data set has no file of a pattern (a language that it lacks).
     """
     if offline():
         commit = name.revision
@@ -102,7 +102,7 @@ def resolve(name: HubName) -> Pinned:
 
 @lru_cache(maxsize=256)
 def commit_of(name: HubName) -> str:
-    """The commit to read: as a list of commits has it, else what the revision stands for, once a process, and said.
+    """The commit to read: from a list of commits, else what the revision stands for, which is printed once a process.
 
     BadInput as `resolve`.
     """
@@ -120,12 +120,9 @@ def commit_of(name: HubName) -> str:
 
 
 def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
-    """The folder with the files of a commit that match the name's patterns, downloaded where they are not cached.
+    """The folder with the files of a commit that match the name's patterns, downloaded if they are not cached.
 
-    Interrupted downloads resume. `local` looks only into the cache. No bars: whoever fetches much shows it himself.
-
-    Raises:
-        BadInput: as `resolve`.
+    Interrupted downloads resume. `local` looks only into the cache. Shows no bars. BadInput as `resolve`.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -137,20 +134,17 @@ def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
 
 
 def cached(name: HubName, commit: str) -> Path | None:
-    """The folder of a commit where the cache has all of the files; None where it does not."""
+    """The folder of a commit if the cache has all of its files, else None."""
     try:
         folder = fetch(name, commit, local=True)
     except BadInput:
         return None
-    whole = not name.safetensors or any(folder.glob("*.safetensors"))  # older clients take any part for all
+    whole = not name.safetensors or any(folder.glob("*.safetensors"))  # older clients accept an incomplete folder
     return folder if whole else None
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
-    """As `fetch`; a download, of about `size` bytes, with a bar on a terminal and a line in a pipe.
-
-    BadInput as `fetch`.
-    """
+    """As `fetch`; a download of about `size` bytes shows a bar on a terminal and prints a line otherwise."""
     folder = cached(name, commit)
     if folder is not None or offline():
         return folder or fetch(name, commit)
@@ -181,7 +175,7 @@ def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> P
 
 
 def _downloaded(name: HubName) -> int:
-    """Bytes of the repository that the cache holds, of whatever commit, unfinished downloads among them."""
+    """Bytes of the repository in the cache, of any commit, unfinished downloads included."""
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE) / f"{name.kind}s--{name.id.replace('/', '--')}" / "blobs"
@@ -193,13 +187,10 @@ def _downloaded(name: HubName) -> int:
 
 
 def verified(name: HubName, commit: str) -> tuple[Path, int]:
-    """As `fetch`, each file hashed; files that are not as published are fetched again, and counted.
-
-    BadInput as `fetch`.
-    """
+    """As `fetch`, with each file hashed; damaged files are fetched again, and counted."""
     bad = 0
     for path in sorted(fetch(name, commit).rglob("*")):
-        blob = path.resolve()  # its name is the hub's own hash of its content
+        blob = path.resolve()  # named by the hub's hash of its content
         if path.is_file() and blob.parent.name == "blobs":
             data = hashlib.sha256() if len(blob.name) == 64 else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
             with blob.open("rb") as opened:
@@ -233,15 +224,15 @@ def _conversion(name: HubName) -> str:
 
 
 def _retried(name: HubName, call: Callable[[], T]) -> T:
-    """What `call` gives, tried again with longer and longer pauses where the hub or the network may recover.
+    """The value of `call`, tried again with longer and longer pauses if the hub or the network may recover.
 
-    Retries are ours, and no log lines: the client would wait minutes for a rate limit, again and again.
+    The client's own retries and log lines are off: it would wait minutes for a rate limit, again and again.
     """
     from huggingface_hub import get_session
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import logging
 
-    of_client: Any = HfHubHTTPError.__bases__[0]  # what the HTTP client raises, whichever one is installed
+    client_error: Any = HfHubHTTPError.__bases__[0]  # of the HTTP client that is installed
     logging.set_verbosity_error()
     for attempt in range(1, TRIES + 1):
         try:
@@ -249,7 +240,7 @@ def _retried(name: HubName, call: Callable[[], T]) -> T:
             if _raise_at_once not in hooks["response"]:
                 hooks["response"].append(_raise_at_once)
             return call()
-        except (of_client, OSError, ValueError) as error:
+        except (client_error, OSError, ValueError) as error:
             status, asked, pause = _status(error), _retry_after(error), float(2 ** (attempt - 1))
             passes = asked <= LONGEST_WAIT if status == 429 else status >= 500 if status else _is_network(error)
             if not passes or attempt == TRIES:
@@ -264,7 +255,7 @@ def _raise_at_once(response: Any) -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it: the client wraps the answer of the hub in one that says "not in the cache"."""
+    """The error and its causes: the client wraps the hub's answer in an error that says "not in the cache"."""
     for _ in range(20):
         if error is not None:
             yield error
@@ -272,7 +263,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _responses(error: BaseException) -> list[Any]:
-    return [response for one in _chain(error) if (response := getattr(one, "response", None)) is not None]
+    return [response for cause in _chain(error) if (response := getattr(cause, "response", None)) is not None]
 
 
 def _status(error: BaseException) -> int | None:
@@ -285,48 +276,48 @@ def _retry_after(error: BaseException) -> float:
 
 
 def _is_network(error: BaseException) -> bool:
-    """Whether the connection failed: none, cut, too slow. These classes are the HTTP client's own, whichever it is."""
-    names = {cls.__name__ for one in _chain(error) for cls in type(one).__mro__}
+    """Whether the connection failed: none, cut, too slow. By the names of classes, as HTTP clients differ."""
+    names = {cls.__name__ for cause in _chain(error) for cls in type(cause).__mro__}
     return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
 
 
 def _in_words(name: HubName, error: BaseException) -> str:
-    """One line: what cannot be had, what was answered, what to do."""
+    """One line: what is not available, the answer, and what to do."""
     from huggingface_hub import constants, errors
 
     kind = {"model": "model", "dataset": "data set"}[name.kind]
     page = f"{constants.ENDPOINT}/{'datasets/' if name.kind == 'dataset' else ''}{name.id}"
-    what, chain, status = f"{kind} {name.id}", list(_chain(error)), _status(error)
+    repository, chain, status = f"{kind} {name.id}", list(_chain(error)), _status(error)
 
     def is_a(kind: type[BaseException]) -> bool:
-        return any(isinstance(one, kind) for one in chain)
+        return any(isinstance(cause, kind) for cause in chain)
 
     told = " ".join(str(response.headers.get("X-Error-Message", "")) for response in _responses(error))
     if is_a(errors.HFValidationError):
         return f"'{name.id}' is no hub id: expected OWNER/NAME"
     if "Invalid credentials" in told or (status == 401 and not is_a(errors.RepositoryNotFoundError)):
-        return f"{what}: the hub refuses the token (401): log in again (`hf auth login`), or unset HF_TOKEN"
+        return f"{repository}: the hub refuses the token (401): log in again (`hf auth login`), or unset HF_TOKEN"
     if is_a(errors.GatedRepoError):
         if status == 403:
-            return f"{what} is gated, and this account has no access (403): ask for it at {page}"
-        return f"{what} is gated (401): accept its licence at {page}, then log in (`hf auth login`)"
+            return f"{repository} is gated, and this account has no access (403): ask for it at {page}"
+        return f"{repository} is gated (401): accept its licence at {page}, then log in (`hf auth login`)"
     if is_a(errors.RevisionNotFoundError):
-        return f"{what} has no revision '{name.revision or 'main'}' (404): see {page}/commits/main"
+        return f"{repository} has no revision '{name.revision or 'main'}' (404): see {page}/commits/main"
     if is_a(errors.RepositoryNotFoundError):
-        return f"{what}: the hub has no such {kind}, or it is private ({status}): check the name, or log in"
+        return f"{repository}: the hub has no such {kind}, or it is private ({status}): check the name, or log in"
     if is_a(errors.DisabledRepoError):
-        return f"{what} is disabled ({status}): see {page}"
+        return f"{repository} is disabled ({status}): see {page}"
     if status == 429:
-        wait = _retry_after(error)
-        return f"{what}: too many requests (429): {f'wait {wait:.0f} s and run again' if wait else 'log in, or wait'}"
+        advice = f"wait {wait:.0f} s and run again" if (wait := _retry_after(error)) else "log in, or wait"
+        return f"{repository}: too many requests (429): {advice}"
     if status is not None:
-        return f"{what}: the hub answered {status}: run again later; what is cached is read with --offline"
+        return f"{repository}: the hub answered {status}: run again later; what is cached is read with --offline"
     if offline() or is_a(errors.OfflineModeIsEnabled):
-        return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache: run once without --offline"
+        return f"{repository}: {', '.join(name.patterns) or 'it'} is not in the hub's cache: run once without --offline"
     if _is_network(error):
-        cause = type([one for one in chain if _is_network(one)][-1]).__name__
+        cause = type([link for link in chain if _is_network(link)][-1]).__name__
         advice = "check the network; what is cached is read with --offline"
-        return f"{what}: the hub cannot be reached ({cause}): {advice}"
+        return f"{repository}: the hub cannot be reached ({cause}): {advice}"
     if is_a(errors.LocalEntryNotFoundError):
-        return f"{what}: {', '.join(name.patterns) or 'it'} is not in the hub's cache"
-    return f"{what}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        return f"{repository}: {', '.join(name.patterns) or 'it'} is not in the hub's cache"
+    return f"{repository}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,4 +1,4 @@
-"""The plug-in interface: a method says only what differs; the runner owns data, loop, decoding and scoring."""
+"""The interface of methods: a method defines only what differs; the runner owns data, loop, decoding and scoring."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class _Named(EnumMeta):
-    """An enumeration whose missing members are named, with the nearest that exists."""
+    """An enumeration that answers an unknown member with the nearest one."""
 
     def __getattr__(cls, name: str) -> Any:
         member = cls._member_map_.get(name)
@@ -51,7 +51,7 @@ class Need(Enum, metaclass=_Named):
     SECOND_TRANSLATION = "second translations of the source sentences, made with their entities marked"
     TARGET_UNLABELLED = "unlabelled target text"
     PARALLEL_TEXT = "human parallel text that nobody labelled"
-    TEST_TRANSLATION = "test-time translation"  # in `predict` only: no round may ask for it while it prepares
+    TEST_TRANSLATION = "test-time translation"  # in `predict` only, never while a round prepares
     TARGET_GOLD = "gold labels in the target language"
     ALL_TARGETS = "the matrix's other targets"  # their translations too: one training then serves them all
 
@@ -65,13 +65,13 @@ class UndeclaredNeed(RuntimeError):
 
 @dataclass(frozen=True)
 class Skip:
-    """Why a method does not run in a cell; the table prints the reason in place of a number."""
+    """Why a method does not run in a cell; tables print the reason in place of a number."""
 
     reason: str
 
 
 class DataFile(str):
-    """The type of a parameter that names a data file of a method's own; "" is none.
+    """The type of a parameter that names a data file of the method; "" is none.
 
     Relative paths are looked up in the method's folder, then in the working directory. Keys hold the file's hash.
     """
@@ -79,24 +79,24 @@ class DataFile(str):
 
 @dataclass(frozen=True)
 class MethodParams:
-    """The base of a method's parameters: frozen, typed, with defaults fixed in advance; part of the key."""
+    """The base of methods' parameters: frozen, typed, with defaults fixed in advance; part of the key."""
 
 
 class Model(Protocol):
-    """A trained tagger at the checkpoint that a round hands on."""
+    """A trained tagger at the checkpoint that a round passes on."""
 
     def predict(self, sentences: Sequence[Sentence]) -> Predictions: ...
 
 
 class Tagger(Protocol):
-    """Encoder and head: a torch module. The default is `bench.train.tagger.LinearTagger`; decoding is its own."""
+    """Encoder and head: a torch module that decodes, too. The default is `bench.train.tagger.LinearTagger`."""
 
     tags: tuple[str, ...]
     pooling: Literal["mean", "cls"]  # what a batch's sentence vectors are
     pooled_layer: Literal["last", "first"]
 
     def read(self, inputs: Inputs) -> Batch:
-        """Run the encoder and head. Called by the runner once a stream; again by a method that wants a second view."""
+        """Run encoder and head. The runner calls it once a stream; a method may call it again for a second view."""
 
     def decode(self, batch: Batch) -> Predictions: ...
 
@@ -104,7 +104,7 @@ class Tagger(Protocol):
 
 
 class CellLike(Protocol):
-    """What a method may know of its cell."""
+    """The part of a cell that a method may know."""
 
     @property
     def source(self) -> str: ...
@@ -120,7 +120,7 @@ class CellLike(Protocol):
 class Second:
     """A second translation of a source sentence, made with its entities marked and matched to the first one.
 
-    `ranges`: by source entity its words, None where the marks lost it. `links`: from its words to those of the first.
+    `ranges`: by source entity its words, None if the marks lost it. `links`: from its words to those of the first.
     """
 
     words: tuple[str, ...]
@@ -129,7 +129,7 @@ class Second:
 
 
 class Ask(Protocol):
-    """Typed, lazy access to what a method trains on. Each access becomes a parent of the result's key.
+    """Typed, lazy access to a method's training data. Each access becomes a parent of the result's key.
 
     Everything beyond `source` needs a declared Need, else UndeclaredNeed. Target dev and test cannot be reached.
     """
@@ -147,31 +147,30 @@ class Ask(Protocol):
         """Pairs without target labels. TRANSLATION."""
 
     def targets(self) -> tuple[str, ...]:
-        """All targets for which the matrix holds this method, sorted: the cell's own among them. ALL_TARGETS."""
+        """All targets of this method in the matrix, sorted, the cell's own included. ALL_TARGETS."""
 
     def labelled_translations(self, *, plain: bool = False, target: str | None = None) -> list[Pair]:
         """Pairs with projected labels. LABELLED_TRANSLATION.
 
-        `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another one than the cell's, of
-        `targets()`. ALL_TARGETS. Unavailable where there are none.
+        `plain`: min…max, no filter, every sentence kept. PLAIN_TRANSLATION. `target`: another of `targets()` than the
+        cell's. ALL_TARGETS. Unavailable if there are none.
         """
 
     def second_translations(self) -> list[Second | None]:
-        """By pair of `translations()` another translation that marks carry the entities into. SECOND_TRANSLATION.
+        """For each pair of `translations()` a translation of its marked entities, too. SECOND_TRANSLATION.
 
-        None where the sentence has no entity or its marks could not be read. Unavailable where the translator can only
-        look translations up.
+        None if the sentence has no entity or its marks could not be read. Unavailable if the translator can only look
+        translations up.
         """
 
     def unlabelled(self) -> list[Sentence]:
         """Unlabelled target text, the same for every method. TARGET_UNLABELLED."""
 
     def parallel_text(self) -> list[Pair]:
-        """Human parallel text that nobody labelled, its words linked as [labels] says. PARALLEL_TEXT.
+        """Unlabelled human parallel text, its words linked as [labels] says. PARALLEL_TEXT.
 
-        Unavailable where the corpus has none in the target language.
+        Unavailable if the corpus has none in the target language.
         """
-        ...
 
     def gold_translations(self) -> list[Pair]:
         """Translations with gold labels: an oracle. TARGET_GOLD."""
@@ -180,26 +179,26 @@ class Ask(Protocol):
         """Gold-labelled target training sentences: an oracle. TARGET_GOLD."""
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
-        """(source-language translation, target sentence) pairs with links, where there are any. TEST_TRANSLATION.
+        """Linked pairs of (source-language translation, target sentence), where there are any. TEST_TRANSLATION.
 
-        In `predict` only. Unavailable where not one sentence has a translation.
+        In `predict` only. Unavailable if no sentence has a translation.
         """
 
     def project(self, pairs: Sequence[Pair]) -> list[tuple[Span | None, ...]]:
-        """By pair the target span of each source entity, None where it gets none. TEST_TRANSLATION or PARALLEL_TEXT.
+        """By pair the target span of each source entity, None if it gets none. TEST_TRANSLATION or PARALLEL_TEXT.
 
-        By the matrix's matcher, over the pair's links; filters are for translated training text. What became of the
-        entities is counted for the record.
+        By the matrix's matcher, over the pair's links; filters apply to translated training text only. The outcomes of
+        the entities are counted for the record.
         """
 
     def file(self, name: DataFile) -> Path:
-        """Where a data file lies that a parameter of the method names; no other file may be read."""
+        """The path of a data file that a parameter of the method names; no other file may be read."""
 
     def model(self, round_name: str) -> Model:
         """An earlier round's model; the round must be among the teachers of this one."""
 
     def count_labels(self, counts: Mapping[str, int]) -> None:
-        """Note for the record what became of the source entities in labels that the method projected itself.
+        """Note for the record the outcomes of the source entities in labels that the method projected itself.
 
         `entities` = `projected` + `unaligned` + `conflicting` (+ `filtered`), of `pairs` sentences.
         """
@@ -218,8 +217,8 @@ class Ask(Protocol):
 class Round:
     """One training. `method` names another method whose training this is (shared with it), None is the method itself.
 
-    `start` is "fresh" or an earlier round whose weights it starts from. `needs` narrows what it asks for (None: all of
-    the method's), which decides whether one training serves all targets.
+    `start` is "fresh" or an earlier round whose weights it starts from. `needs` narrows the method's (None: all of
+    them), which decides whether one training serves all targets.
     """
 
     name: str
@@ -231,7 +230,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Factors:
-    """In what methods differ; `xner compare` prints the differing ones."""
+    """The factors in which methods differ; `xner compare` prints the differing ones."""
 
     data: str = "en"  # en | translations | both | target
     labels_from: str = "source gold"
@@ -242,20 +241,20 @@ class Factors:
     target_gold: str = "no"
 
 
-SearchSpace = Mapping[str, tuple[Any, ...]]  # by parameter, or "labels.matcher" and "labels.filters", what to draw from
+SearchSpace = Mapping[str, tuple[Any, ...]]  # the values to draw from, by parameter, "labels.matcher", "labels.filters"
 Labels = Mapping[tuple[str, ...], tuple[Span, ...]]  # the spans of sentences, by their words
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What the record should hold of trained taggers beside their scores; it changes no training."""
+    """What to record of trained taggers beside their scores; no training depends on it."""
 
     space: str = ""  # round after which the encoder's space is compared with the pre-trained one's (translation pairs)
     pseudo_labels: Callable[[Any], Sequence[Labels]] | None = None  # trained tagger → its pseudo-labels over time
 
 
 class Method(ABC):
-    """One way of reaching the target language. A folder `methods/<name>/method.py` holds one subclass."""
+    """A way to tag the target language. A folder `methods/<name>/method.py` holds one subclass."""
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
@@ -272,7 +271,7 @@ class Method(ABC):
         self.params = self.Params() if params is None else params
 
     def applies(self, cell: CellLike) -> Skip | None:
-        """None, or why this method makes no sense in the cell."""
+        """Why this method makes no sense in the cell; None if it does."""
         return None
 
     def rounds(self) -> tuple[Round, ...]:
@@ -280,7 +279,7 @@ class Method(ABC):
         return (Round("main"),)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """The training set; pure: from `ask` and its generators only. Default: the source sentences."""
+        """The training set, made from `ask` and its generators only. Default: the source sentences."""
         return TrainingSet(labelled=singles(ask.source()))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:
@@ -295,17 +294,17 @@ class Method(ABC):
         return (Term("ce", cross_entropy(step.labelled)),)
 
     def on_epoch(self, tagger: Tagger, state: EpochState) -> None:  # noqa: B027 - a hook, nothing by default
-        """After each pass over the labelled stream."""
+        """Called after each pass over the labelled stream."""
 
     def carried(self, tagger: Tagger) -> dict[str, Any]:
-        """What its hooks remember from step to step outside the tagger's weights and buffers, tensors or JSON.
+        """What the hooks remember between steps outside the tagger's weights and buffers: tensors or JSON.
 
         A long training that was stopped resumes with it; conformance stops every method's.
         """
         return {}
 
     def carry_on(self, tagger: Tagger, carried: Mapping[str, Any]) -> None:  # noqa: B027 - nothing by default
-        """Put into a fresh tagger what `carried` gave."""
+        """Restore what `carried` returned in a fresh tagger."""
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """Spans and probabilities of the test sentences. Default: the last round's model."""
@@ -316,18 +315,20 @@ class Method(ABC):
         return Diagnostics()
 
     def factors(self) -> Factors:
-        """In what the method differs from others; override where parameters change it. Default: `declared`."""
+        """The factors in which it differs from other methods; override if parameters change them."""
         return self.declared
 
     def files(self) -> dict[str, Path]:
         """By name the data files that the parameters name (see DataFile). Raises BadInput if there is no such file."""
-        named = {field.name: getattr(self.params, field.name) for field in fields(self.params)}
-        return {v: self._file(parameter, v) for parameter, v in named.items() if isinstance(v, DataFile) and v}
-
-    def _file(self, parameter: str, name: str) -> Path:
         own = Path(str(sys.modules[type(self).__module__].__file__)).parent
-        for path in (own / name, Path(name)):
-            if path.is_file():
-                return path
-        place = f"neither in {own.name}/ nor in the working directory"
-        raise BadInput(f"method '{self.name}': {parameter}: there is no file '{name}', {place}")
+        files: dict[str, Path] = {}
+        for field in fields(self.params):
+            name = getattr(self.params, field.name)
+            if not isinstance(name, DataFile) or not name:
+                continue
+            path = next((path for path in (own / name, Path(name)) if path.is_file()), None)
+            if path is None:
+                place = f"neither in {own.name}/ nor in the working directory"
+                raise BadInput(f"method '{self.name}': {field.name}: there is no file '{name}', {place}")
+            files[name] = path
+        return files

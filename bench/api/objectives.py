@@ -12,7 +12,7 @@ from bench.api.batch import Batch
 
 
 def cross_entropy(batch: Batch) -> Tensor:
-    """Mean cross-entropy over labelled words, weighed by their sentences' weights; float32 whatever the precision."""
+    """Mean cross-entropy over labelled words, weighted by their sentences' weights; float32 in any precision."""
     labels = batch.inputs.labels
     logits = batch.logits.float()
     losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="none")
@@ -57,7 +57,7 @@ def supervised_contrastive(
     unit length; the mean over the anchors that have a positive, 0 where none has. `classes` (M,); `anchors` (M,) bool:
     who may be anchor or positive, the others are negatives only; `allowed` (M, M) bool: pairs that may be positives.
     """
-    # float64 stays, so that a check in float64 is one
+    # float64 stays float64, for numerical checks
     z = F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=-1)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     positive = (classes[:, None] == classes[None, :]) & ~itself

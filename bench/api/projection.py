@@ -1,11 +1,7 @@
-"""Links + source spans → target spans, well-formed whatever the links are; what matchers, filters, transfers are.
+"""Source spans → target spans, by word links or by brackets in a translation; matchers, filters and transfers.
 
-Ranges of linked target words: what the span rules choose from.
-Square brackets around entities: putting them in, and finding what they hold in a translation.
-
-A translator into Chinese may write them wide (［ ］) or as its own kind of bracket (【 】, 〔 〕, 〖 〗): these pair
-like ours (*ours*). Quotes, parentheses and corner brackets are its punctuation and no marks: brackets that became such
-are lost, and counted.
+A translator into Chinese may write square brackets wide (［ ］) or as its own (【 】, 〔 〕, 〖 〗), which pair as well
+(*ours*). Quotes, parentheses and corner brackets are punctuation: brackets that became such are lost, and counted.
 """
 
 from __future__ import annotations
@@ -21,33 +17,33 @@ Range = tuple[int, int]  # first word, and the word after the last
 
 
 def ranges(linked: Sequence[int], gap: int = 0) -> list[Range]:
-    """The runs of consecutive words in `linked` (sorted), those at most `gap` unlinked words apart as one; in order."""
-    found: list[Range] = []
+    """The runs of consecutive words in `linked` (sorted), joined if at most `gap` unlinked words apart; in order."""
+    runs: list[Range] = []
     for word in linked:
-        if found and word - found[-1][1] <= gap:
-            found[-1] = (found[-1][0], word + 1)
+        if runs and word - runs[-1][1] <= gap:
+            runs[-1] = (runs[-1][0], word + 1)
         else:
-            found.append((word, word + 1))
-    return found
+            runs.append((word, word + 1))
+    return runs
 
 
-def longest(found: Sequence[Range]) -> Range:
-    """The range of the most words, the first of those."""
-    return max(found, key=lambda one: one[1] - one[0])
+def longest(runs: Sequence[Range]) -> Range:
+    """The first range with the most words."""
+    return max(runs, key=lambda run: run[1] - run[0])
 
 
 OPEN, CLOSE = "[", "]"
-KINDS = {OPEN: CLOSE, "［": "］", "【": "】", "〔": "〕", "〖": "〗"}  # what opens: what closes it
+KINDS = {OPEN: CLOSE, "［": "］", "【": "】", "〔": "〕", "〖": "〗"}  # opening: closing bracket
 _LETTERS = frozenset(KINDS) | frozenset(KINDS.values())
 
 
 def has_bracket(words: Sequence[str]) -> bool:
-    """Whether a word holds a square bracket of any kind: brackets of our own could not be told from it."""
+    """Whether a word holds a square bracket of any kind, which could not be told from a mark."""
     return any(not _LETTERS.isdisjoint(word) for word in words)
 
 
 def bracketed(sentence: Sentence, which: Collection[int]) -> Sentence:
-    """The sentence with brackets around the entities of these numbers; its spans moved, brackets outside of them."""
+    """The sentence with brackets around the entities of these numbers; its spans are moved and hold no brackets."""
     words: list[str] = []
     spans = []
     done = 0
@@ -62,13 +58,13 @@ def bracketed(sentence: Sentence, which: Collection[int]) -> Sentence:
 
 
 def unbracketed(words: Sequence[str]) -> tuple[tuple[str, ...], list[Range]] | None:
-    """The words without brackets, and what was bracketed, in order.
+    """The words without brackets, and the bracketed ranges, in order.
 
-    None if the brackets do not pair (each with its own kind), nest or hold nothing, or if one is glued to a word.
+    None if brackets do not pair (each with its own kind), nest or hold nothing, or if one is glued to a word.
     """
     plain: list[str] = []
     ranges: list[Range] = []
-    start, closing = 0, ""  # of the bracket that is open
+    start, closing = 0, ""  # of the open bracket
     for word in words:
         if word in KINDS and not closing:
             start, closing = len(plain), KINDS[word]
@@ -92,23 +88,23 @@ PROJECTED: Outcome = "projected"
 class Matcher(Protocol):
     """A span rule: a module of `data_recipes.projection.matchers`, or an entry point of `xner.matchers`.
 
-    `linked` are the target words (sorted, at least one) that the words of the entity are linked to. The answer is the
-    target words (start, end) that are to carry the label, or None where the rule wants none of them.
+    `linked` are the target words (sorted, at least one) linked to the words of the entity. The answer is the target
+    words (start, end) that get the label, or None if the rule wants none of them.
     """
 
-    def match(self, entity: Span, linked: Sequence[int]) -> tuple[int, int] | None: ...
+    def match(self, entity: Span, linked: Sequence[int]) -> Range | None: ...
 
 
 class JointMatcher(Protocol):
     """A span rule that sees all entities of a sentence at once: a module with this function in place of `match`.
 
-    `words` are the target's. The answer is for each entity the target words (start, end) that are to carry its label,
-    None where it gets none; ranges do not overlap.
+    `words` are the target's. The answer is for each entity the target words (start, end) that get its label, or None;
+    ranges do not overlap.
     """
 
     def assign(
         self, entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]
-    ) -> Sequence[tuple[int, int] | None]: ...
+    ) -> Sequence[Range | None]: ...
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ class Projection:
 class Filter(Protocol):
     """Which sentences are fit for training: a module of `data_recipes.projection.filters`, or an entry point.
 
-    It sees the source sentence with its spans, the links, the target words, and what the projection gave.
+    It sees the source sentence with its spans, the links, the target words, and the projection.
     """
 
     def keep(self, pair: Pair, projection: Projection) -> bool: ...
@@ -130,36 +126,36 @@ class Filter(Protocol):
 
 @dataclass(frozen=True)
 class Marked:
-    """A translation with marks, read: its words, and for each source entity the words that carry its label."""
+    """A translation whose marks were read: its words, and for each source entity the words that carry its label."""
 
     words: Words
-    ranges: tuple[tuple[int, int] | None, ...]
+    ranges: tuple[Range | None, ...]
     outcomes: tuple[Outcome, ...]
 
     def projection(self, entities: Sequence[Span]) -> Projection:
         """As `project` gives it."""
-        found = [Span(*one, entity.type) for entity, one in zip(entities, self.ranges, strict=True) if one is not None]
-        return Projection(tuple(sorted(found)), self.outcomes)
+        spans = [Span(*range_, e.type) for e, range_ in zip(entities, self.ranges, strict=True) if range_ is not None]
+        return Projection(tuple(sorted(spans)), self.outcomes)
 
     def links(self, entities: Sequence[Span]) -> tuple[Link, ...]:
-        """Each word of an entity with each of its translation: all that is known of this translation's words (ours)."""
+        """Each word of an entity with each of its translation: nothing else is known of the words' links (ours)."""
         return tuple(
             (source, target)
-            for entity, one in zip(entities, self.ranges, strict=True)
-            if one is not None
+            for entity, range_ in zip(entities, self.ranges, strict=True)
+            if range_ is not None
             for source in range(entity.start, entity.end)
-            for target in range(*one)
+            for target in range(*range_)
         )
 
 
 class Transfer(Protocol):
     """A way to mark entities: a module of `data_recipes.projection.transfers`, or an entry point of `xner.transfers`.
 
-    `read` is asked where `losses` found none; `names` are the translations of the entities. Ranges never overlap.
+    `read` is called if `losses` found none; `names` are the translations of the entities. Ranges never overlap.
     """
 
-    COUNTS: tuple[str, ...]  # what `losses` may count
-    IN_CONTEXT_FIRST: bool  # how an entity is translated: bracketed in its sentence, or by itself, before the other
+    COUNTS: tuple[str, ...]  # the names of the losses
+    IN_CONTEXT_FIRST: bool  # whether an entity is translated bracketed in its sentence before it is tried by itself
 
     def mark(self, sentence: Sentence) -> Sentence | None: ...
 
@@ -180,13 +176,13 @@ def project(
     matcher: Matcher | JointMatcher,
     words: Sequence[str] | None = None,
 ) -> Projection:
-    """Project the entities of a source sentence on `n_target` target words (`words`, where they are known).
+    """Project the entities of a source sentence on `n_target` target words (`words`, if they are known).
 
-    An entity is unaligned if it has no link, or if the matcher takes none of its words. Where two entities claim a
-    word, the one with more of its candidate's words linked to it wins, then the shorter candidate, then the earlier
-    entity: the other is conflicting. A joint matcher settles that itself: an entity to which it gives nothing is
-    conflicting if, alone in the sentence, it would have got something. Neither the order of the entities nor that of
-    the links matters.
+    An entity is unaligned if it has no link, or if the matcher takes none of its words. If two entities claim a word,
+    the one with the larger share of its candidate's words linked to it wins, then the shorter candidate, then the
+    earlier entity; the other is conflicting. A joint matcher settles that itself: an entity to which it gives nothing
+    is conflicting if, alone in the sentence, it would have got something. The orders of entities and links do not
+    matter.
 
     Raises:
         ValueError: a link points outside the target sentence.
@@ -219,12 +215,12 @@ def project(
 
 def _candidates(
     entities: Sequence[Span], links: Sequence[Link], words: Sequence[str], matcher: Matcher | JointMatcher
-) -> dict[int, tuple[int, int]]:
+) -> dict[int, Range]:
     """By number of the entity the range that the matcher gives it."""
-    found: Sequence[tuple[int, int] | None]
+    chosen: Sequence[Range | None]
     if hasattr(matcher, "assign"):  # a protocol's isinstance costs more than the matching
-        found = matcher.assign(entities, links, words)
+        chosen = matcher.assign(entities, links, words)
     else:
         linked = [linked_words(entity, links) for entity in entities]
-        found = [matcher.match(entity, some) if some else None for entity, some in zip(entities, linked, strict=True)]
-    return {index: one for index, one in enumerate(found) if one is not None}
+        chosen = [matcher.match(entity, some) if some else None for entity, some in zip(entities, linked, strict=True)]
+    return {index: range_ for index, range_ in enumerate(chosen) if range_ is not None}

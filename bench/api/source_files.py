@@ -1,4 +1,4 @@
-"""Published files that recipes read: where they lie, their pinned addresses and hashes, fetching them; held-out lines.
+"""The published files that recipes read: local paths, pinned addresses and hashes, fetching; held-out parallel lines.
 
 `sources.csv` lists them; a corpus names the folders that it reads in a class attribute `sources`.
 """
@@ -36,11 +36,11 @@ class SourceFile:
 
     @property
     def local(self) -> Path:
-        """Where the file lies on this machine."""
+        """The file's path on this machine."""
         return data_dir() / self.path
 
     def state(self) -> State:
-        """Whether the file is here and has the published hash."""
+        """Whether the file exists and has the published hash."""
         if not self.local.is_file():
             return "absent"
         return "present" if sha256_of_file(self.local) == self.sha256 else "damaged"
@@ -84,7 +84,7 @@ def _source_file(row: dict[str, str], where: str) -> SourceFile:
 
 
 def folders() -> tuple[str, ...]:
-    """First folders of the listed paths: what can be fetched by name."""
+    """First folders of the listed paths, which can be fetched by name."""
     return tuple(sorted({source.path.split("/")[0] for source in index()}))
 
 
@@ -101,26 +101,26 @@ def files_of(name: str) -> tuple[SourceFile, ...]:
 
 
 def local_files(names: Sequence[str]) -> tuple[Path, ...]:
-    """Where the listed files of these folders lie or would lie, and the list itself. BadInput as `files_of`."""
+    """The paths of the listed files of these folders, existing or not, and of the list. BadInput as `files_of`."""
     return (_table(), *(file.local for name in names for file in files_of(name)))
 
 
 def here(path: str) -> Path:
-    """Where a listed file lies, once it does.
+    """The local path of a listed file.
 
     Raises:
-        Unavailable: it is not on this machine: its name, and what brings it here.
+        Unavailable: it is not on this machine: its name, and how to get it.
     """
     local = data_dir() / path
     if not local.is_file():
         folder = PurePosixPath(path).parent
-        said = f"$XNER_DATA/{path}"  # never the folder itself: the text may reach a record
-        raise Unavailable(f"{said} is not here: run 'xner data fetch {folder}', or set $XNER_DATA to where it is")
+        shown = f"$XNER_DATA/{path}"  # never the folder itself: the text may reach a record
+        raise Unavailable(f"{shown} is not here: run 'xner data fetch {folder}', or set $XNER_DATA to where it is")
     return local
 
 
 def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterator[tuple[SourceFile, str]]:
-    """Bring the files here, one at a time, yielding each with "present" or "fetched"; a second call resumes.
+    """Fetch the files, one at a time, yielding each with "present" or "fetched"; a second call resumes.
 
     Raises:
         BadInput: an address cannot be read, leaves https, or gives other bytes than published (nothing is kept).
@@ -147,7 +147,7 @@ def fetch(files: Sequence[SourceFile], open_url: Opener | None = None) -> Iterat
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Refuses a redirect that leaves https, where the bytes could be changed on the way (the hash would tell)."""
+    """Refuses a redirect that leaves https, which does not protect the bytes on the way (the hash does)."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if not newurl.startswith("https://"):
@@ -161,16 +161,16 @@ def _open_https(url: str) -> AbstractContextManager[IO[bytes]]:
     return cast(AbstractContextManager[IO[bytes]], opener.open(request, timeout=60))
 
 
-# --- parallel lines on which encoders are compared, and which no training of ours reads ------------------------------
+# --- parallel lines for comparing encoders, which no training of ours reads -------------------------------------------
 
 Part = Literal["test", "dev"]
-FLORES_HELD_OUT = 200  # last lines of FLORES dev: where choices are made; FLORES test is for the final figures
+FLORES_HELD_OUT = 200  # last lines of FLORES dev, for choices; FLORES test is for the final figures
 NTREX_HELD_OUT = 400  # last lines of NTREX, of languages that FLORES lacks: the first half for choices (ours)
 _NTREX = {"sw": "swa", "yo": "yor"}
 
 
 class HeldOut(NamedTuple):
-    """English lines and their translations, and what text they are of."""
+    """English lines and their translations, and the name of the text."""
 
     text: str
     english: list[str]
@@ -180,10 +180,10 @@ class HeldOut(NamedTuple):
 def held_out(language: str, part: Part) -> HeldOut:
     """The lines of a language: FLORES test, or the last 200 lines of FLORES dev; sw and yo: of NTREX's last 400.
 
-    Lines that are empty on a side are left out on both.
+    Lines that are empty on one side are left out on both.
 
     Raises:
-        Unavailable: a file is not here: its name, and what brings it here.
+        Unavailable: a file is not on this machine: its name, and how to get it.
         BadInput: the two sides have different numbers of lines, or none.
     """
     if language in _NTREX:

@@ -1,9 +1,9 @@
-"""Translate-test: a tagger reads the translation of a sentence, and what it finds is carried back over word links.
+"""Translate-test: a tagger reads the translation of a sentence, and its entities are carried back over word links.
 
 After Ebing & Glavaš 2025 (released code, bebing93/devil-in-details): the first word of a projected entity takes the
-probabilities of the entity's first word in the translation, the others those of its last word; a one-word entity lends
-them with B and I of its type exchanged. Every other word is O. With RSTR-TGT a one-word entity takes one word: the
-first that it is linked to. Ours: which words an entity gets is the matrix's matcher, and entities never overlap.
+probabilities of the entity's first word in the translation, the others those of its last word, or, of a one-word
+entity, its own with B and I of its type exchanged. Every other word is O. With RSTR-TGT a one-word entity takes only
+the first word that it is linked to. Ours: the matrix's matcher chooses an entity's words, and entities never overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.core.sentences import Pair, Sentence, Span
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carried:
-    """What was carried back to a sentence: spans, probabilities (words, tags), and which words an entity reached.
+    """Spans and probabilities (words, tags) carried back to a sentence, and which words an entity reached (words,).
 
     A sentence without a translation has no spans, is O throughout, and is not `translated`.
     """
@@ -67,7 +67,7 @@ def carried_back(ask: Ask, model: Model, sentences: Sequence[Sentence], *, restr
 
 
 def restricted(pair: Pair) -> Pair:
-    """The pair without the links of a one-word entity of the source beyond that to its first target word."""
+    """The pair with each one-word entity of the source linked to its first target word only."""
     single = {span.start for span in pair.source.spans or () if span.end - span.start == 1}
     kept: list[tuple[int, int]] = []
     for source, target in sorted(pair.links or ()):

@@ -1,4 +1,4 @@
-"""Which lines of a CoNLL-style file are rows, and which columns hold words and tags, by the file's first lines."""
+"""Which lines of a CoNLL-style file are rows, and which columns hold words and tags, judged by the first lines."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Columns:
         """The tag in a field: all of it, or the value of NER, NE or name among CoNLL-U's features."""
         if not self._features:
             return field.strip()
-        found = _FEATURE.search(field)
-        return found[1] if found else "O"
+        feature = _FEATURE.search(field)
+        return feature[1] if feature else "O"
 
     def kind(self, line: str, inside: bool) -> Kind:
         """What a line is; `inside` if the line before was a row of the same sentence."""
@@ -75,7 +75,7 @@ class Columns:
         return "row"
 
     def width_of(self, line: str) -> int:
-        """The fields of a line that is surely a row, else 0."""
+        """The number of fields of a line that is surely a row, else 0."""
         sure = line.strip() and not line.startswith(("#", "-DOCSTART-"))
         return len(self.fields(line)) if sure and not (self._comments and line.startswith(self._comments)) else 0
 
@@ -95,10 +95,10 @@ class Columns:
         return not (fits or tagged) if inside else not (fits and tagged)
 
     def judge(self, path: Path, head: Sequence[Line]) -> None:
-        """Learn from a file's first lines how many columns there are and what the first one is.
+        """Learn from a file's first lines how many columns there are and whether the first one numbers the words.
 
         Raises:
-            BadInput: it isn't clear which columns are meant, and none were named: which there are, and the options.
+            BadInput: it isn't clear which columns are meant, and none were named: the candidates, and the options.
         """
         rows = [(number, self.fields(line)) for number, line in head if self.width_of(line)]
         if not rows:
@@ -118,19 +118,19 @@ class Columns:
             self._refuse_unclear(path, rows)
 
     def _refuse_unclear(self, path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
-        found = {i: tag for i in range(self.width) if (tag := self._holds_tags([row[i] for _, row in rows], i))}
-        found.pop(self.token % self.width, None)
+        tagged = {i: tag for i in range(self.width) if (tag := self._holds_tags([row[i] for _, row in rows], i))}
+        tagged.pop(self.token % self.width, None)
         last, says = self.width - 1, list[str]()
         options = [] if self._given[0] or not self.numbered else ["--token-column 1"]
         if options:
             says.append("the first column only numbers the words")
-        if not self._given[1] and (len(found) > 1 or last not in found):
-            held = ", ".join(f"{i} ({self._named(i)}such as {tag!r})" for i, tag in found.items())
-            if found:
-                says.append(f"tags stand in column{'s' * (len(found) > 1)} {held}")
-                if last not in found:
+        if not self._given[1] and (len(tagged) > 1 or last not in tagged):
+            listed = ", ".join(f"{i} ({self._named(i)}such as {tag!r})" for i, tag in tagged.items())
+            if tagged:
+                says.append(f"tags stand in column{'s' * (len(tagged) > 1)} {listed}")
+                if last not in tagged:
                     says.append(f"and not in the last ({self._named(last)}{rows[0][1][last]!r} here)")
-                options.append(f"--tag-column {'N' if len(found) > 1 else next(iter(found))}")
+                options.append(f"--tag-column {'N' if len(tagged) > 1 else next(iter(tagged))}")
             elif not any(_TAG.fullmatch(row[last].strip()) for _, row in rows):
                 says.append(f"no column holds tags such as B-PER; the last has {rows[0][1][last]!r} here")
                 options.append("--tag-column N")
@@ -141,10 +141,10 @@ class Columns:
             )
 
     def _holds_tags(self, column: Sequence[str], place: int) -> str:
-        """An entity tag of the column, "" where it holds none or hardly anything else is a tag."""
-        if place == self.width - 1 or place == self.tag % self.width:
-            feature = next((found[1] for field in column if (found := _FEATURE.search(field)) and found[1] != "O"), "")
-            if feature:
+        """An entity tag of the column, "" if it holds none or most of its fields are no tags."""
+        if place in (self.width - 1, self.tag % self.width):
+            features = (match[1] for field in column if (match := _FEATURE.search(field)) and match[1] != "O")
+            if feature := next(features, ""):
                 return feature
         tags = [field.strip() for field in column if _TAG.fullmatch(field.strip())]
         entity = next((tag for tag in tags if tag[1:2] == "-" and not _PHRASE.fullmatch(tag)), "")
@@ -155,7 +155,7 @@ class Columns:
 
 
 def _counts(head: Sequence[Line], rows: Sequence[tuple[int, list[str]]]) -> bool:
-    """Whether the first column counts the words of every sentence, from whatever number, and one has two and more.
+    """Whether the first column counts the words of every sentence, from any number, and a sentence has two or more.
 
     A sentence may begin without an empty line before it, with the number of the file's first word.
     """

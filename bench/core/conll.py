@@ -1,4 +1,4 @@
-"""CoNLL-style files: one reader for any columns, comments and scheme, complaints with file and line; and writing."""
+"""CoNLL-style files: a reader for any columns, comments and scheme, with errors by file and line; and writing."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _DOCUMENT = re.compile(r"(?:newdoc(?: id)?|(?:\w+:)?document_id)(?:\s*=\s*(.*))?
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a file is to be read: columns from 0, negative from the end.
+    """How to read a file: columns from 0, negative from the end.
 
     Attributes:
-        token: None is the first, refused where it only numbers the words.
-        tag: None is the last, refused where another holds tags, too, or this one none.
-        separator: "" is tabs where a line has one, else runs of spaces.
-        label_map: new names of entity types; to "O": tags of the type are read as O.
-        comments: what comment lines begin with; None is "# " where the line is no row, "" is nothing.
-        normalise: the Unicode normal form that words are brought to, "" for none.
+        token: None is the first, refused if it only numbers the words.
+        tag: None is the last, refused if another column holds tags too, or this one none.
+        separator: "" is a tab if the line has one, else runs of spaces.
+        label_map: new names of entity types; a type renamed to "O" is read as O.
+        comments: how comment lines begin; None is "# " if the line is no row, "" is no comments.
+        normalise: the Unicode normal form of the words, "" to leave them as they are.
     """
 
     token: int | None = None
@@ -50,7 +50,7 @@ class TaggedSentence:
     tags: tuple[str, ...]
     lines: tuple[int, ...]
     comments: tuple[str, ...]
-    document: str = ""  # of `# newdoc id = …`, else its number where the file is divided by -DOCSTART-
+    document: str = ""  # from `# newdoc id = …`, else its number if -DOCSTART- lines divide the file
 
     def comment(self, *keys: str) -> str:
         """The value of the first `# key = value` comment with one of these keys, "" if there is none."""
@@ -62,14 +62,14 @@ class TaggedSentence:
 
 
 class Ids:
-    """Ids of the sentences of files below `root`; one that comes again gets its document, or its file, before it."""
+    """Ids of the sentences of files below `root`; a repeated name gets its document, or its file, as a prefix."""
 
     def __init__(self, root: Path | None = None) -> None:
         self._root, self._taken = root, set[str]()
         self._places: dict[tuple[Path, str, str], int] = {}  # line by file, document, and name in it
 
     def unique(self, name: str, path: Path, line: int, document: str = "") -> str:
-        """The name, made unique. Raises BadInput if another sentence of the same document has it: both places."""
+        """The name, made unique. BadInput, with both places, if another sentence of the same document has it."""
         before = self._places.setdefault((path, document, name), line)
         file = path.relative_to(self._root).with_suffix("").as_posix() if self._root else ""
         forms = [(name,), (document, name), (file, name), (file, document, name)]
@@ -83,23 +83,23 @@ class Ids:
 class TaggedFile:
     """A file of tagged sentences, read again for every pass, never held.
 
-    -DOCSTART- lines and lines of white space separate sentences; comments and header rows, and CoNLL-U's ranges (`2-3`)
-    and empty nodes (`4.1`), are no words. `controls` lets empty tokens and tokens with control characters through, for
+    -DOCSTART- lines and lines of white space separate sentences; comments, header rows, and CoNLL-U's ranges (`2-3`)
+    and empty nodes (`4.1`) are skipped. `controls` lets empty tokens and tokens with control characters through, for
     a recipe that repairs them itself.
 
     Raises:
-        BadInput: when its line is reached: the file is missing, empty or not UTF-8, lacks a column, has several that
-            may be meant (see `Format`), or a control character in a token.
+        BadInput: when its line is reached: the file is missing, empty or not UTF-8, lacks a column, has several
+            candidates (see `Format`), or a control character in a token.
     """
 
     def __init__(self, path: Path, format: Format | None = None, *, controls: bool = False) -> None:
         self.path, self.format, self.controls = path, format or Format(), controls
-        self.skipped: dict[str, list[int]] = {}  # by what was skipped of the last pass: how many, line of the first
+        self.skipped: dict[str, list[int]] = {}  # what the last pass skipped: by kind its number, and the first line
         self._seen: set[str] = set()  # tags that were well-formed
 
     def __iter__(self) -> Iterator[TaggedSentence]:
         lines = enumerate(lines_of(self.path), 1)
-        # the columns are judged by the lines up to a row of two (nothing to choose) or `HEAD`
+        # the columns are judged by the first `HEAD` lines, or those up to a row of two fields (nothing to choose)
         columns, head = Columns(self.format.token, self.format.tag, self.format.separator, self.format.comments), []
         for number, line in lines:
             head.append((number, line))
@@ -107,13 +107,13 @@ class TaggedFile:
                 break
         columns.judge(self.path, head)
         self.skipped, documents, document = {}, 0, ""
-        found, comments, rows = False, list[str](), list[tuple[str, str, int]]()
+        empty, comments, rows = True, list[str](), list[tuple[str, str, int]]()
         for number, line in itertools.chain(head, lines, [(0, "")]):
             kind = columns.kind(line, bool(rows))
             if kind in ("blank", "document", "first row"):
                 if rows:
                     words, tags, numbers = zip(*rows, strict=True)
-                    found = True
+                    empty = False
                     yield TaggedSentence(words, tags, numbers, tuple(comments), document)
                 rows, comments = [], []
             if kind in ("row", "first row"):
@@ -121,13 +121,13 @@ class TaggedFile:
             elif kind == "comment":
                 comments.append(line[1:].strip())
             if kind not in ("row", "first row", "blank", "document") and (rows or kind != "comment"):
-                what = f"{kind} line inside a sentence" if kind == "comment" else str(kind)
-                self.skipped.setdefault(what, [0, number])[0] += 1
+                skipped = f"{kind} line inside a sentence" if kind == "comment" else str(kind)
+                self.skipped.setdefault(skipped, [0, number])[0] += 1
             new = _DOCUMENT.fullmatch(comments[-1]) if kind == "comment" else None
             if new or kind == "document":
                 documents += 1
                 document = (new and new[1]) or f"doc{documents}"
-        if not found:
+        if empty:
             raise BadInput(f"{self.path}:1: no sentence in this file")
 
     def _cells(self, fields: Sequence[str], columns: Columns, number: int) -> tuple[str, str]:
@@ -186,16 +186,18 @@ def read_tagged(path: Path, format: Format | None = None, *, controls: bool = Fa
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends; only LF and CR LF end one, and a byte order mark is dropped.
-
-    Raises:
-        BadInput: the file is missing, not UTF-8, or has a NUL: with the line.
-    """
+    """`lines_of` as a list."""
     return list(lines_of(path))
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """What `read_lines` reads, a line at a time; the last one is "" where the file ends with an end of line."""
+    """The lines of a UTF-8 file, one at a time, without their ends; the last one is "" if the file ends with one.
+
+    Only LF and CR LF end a line; a byte order mark is dropped.
+
+    Raises:
+        BadInput: the file is missing, not UTF-8, or has a NUL: with the line.
+    """
     number, raw = 0, b"\n"
     try:
         with path.open("rb") as file:
@@ -216,12 +218,12 @@ def lines_of(path: Path) -> Iterator[str]:
 
 
 def in_form(text: str, form: NormalForm) -> str:
-    """The text in a Unicode normal form, "" leaves it as it is."""
+    """The text in a Unicode normal form; unchanged if `form` is ""."""
     return unicodedata.normalize(form, text) if form else text
 
 
 def has_control(text: str) -> bool:
-    """Whether the text has a control character (Unicode category Cc); format characters such as joiners are none."""
+    """Whether the text has a control character (Unicode's Cc; format characters such as joiners are not)."""
     return not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text)
 
 
@@ -259,16 +261,12 @@ def read_conll(
 
 
 def refuse_placeholders(path: Path, items: Sequence[TaggedSentence]) -> None:
-    """Refuse gold that is all O, _ or -: any system would score 0, or 1, on it.
-
-    Raises:
-        BadInput: all tags are the same placeholder.
-    """
-    found = {tag for item in items for tag in item.tags}
-    if len(found) == 1 and found <= _PLACEHOLDERS:
+    """BadInput if all tags are the same placeholder (O, _ or -): any system would score 0, or 1, on such gold."""
+    tags = {tag for item in items for tag in item.tags}
+    if len(tags) == 1 and tags <= _PLACEHOLDERS:
         count = sum(len(item.tags) for item in items)
-        what = "placeholders, no gold (is it the right tag column?)"
-        raise BadInput(f"{path}:{items[0].lines[0]}: all {count} tags are '{found.pop()}': {what}")
+        hint = "placeholders, no gold (is it the right tag column?)"
+        raise BadInput(f"{path}:{items[0].lines[0]}: all {count} tags are '{tags.pop()}': {hint}")
 
 
 def conll_text(sentences: Iterable[Sentence]) -> str:

@@ -1,7 +1,4 @@
-"""Publication on disk: written to a temporary name, flushed, renamed, so a reader sees all of a file or none.
-
-Plain text files: a tokenised sentence a line, and two files whose lines correspond.
-"""
+"""Files: hashes, atomic writing (a reader sees all of a file or none), and tokenised text with a sentence a line."""
 
 from __future__ import annotations
 
@@ -27,14 +24,14 @@ _JUST_NOW = 10**9  # ns: a file system's clock may tick too slowly to tell two w
 
 
 def cache_root() -> Path:
-    """Where what several results folders share lives: `$XNER_CACHE`, else the user's cache."""
+    """The folder of what results folders share: `$XNER_CACHE`, else in the user's cache."""
     if given := os.environ.get("XNER_CACHE"):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner-bench"
 
 
 def canonical_json(value: Any) -> str:
-    """One text a value: sorted keys, no spaces, no NaN; what keys and hashes are taken of."""
+    """JSON that is the same for equal values, for keys and hashes: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -48,11 +45,11 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_unchanged(path: Path) -> str:
-    """`sha256_of_file`, read once a process while inode, size and times stay; what changed just now is read again."""
-    now = path.stat()
-    if time.time_ns() - max(now.st_mtime_ns, now.st_ctime_ns) < _JUST_NOW:
+    """`sha256_of_file`, once a process while inode, size and times stay; a file changed just now is read again."""
+    stat = path.stat()
+    if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _JUST_NOW:
         return sha256_of_file(path)
-    return _known_sha256(path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    return _known_sha256(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @lru_cache(maxsize=4096)
@@ -62,7 +59,7 @@ def _known_sha256(path: Path, *stat: int) -> str:
 
 @contextmanager
 def published(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renamed to it when the block ends well, removed when it does not."""
+    """Yields a temporary path beside `path`; renamed to it if the block ends well, removed otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
     os.close(handle)
@@ -79,7 +76,7 @@ def published(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def published_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `path`, which must not be there; renamed to it when the block ends well."""
+    """Yields an empty folder beside `path`, which must not exist; renamed to it if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
     try:
@@ -107,7 +104,7 @@ T = TypeVar("T")
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """The lines of a file, a line at a time; what follows the last end of line is none. BadInput as `lines_of`."""
+    """The lines of a file, one at a time, without an empty one after the last line end. BadInput as `lines_of`."""
     before: str | None = None
     for line in lines_of(path):
         if before is not None:
@@ -126,19 +123,19 @@ def beside(
     """Rows, each with the next item; None for a row that takes none.
 
     Raises:
-        BadInput: there are more or fewer items than rows that take one: `says`, of both numbers.
+        BadInput: there are more or fewer items than rows that take one: `says(number of items, number of rows)`.
     """
-    left, others, count = iter(items), iter(rows), 0
-    for row in others:
+    next_items, next_rows, count = iter(items), iter(rows), 0
+    for row in next_rows:
         if not takes(row):
             yield row, None
             continue
-        found = list(itertools.islice(left, 1))
-        if not found:
-            raise BadInput(says(count, count + 1 + sum(map(takes, others))))
+        item = list(itertools.islice(next_items, 1))
+        if not item:
+            raise BadInput(says(count, count + 1 + sum(map(takes, next_rows))))
         count += 1
-        yield row, found[0]
-    if more := sum(1 for _ in left):
+        yield row, item[0]
+    if more := sum(1 for _ in next_items):
         raise BadInput(says(count + more, count))
 
 
@@ -147,7 +144,7 @@ class Lines:
     """A file of tokenised sentences, read again for every pass, never held: empty lines are sentences without words.
 
     Raises:
-        BadInput: while it is read: file:line of what is not UTF-8 or a control character; no line at all.
+        BadInput: while it is read: text that is not UTF-8 or a control character, with file:line; no line at all.
     """
 
     path: Path
@@ -158,7 +155,7 @@ class Lines:
         number = 0
         for number, line in enumerate(text_lines(self.path), 1):
             line = in_form(line, self.normalise).replace("\t", " ")
-            words = tuple(word for word in line.split(" ") if word)  # it may hold a no-break space
+            words = tuple(word for word in line.split(" ") if word)  # not split(): a word may hold a no-break space
             bad = next((word for word in words if has_control(word)), None)
             if bad is not None:
                 raise BadInput(f"{self.path}:{number}: a control character in {bad!r}")
@@ -168,17 +165,18 @@ class Lines:
 
 
 def read_parallel(source: Path, target: Path, languages: tuple[str, str] = ("", "")) -> Iterator[Pair]:
-    """Pairs of the lines of two files; an empty target line is a sentence without a translation, two are no sentence.
+    """Pairs of the lines of two files; an empty target line stands for a missing translation, two for no sentence.
 
     Raises:
-        BadInput: as `Lines`; or the two do not correspond: file:line.
+        BadInput: as `Lines`; or the lines do not correspond: file:line.
     """
 
-    def says(theirs: int, ours: int) -> str:
-        return f"{source} has {ours} lines but {target} has {theirs}: line {min(ours, theirs) + 1} has no partner"
+    def says(targets: int, sources: int) -> str:
+        line = min(sources, targets) + 1
+        return f"{source} has {sources} lines but {target} has {targets}: line {line} has no partner"
 
     pairs = beside(Lines(source, languages[0]), Lines(target, languages[1]), says)
-    for number, (one, two) in enumerate(pairs, 1):
-        if two is not None and two.words and not one.words:
+    for number, (sentence, translation) in enumerate(pairs, 1):
+        if translation is not None and translation.words and not sentence.words:
             raise BadInput(f"{source}:{number}: an empty line, but {target}:{number} has words")
-        yield Pair(one, two or one)
+        yield Pair(sentence, translation or sentence)

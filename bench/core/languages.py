@@ -1,4 +1,4 @@
-"""Our language codes and what others call them: FLORES-200 codes of NLLB, names in OPUS-MT models."""
+"""Language codes: ours, NLLB's (FLORES-200), and those in the names of OPUS-MT models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bench.core.errors import Unavailable, nearest
 
 # NLLB: the FLORES-200 codes that transformers' tokenizer knows (a test compares them, and langcodes confirms the
-# languages); none after the colon: not covered.
+# languages); nothing after the colon: not covered
 _NLLB = """
 en:eng_Latn af:afr_Latn ar:arb_Arab bg:bul_Cyrl bn:ben_Beng ca:cat_Latn ceb:ceb_Latn cs:ces_Latn da:dan_Latn
 de:deu_Latn el:ell_Grek es:spa_Latn et:est_Latn eu:eus_Latn fa:pes_Arab fi:fin_Latn fr:fra_Latn gl:glg_Latn
@@ -20,8 +20,8 @@ zh:zho_Hans bam:bam_Latn bbj: ewe:ewe_Latn fon:fon_Latn hau:hau_Latn ibo:ibo_Lat
 luo:luo_Latn mos:mos_Latn nya:nya_Latn pcm: sna:sna_Latn swa:swh_Latn tsn:tsn_Latn twi:twi_Latn wol:wol_Latn
 xho:xho_Latn yor:yor_Latn zul:zul_Latn
 """
-# OPUS-MT: the languages into which public listings of the hub name a model opus-mt-en-<code>, ours or the code after
-# the colon; the hub itself could not be asked.
+# OPUS-MT: the languages for which public listings of the hub name a model opus-mt-en-<code>, with our code or the one
+# after the colon; the hub itself could not be asked
 _OPUS = """
 en af ar bg ca ceb cs da de el es et eu fi fr gl he hi hu id is it mk ml mr nl ro ru sk sv sw tl uk ur vi zh ewe:ee
 hau:ha ibo:ig kin:rw lug:lg luo mos nya:ny sna:sn swa:sw tsn:tn twi:tw xho:xh
@@ -39,11 +39,9 @@ class Names(NamedTuple):
 
 @cache
 def table() -> dict[str, Names]:
-    """Every language that we know the names of, by our code."""
-    opus = {code: other or code for code, _, other in (entry.partition(":") for entry in _OPUS.split())}
-    return {
-        code: Names(nllb, opus.get(code, "")) for code, _, nllb in (entry.partition(":") for entry in _NLLB.split())
-    }
+    """The names of every known language, by our code."""
+    nllb, opus = ({code: name for code, _, name in (e.partition(":") for e in t.split())} for t in (_NLLB, _OPUS))
+    return {code: Names(name, (opus[code] or code) if code in opus else "") for code, name in nllb.items()}
 
 
 def _names(code: str) -> Names:
@@ -53,20 +51,20 @@ def _names(code: str) -> Names:
 
 
 def nllb_code(code: str) -> str:
-    """For example "deu_Latn"; Unavailable where NLLB-200 does not cover the language, or we do not know the code."""
-    if not (found := _names(code).nllb):
+    """For example "deu_Latn"; Unavailable if NLLB-200 does not cover the language, or the code is unknown."""
+    if not (name := _names(code).nllb):
         raise Unavailable(f"NLLB-200 does not cover '{code}' (not in FLORES-200); choose another labels.translator")
-    return found
+    return name
 
 
 def opus_code(code: str) -> str:
-    """The code in names of OPUS-MT models; our own where the table has none (of a model into English, say)."""
+    """The code in names of OPUS-MT models; our own if the table has none (of a model into English, say)."""
     names = table().get(code)
     return names.opus if names and names.opus else code
 
 
 def from_english(code: str) -> bool:
-    """Whether public listings name a model opus-mt-en-<code> (not asked of the hub)."""
+    """Whether public listings name a model opus-mt-en-<code>; the hub is not asked."""
     return bool(_names(code).opus)
 
 

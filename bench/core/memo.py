@@ -1,4 +1,4 @@
-"""What a process keeps from one training to the next: one store with a bound in bytes, emptied after a matrix."""
+"""What a process keeps between trainings: one store of bounded size, emptied after a matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 3 * 2**30  # bytes, everything together: pre-trained encoders, states of 
 class Memo:
     """Values by key, at most `most` bytes of them; the least recently used go first.
 
-    What is found here must equal, to the bit, what making it again would give.
+    A kept value must equal, to the bit, what making it again would give.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -21,7 +21,7 @@ class Memo:
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> Any:
-        """The value, None where it is not kept."""
+        """The value, None if it is not kept."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)

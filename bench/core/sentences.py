@@ -1,6 +1,6 @@
-"""Sentences, spans, tags and translation pairs. Plain Python, so that names, help and plans stay fast.
+"""Sentences, spans and translation pairs; entities ↔ tags of any scheme, ill-formed tags read as scorers do or refused.
 
-Tagging schemes: the entities of tags as scorers read them, complaints about ill-formed ones, and the way back.
+Plain Python, so that names, help and plans stay fast.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 Split = Literal["train", "dev", "test", "unlabelled"]
-
-
 Link = tuple[int, int]  # (source word, target word), both from 0
 
 
@@ -31,8 +29,8 @@ class Span(NamedTuple):
 class Sentence:
     """One sentence of a corpus.
 
-    `spans` is None where the sentence has no labels, () where it is labelled and has no entity; spans are sorted and
-    never overlap. `group` is the same for all sides of a parallel corpus; the leakage guard compares it.
+    `spans` is None if the sentence has no labels, () if it is labelled and has no entity; spans are sorted and never
+    overlap. All sides of a parallel corpus have the same `group`; the leakage guard compares it.
     """
 
     id: str
@@ -48,12 +46,12 @@ class Sentence:
 
 
 def letters_of(text: str) -> str:
-    """Case-folded, compatibility-normalised, without white space and punctuation: what counts as the same sentence."""
+    """The text case-folded, compatibility-normalised, without white space and punctuation, to compare sentences by."""
     return unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
 
 
 class _Letters(dict[int, str | None]):
-    """For `str.translate`: each character as it is, None for white space and punctuation; looked up once a process."""
+    """For `str.translate`: every character stands for itself, white space and punctuation for nothing."""
 
     def __missing__(self, code: int) -> str | None:
         character = chr(code)
@@ -74,7 +72,7 @@ def digest(sentences: Iterable[Sentence]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A source sentence and its translation; `links` where they are known, None where an aligner must find them."""
+    """A source sentence and its translation; `links` is None if an aligner must find them."""
 
     source: Sentence
     target: Sentence
@@ -122,7 +120,7 @@ NO_TYPE = frozenset({"O", "o", "0", "_", "-"})  # `I-O` and the like, which copi
 
 
 class IllFormedError(ValueError):
-    """The tag at `position` (from 0) is not of its scheme, or breaks it; `known` if a similar tag may be meant."""
+    """The tag at `position` (from 0) is not of its scheme, or breaks it; `known` if it may be a misspelt tag."""
 
     def __init__(self, position: int, message: str, known: bool = False) -> None:
         super().__init__(message)
@@ -132,9 +130,9 @@ class IllFormedError(ValueError):
 def entities(tags: Sequence[str], scheme: Scheme, mode: Mode) -> tuple[Span, ...]:
     """The entities that a scorer finds in tags, ill-formed or not.
 
-    `strict`: as seqeval with mode='strict', a run of tags that is not whole in its scheme is no entity. The others: as
-    seqeval without a mode, every run is one; conlleval.pl agrees for O, B-X and I-X, and knows no other tags. IOB1 has
-    no ill-formed runs: B-X and I-X open an entity wherever they do not continue one.
+    `strict`: as with seqeval's mode='strict', a run of tags that is incomplete in its scheme is no entity. Otherwise
+    every run is one, as in seqeval without a mode; conlleval.pl agrees for O, B-X and I-X, and knows no other tags. In
+    IOB1 no run is ill-formed: B-X and I-X open an entity wherever they do not continue one.
 
     Raises:
         IllFormedError: a tag is not of the scheme; or, except for conlleval, its type is "O".
@@ -153,9 +151,9 @@ def decode(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[Span, ...]:
     for letters, span in runs:
         if not _WHOLE[scheme].fullmatch(letters):
             if letters[0] == "B":  # of BIOES, without its end
-                found = f"found '{tags[span.end]}'" if span.end < len(tags) else "the sentence ends"
+                follows = f"found '{tags[span.end]}'" if span.end < len(tags) else "the sentence ends"
                 expected = f"expected I-{span.type} or E-{span.type} after '{tags[span.end - 1]}'"
-                raise IllFormedError(min(span.end, len(tags) - 1), f"{expected}, {found}")
+                raise IllFormedError(min(span.end, len(tags) - 1), f"{expected}, {follows}")
             expected = f"expected B-{span.type} or S-{span.type} (an entity starts)"
             if scheme == "IOB2":
                 expected = f"expected B-{span.type} where an entity starts (scheme IOB1 takes I-{span.type} too)"
@@ -164,10 +162,10 @@ def decode(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[Span, ...]:
 
 
 def _runs(tags: Sequence[str], scheme: Scheme, mode: Mode) -> list[tuple[str, Span]]:
-    """The runs of tags in which each continues the one before, with their letters (BILOU's as those of BIOES)."""
-    found: list[tuple[str, Span]] = []
+    """The runs of tags of which each continues the last, with their letters (BILOU's as those of BIOES)."""
+    runs: list[tuple[str, Span]] = []
     if tags.count("O") == len(tags):
-        return found
+        return runs
     letters, open_type, start = "", "", 0
     for position, tag in enumerate(tags):
         try:
@@ -178,22 +176,22 @@ def _runs(tags: Sequence[str], scheme: Scheme, mode: Mode) -> list[tuple[str, Sp
             letters += letter
             continue
         if letters:
-            found.append((letters, Span(start, position, open_type)))
+            runs.append((letters, Span(start, position, open_type)))
         letters, open_type, start = letter, type_, position
     if letters:
-        found.append((letters, Span(start, len(tags), open_type)))
-    return found
+        runs.append((letters, Span(start, len(tags), open_type)))
+    return runs
 
 
 @lru_cache(4096)
 def _parts(tag: str, scheme: Scheme, typeless: bool) -> tuple[str, str]:
-    """Letter and type of a tag, "" of O; ValueError(message, whether a similar tag may be meant)."""
+    """Letter and type of a tag, "" of O; ValueError(message, whether it may be a misspelt tag)."""
     if tag == "O":
         return "", ""
     letter, _, type_ = tag.partition("-")
     plain = _SYNONYMS.get(letter, letter)
     if not (type_ and plain and plain in _PREFIXES[scheme] and (scheme == "BIOES" or plain == letter)):
-        expected = [f"{one}-X" for one in _PREFIXES[scheme]]
+        expected = [f"{prefix}-X" for prefix in _PREFIXES[scheme]]
         message = f"tag '{tag}' is not O, {', '.join(expected[:-1])} or {expected[-1]} ({scheme})"
         if type_ and plain and plain in "BIES":
             raise ValueError(f'{message}; a tag of BIOES or BILOU? --scheme BIOES (scheme = "BIOES")', False)
@@ -202,15 +200,3 @@ def _parts(tag: str, scheme: Scheme, typeless: bool) -> tuple[str, str]:
         cure = f'--label-map {type_}=O (label_map = {{ "{type_}" = "O" }}) reads it as O'
         raise ValueError(f"tag '{tag}' names no entity type; {cure}", False)
     return plain, type_
-
-
-def encode(spans: Iterable[Span], length: int, scheme: Scheme = "IOB2") -> tuple[str, ...]:
-    """Tags of the spans, one a word. Raises ValueError as `bench.core.sentences.tags_of`."""
-    spans = tuple(spans)
-    tags = list(tags_of(spans, length))
-    for start, end, type_ in spans:
-        if scheme == "IOB1" and not (start and any(span.end == start and span.type == type_ for span in spans)):
-            tags[start] = f"I-{type_}"
-        elif scheme == "BIOES":
-            tags[end - 1] = f"S-{type_}" if end - start == 1 else f"E-{type_}"
-    return tuple(tags)

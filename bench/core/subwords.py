@@ -1,7 +1,4 @@
-"""Words ↔ sub-words, windows over long sentences, and the interface of encoders that the project makes itself.
-
-NumPy only: the runner turns these arrays into tensors, so that plans and help never wait for torch.
-"""
+"""Words ↔ sub-words, and windows over long sentences. NumPy only, so that plans and help never wait for torch."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A sentence in sub-words, without special tokens: `ids` (pieces,), and `starts` (words,), whose states are the
-    words': of each word the first piece that covers one of its characters."""
+    """A sentence in sub-words, without special tokens: `ids` (pieces,), and `starts` (words,), each word's first piece
+    that covers one of its characters, whose state is the word's."""
 
     ids: Ints
     starts: Ints
@@ -53,7 +50,7 @@ class Specials:
 def bare_marks(tokenizer: Any) -> frozenset[int]:
     """Ids of the pieces that only mark where a word begins: a lone ▁ (SentencePiece) or Ġ (byte-level BPE).
 
-    With XLM-R's tokenizers most Chinese words begin with one. It covers no character, so it says nothing of the word.
+    With XLM-R's tokenizers most Chinese words begin with such a piece, which says nothing about the word.
     """
     marks = (tokenizer.convert_tokens_to_ids(mark) for mark in "▁Ġ")
     known = {mark for mark in marks if mark is not None and mark != tokenizer.unk_token_id}
@@ -63,8 +60,8 @@ def bare_marks(tokenizer: Any) -> frozenset[int]:
 def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
     """Sub-words of each sentence; a word that the tokenizer drops (a control character) becomes the unknown piece.
 
-    A word's first piece is the first that covers one of its characters (`bare_marks`), or its last where none does. So
-    every word has one, and every gold label is scored.
+    A word's first piece is the first that covers one of its characters (`bare_marks`), or its last if none does: every
+    word has one, so every gold label is scored.
     """
     if not sentences:
         return []
@@ -76,7 +73,7 @@ def pieces_of(tokenizer: Any, sentences: Sequence[Sentence]) -> list[Pieces]:
         ids: list[int] = []
         starts: list[int] = []
         for piece, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
-            while len(starts) < word:  # words before this one that gave no piece
+            while len(starts) < word:  # earlier words without a piece
                 starts.append(len(ids))
                 ids.append(unknown)
             if len(starts) == word:
@@ -104,8 +101,8 @@ class Window:
 def windows_of(pieces: Pieces, room: int) -> list[Window]:
     """Overlapping windows of at most `room` pieces that answer for every word exactly once.
 
-    Neighbours share about a quarter of their room; a word in the shared part is read where it has more context.
-    A single word longer than the room keeps its first pieces: its label sits on the first.
+    Neighbours share about a quarter of their room; a word in the shared part is read where it has more context. Of a
+    word longer than the room only the first pieces stay, which include the labelled one.
     """
     if room < 1:
         raise ValueError(f"no room for a word: {room} pieces")

@@ -1,6 +1,6 @@
-"""Text ↔ words in a corpus's tokenisation, so that machine translations look like the tests they train for.
+"""Text ↔ words in a corpus's tokenisation, so that machine translations look like the test sentences.
 
-Portuguese contractions taken apart, as Universal Dependencies' Portuguese has them, and put together again.
+Portuguese contractions are split as in Universal Dependencies, and joined again.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _PARTS: Mapping[str, tuple[str, str]] = {
     **{f"d{word}": ("de", word) for word in (*_ARTICLES, *_OTHERS.split())},
     **{f"n{word}": ("em", word) for word in (*_ARTICLES, *_OTHERS.split())},
 }
-# em um is as good as num, and commoner in Brazil
+# em um is as correct as num, and commoner in Brazil
 _WHOLES = {parts: word for word, parts in _PARTS.items() if not parts[1].startswith("u")}
 
 
 def expanded(words: Iterable[str]) -> list[str]:
-    """de, em, a and por taken off articles, demonstratives and personal pronouns; a capital stays at the front.
+    """de, em, a and por split off articles, demonstratives and personal pronouns; a capital stays at the front.
 
-    By form alone: the pronoun `nos` is taken for `em os`, as which it is six times as frequent in Bosque.
+    By form alone: the pronoun `nos` is read as `em os`, which is six times as frequent in Bosque.
     """
     out: list[str] = []
     for word in words:
         parts = _PARTS.get(word.lower())
-        if parts is None or (len(word) > 1 and word.isupper()):  # DA: rather an abbreviation
+        if parts is None or (len(word) > 1 and word.isupper()):  # DA is probably an abbreviation
             out.append(word)
         else:
             out.extend((parts[0].capitalize() if word[0].isupper() else parts[0], parts[1]))
@@ -63,7 +63,7 @@ _MARK = re.compile(r"[\u0300-\u036f]")
 _WIDE = re.compile(r"[\u0e00-\u0e7f\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _NOT = re.compile(r"(?i)\b(\w+?)(n['’]t)\b")  # English: do|n't, where Moses has don|'t
 _CLITIC = re.compile(r"(?i)(?<=\w)(['’](?:s|m|d|re|ve|ll))\b")
-_ENGLISH = (r"\bn['’]t\b", r"(?<!\w)['’](?:s|m|d|re|ve|ll)\b")  # what the two cut off, kept whole
+_ENGLISH = (r"\bn['’]t\b", r"(?<!\w)['’](?:s|m|d|re|ve|ll)\b")  # what _NOT and _CLITIC cut off, kept whole
 _INSIDE = r"[^\W\d_]+(?:['’][^\W\d_]+)+"  # an apostrophe inside a word, as in пам'ять; Moses splits it
 _COLON = r"\w+:[a-zåäö]+"  # Finnish and Swedish case endings: EU:n
 _APOSTROPHE_SPLITS = frozenset({"en", "fr", "it", "ca"})  # where UD, as Moses, splits at an apostrophe
@@ -73,11 +73,10 @@ _DOT_SPLITS = frozenset({"cs", "sk"})  # where UD cuts the full stop off abbrevi
 def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
     """The words of a text; () of white space.
 
-    `moses`: as the Moses tokenizer, nothing escaped. `ud`: Moses, brought nearer to Universal Dependencies (*ours*):
-    English n't and hyphens as in EWT; Portuguese `do` as `de o`; combining marks, apostrophes inside words, Finnish and
-    Swedish colons kept.
-    `characters`, and Chinese, Japanese and Thai in any scheme (no segmenter here): one word a character, runs of Latin
-    letters whole.
+    `moses`: as the Moses tokenizer, nothing escaped. `ud`: Moses, closer to Universal Dependencies (*ours*): English
+    n't and hyphens as in EWT; Portuguese `do` as `de o`; combining marks, apostrophes inside words, Finnish and Swedish
+    colons kept. `characters`, and Chinese, Japanese and Thai in any scheme (there is no segmenter): a word for each
+    character, runs of Latin letters whole.
 
     Raises:
         BadInput: the scheme is unknown.
@@ -95,12 +94,12 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
             protected = [_INSIDE]
         if language in ("fi", "sv"):
             protected = [*protected, _COLON]
-    # with several hundred matches in one text the protection could run out: such a text is no sentence
+    # the protection could run out with several hundred matches in a text, which would be no sentence
     words: list[str] = _moses(language).tokenize(text, escape=False, protected_patterns=protected or None)
     if scheme == "ud" and _MARK.search(text):
         words = _with_marks(words, text)
     if scheme == "ud" and language == "en":
-        compound = re.compile(r"[^\W_]+(?:-[^\W_]+)+")  # well-known → well, -, known; not a number's sign, a lone dash
+        compound = re.compile(r"[^\W_]+(?:-[^\W_]+)+")  # well-known → well, -, known; not a sign or a lone dash
         words = [part for w in words for part in (re.split(r"(-)", w) if compound.fullmatch(w) else [w])]
     if scheme == "ud" and language == "pt":
         words = expanded(words)
@@ -110,7 +109,7 @@ def tokenise(text: str, language: str, scheme: str) -> tuple[str, ...]:
 
 
 def _with_marks(words: Sequence[str], text: str) -> list[str]:
-    """Combining marks back on their letters (Yoruba texts are full of them): Moses takes them for punctuation."""
+    """Join combining marks to their letters again (common in Yoruba): Moses treats them as punctuation."""
     joined: list[str] = []
     end = 0
     for word in words:
@@ -125,13 +124,13 @@ def _with_marks(words: Sequence[str], text: str) -> list[str]:
 
 
 def detokenise(words: Sequence[str], language: str) -> str:
-    """The text of words, spaces as Moses's detokenizer sets them.
+    """The text of words, with spaces as Moses's detokenizer sets them.
 
-    *Ours*: English n't and hyphens joined, Portuguese contracted: translation models know `do`, not `de o`.
+    *Ours*: English n't and hyphens are joined and Portuguese is contracted: translation models know `do`, not `de o`.
     """
     if language in UNSPACED:
         text = ""
-        for word in words:  # a space only between two words of another script
+        for word in words:  # a space only between two words of other scripts
             spaced = text and word and not _WIDE.match(text[-1]) and not _WIDE.match(word[0])
             text += f" {word}" if spaced and text[-1].isalnum() and word[0].isalnum() else word
         return text
@@ -143,7 +142,7 @@ def detokenise(words: Sequence[str], language: str) -> str:
 
 
 def _joined_english(words: Sequence[str]) -> list[str]:
-    """n't joined to its verb, and the three parts of well - known."""
+    """Join n't to its verb, and the three parts of well - known."""
     joined: list[str] = []
     glued = False  # whether the word before was a hyphen inside a compound
     for position, word in enumerate(words):
@@ -162,7 +161,7 @@ def _moses(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
     moses = MosesTokenizer(lang=language)
-    if language == "ca":  # it knows the abbreviations, but not that apostrophes are as in French: l', d'
+    if language == "ca":  # Moses has its abbreviations, but not that apostrophes are as in French: l', d'
         moses.lang = "fr"
     return moses
 

@@ -1,4 +1,4 @@
-"""Linking the words of anybody's parallel text, and projecting labels over links: files of any size, part by part."""
+"""Linking the words of a user's parallel text, and projecting labels over links: files of any size, part by part."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from bench.plan.stages import VERSIONS
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.record import TypeCounts
 
-WHOLE = 10**6  # a length that no encoder has: windows are as long as it takes
+WHOLE = 10**6  # longer than any encoder's input: windows are as long as the encoder allows
 
 
 class Aligning:
-    """An aligner made ready by name, with the values of its Params that are set, and its encoder if it embeds.
+    """An aligner by name, with values of its Params, and its encoder if it embeds.
 
     Raises:
-        BadInput: no such aligner, setting or encoder, or one that does not go with the other.
+        BadInput: no such aligner, setting or encoder, or an encoder missing or given for nothing.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], encoder: str = "", device: str = "cpu") -> None:
-        code = code_of(registry.load("aligner", name))  # an unknown name is no fault of the settings
+        code = code_of(registry.load("aligner", name))  # before the settings: a wrong name is not their fault
         self.name, self.settings, self.device = name, settings, device
-        self.what = name  # what links, in words
+        self.description = name
         self.aligner = self._aligner()
         self.made_of: dict[str, object] = {
             "aligner": name,
@@ -53,14 +53,14 @@ class Aligning:
         if self.aligner.embeds and not encoder:
             kinds = f"a folder, a hub id or one of our own ({', '.join(registry.names('encoder'))})"
             raise BadInput(f"the aligner '{name}' embeds sentences and needs --encoder: {kinds}")
-        self.tick: Callable[[int], None] = lambda sentences: None  # told of finished sentences
+        self.tick: Callable[[int], None] = lambda sentences: None  # called with numbers of finished sentences
         self._spec = EncoderSpec(max_length=WHOLE)
         self._source = find_encoder(encoder, self._spec) if encoder else None
         if self._source:
             self.made_of["encoder"] = self._source.key
 
     def prepare(self, total: int, progress: Progress) -> None:
-        """Give the aligner the encoder that it needs, for `total` sentences.
+        """Load the encoder that the aligner needs, for `total` sentences.
 
         Raises:
             BadInput: the encoder cannot be loaded, or has no such layer.
@@ -73,22 +73,22 @@ class Aligning:
         layer = self.aligner.layer(embedder)
         self.aligner = self._aligner(embedder)
         self.tick = embedder.tick = counting(progress, total, "sentences")
-        self.what = f"{self.name}, {self._source.label}, layer {layer} of {embedder.layers}"
+        self.description = f"{self.name}, {self._source.label}, layer {layer} of {embedder.layers}"
 
     def _aligner(self, embedder: Embedder | None = None) -> Aligner:
         made: Aligner = registry.make("aligner", self.name, self.settings, Place("--set"), embedder=embedder)
         return made
 
     def links(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
-        """Links of each pair; a pair of which a side has no words gets none.
+        """Links of each pair; a pair with a side without words gets none.
 
         Raises:
             BadInput: the aligner cannot link these pairs.
         """
         full = [i for i, pair in enumerate(pairs) if pair.source.words and pair.target.words]
         links: list[tuple[Link, ...]] = [()] * len(pairs)
-        for i, found in zip(full, self.aligner.align([pairs[i] for i in full]) if full else [], strict=True):
-            links[i] = found
+        for i, of_pair in zip(full, self.aligner.align([pairs[i] for i in full]) if full else [], strict=True):
+            links[i] = of_pair
         return links
 
 
@@ -97,14 +97,14 @@ def pharaoh(links: Iterable[Sequence[Link]]) -> str:
     return "".join(" ".join(f"{s}-{t}" for s, t in pair) + "\n" for pair in links)
 
 
-PART = 8192  # pairs between two writes; of aligners that learn from all pairs one part is all
+PART = 8192  # pairs between two writes; an aligner that learns from all pairs gets them in one part
 _UNTRANSLATED = {"untranslated": 0, "pairs_untranslated": 0}
 Row = tuple[Pair, GoldLinks | None]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Pairs of the lines of two files, with the gold links of a third; read again for every pass, never held.
+    """Pairs of the lines of two files, with the gold links of a third; read again for every pass, never kept.
 
     Raises:
         BadInput: while it is read: a file cannot be read, is empty or holds a control character, the files do not
@@ -129,16 +129,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a first pass over the rows found: nothing wrong; how many pairs, how many of them with words; a hash."""
+    """Rows that a first pass found readable: their number and a hash of their content."""
 
     pairs: int
-    full: int
+    full: int  # pairs whose target has words
     content: str
     untranslated: int = 0  # pairs of which only the source has words
 
 
 def checked(rows: Iterable[Row]) -> Checked:
-    """Read everything once, so that a bad line is found now and not in hours; BadInput as `Rows`."""
+    """Read everything once, so that a bad line is found now and not hours later; BadInput as `Rows`."""
     pairs = full = untranslated = 0
     digest = hashlib.sha256()
     for pair, gold in rows:
@@ -152,7 +152,7 @@ def checked(rows: Iterable[Row]) -> Checked:
 
 @dataclass
 class Done:
-    """How far an alignment is."""
+    """The progress of an alignment."""
 
     pairs: int = 0
     links: int = 0
@@ -163,27 +163,27 @@ class Done:
 
     @classmethod
     def of(cls, notes: Mapping[str, Any]) -> Done:
-        """What `notes` gave; nothing yet of {}."""
+        """The progress that `notes` holds; none for {}."""
         return cls(**{**notes, "score": LinkScore(**notes["score"])}) if notes else cls()
 
 
 def align_rows(
     job: Aligning, rows: Iterable[Row], size: Checked, done: Done, write: Callable[[Sequence[str]], None]
 ) -> None:
-    """Link what follows the `done.pairs` rows that are done; `write` gets the Pharaoh lines of each part.
+    """Link the rows after the first `done.pairs`; `write` gets the Pharaoh lines of each part.
 
     Raises:
         BadInput: the aligner cannot link these pairs.
     """
-    rest = iter(rows)
-    before = sum(bool(pair.target.words) for pair, _ in itertools.islice(rest, done.pairs))
+    remaining = iter(rows)
+    before = sum(bool(pair.target.words) for pair, _ in itertools.islice(remaining, done.pairs))
     if before:
         job.tick(2 * before)
-    while part := list(itertools.islice(rest, PART if job.aligner.streams else size.pairs)):
+    while part := list(itertools.islice(remaining, PART if job.aligner.streams else size.pairs)):
         links = job.links([pair for pair, _ in part])
-        for found, (_, gold) in zip(links, part, strict=True):
+        for of_pair, (_, gold) in zip(links, part, strict=True):
             if gold is not None:
-                done.score.add(found, gold)
+                done.score.add(of_pair, gold)
         done.pairs += len(part)
         done.links += sum(map(len, links))
         write([pharaoh(links)])
@@ -196,7 +196,7 @@ def align_rows(
 class Texts:
     """Labelled source sentences with their translations, without links; both have the source's id.
 
-    An empty line is a target without words: no translation. Read again for every pass, never held.
+    An empty line is a target without words: no translation. Read again for every pass, never kept.
 
     Raises:
         BadInput: while it is read: a file cannot be read, tags break the scheme, or the numbers of sentences differ.
@@ -217,9 +217,9 @@ class Texts:
 
 @dataclass
 class Tally:
-    """What became of all entities and sentences, and the scores of the sentences that are written.
+    """Outcomes of all entities and sentences, and the scores of the sentences that are written.
 
-    Beside the outcomes of projection, `untranslated` counts the entities of sentences that have no translation, and
+    Beside the outcomes of projection, `untranslated` counts the entities of sentences without a translation, and
     `pairs_untranslated` these sentences.
     """
 
@@ -237,20 +237,20 @@ class Tally:
     def add(
         self, done: Sequence[Projected], keep_filtered: bool, gold: Sequence[Sequence[Span]] | None
     ) -> list[Sentence]:
-        """Count what the rules gave, score it where there is gold; the targets to write."""
+        """Count the outcomes and score them if there is gold; the targets to write."""
         self.counts.update(counts_of(done))
-        self.refused.update(one.refused_by for one in done if one.refused_by)
-        chosen = [i for i, one in enumerate(done) if keep_filtered or not one.refused_by]
+        self.refused.update(projected.refused_by for projected in done if projected.refused_by)
+        chosen = [i for i, projected in enumerate(done) if keep_filtered or not projected.refused_by]
         targets = [done[i].pair.target for i in chosen]
         self.written += len(targets)
         if gold is not None and targets:
-            wanted, found = [gold[i] for i in chosen], [target.spans or () for target in targets]
-            types = sorted({span.type for side in (wanted, found) for spans in side for span in spans})
-            self.types = summed(self.types, summary(count(wanted, found, types), types).types)
+            wanted, given = [gold[i] for i in chosen], [target.spans or () for target in targets]
+            types = sorted({span.type for side in (wanted, given) for spans in side for span in spans})
+            self.types = summed(self.types, summary(count(wanted, given, types), types).types)
             self.tokens += sum(len(target.words) for target in targets)
         return targets
 
     @property
     def score(self) -> Summary:
-        """The scores of all that is written."""
+        """The scores of all written sentences."""
         return Summary.of(self.types)

@@ -1,6 +1,6 @@
-"""The sentences of a cell: nested subsets, dev samples, tests, and their content digests.
+"""The sentences of a cell (nested subsets, dev samples, tests), their content digests, and the leakage guard.
 
-The leakage guard: no training text may stand in the test, by normalised text or by parallel group.
+The guard keeps text out of a training that is in the test, by normalised text or by parallel group.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Guard:
     """Compares training text with one test set."""
 
     def __init__(self, test: Sequence[Sentence]) -> None:
-        # A sentence of punctuation alone normalises to nothing and proves nothing.
+        # a sentence of punctuation alone normalises to "" and proves nothing
         self.texts = {t for s in test if (t := letters_of(s.text))}
         self.groups = {s.group for s in test if s.group}
 
@@ -62,21 +62,20 @@ class Guard:
 
     def overlap(self, sentences: Iterable[Sentence]) -> Overlap:
         """Count the clashes, each distinct sentence once."""
-        found = {"text": set[str](), "group": set[str]()}
+        ids = {"text": set[str](), "group": set[str]()}
         for sentence in sentences:
-            kind = self.clashes(sentence)
-            if kind:
-                found[kind].add(sentence.id)
-        examples = tuple(sorted(found["text"] | found["group"])[:5])
-        return Overlap(len(found["text"]), len(found["group"] - found["text"]), examples)
+            if kind := self.clashes(sentence):
+                ids[kind].add(sentence.id)
+        examples = tuple(sorted(ids["text"] | ids["group"])[:5])
+        return Overlap(len(ids["text"]), len(ids["group"] - ids["text"]), examples)
 
     def overlap_of_texts(self, texts: Mapping[str, str]) -> Overlap:
-        """The same for bare text by its normalised form, such as what an encoder was pre-trained on."""
+        """The same for bare text by its normalised form, such as an encoder's pre-training text."""
         hits = sorted(texts[text] for text in self.texts & texts.keys())
         return Overlap(by_text=len(hits), examples=tuple(text[:60] for text in hits[:3]))
 
     def dropped(self, data: TrainingSet) -> TrainingSet:
-        """The training set without the groups of which any sentence clashes."""
+        """The training set without the groups that hold a clashing sentence."""
 
         def clean(groups: tuple[Group, ...]) -> tuple[Group, ...]:
             return tuple(group for group in groups if not any(self.clashes(example.sentence) for example in group))
@@ -96,14 +95,14 @@ def sentences_of(data: TrainingSet) -> Iterable[Sentence]:
 
 T = TypeVar("T")
 DIGESTS = "digests"  # folder of the cache
-OFTEN = 0.02  # share of repeated sentences of which a run warns; `data check` names any
+OFTEN = 0.02  # share of repeated sentences above which a run warns; `data check` names any
 
 
 class Digests:
-    """What one corpus gave, by name, as long as its code, its parameters and the files that it reads stay the same.
+    """Digests of one corpus's content, by name, valid while its code, its parameters and its files stay the same.
 
-    As git's index does, a file is taken for unchanged while its inode, size and times are. A corpus that does not tell
-    which files it reads is read each time.
+    As in git's index, a file counts as unchanged while its inode, size and times are. A corpus that does not tell which
+    files it reads is read each time.
     """
 
     def __init__(self, corpus: Corpus) -> None:
@@ -116,7 +115,7 @@ class Digests:
         self._known = self._read()
 
     def get(self, name: str, make: Callable[[], str]) -> str:
-        """The digest of that name, by `make` where it is not known."""
+        """The digest of that name, made if it is not known."""
         if name not in self._known:
             made = make()
             self._known = {**self._read(), **self._known, name: made}
@@ -129,7 +128,7 @@ class Digests:
         return self._known[name]
 
     def _read(self) -> dict[str, str]:
-        """What is kept; {} where nothing is, or it is damaged."""
+        """The stored digests; {} if there are none, or they are damaged."""
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path is not None else {}
             digests: dict[str, str] = kept["digests"]
@@ -164,7 +163,7 @@ class CorpusData:
         self._known: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` gives, made at most once for a name."""
+        """The value of `make`, called at most once for a name."""
         if name not in self._known:
             self._known[name] = make()
         value: T = self._known[name]
@@ -183,7 +182,7 @@ class CorpusData:
         return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
     def suspicions(self, language: str, split: Split) -> list[str]:
-        """Signs that a split was read as something else; remembered as the digests are."""
+        """Signs that a split was misread; remembered like the digests."""
         known = self._digests.get(
             f"{language} {split} suspicions", lambda: json.dumps(suspicions(self.read(language, split), OFTEN))
         )
@@ -213,7 +212,7 @@ def nested(sentences: Sequence[Sentence], size: int, seed: int, stream: str) -> 
 
 
 class CellData:
-    """What one cell may read of its corpus, by role."""
+    """The parts of its corpus that one cell may read, by role."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -233,18 +232,18 @@ class CellData:
         chosen = self.data.once(name, lambda: nested(sentences, size, seed, "subset/source"))
         if not any(s.spans for s in chosen):
             raise BadInput(f"{where}: none of {len(chosen)} sentences has an entity: nothing can be learnt")
-        return list(chosen)  # whoever asks may change his list
+        return list(chosen)  # callers may change their list
 
     def _training(self) -> list[Sentence]:
         name = f"training {self.cell.source}"
         return self.data.once(name, lambda: [s for s in self.data.read(self.cell.source, "train") if s.words])
 
     def n_source(self) -> int:
-        """How many source sentences are used: what was asked for, or all that there are."""
+        """How many source sentences are used: as many as asked for, or all."""
         return min(self.cell.data.n_source, len(self._training()))
 
     def source_digest(self) -> str:
-        """Digest of the source sentences as a set: seeds whose subsets are the same set have the same."""
+        """Digest of the source sentences as a set, the same for seeds whose subsets are the same set."""
         seed = self.cell.seed if self.cell.data.n_source < len(self.data.read(self.cell.source, "train")) else "any"
         name = f"source digest {self.cell.source} {self.cell.data.n_source} {seed}"
         return self.data.once(name, lambda: digest(sorted(self.source(), key=lambda s: s.id)))
@@ -261,7 +260,7 @@ class CellData:
 
         Raises:
             Unavailable: there are none.
-            BadInput: one has no labels, or none has an entity (placeholder labels).
+            BadInput: a sentence has no labels, or none has an entity (placeholder labels).
         """
         where = f"corpus '{self.cell.data.corpus}', language '{self.cell.target}', test"
         sentences = self.data.read(self.cell.target, "test")
@@ -274,15 +273,14 @@ class CellData:
         return list(sentences)
 
     def unlabelled(self) -> list[Sentence]:
-        """`n_unlabelled` sentences of target text, their labels (if any) taken off."""
+        """`n_unlabelled` sentences of target text, without their labels (if any)."""
         sentences = [s for s in self.data.read(self.cell.target, "unlabelled") if s.words]
         chosen = nested(sentences, self.cell.data.n_unlabelled, self.cell.seed, "subset/unlabelled")
         return [Sentence(s.id, s.language, s.words, None, s.group) for s in chosen]
 
     def unlabelled_gold(self) -> dict[tuple[str, ...], tuple[Span, ...]]:
-        """Gold of the unlabelled text by words, where there is any: for measuring after a training, never for one."""
-        found = self.data.read(self.cell.target, "unlabelled")
-        return {s.words: s.spans for s in found if s.spans is not None}
+        """Gold of the unlabelled text by words, if there is any: for measuring after a training, never for training."""
+        return {s.words: s.spans for s in self.data.read(self.cell.target, "unlabelled") if s.spans is not None}
 
     def target_gold(self) -> list[Sentence]:
         """`n_source` gold-labelled target training sentences, nested like the source's."""
@@ -298,18 +296,18 @@ class CellData:
 
 
 def warnings_of(cells: Iterable[Cell]) -> list[str]:
-    """What of the cells' data is less than was asked for, or looks like something else; each once.
+    """Warnings about the cells' data: less than was asked for, or signs that it was misread; each once.
 
     Raises:
         BadInput: as `Corpus.read`.
     """
-    found: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     for cell in cells:
         data, asked = CellData(cell), cell.data.n_source
         if data.n_source() < asked:
             where = f"corpus '{cell.data.corpus}' has {data.n_source()} training sentences in '{cell.source}'"
-            found[f"data.n_source is {asked}, but {where}: all are used"] = None
+            warnings[f"data.n_source is {asked}, but {where}: all are used"] = None
         splits: list[tuple[str, Split]] = [(cell.source, "train"), (cell.source, "dev"), (cell.target, "test")]
         for language, split in splits:
-            found |= dict.fromkeys(data.data.suspicions(language, split))
-    return list(found)
+            warnings |= dict.fromkeys(data.data.suspicions(language, split))
+    return list(warnings)

@@ -1,4 +1,4 @@
-"""Where an encoder comes from: our own recipe, a local folder, or the hub at a pinned revision; and its content key."""
+"""Sources of encoders: our own recipes, local folders, or the hub at a pinned revision; and their content keys."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefact, Artefacts
 
 DECODER = re.compile(r"ForCausalLM$|^(OpenAI)?GPT.*LMHeadModel$")  # architectures of config.json
-WITH_DECODER = ("t5", "mt5", "umt5")  # families of which the encoder is loaded without the decoder
-CONFIGURATION = ("*.json", "*.txt", "*.model")  # what tells whether an encoder can work: a small part of its files
+WITH_DECODER = ("t5", "mt5", "umt5")  # families whose encoder is loaded without the decoder
+CONFIGURATION = ("*.json", "*.txt", "*.model")  # the small files that tell whether an encoder can work
 WEIGHTS = (*CONFIGURATION, "*.safetensors")
-OWNERS = {  # where the hub moved the models that once had no owner
+OWNERS = {  # new owners, on the hub, of models that once had none
     "bert": "google-bert",
     "xlm-roberta": "FacebookAI",
     "roberta": "FacebookAI",
@@ -38,19 +38,19 @@ OWNERS = {  # where the hub moved the models that once had no owner
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """An encoder as a matrix names it. `where` is a folder or hub id; "" for a recipe that is still to be made.
+    """An encoder as a matrix names it. `where` is a folder or hub id; "" for a recipe that is not made yet.
 
     `revision` is the commit of a hub id.
     """
 
-    label: str  # what tables print: never a path
+    label: str  # for tables: never a path
     key: str
     where: str = ""
     revision: str | None = None
     recipe: EncoderRecipe | None = None
 
     def ensure(self, cache: Artefacts, progress: Progress) -> tuple[str, Artefact | None]:
-        """The folder to load, and the artefact it is (a recipe's); makes or fetches it if need be.
+        """The folder to load, and the artefact that it is (of a recipe); made or fetched if need be.
 
         Raises:
             BadInput: the hub does not give it.
@@ -62,9 +62,9 @@ class EncoderSource:
             return self.where, None
 
         def build(folder: Path) -> dict[str, str]:
-            what = f" ({recipe.what})" if recipe.what else ""
-            said = f"making the encoder '{self.label}'{what}, once; it is kept in the cache"
-            print(said, file=sys.stderr, flush=True)
+            origin = f" ({recipe.what})" if recipe.what else ""
+            message = f"making the encoder '{self.label}'{origin}, once; it is kept in the cache"
+            print(message, file=sys.stderr, flush=True)
             recipe.make(folder, progress)
             return {"encoder": self.label} | ({"what": recipe.what} if recipe.what else {})
 
@@ -72,23 +72,22 @@ class EncoderSource:
         return str(artefact.folder), artefact
 
     def configured(self, cache: Artefacts) -> Path | None:
-        """The folder with its config.json, None where it is not here yet; the weights may be missing."""
+        """The folder with its config.json, None if it is not fetched or made yet; the weights may be missing."""
         if self.revision:
             return hub.cached(configuration(hub_name(self.where, EncoderSpec())), self.revision)
         folder = Path(self.where) if self.where else cache.folder("encoder", self.key)
         return folder if (folder / "config.json").is_file() else None
 
     def align_layer(self, spec: EncoderSpec) -> int | None:
-        """The layer that aligns best: as the matrix's recipe says, else as the encoder's own does; None: no advice."""
+        """The layer that aligns best, by the matrix's recipe, else by the encoder's own; None: no advice."""
         own = self.recipe.align_layer if self.recipe is not None else None
         return own if spec.align_layer is None else spec.align_layer
 
     def texts(self) -> Mapping[str, str]:
-        """What we know that it was pre-trained on, by normalised text, for the leakage guard: our recipes only.
+        """Its known pre-training sentences, by normalised text, for the leakage guard: of our recipes only.
 
-        Kept by the process, as every cell of an encoder compares the same text with its test. Where the text of a
-        shipped encoder is not here there is nothing to compare: neither are the tests that its recipe checked it
-        against.
+        The process keeps them, as every cell of an encoder compares the same text with its test. {} for a shipped
+        encoder whose text is not on this machine: then the tests that its recipe was checked against are missing too.
         """
         if self.recipe is None:
             return {}
@@ -105,11 +104,11 @@ class EncoderSource:
         return kept
 
     def facts(self) -> dict[str, str]:
-        """For a record: what the leakage guard made of its pre-training text, and whose weights they are."""
+        """For a record: whether its pre-training text was compared with the tests, and the origin of its weights."""
         shipped = self.recipe is not None and self.recipe.shipped is not None
         text = "compared with the tests" if self.texts() else "not here: compared when made" if shipped else "unknown"
-        what = self.recipe.what if self.recipe is not None else ""
-        return {"encoder_text": text} | ({"encoder": what} if what else {})
+        origin = self.recipe.what if self.recipe is not None else ""
+        return {"encoder_text": text} | ({"encoder": origin} if origin else {})
 
 
 def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
@@ -117,8 +116,8 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
 
     Raises:
         BadInput: it is no recipe, no transformers folder and no hub id; or a hub id that the hub does not resolve;
-            or its config.json says that it cannot work (of a hub id `refuse_unfit_encoders` of sources tells);
-            or what a recipe reads is not here or damaged.
+            or its config.json says that it cannot work (for hub ids see `sources.refuse_unfit_encoders`); or a
+            recipe's files are missing or damaged.
     """
     if name in registry.names("encoder"):
         recipe: EncoderRecipe = registry.make("encoder", name)
@@ -143,7 +142,7 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether an encoder's name is the hub's: no recipe and no folder here.
+    """Whether an encoder's name is a hub id: no recipe and no local folder.
 
     Raises:
         BadInput: it is none of the three.
@@ -158,66 +157,63 @@ def is_hub_id(name: str) -> bool:
 
 
 def hub_name(name: str, spec: EncoderSpec) -> hub.HubName:
-    """What is read of an encoder on the hub."""
+    """The files to read of an encoder on the hub."""
     return hub.HubName("model", name, spec.revision, WEIGHTS, safetensors=True)
 
 
 def configuration(name: hub.HubName) -> hub.HubName:
-    """The part of an encoder on the hub that is read before its weights are."""
+    """The part of an encoder on the hub that is read before its weights."""
     return replace(name, patterns=CONFIGURATION, safetensors=False)
 
 
-def check_config(what: str, folder: Path, spec: EncoderSpec) -> None:
-    """Refuse before anything is planned what `refuse_unfit` refuses."""
+def check_config(label: str, folder: Path, spec: EncoderSpec) -> None:
+    """`refuse_unfit` by the folder's config.json, before anything is planned; `label` begins its messages."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInput(f"{what} has no config.json: nothing that transformers loads") from error
+        raise BadInput(f"{label} has no config.json: nothing that transformers loads") from error
     except ValueError as error:
-        raise BadInput(f"{what}: config.json is not a JSON object: {error}") from error
+        raise BadInput(f"{label}: config.json is not a JSON object: {error}") from error
     if not isinstance(config, dict):
-        raise BadInput(f"{what}: config.json is not a JSON object")
-    refuse_unfit(what, config, spec.layers, spec.freeze)
+        raise BadInput(f"{label}: config.json is not a JSON object")
+    refuse_unfit(label, config, spec.layers, spec.freeze)
 
 
-def refuse_unfit(what: str, config: Mapping[str, Any], layers: int | None = None, freeze: int = 0) -> None:
+def refuse_unfit(label: str, config: Mapping[str, Any], layers: int | None = None, freeze: int = 0) -> None:
     """Refuse an encoder by its config.json.
 
     Raises:
-        BadInput: it is an encoder-decoder whose encoder cannot be loaded alone, a decoder, a model of no family that
-            transformers has, an X-MOD without a language, or has fewer layers than are to be kept or frozen.
+        BadInput: it is an encoder-decoder whose encoder cannot be loaded alone, a decoder, a model of a family that
+            transformers lacks, an X-MOD without a language, or has fewer layers than are to be kept or frozen.
     """
     kind = str(config.get("model_type", ""))
-    if config.get("auto_map") and not _known_family(kind):
-        raise BadInput(f"{what}: '{kind}' needs the code of its repository, which is never run")
+    if config.get("auto_map"):
+        from transformers import CONFIG_MAPPING
+
+        if kind not in CONFIG_MAPPING:
+            raise BadInput(f"{label}: '{kind}' needs the code of its repository, which is never run")
     if config.get("is_encoder_decoder") and kind not in WITH_DECODER:
-        raise BadInput(f"{what}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
+        raise BadInput(f"{label}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
     decoders = [name for name in config.get("architectures") or () if DECODER.search(name)]
     if decoders or config.get("is_decoder"):
-        told = decoders[0] if decoders else f"{kind} with is_decoder"
-        raise BadInput(f"{what}: {told} is a decoder, whose words do not see what follows them: no encoder")
+        named = decoders[0] if decoders else f"{kind} with is_decoder"
+        raise BadInput(f"{label}: {named} is a decoder, whose words do not see what follows them: no encoder")
     if kind == "xmod" and not config.get("default_language"):
-        raise BadInput(f"{what}: an X-MOD needs default_language in its config.json, which chooses the adapters")
+        raise BadInput(f"{label}: an X-MOD needs default_language in its config.json, which chooses the adapters")
     if kind == "albert" and freeze:
-        raise BadInput(f"{what}: freeze = {freeze}, but the layers of an ALBERT share their weights")
+        raise BadInput(f"{label}: freeze = {freeze}, but the layers of an ALBERT share their weights")
     depth = next((config[name] for name in ("num_hidden_layers", "n_layers", "num_layers") if name in config), None)
     if not isinstance(depth, int):
         return
     if layers is not None and layers > depth:
-        raise BadInput(f"{what}: layers = {layers}, but it has {depth}")
+        raise BadInput(f"{label}: layers = {layers}, but it has {depth}")
     kept = depth if layers is None else layers
     if freeze >= kept:
-        raise BadInput(f"{what}: freeze = {freeze}, but it has {kept} layers, the last of which must learn")
-
-
-def _known_family(kind: str) -> bool:
-    from transformers import CONFIG_MAPPING
-
-    return kind in CONFIG_MAPPING
+        raise BadInput(f"{label}: freeze = {freeze}, but it has {kept} layers, the last of which must learn")
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """Hashes of the files that a transformers folder is loaded from."""
+    """Hashes of the files from which a transformers folder is loaded."""
     files = sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)})
     if not (folder / "config.json").exists() or not any(path.suffix == ".safetensors" for path in files):
         raise BadInput(

@@ -33,7 +33,7 @@ NO_ENCODER = EncoderSource("none", "")  # of a method that trains nothing
 def keyed(cells: Sequence[Cell]) -> list[Planned]:
     """Each cell with its key, in the same order. Raises BadInput if data or an encoder is missing."""
     collects = gc.isenabled()
-    gc.disable()  # corpora and syntax trees are many small objects and no garbage: looking costs a fifth of the time
+    gc.disable()  # corpora and syntax trees are many small objects and no garbage: collecting costs a fifth of the time
     try:
         return [Planned(cell, cell_key(cell)) for cell in cells]
     finally:
@@ -42,12 +42,12 @@ def keyed(cells: Sequence[Cell]) -> list[Planned]:
 
 
 def encoder_of(cell: Cell) -> EncoderSource:
-    """The cell's encoder, NO_ENCODER where nothing is trained."""
+    """The cell's encoder, NO_ENCODER if nothing is trained."""
     return find_encoder(cell.encoder, cell.recipe) if trains(cell) else NO_ENCODER
 
 
 def methods_code(cell: Cell) -> dict[str, str]:
-    """By name the code of the cell's method and of those whose trainings it names: declared version or fingerprint."""
+    """By name the code (version or fingerprint) of the cell's method and of those whose trainings it uses."""
     named = {round_.method for round_ in method_of(cell).rounds() if isinstance(round_.method, str)}
     return {name: code_of(registry.load("method", name)) for name in sorted({cell.method, *named})}
 
@@ -65,20 +65,20 @@ def _core() -> dict[str, str]:
 def cell_key(cell: Cell) -> str:
     """Key of a cell's record: the parameters that it uses, hashes of its data, its parents' keys, versions, code.
 
-    Its components are named as `xner why` says them.
+    `xner why` prints the names of its components.
 
     Raises:
         BadInput: data or the encoder is missing: the matrix cannot be planned.
     """
     encoder = encoder_of(cell)
-    if cell.broken:  # one that works again has another key, and runs
+    if cell.broken:  # once the method works again, the key is another, and the cell runs
         return key_of("broken", **describe(cell) | {"encoder": encoder.key})
     method, data = method_of(cell), CellData(cell)
     needs, of_data = needs_of_method(method), _data_key(method, data)
     if Need.ALL_TARGETS in needs:
         every = [(other.target, CellData(other)) for other in every_target(cell)]
         labels: dict[str, Any] = {name: _labels_key(method, needs, other) for name, other in every}
-        # of which no training may hold a sentence
+        # no training may hold one of their sentences
         of_data["tests"] = {name: data.data.split_digest(name, "test") for name, _ in every}
     else:
         labels = _labels_key(method, needs, data)
@@ -112,18 +112,18 @@ def cell_key(cell: Cell) -> str:
 
 
 def file_hashes(methods: Iterable[Method]) -> dict[str, str]:
-    """By name sha256 of the data files of methods. Raises BadInput if a file is not there."""
+    """By name sha256 of the data files of methods. Raises BadInput if a file is missing."""
     files = {name: path for method in methods for name, path in method.files().items()}
     return {name: sha256_of_unchanged(path) for name, path in files.items()}
 
 
 def hashed(params: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters with the hashes of files in place of their names: no path is part of a key."""
+    """Parameters with hashes in place of names of files, so that no path is part of a key."""
     return {name: hashes.get(value, value) if isinstance(value, str) else value for name, value in params.items()}
 
 
 def _data_key(method: Method, data: CellData) -> dict[str, Any]:
-    """What of the cell's own sentences is part of its key; BadInput where a rule has no dev set to choose on."""
+    """The part of a cell's key that its own sentences make; BadInput if a rule has no dev set to choose on."""
     cell, corpus, needs = data.cell, data.data, needs_of_method(method)
     target = cell.target
     if trains(cell) and "source-dev" in cell.train.rules and corpus.split_digest(cell.source, "dev") == digest(()):
@@ -152,7 +152,7 @@ def _data_key(method: Method, data: CellData) -> dict[str, Any]:
 
 
 def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[str, Any]:
-    """What of the labelled translations into one target is part of a cell's key."""
+    """The part of a cell's key that the labelled translations into one target make."""
     cell, parts = data.cell, dict[str, Any]()
     if needs & LINKED:
         stage = source_links(cell, data)
@@ -173,5 +173,5 @@ def _labels_key(method: Method, needs: frozenset[Need], data: CellData) -> dict[
 def _key_or_none(key: Callable[[], str]) -> str:
     try:
         return key()
-    except Unavailable:  # the cell will be a skip; when translations appear the key changes
+    except Unavailable:  # the cell is skipped; when translations appear, the key changes
         return "unavailable"  # not the reason, which may name folders of this machine

@@ -26,13 +26,13 @@ from bench.store.record import Translation
 LINKS = "links.jsonl"
 
 
-def silent(done: int, total: int, what: str) -> None:
-    """A progress that nobody watches."""
+def silent(done: int, total: int, label: str) -> None:
+    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True)
 class Links:
-    """Linked pairs of the cell's source subset, in its order, and where they came from."""
+    """Linked pairs of the cell's source subset, in its order, and their origin."""
 
     pairs: tuple[Pair, ...]
     provenance: str
@@ -45,7 +45,7 @@ class LinkStage:
     """Translating sentences of one language into another and linking the words: two artefacts.
 
     An aligner that embeds adds a third, the vectors of the source side, which serve every target language. Sentences
-    are taken by id, so that seeds whose subsets are the same set share all of these.
+    are sorted by id, so that seeds whose subsets are the same set share all of these.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class LinkStage:
         self.translations = TranslateStage(cell, data, self.sentences, target, known_digest)
 
     def links_key(self) -> str:
-        """Key of the linked translations: what a cell that uses labelled translations has as a parent.
+        """Key of the linked translations, a parent of cells that use labelled translations.
 
         Raises:
-            BadInput: the aligner embeds, and `labels.aligner_encoder` names no encoder that is here.
+            BadInput: the aligner embeds, and `labels.aligner_encoder` names no available encoder.
         """
         cell, aligner = self.cell, self._aligner()
         encoder = dict[str, Any]()
@@ -84,12 +84,12 @@ class LinkStage:
         )
 
     def links(self, cache: Artefacts, device: str = "cpu", progress: Progress = silent, wanted: bool = True) -> Links:
-        """The linked pairs, made if they are not there yet; `device` is where an encoder runs.
+        """The linked pairs, made if need be; `device` is where an encoder runs.
 
-        Not `wanted`: the pairs only, with such links as the translator knows, and no aligner.
+        Not `wanted`: only the pairs, with the links that the translator knows, if any, and no aligner.
 
         Raises:
-            BadInput: the translator has no such pair, or the aligner cannot link what it gave.
+            BadInput: the translator has no such pair of languages, or the aligner cannot link its translations.
         """
         translated = self.translations.artefact(cache, device)
         pairs = self.translations.read(translated)
@@ -126,7 +126,7 @@ class LinkStage:
     def _make(
         self, pairs: list[Pair], translated: Artefact, cache: Artefacts, device: str, progress: Progress
     ) -> Artefact:
-        """Link the pairs. What costs and is shared is made first, as parents of their own."""
+        """Link the pairs. Costly artefacts that cells share are made first, as parents."""
         aligner = self._aligner()
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
@@ -137,7 +137,7 @@ class LinkStage:
             embedder, made = embedder_of(source, self.cell.aligner_recipe, cache, device, progress)
             layer = aligner.layer(embedder)
             parents += [made.address] if made else []
-            # the other direction, test-time translation, has a source of its own for every language: nothing to share
+            # in the other direction, test-time translation, every language has its own source: nothing to share
             if self.sentences and self.sentences[0].language == self.cell.source:
                 kept = embedder.keep(cache, [s.words for s in self.sentences], layer, (source.key, made))
                 parents.append(kept.artefact.address)
@@ -160,7 +160,7 @@ def source_links(cell: Cell, data: CellData) -> LinkStage:
 
 
 def parallel_links(cell: Cell, data: CellData) -> LinkStage:
-    """The stage that links the human parallel text that nobody labelled; Unavailable where there is none."""
+    """The stage that links the unlabelled human parallel text; Unavailable if there is none."""
     pairs = data.data.parallel(cell.source, cell.target)
     if not pairs:
         where = f"from '{cell.source}' into '{cell.target}'"

@@ -1,4 +1,4 @@
-"""Loading an encoder of transformers: float32 weights, a fast tokenizer, how long its inputs may be."""
+"""Loading an encoder of transformers: float32 weights, a fast tokenizer, the longest input."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class Loaded:
 
 
 def load_encoder(where: str, layers: int | None = None) -> Loaded:
-    """Load a folder's weights as float32, whatever type they were stored in; safetensors only, and no code but ours.
+    """Load a folder's weights as float32, however they are stored; safetensors only, and none of its code is run.
 
-    `layers` keeps the lowest so many; of an encoder-decoder that transformers can split (T5) only the encoder is read.
+    `layers`: how many of the lowest to keep. Of an encoder-decoder that transformers can split (T5) only the encoder
+    is read.
 
     Raises:
         BadInput: there is no such folder, it has no safetensors, no fast tokenizer, or fewer layers.
@@ -43,26 +44,26 @@ def load_encoder(where: str, layers: int | None = None) -> Loaded:
         refuse_unfit(f"encoder '{where}'", config.to_dict(), layers)
         kind = AutoModelForTextEncoding if config.model_type in WITH_DECODER else AutoModel
         cut = {} if layers is None else {"num_hidden_layers": layers}
-        with torch.random.fork_rng(devices=[]):  # a pooler that is not stored is drawn; not from our streams
+        with torch.random.fork_rng(devices=[]):  # a pooler that is not stored is drawn, but not from our streams
             torch.manual_seed(0)
-            model, found = kind.from_pretrained(
+            model, report = kind.from_pretrained(
                 where, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options, **cut
             )
     except BadInput:
         raise
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"encoder '{where}' cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # nothing here reads the pooler
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)  # the pooler is never read
     if missing:
         raise BadInput(f"encoder '{where}' lacks weights that would be drawn at random, such as {missing[0]}")
     return Loaded(model, tokenizer, longest_of(model, tokenizer))
 
 
-def fast_tokenizer(what: str, folder: str | Path) -> Any:
-    """The tokenizer of a folder, which tells each sub-word's word.
+def fast_tokenizer(label: str, folder: str | Path) -> Any:
+    """The tokenizer of a folder, which tells each sub-word's word; `label` begins its messages.
 
     Raises:
-        BadInput: it is none of the fast ones, its files are missing, or it needs a package that is not here.
+        BadInput: it is not a fast one, its files are missing, or it needs a package that is not installed.
     """
     from transformers import AutoTokenizer
 
@@ -70,15 +71,15 @@ def fast_tokenizer(what: str, folder: str | Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         if not tokenizer.is_fast:
-            raise BadInput(f"{what} has no fast tokenizer, which word-level labels need")
+            raise BadInput(f"{label} has no fast tokenizer, which word-level labels need")
         if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
     except BadInput:
         raise
     except (OSError, ValueError, ImportError) as error:
-        raise BadInput(f"{what}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes up what it does not find
-        raise BadInput(f"{what} has no tokenizer files")
+        raise BadInput(f"{label}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # without files transformers makes an empty one
+        raise BadInput(f"{label} has no tokenizer files")
     return tokenizer
 
 
@@ -95,9 +96,9 @@ PLAIN = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 
 
 def stored_matrix(where: str, name: str, weight: torch.Tensor) -> torch.Tensor:
-    """A loaded matrix as its safetensors file maps it into memory: all processes share the pages that are read.
+    """A loaded matrix as mapped into memory from its safetensors file, whose pages all processes share.
 
-    `weight` itself where no file holds these very numbers under that name, with or without a prefix.
+    `weight` itself if no file holds these numbers under that name, with or without a prefix.
     """
     for file in sorted(Path(where).glob("*.safetensors")):
         with safe_open(file, "pt") as opened:
@@ -110,7 +111,7 @@ def stored_matrix(where: str, name: str, weight: torch.Tensor) -> torch.Tensor:
 
 
 def layer_stack(encoder: Any) -> nn.ModuleList | None:
-    """The Transformer layers of an encoder, the lowest first; None where it is not one stack of whole layers."""
+    """The Transformer layers of an encoder, the lowest first; None if they are not a single stack."""
     layers = int(encoder.config.num_hidden_layers)
     named = {n: m for n, m in encoder.named_modules() if isinstance(m, nn.ModuleList) and len(m) == layers}
     outermost = [m for n, m in named.items() if not any(n.startswith(f"{other}.") for other in named)]

@@ -1,4 +1,4 @@
-"""Matchers and filters by name, the labels that they give to linked translations, and what became of every entity."""
+"""Matchers and filters by name, the labels that they give to linked translations, and the outcome of every entity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_COUNTS: Mapping[str, int] = dict.fromkeys(("entities", *OUTCOMES, "pairs", "p
 
 @dataclass(frozen=True)
 class Projected:
-    """A pair whose target has labels, what became of the source entities (in order), and the filter that refused it."""
+    """A pair with a labelled target, the outcomes of the source entities (in order), and the filter that refused it."""
 
     pair: Pair
     outcomes: tuple[Outcome, ...]
@@ -35,7 +35,7 @@ class Rules:
     filters: tuple[tuple[str, Filter], ...] = ()
 
     def apply(self, pair: Pair) -> Projected:
-        """Label the target of a pair; where a filter refuses the sentence, all of its entities are filtered.
+        """Label the target of a pair; if a filter refuses the sentence, all of its entities are filtered.
 
         Raises:
             ValueError: a link points outside the target sentence.
@@ -45,10 +45,10 @@ class Rules:
         return self.judged(pair, project(pair.source.spans or (), pair.links or (), len(words), self.matcher, words))
 
     def judged(self, pair: Pair, done: Projection) -> Projected:
-        """The same with the target's labels known, whatever gave them."""
+        """The same for known labels of the target."""
         labelled = replace(pair, target=replace(pair.target, spans=done.spans))
-        for name, kept_by in self.filters:
-            if not kept_by.keep(pair, done):
+        for name, filter_ in self.filters:
+            if not filter_.keep(pair, done):
                 return Projected(labelled, (FILTERED,) * len(done.outcomes), name)
         return Projected(labelled, done.outcomes)
 
@@ -63,9 +63,9 @@ def load_rules(matcher: str, filters: Sequence[str] = ()) -> Rules:
 
 
 def rules_key(labels: LabelsSpec) -> dict[str, Any]:
-    """What projected labels depend on beside the links: the names, and the code that is found by them.
+    """What projected labels depend on beside the links: names of matchers and filters, and their code.
 
-    The plain rules come with all others: what has no label otherwise may fall back on them.
+    The plain rules are always part of it, as pairs without a label may fall back on them.
 
     Raises:
         BadInput: there is no such matcher or filter.
@@ -87,20 +87,20 @@ def labelled(pairs: Sequence[Pair], matcher: str, filters: Sequence[str] = ()) -
 
 
 def carried(pairs: Sequence[Pair], matcher: str) -> tuple[list[tuple[Span | None, ...]], Counter[str]]:
-    """By pair the target span of each source entity, None where it gets none; and the counts (see `counts_of`).
+    """By pair the target span of each source entity, None if it gets none; and the counts (see `counts_of`).
 
     Raises:
         BadInput: there is no such matcher.
     """
-    rules, found, every = load_rules(matcher), [], []
+    rules, of_pairs, done = load_rules(matcher), [], []
     for pair in pairs:
         entities = pair.source.spans or ()
-        numbered = tuple(entity._replace(type=str(number)) for number, entity in enumerate(entities))  # to tell whose
-        every.append(rules.apply(replace(pair, source=replace(pair.source, spans=numbered))))
-        by_number = {int(span.type): span for span in every[-1].pair.target.spans or ()}
+        numbered = tuple(e._replace(type=str(number)) for number, e in enumerate(entities))  # to tell spans apart
+        done.append(rules.apply(replace(pair, source=replace(pair.source, spans=numbered))))
+        by_number = {int(span.type): span for span in done[-1].pair.target.spans or ()}
         spans = [(by_number.get(number), entity.type) for number, entity in enumerate(entities)]
-        found.append(tuple(span and span._replace(type=type_) for span, type_ in spans))
-    return found, counts_of(every)
+        of_pairs.append(tuple(span and span._replace(type=type_) for span, type_ in spans))
+    return of_pairs, counts_of(done)
 
 
 def transferred(
@@ -108,8 +108,8 @@ def transferred(
 ) -> tuple[list[Pair], Counter[str]]:
     """As `labelled`, with the labels and words of marked translations (by source id; None: the pair falls back).
 
-    A pair that falls back is projected by the matcher, or left out. A sentence without entities needs no marks: it
-    keeps its ordinary translation. The filters see links between entities and what the marks held (ours).
+    A pair that falls back is projected by the matcher, or left out. A sentence without entities needs no marks and
+    keeps its ordinary translation. The filters see links between entities and the content of their marks (ours).
 
     Raises:
         BadInput: there is no such matcher or filter.
@@ -119,11 +119,11 @@ def transferred(
     fallen = 0
     for pair in pairs:
         entities = pair.source.spans or ()
-        found = marked[pair.source.id] if entities else None
-        if found is not None:
-            target = replace(pair.target, words=found.words)
-            other = Pair(pair.source, target, found.links(entities))
-            done.append(rules.judged(other, found.projection(entities)))
+        translation = marked[pair.source.id] if entities else None
+        if translation is not None:
+            target = replace(pair.target, words=translation.words)
+            retranslated = Pair(pair.source, target, translation.links(entities))
+            done.append(rules.judged(retranslated, translation.projection(entities)))
             continue
         fallen += bool(entities)
         if entities and labels.fallback == "drop":
@@ -138,9 +138,8 @@ def transferred(
 def counts_of(done: Sequence[Projected]) -> Counter[str]:
     """Entities of all source sentences by outcome; pairs kept, and those left out.
 
-    `entities` = `projected` + `unaligned` + `conflicting` + `filtered`: in a sentence that a filter refuses all are
-    filtered, whatever else would have become of them; so they are where a pair is left out for its damaged marks. The
-    pairs given are `pairs` + `pairs_filtered`.
+    `entities` = `projected` + `unaligned` + `conflicting` + `filtered`: all entities of a sentence that a filter
+    refuses, or that is left out for its damaged marks, are filtered. All pairs are `pairs` + `pairs_filtered`.
     """
     counts = Counter(NO_COUNTS)
     for projected in done:

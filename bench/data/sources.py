@@ -1,4 +1,4 @@
-"""What a matrix reads from the hub: resolved once, kept in OUT/sources.lock.json, fetched before the first cell."""
+"""A matrix's repositories on the hub: resolved once, kept in OUT/sources.lock.json, fetched before the first cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Roles = Mapping[str, tuple[HubName, ...]]  # corpus, encoder, aligner_encoder, t
 
 
 def names_of(cell: Cell) -> Roles:
-    """By role what a cell reads from the hub."""
+    """By role the repositories that a cell reads from the hub."""
     roles: dict[str, list[HubName]] = {}
     if trains(cell) and is_hub_id(cell.encoder):
         roles["encoder"] = [hub_name(cell.encoder, cell.recipe)]
@@ -50,9 +50,9 @@ def names_of(cell: Cell) -> Roles:
 
 
 def with_commits(cells: Sequence[Cell], out: Path, upgrade: bool = False) -> tuple[list[Cell], list[Pinned]]:
-    """The cells with the commits of what they read put in, and the lock of OUT as it is to be: nothing is written.
+    """The cells with the commits that they read, and the new lock of OUT, which is not written yet.
 
-    What the lock holds stays as it is; with `upgrade` everything is resolved anew, and what changes is said.
+    What the lock holds stays as it is; with `upgrade` everything is resolved anew, and changes are printed.
 
     Raises:
         BadInput: a source cannot be had, or the lock is damaged.
@@ -111,7 +111,7 @@ def named(cell: Cell) -> dict[str, str]:
 
 
 def read_lock(out: Path) -> list[Pinned]:
-    """What OUT/sources.lock.json holds; [] where there is none. Raises BadInput if it is not what `xner run` writes."""
+    """The content of OUT/sources.lock.json, [] if there is none; BadInput if it is not what `xner run` writes."""
     try:
         rows = json.loads((out / FILE).read_text(encoding="utf-8"))["sources"]
         return [Pinned(**{**row, "patterns": tuple(row["patterns"])}) for row in rows]
@@ -122,13 +122,13 @@ def read_lock(out: Path) -> list[Pinned]:
 
 
 def write_lock(out: Path, lock: Sequence[Pinned]) -> None:
-    """Publish OUT/sources.lock.json, where there is anything to hold."""
+    """Publish OUT/sources.lock.json if there are any sources."""
     if lock:
         write_json(out / FILE, {"sources": [asdict(pinned) for pinned in lock]})
 
 
 def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
-    """What cells with their commits read (of a kind: model, dataset) that the hub's cache lacks."""
+    """The repositories (of a kind: model, dataset) of cells with their commits that the hub's cache lacks."""
     names = [[n for n in some if kind in ("", n.kind)] for cell in cells for some in names_of(cell).values()]
     return [name for name in merged(names) if cached(name, name.commit) is None]
 
@@ -136,30 +136,30 @@ def not_cached(cells: Iterable[Cell], kind: str = "") -> list[HubName]:
 def refuse_unfit_encoders(cells: Iterable[Cell]) -> None:
     """Refuse, before weights are fetched, the hub's encoders of cells with their commits that cannot work.
 
-    Offline what is not cached is left to its loading.
+    Offline, encoders that are not cached are not checked.
 
     Raises:
         BadInput: as `refuse_unfit`; or one has no fast tokenizer; or the hub does not give its configuration.
     """
-    found: dict[tuple[HubName, EncoderSpec], None] = {}
+    encoders: dict[tuple[HubName, EncoderSpec], None] = {}
     for cell in cells:
         for role, recipe in (("encoder", cell.recipe), ("aligner_encoder", cell.aligner_recipe)):
-            found |= {(name, recipe): None for name in names_of(cell).get(role, ())}
-    for name, recipe in found:
-        small, what = configuration(name), f"encoder '{name.id}'"
+            encoders |= {(name, recipe): None for name in names_of(cell).get(role, ())}
+    for name, recipe in encoders:
+        small, label = configuration(name), f"encoder '{name.id}'"
         folder = cached(small, name.commit)
         if folder is None and not offline():
             folder = fetch_shown(small, name.commit, which="configuration and tokenizer")
         if folder is not None:
-            check_config(what, folder, recipe)
-            if not (folder / "tokenizer.json").is_file():  # whether the other files make one, transformers knows
+            check_config(label, folder, recipe)
+            if not (folder / "tokenizer.json").is_file():  # transformers may make one of the other files
                 from bench.data.loading import fast_tokenizer
 
-                fast_tokenizer(what, folder)
+                fast_tokenizer(label, folder)
 
 
 def fetch_all(names: Sequence[HubName], lock: Sequence[Pinned]) -> None:
-    """Bring these here, each with a bar of bytes or a line. BadInput as `fetch`."""
+    """Fetch these, each with a bar of bytes or a line. BadInput as `fetch`."""
     sizes = {(pinned.id, pinned.commit): pinned.bytes for pinned in lock}
     for number, name in enumerate(names, 1):
         fetch_shown(name, name.commit, sizes.get((name.id, name.commit), 0), f"{number} of {len(names)}")

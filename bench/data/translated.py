@@ -1,7 +1,7 @@
-"""Translations of a subset into one language: an artefact, made once and read back as pairs.
+"""Artefacts of translation: plain translations of a subset into one language, and marked ones.
 
-Labels carried by marks: sentences are translated again with their entities marked, and the marks are read back. These
-translations are an artefact, too, made once for all matchers, filters and fall-backs.
+To carry labels by marks, sentences are translated again with their entities marked, and the marks are read back. Both
+are made once, for all methods, matchers, filters and fall-backs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class TranslateStage:
         )
 
     def artefact(self, cache: Artefacts, device: str = "cpu") -> Artefact:
-        """The translations, made if they are not there yet; `device` is where a model runs.
+        """The translations, made if need be; `device` is where a model runs.
 
         Raises:
             BadInput: the translator has no such pair of languages.
@@ -93,20 +93,20 @@ class TranslateStage:
 
 
 MARKED = "marked.jsonl"
-CAUSES = ("marks_clash", "marks_untranslated", "marks_unreadable", "marks_nameless")  # why a sentence falls back
+CAUSES = ("marks_clash", "marks_untranslated", "marks_unreadable", "marks_nameless")  # of falling back
 NAMES = ("names_in_context", "names_alone", "names_missing")
 _STOPS = frozenset(".。")
 
 
 def marking(cell: Cell) -> Cell:
-    """The cell as if its labels were carried by brackets: where its second translations come from."""
+    """The cell as if its labels were carried by brackets, which give its second translations."""
     return replace(cell, labels=replace(cell.labels, transfer="marker"))
 
 
 class TransferStage:
     """Translating sentences again with their entities marked, as [labels] transfer says.
 
-    Only sentences that have an ordinary translation, and entities: those without need no marks.
+    Only sentences with an ordinary translation and with entities: the others need no marks.
     """
 
     def __init__(self, cell: Cell, translations: TranslateStage) -> None:
@@ -123,7 +123,7 @@ class TransferStage:
         )
 
     def artefact(self, cache: Artefacts, device: str = "cpu") -> Artefact:
-        """The marked translations, made if they are not there yet; `device` is where a model runs.
+        """The marked translations, made if need be; `device` is where a model runs.
 
         Raises:
             Unavailable: the translator can only look translations up.
@@ -135,16 +135,16 @@ class TransferStage:
         )
 
     def read(self, artefact: Artefact) -> Mapping[str, Marked | None]:
-        """By source id the marked translations of sentences with entities; None of one that falls back."""
-        found: dict[str, Marked | None] = {}
+        """By source id the marked translations of sentences with entities; None for one that falls back."""
+        marked: dict[str, Marked | None] = {}
         for line in (artefact.folder / MARKED).open(encoding="utf-8"):
             id_, value = json.loads(line)
-            found[id_] = value and Marked(
+            marked[id_] = value and Marked(
                 tuple(value["words"]),
                 tuple(None if range_ is None else (range_[0], range_[1]) for range_ in value["ranges"]),
                 tuple(value["outcomes"]),
             )
-        return found
+        return marked
 
     def _translator(self, device: str = "auto") -> Translator:
         translator, labels = self.translations.translator(device), self.cell.labels
@@ -181,11 +181,11 @@ class MarkedTranslations:
         self.counts: Counter[str] = Counter(dict.fromkeys(("marked", "marked_read", *CAUSES, *NAMES, *how.COUNTS), 0))
 
     def of(self, sentences: Sequence[Sentence]) -> list[Marked | None]:
-        """For each sentence its marked translation, None where it has none that can be read: it falls back.
+        """For each sentence its marked translation, None if it has no readable one and falls back.
 
-        Counts: sentences `marked` = `marked_read` + those that fall back by cause (`marks_…`: marks like these stand in
-        the sentence, no translation, marks lost or damaged, an entity without a translation); marks lost or damaged by
-        their own names; entities in readable translations by how they were translated (`names_…`).
+        Counts: sentences `marked` = `marked_read` + those that fall back by cause (`marks_…`: the sentence holds such
+        marks itself, no translation, marks lost or damaged, an entity without a translation); marks lost or damaged
+        under names of their own; entities in readable translations by how they were translated (`names_…`).
         """
         asked = [self.how.mark(sentence) for sentence in sentences]
         self.counts["marked"] += len(asked)
@@ -199,34 +199,34 @@ class MarkedTranslations:
             self.counts["marks_unreadable"] += bool(losses)
             readable.append(draft is not None and not losses)
         names = iter(self._names([s for s, able in zip(sentences, readable, strict=True) if able]))
-        found: list[Marked | None] = []
+        marked: list[Marked | None] = []
         for sentence, draft, able in zip(sentences, drafts, readable, strict=True):
-            known = next(names) if able else []
-            have = [name for name in known if name is not None]
-            if draft is None or not able or len(have) < len(known):
+            of_entities = next(names) if able else []
+            known = [name for name in of_entities if name is not None]
+            if draft is None or not able or len(known) < len(of_entities):
                 self.counts["marks_nameless"] += able
-                found.append(None)
+                marked.append(None)
                 continue
             self.counts["marked_read"] += 1
-            found.append(self.how.read(sentence.spans or (), draft, have))
-        return found
+            marked.append(self.how.read(sentence.spans or (), draft, known))
+        return marked
 
     def _names(self, sentences: Sequence[Sentence]) -> list[list[Words | None]]:
-        """For each sentence its entities' translations, in one way and, where that gives none, in the other."""
+        """For each sentence its entities' translations, made in one way and, if that fails, in the other."""
         places = [(s, number) for s in sentences for number in range(len(s.spans or ()))]
         ways = [(self._in_context, "names_in_context"), (self._alone, "names_alone")]
-        found: dict[tuple[str, int], Words] = {}
+        names: dict[tuple[str, int], Words] = {}
         for way, count in ways if self.how.IN_CONTEXT_FIRST else ways[::-1]:
-            open_ = [(s, number) for s, number in places if (s.id, number) not in found]
+            open_ = [(s, number) for s, number in places if (s.id, number) not in names]
             for (s, number), words in zip(open_, way(open_), strict=True):
                 if words:
-                    found[s.id, number] = words
+                    names[s.id, number] = words
                     self.counts[count] += 1
-        self.counts["names_missing"] += len(places) - len(found)
-        return [[found.get((s.id, number)) for number in range(len(s.spans or ()))] for s in sentences]
+        self.counts["names_missing"] += len(places) - len(names)
+        return [[names.get((s.id, number)) for number in range(len(s.spans or ()))] for s in sentences]
 
     def _in_context(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
-        """What a lone pair of brackets around the entity holds when the whole sentence is translated."""
+        """The content of a lone pair of brackets around the entity in the translated sentence."""
         asked = [
             None if has_bracket(s.words) else replace(bracketed(s, [number]), id=f"{s.id}#entity{number}")
             for s, number in places
@@ -235,21 +235,21 @@ class MarkedTranslations:
         return [some[0][slice(*some[1][0])] if some and len(some[1]) == 1 else None for some in plain]
 
     def _alone(self, places: Sequence[tuple[Sentence, int]]) -> list[Words | None]:
-        """The entity as a sentence; a full stop that it did not have is taken off (ours)."""
+        """The translation of the entity by itself; an added full stop is taken off (ours)."""
         asked: list[Sentence] = []
         for s, number in places:
             start, end, type_ = (s.spans or ())[number]
             own = (Span(0, end - start, type_),)
             asked.append(replace(s, id=f"{s.id}#alone{number}", words=s.words[start:end], spans=own))
-        found: list[Words | None] = []
+        names: list[Words | None] = []
         for entity, draft in zip(asked, self._translated(asked), strict=True):
             if draft and len(draft) > 1 and draft[-1] in _STOPS and entity.words[-1][-1:] not in _STOPS:
                 draft = draft[:-1]
-            found.append(None if draft is None or has_bracket(draft) else draft)
-        return found
+            names.append(None if draft is None or has_bracket(draft) else draft)
+        return names
 
     def _translated(self, sentences: Sequence[Sentence | None]) -> list[Words | None]:
-        """The translations' words, None where there was nothing to translate, or no translation."""
+        """The translations' words, None if there was nothing to translate, or no translation."""
         asked = [sentence for sentence in sentences if sentence is not None]
         if not asked:
             return [None] * len(sentences)

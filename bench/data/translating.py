@@ -1,4 +1,4 @@
-"""Translating anybody's sentences: a translator made ready by name, lines or CoNLL in, line-parallel text out."""
+"""Translating a user's sentences with a translator by name: lines or CoNLL in, line-parallel text out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEAD = "# provenance: {}\nid\ttext\n"
 
 
 class NoCorpus(Corpus):
-    """Stands in where a translator asks a corpus: sentences of nobody's."""
+    """Stands in for the corpus that a translator expects."""
 
     name: ClassVar[str] = "none"
     facts: ClassVar[Facts] = Facts("sentences of your own", "yours")
@@ -38,16 +38,16 @@ class NoCorpus(Corpus):
 
 @dataclass(frozen=True)
 class TranslatorChoice:
-    """A translator as a command line names it, and what is written.
+    """A translator as a command line names it, and its output.
 
-    A line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted.
+    The output has a line for each line, or rows of `translations/<language>.tsv`; and the links, if wanted.
     """
 
     name: str
     settings: Mapping[str, Any]  # of its Params
     source: str
     target: str
-    tokenisation: str = "ud"  # of what it writes
+    tokenisation: str = "ud"  # of the output
     device: str = "auto"
     tsv: bool = False
     links: bool = False
@@ -56,7 +56,7 @@ class TranslatorChoice:
 
 @dataclass
 class Tally:
-    """What became of the lines so far; `provenance` is "" until one was translated."""
+    """Counts of the lines so far; `provenance` is "" until a line was translated."""
 
     lines: int = 0
     translated: int = 0
@@ -69,7 +69,7 @@ class Tally:
 
     @classmethod
     def of(cls, notes: Mapping[str, Any]) -> Tally:
-        """What `notes` gave; nothing yet of {}."""
+        """The tally that `notes` holds; an empty one for {}."""
         return cls(**{**notes, "counts": Counter(notes.get("counts", {}))})
 
 
@@ -77,17 +77,17 @@ class Translating:
     """A translator at work.
 
     Raises:
-        BadInput: no such translator, setting or language; or what the translator needs is not here.
+        BadInput: no such translator, setting or language; or the translator needs something that is missing.
     """
 
     def __init__(self, choice: TranslatorChoice) -> None:
-        code = code_of(registry.load("translator", choice.name))  # an unknown name is no fault of the settings
+        code = code_of(registry.load("translator", choice.name))  # before the settings: a wrong name is not their fault
         self.choice, self.tally = choice, Tally()
         how = {"tokenisation": choice.tokenisation, "device": choice.device}
         self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
         try:
             identity = self.translator.identity(choice.source, choice.target)
-        except Unavailable as error:  # of a code that nobody has, with the nearest that there is
+        except Unavailable as error:  # for an unknown code the message names the nearest one
             strange = [code for code in (choice.source, choice.target) if code not in table()]
             if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
                 raise
@@ -104,7 +104,7 @@ class Translating:
     def run(
         self, sentences: Iterable[Sentence], total: int, write: Callable[[Sequence[str]], None], progress: Progress
     ) -> None:
-        """Translate what follows the `tally.lines` sentences that are done; `write` gets the texts of each block.
+        """Translate the sentences after the first `tally.lines`; `write` gets the texts of each block.
 
         One text, or two with links. A sentence without words is not sent to the translator, and counted as empty.
 
@@ -112,9 +112,9 @@ class Translating:
             BadInput: as the translator does; or links are wanted and it gives none.
         """
         tally = self.tally
-        rest = itertools.islice(sentences, tally.lines, None)
+        remaining = itertools.islice(sentences, tally.lines, None)
         progress(tally.lines, total, self.choice.target)
-        while block := list(itertools.islice(rest, self.choice.block)):
+        while block := list(itertools.islice(remaining, self.choice.block)):
             texts = self._block(block)
             tally.lines += len(block)
             if self.choice.tsv and tally.lines == total and not tally.provenance:
@@ -136,7 +136,7 @@ class Translating:
             if not self.tally.provenance:
                 self.tally.provenance = made.provenance
                 head = HEAD.format(made.provenance)
-            # different_texts says something of the blocks: a text that stands in two is sent twice
+            # different_texts depends on the blocks: a text in two of them is sent twice
             self.tally.counts.update(
                 {k: n for k, n in made.counts.items() if k not in ("translated", "different_texts")}
             )

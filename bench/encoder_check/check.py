@@ -1,4 +1,7 @@
-"""What `xner encoder-check` measures without a training: size, pieces a word, translation retrieval; random weights."""
+"""The measures of `xner encoder-check` that need no training: size, pieces a word, translation retrieval.
+
+Also encoders of random weights, as a baseline.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from bench.plan.sections import EncoderSpec
 from bench.store.artefacts import Artefacts
 
 LANGUAGES = ("de", "es", "it", "pt", "fi", "hu", "bg", "ru", "sv", "da", "sr", "hr", "sk", "tr", "zh", "sw", "yo")
-RANDOM = "random:"  # before an encoder's name: its shape and tokenizer with random weights
+RANDOM = "random:"  # prefix of an encoder's name: its shape and tokenizer with random weights
 SEED = 1  # of random weights
 BLOCK = 1024  # rows of similarities in memory at a time
 Vectors = npt.NDArray[np.floating[Any]]
@@ -30,7 +33,7 @@ Vectors = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Gap:
-    """What could not be measured, and why."""
+    """A measure that is missing, and why."""
 
     part: str
     language: str
@@ -39,24 +42,24 @@ class Gap:
 
 @dataclass(frozen=True)
 class Subject:
-    """An encoder under test. `name` is what a matrix calls it: for random weights the folder that was made."""
+    """An encoder under test. `name` is its name in a matrix, for random weights a folder in the cache."""
 
     label: str
     name: str
     source: EncoderSource
     where: str
-    made_in: float = 0.0  # seconds that its own recipe took
+    made_in: float = 0.0  # seconds that its recipe took
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Its size, and the hidden layer that retrieval and projection read."""
+    """An encoder's size, and the hidden layer that retrieval and projection read."""
 
     layer: int
     layers: int
-    parameters: int  # without a pooler, which nothing here reads
+    parameters: int  # without a pooler, which is never read
     weights_bytes: int
-    what: str = ""  # whose weights they are, where a recipe reads them
+    what: str = ""  # origin of the weights, if a recipe reads them
 
 
 @dataclass(frozen=True)
@@ -70,29 +73,29 @@ class Retrieved:
 
 
 @dataclass
-class Found:
-    """All that retrieval gives, by language."""
+class RetrievalScores:
+    """The results of retrieval, by language."""
 
     retrieved: dict[str, Retrieved] = field(default_factory=dict)
-    pieces_per_word: dict[str, float] = field(default_factory=dict)  # without spaces: per character; a lone ▁ is none
+    pieces_per_word: dict[str, float] = field(default_factory=dict)  # zh: per character; a lone ▁ does not count
     gaps: list[Gap] = field(default_factory=list)
     seconds: float = 0.0
 
 
 def subjects(names: Sequence[str], cache: Artefacts, progress: Progress) -> list[Subject]:
-    """The encoders of these names, made where they are our own; folders of one name are told apart by their parent's.
+    """The encoders of these names, made or fetched if need be; folders of one name get their parent's as a prefix.
 
     Raises:
-        BadInput: one is no recipe, folder or hub id; or stands there twice.
+        BadInput: a name is no recipe, folder or hub id; or an encoder is named twice.
     """
-    found = [_subject(name, cache, progress) for name in names]
-    for one in found:
-        if sum(other.source.key == one.source.key for other in found) > 1:
-            raise BadInput(f"the encoder '{one.label}' stands there twice")
-    labels = [one.label for one in found]
+    encoders = [_subject(name, cache, progress) for name in names]
+    keys, labels = [s.source.key for s in encoders], [s.label for s in encoders]
+    for subject in encoders:
+        if keys.count(subject.source.key) > 1:
+            raise BadInput(f"the encoder '{subject.label}' is named twice")
     return [
-        one if labels.count(one.label) == 1 else replace(one, label=f"{Path(one.where).resolve().parent.name}/{label}")
-        for one, label in zip(found, labels, strict=True)
+        s if labels.count(s.label) == 1 else replace(s, label=f"{Path(s.where).resolve().parent.name}/{s.label}")
+        for s in encoders
     ]
 
 
@@ -102,7 +105,7 @@ def _subject(name: str, cache: Artefacts, progress: Progress) -> Subject:
     where, artefact = source.ensure(cache, progress)
     if not name.startswith(RANDOM):
         return Subject(source.label, name, source, where, artefact.seconds if artefact else 0.0)
-    label = f"{source.label.rpartition('/')[2]}-random"  # the folder's name: what records call it
+    label = f"{source.label.rpartition('/')[2]}-random"  # the folder's name, which records hold
     key = key_of("encoder", random_of=source.key, seed=SEED, versions=versions())
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -114,7 +117,7 @@ def _subject(name: str, cache: Artefacts, progress: Progress) -> Subject:
 
 
 def write_random(where: str, folder: Path) -> None:
-    """Write an encoder of the same shape, tokenizer and number type, its weights drawn as its class draws them.
+    """Write an encoder of the same shape, tokenizer and number type with randomly initialised weights.
 
     Raises:
         BadInput: the encoder cannot be loaded.
@@ -147,52 +150,54 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
         raise BadInput(f"--layer {chosen}: the encoder '{subject.label}' has layers 0 to {embedder.layers}")
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
     size = sum(file.stat().st_size for file in Path(subject.where).glob("*.safetensors"))
-    what = subject.source.recipe.what if subject.source.recipe is not None else ""
-    return embedder, Facts(chosen, embedder.layers, parameters, size, what)
+    origin = subject.source.recipe.what if subject.source.recipe is not None else ""
+    return embedder, Facts(chosen, embedder.layers, parameters, size, origin)
 
 
-def retrieve(embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress) -> Found:
+def retrieve(
+    embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress
+) -> RetrievalScores:
     """Accuracy@1 of translations by the mean of their pieces' vectors at a layer, and pieces a word, by language."""
-    found, begin = Found(), time.perf_counter()
+    scores, begin = RetrievalScores(), time.perf_counter()
     texts: dict[str, HeldOut] = {}
     for language in languages:
         try:
             texts[language] = held_out(language, part)
         except BadInput as error:
-            found.gaps.append(Gap("retrieval", language, str(error)))
-    total = sum(len(one.other) for one in texts.values()) + sum(map(len, {tuple(o.english) for o in texts.values()}))
+            scores.gaps.append(Gap("retrieval", language, str(error)))
+    total = sum(len(text.other) for text in texts.values()) + sum(map(len, {tuple(t.english) for t in texts.values()}))
     embedder.tick = counting(progress, total, "retrieval")
 
     def means(lines: Sequence[str], language: str) -> Vectors:
-        """Mean vector of each line's pieces (n, H), special tokens left out; zeros where there is none."""
-        embedded = embedder.embed([tuple(line.split()) for line in lines], layer)
+        """Mean vector of each line's pieces (n, H), special tokens left out; zeros if there is none."""
+        vectors = [own for own, _ in embedder.embed([tuple(line.split()) for line in lines], layer)]
         words = sum(len(tokenise(line, language, "ud")) for line in lines)
-        found.pieces_per_word.setdefault(language, sum(len(one.words) for one in embedded) / max(1, words))
-        return np.stack([one.vectors.sum(axis=0, dtype=np.float64) / max(1, len(one.vectors)) for one in embedded])
+        scores.pieces_per_word.setdefault(language, sum(map(len, vectors)) / max(1, words))
+        return np.stack([own.sum(axis=0, dtype=np.float64) / max(1, len(own)) for own in vectors])
 
     english: dict[tuple[str, ...], Vectors] = {}
-    for language, one in texts.items():
-        key = tuple(one.english)
+    for language, text in texts.items():
+        key = tuple(text.english)
         if key not in english:
-            english[key] = means(one.english, "en")
-        both = retrieval(means(one.other, language), english[key])
-        found.retrieved[language] = Retrieved(one.text, len(one.other), *both)
-    found.seconds = time.perf_counter() - begin
-    return found
+            english[key] = means(text.english, "en")
+        accuracies = retrieval(means(text.other, language), english[key])
+        scores.retrieved[language] = Retrieved(text.text, len(text.other), *accuracies)
+    scores.seconds = time.perf_counter() - begin
+    return scores
 
 
 class Retrieval(NamedTuple):
-    """Shares (0 to 1) of sentences whose translation is found: from the first side in the second, and back."""
+    """Shares (0 to 1) of sentences whose translation is found, from the first side in the second, and back."""
 
     forward: float
     backward: float
 
 
 def retrieval(first: Vectors, second: Vectors) -> Retrieval:
-    """Accuracy@1 of two sides (n, H) of which row i translates row i.
+    """Accuracy@1 of two sides (n, H), whose rows i translate each other.
 
-    Found means that no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder that gives every
-    sentence the same vector finds nothing. A vector of zeros is as near to all.
+    A translation is found if no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder with the
+    same vector for every sentence finds nothing. A vector of zeros is equally near to all.
 
     Raises:
         ValueError: no rows, or sides of different shapes.
@@ -204,10 +209,10 @@ def retrieval(first: Vectors, second: Vectors) -> Retrieval:
         wide = side.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
         norms = np.linalg.norm(wide, axis=1, keepdims=True)
         sides.append(wide / np.where(norms == 0, 1, norms))
-    return Retrieval(_found(*sides), _found(*sides[::-1]))
+    return Retrieval(_accuracy(*sides), _accuracy(*sides[::-1]))
 
 
-def _found(queries: Vectors, candidates: Vectors) -> float:
+def _accuracy(queries: Vectors, candidates: Vectors) -> float:
     """Share of the queries whose own candidate is nearer than every other."""
     right = 0
     for start in range(0, len(queries), BLOCK):

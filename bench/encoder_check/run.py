@@ -1,4 +1,4 @@
-"""What `xner encoder-check` learns and scores: NER and projection on PUD as ordinary cells, and a linear tagger."""
+"""The trainings of `xner encoder-check`: NER and projection on PUD as ordinary cells, and a linear tagger."""
 
 from __future__ import annotations
 
@@ -34,19 +34,17 @@ from bench.train.memory import default_jobs
 
 MATCHINGS = ("itermax", "intersection")
 MATCHER = "min-max"
-EUROPARL = "europarl-en"  # variant of the matrix, and what tables call English debates
-PUD = ("de", "pt", "zh", "ru", "sv")  # gold on both sides; ru and sv, which must be fetched, on demand only
+EUROPARL = "europarl-en"  # variant of the matrix, and the column of English debates in tables
+PUD = ("de", "pt", "zh", "ru", "sv")  # gold on both sides; ru and sv, which must be fetched, only on demand
 PUD_DEFAULT = PUD[:3]
-TOO_SMALL = ("ceb", "tl")  # tests of 49 and 23 entities: on demand only
-
-
+TOO_SMALL = ("ceb", "tl")  # tests of 49 and 23 entities: only on demand
 PENALTY = 100.0  # of half the squared weights, beside the summed cross-entropy; chosen on six dev sets with `mini`
 ITERATIONS = 200
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where cells run and where their records stay, so that an interrupted check resumes."""
+    """The device of cells and the folder of their records, from which an interrupted check resumes."""
 
     out: Path
     device: str = "cpu"
@@ -56,7 +54,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Training:
-    """How NER is trained and on what it is scored; everything else stands in the matrix `encoder-check`."""
+    """Settings of NER and its tests; everything else is in the matrix `encoder-check`."""
 
     lr: float = 2e-4
     freeze: int = 0  # lowest layers left as pre-trained
@@ -66,7 +64,7 @@ class Training:
 
 @dataclass
 class Scores:
-    """F1 (0 to 1) by column: by seed of NER, by matching of projection; and what is missing."""
+    """F1 (0 to 1): of NER by test and seed, of projection by matching and language; and what is missing."""
 
     f1: dict[str, dict[str, float]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
@@ -74,13 +72,13 @@ class Scores:
 
 
 def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, machine: Machine) -> dict[str, Scores]:
-    """Zero-shot F1 from English by encoder, test and seed; tests that are not here are gaps.
+    """Zero-shot F1 from English by encoder, test and seed; missing tests are gaps.
 
     Raises:
         BadInput: a file is not as published.
     """
     wanted = list(languages)
-    found = {subject.label: Scores() for subject in subjects}
+    by_encoder = {subject.label: Scores() for subject in subjects}
     planned: list[tuple[Subject, str, Planned]] = []
     for subject in subjects:
         settings = _ner_settings(subject, wanted, how) | {"train.threads": machine.threads}
@@ -90,22 +88,22 @@ def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, ma
             made += _cells("encoder-check", settings)
         for cell in made:
             column = cell.target if cell.label != EUROPARL else EUROPARL
-            with _gap(found[subject.label].gaps, "ner", column):
+            with _gap(by_encoder[subject.label].gaps, "ner", column):
                 _readable(cell)
                 planned.append((subject, column, keyed([cell])[0]))
-    records = _run([one for _, _, one in planned], machine, machine.out / "ner")
+    records = _run([unit for _, _, unit in planned], machine, machine.out / "ner")
     costs: dict[str, dict[str, float]] = {}  # by encoder and seed, of the test that is predicted fastest
-    for subject, column, one in planned:
-        scores, seed = found[subject.label], str(one.cell.seed)
+    for subject, column, unit in planned:
+        scores, seed = by_encoder[subject.label], str(unit.cell.seed)
         with _gap(scores.gaps, "ner", column):
-            record = _finished(records.get(one.key))
+            record = _finished(records.get(unit.key))
             scores.f1.setdefault(column, {})[seed] = record.scores[record.rules[0]].f1
             if record.cost.seconds is not None:
                 own, known = record.cost.seconds - subject.made_in, costs.setdefault(subject.label, {})
                 known[seed] = min(known.get(seed, own), own)
     for label, seconds in costs.items():
-        found[label].seconds = sum(seconds.values()) / len(seconds)
-    return found
+        by_encoder[label].seconds = sum(seconds.values()) / len(seconds)
+    return by_encoder
 
 
 def _ner_settings(subject: Subject, languages: Sequence[str], how: Training) -> dict[str, Any]:
@@ -120,7 +118,7 @@ def _ner_settings(subject: Subject, languages: Sequence[str], how: Training) -> 
 
 
 def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: Sequence[str], how: Training) -> Scores:
-    """F1 of a linear tagger on its frozen vectors, from the same 1,000 sentences on the same tests; quick, no seed.
+    """F1 of a linear tagger on frozen vectors, with NER's 1,000 training sentences and tests; quick, no seed.
 
     Raises:
         BadInput: a file is not as published.
@@ -132,8 +130,8 @@ def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: S
             tests[cell.target] = _readable(cell).test()
     if tests:
         data = CellData(made[0])
-        found = linear_f1(embedder, layer, data.types, data.source(), tests)
-        scores.f1 = {language: {"": value} for language, value in found.items()}
+        by_language = linear_f1(embedder, layer, data.types, data.source(), tests)
+        scores.f1 = {language: {"": value} for language, value in by_language.items()}
     return scores
 
 
@@ -144,20 +142,20 @@ def linear_f1(
     train: Sequence[Sentence],
     tests: Mapping[str, Sequence[Sentence]],
 ) -> dict[str, float]:
-    """Strict F1 by test of a linear tagger trained on `train`; the same every time, no seed is drawn.
+    """Strict F1 by test of a linear tagger trained on `train`; deterministic, without a seed.
 
-    A word is the vector of its first piece at `layer`; one without a piece is outside any entity.
+    A word's vector is that of its first piece at `layer`; a word without a piece is outside any entity.
     """
     vectors, gold, _ = _words(embedder, layer, train)
     tagger = fit_linear(vectors, gold)
-    found = {}
+    scores = {}
     for name, sentences in tests.items():
         vectors, _, at = _words(embedder, layer, sentences)
         tags = [["O"] * len(sentence.words) for sentence in sentences]
         for (sentence, word), tag in zip(at, tagger.predict(vectors), strict=True):
             tags[sentence][word] = tag
-        found[name] = f1(count([s.spans or () for s in sentences], [spans_of(t) for t in tags], types))
-    return found
+        scores[name] = f1(count([s.spans or () for s in sentences], [spans_of(t) for t in tags], types))
+    return scores
 
 
 def fit_linear(vectors: npt.NDArray[np.float64], tags: Sequence[str]) -> Pipeline:
@@ -169,12 +167,12 @@ def fit_linear(vectors: npt.NDArray[np.float64], tags: Sequence[str]) -> Pipelin
 def _words(
     embedder: Embedder, layer: int, sentences: Sequence[Sentence]
 ) -> tuple[npt.NDArray[np.float64], list[str], list[tuple[int, int]]]:
-    """Of every word that has a piece: its vector (n, H), its tag, and its sentence and place there."""
+    """Of every word that has a piece: its vector (n, H), its tag, and its sentence and place in it."""
     vectors, tags, at = [], [], []
     embedded = embedder.embed([sentence.words for sentence in sentences], layer)
-    for i, (sentence, one) in enumerate(zip(sentences, embedded, strict=True)):
-        words, first = np.unique(one.words, return_index=True)
-        vectors.append(one.vectors[first].astype(np.float64))
+    for i, (sentence, (of_pieces, words_of_pieces)) in enumerate(zip(sentences, embedded, strict=True)):
+        words, first = np.unique(words_of_pieces, return_index=True)
+        vectors.append(of_pieces[first].astype(np.float64))
         own = tags_of(sentence.spans or (), len(sentence.words))
         tags += [own[word] for word in words]
         at += [(i, int(word)) for word in words]
@@ -203,10 +201,10 @@ def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine
             _readable(cell)
             planned += keyed([cell])
     records = _run(planned, machine, machine.out / "projection" / subject.label.replace("/", "-"))
-    for one in planned:
-        with _gap(scores.gaps, "projection", one.cell.target):
-            record, matching = _finished(records.get(one.key)), str(one.cell.aligner_params["matching"])
-            scores.f1.setdefault(matching, {})[one.cell.target] = record.scores[record.rules[0]].f1
+    for unit in planned:
+        with _gap(scores.gaps, "projection", unit.cell.target):
+            record, matching = _finished(records.get(unit.key)), str(unit.cell.aligner_params["matching"])
+            scores.f1.setdefault(matching, {})[unit.cell.target] = record.scores[record.rules[0]].f1
     return scores
 
 
@@ -217,7 +215,7 @@ def _cells(matrix: str, settings: Mapping[str, Any]) -> list[Cell]:
 
 @contextmanager
 def _gap(gaps: list[Gap], part: str, language: str) -> Iterator[None]:
-    """What is not here becomes a gap, once: the seeds of a language have one reason."""
+    """Turns Unavailable into a gap, once: the seeds of a language have the same reason."""
     try:
         yield
     except Unavailable as error:
@@ -227,7 +225,7 @@ def _gap(gaps: list[Gap], part: str, language: str) -> Iterator[None]:
 
 
 def _readable(cell: Cell) -> CellData:
-    """What the cell reads; Unavailable where that is not here."""
+    """The cell's data; Unavailable if they are not on this machine."""
     data = CellData(cell)
     if not data.data.read(cell.target, "test"):
         raise Unavailable(f"its corpus has no {cell.corpus_params['tests']} set")
@@ -236,20 +234,20 @@ def _readable(cell: Cell) -> CellData:
 
 
 def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, Record]:
-    """The records of the cells by key, those that are missing made first."""
+    """The records of the cells by key; missing ones are made first."""
     todo = unfinished(planned, out, retry=True)
     if todo:
         print(f"{todo[0].cell.matrix}: {len(planned)} cells, {len(todo)} to run", file=sys.stderr, flush=True)
         out.mkdir(parents=True, exist_ok=True)
         write_matrix(planned, out)
-        jobs = machine.jobs or default_jobs(machine.device, max(one.cell.train.threads for one in todo))
+        jobs = machine.jobs or default_jobs(machine.device, max(unit.cell.train.threads for unit in todo))
         local.run(todo, RunSettings(out, machine.device), jobs, retry=True)
     records = Records(out)
-    return {one.key: record for one in planned if (record := records.get(one.key)) is not None}
+    return {unit.key: record for unit in planned if (record := records.get(unit.key)) is not None}
 
 
 def _finished(record: Record | None) -> Record:
-    """The record; Unavailable where it has no score."""
+    """The record; Unavailable if it has no score."""
     if record is None:
         raise Unavailable("not run: the same command resumes")
     if record.status != "ok":

@@ -1,4 +1,4 @@
-"""What `xner encoder-check` prints: tables by language, or JSON."""
+"""The output of `xner encoder-check`: tables by language, or JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.report.folder import aligned
 
 if TYPE_CHECKING:
-    from bench.encoder_check.check import Facts, Found, Gap
+    from bench.encoder_check.check import Facts, Gap, RetrievalScores
     from bench.encoder_check.run import Scores, Training
 
 ENGLISH = ("en", "europarl-en")
@@ -18,59 +18,59 @@ ENGLISH = ("en", "europarl-en")
 
 @dataclass
 class Checked:
-    """One encoder; None is a part that was not asked for."""
+    """The results of one encoder; None is a part that was not asked for."""
 
     label: str
     key: str
     facts: Facts
-    retrieval: Found | None = None
+    retrieval: RetrievalScores | None = None
     linear: Scores | None = None
     projection: Scores | None = None
     ner: Scores | None = None
 
     @property
     def gaps(self) -> list[Gap]:
-        """What is missing, of all parts."""
+        """The missing measures of all parts."""
         return [gap for part in (self.retrieval, self.linear, self.projection, self.ner) if part for gap in part.gaps]
 
     @property
     def measured(self) -> bool:
-        """Whether any number was found."""
+        """Whether there is any score."""
         scored = (self.linear, self.projection, self.ner)
         return bool(self.retrieval and self.retrieval.retrieved) or any(part and part.f1 for part in scored)
 
 
 def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
     """Everything, fractions from 0 to 1; a part that was not asked for is null."""
-    said = {"freeze": how.freeze, "lr": how.lr, "matcher": "min-max", "seeds": list(how.seeds), "split": how.tests}
-    return {"encoders": [_one(one) for one in checked], **said}
+    settings = {"freeze": how.freeze, "lr": how.lr, "matcher": "min-max", "seeds": list(how.seeds), "split": how.tests}
+    return {"encoders": [_encoder_json(encoder) for encoder in checked], **settings}
 
 
-def _one(one: Checked) -> dict[str, Any]:
-    retrieval, ner = one.retrieval, _ner(one.ner)
-    seconds = {"retrieval": retrieval.seconds if retrieval else None, "training": one.ner.seconds if one.ner else None}
+def _encoder_json(encoder: Checked) -> dict[str, Any]:
+    retrieval, ner, means = encoder.retrieval, encoder.ner, _ner(encoder.ner)
+    seconds = {"retrieval": retrieval.seconds if retrieval else None, "training": ner.seconds if ner else None}
     return {
-        **asdict(one.facts),
-        "encoder": one.label,
-        "gaps": [asdict(gap) for gap in one.gaps],
-        "key": one.key,
-        "linear": _ner(one.linear) if one.linear else None,
+        **asdict(encoder.facts),
+        "encoder": encoder.label,
+        "gaps": [asdict(gap) for gap in encoder.gaps],
+        "key": encoder.key,
+        "linear": _ner(encoder.linear) if encoder.linear else None,
         "means": {
-            "from_en": _mean(_retrieved(one, "from_en")),
-            "linear_targets": _mean(_targets(one.linear)),
-            "ner_targets": _mean(_targets(one.ner)),
-            "to_en": _mean(_retrieved(one, "to_en")),
+            "from_en": _mean(_retrieved(encoder, "from_en")),
+            "linear_targets": _mean(_targets(encoder.linear)),
+            "ner_targets": _mean(_targets(ner)),
+            "to_en": _mean(_retrieved(encoder, "to_en")),
         },
-        "ner": {column: {"mean": ner[column], "seeds": one.ner.f1[column]} for column in ner} if one.ner else None,
+        "ner": {column: {"mean": mean, "seeds": ner.f1[column]} for column, mean in means.items()} if ner else None,
         "pieces_per_word": retrieval.pieces_per_word if retrieval else None,
-        "projection": one.projection.f1 if one.projection else None,
+        "projection": encoder.projection.f1 if encoder.projection else None,
         "retrieval": {k: asdict(v) for k, v in retrieval.retrieved.items()} if retrieval else None,
         "seconds": {name: None if value is None else round(value, 1) for name, value in seconds.items()},
     }
 
 
-def _retrieved(one: Checked, way: str) -> dict[str, float]:
-    return {k: getattr(v, way) for k, v in one.retrieval.retrieved.items()} if one.retrieval else {}
+def _retrieved(encoder: Checked, way: str) -> dict[str, float]:
+    return {k: getattr(v, way) for k, v in encoder.retrieval.retrieved.items()} if encoder.retrieval else {}
 
 
 def _ner(scores: Scores | None) -> dict[str, float]:
@@ -87,23 +87,23 @@ def _mean(values: Mapping[str, float]) -> float | None:
 
 
 def as_text(checked: Sequence[Checked], how: Training) -> str:
-    """A table a measure, a row an encoder, a column a language; percent."""
+    """A table for each measure, with a row for each encoder and a column for each language; percent."""
     facts = {
-        one.label: {
-            "parameters": f"{one.facts.parameters / 1e6:.1f} M",
-            "weights": f"{one.facts.weights_bytes / 1e6:.1f} MB",
-            "layer": f"{one.facts.layer} of {one.facts.layers}",
+        encoder.label: {
+            "parameters": f"{encoder.facts.parameters / 1e6:.1f} M",
+            "weights": f"{encoder.facts.weights_bytes / 1e6:.1f} MB",
+            "layer": f"{encoder.facts.layer} of {encoder.facts.layers}",
         }
-        | ({"training": f"{one.ner.seconds:.0f} s"} if one.ner and one.ner.seconds is not None else {})
-        for one in checked
+        | ({"training": f"{encoder.ner.seconds:.0f} s"} if encoder.ner and encoder.ner.seconds is not None else {})
+        for encoder in checked
     }
     blocks = [_table(f"encoders ({how.tests} sets below; percent)", facts)]
-    blocks += [f"{one.label}: {one.facts.what}" for one in checked if one.facts.what]
-    if any(one.retrieval for one in checked):
+    blocks += [f"{encoder.label}: {encoder.facts.what}" for encoder in checked if encoder.facts.what]
+    if any(encoder.retrieval for encoder in checked):
         blocks += _retrieval_blocks(checked)
-    matchings = sorted({matching for one in checked if one.projection for matching in one.projection.f1})
-    for matching in sorted(matchings, reverse=True):
-        rows = {one.label: one.projection.f1.get(matching, {}) for one in checked if one.projection}
+    projections = {encoder.label: encoder.projection.f1 for encoder in checked if encoder.projection}
+    for matching in sorted({matching for scores in projections.values() for matching in scores}, reverse=True):
+        rows = {label: scores.get(matching, {}) for label, scores in projections.items()}
         blocks.append(_percents(f"span F1, English gold projected on PUD: {matching}, min-max spans", rows))
     n, learnt = len(how.seeds), f"lowest {how.freeze} layers as pre-trained" if how.freeze else "all layers"
     titles = {
@@ -111,19 +111,18 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
         "ner": f"F1, mean of {n} seed{'s' * (n > 1)} (lr {how.lr:g}, {learnt}; mean: without English)",
     }
     for part, title in titles.items():
-        scores: dict[str, Scores] = {one.label: found for one in checked if (found := getattr(one, part))}
-        means = {label: {"mean": _mean(_targets(found)), **_ner(found)} for label, found in scores.items()}
+        scores: dict[str, Scores] = {encoder.label: own for encoder in checked if (own := getattr(encoder, part))}
+        means = {label: {"mean": _mean(_targets(own)), **_ner(own)} for label, own in scores.items()}
         blocks += [_percents(f"zero-shot NER from en_pud, {title}", means)] if means else []
-    gaps = dict.fromkeys(f"{gap.part} {gap.language}: {gap.reason}" for one in checked for gap in one.gaps)
-    if gaps:
+    if gaps := dict.fromkeys(f"{gap.part} {gap.language}: {gap.reason}" for e in checked for gap in e.gaps):
         blocks.append("\n".join(["not measured:", *gaps]))
     return "\n\n".join(blocks)
 
 
 def _retrieval_blocks(checked: Sequence[Checked]) -> list[str]:
     sizes: dict[str, list[str]] = {}
-    for one in checked:
-        for language, r in (one.retrieval.retrieved if one.retrieval else {}).items():
+    for encoder in checked:
+        for language, r in (encoder.retrieval.retrieved if encoder.retrieval else {}).items():
             sizes.setdefault(f"{r.sentences} of {r.text}", []).append(language)
     named = [f"{' '.join(dict.fromkeys(of))}: {size}" for size, of in sizes.items()]
     among = "; ".join(sizes if len(sizes) == 1 else named)
@@ -141,7 +140,7 @@ def _percents(title: str, rows: Mapping[str, Mapping[str, float | None]]) -> str
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
-    """Title, head and a line a row; – where a row has no such column."""
+    """Title, head and rows; – if a row lacks a column."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     grid = [["", *columns], *([label, *(row.get(c, "–") for c in columns)] for label, row in rows.items())]
     return "\n".join([title, *aligned(grid)])

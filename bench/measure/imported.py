@@ -1,4 +1,4 @@
-"""Another system's predictions as a record, so that tables and comparisons cover what was not trained here."""
+"""Another system's predictions as a record, so that tables and comparisons cover systems that were not trained here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class System:
-    """What the user says of the predictions. "" of corpus, encoder and rule: as the folder's own records have it."""
+    """The user's description of a system. "" of corpus, encoder and rule: as in the folder's own records."""
 
     method: str
     target: str
@@ -49,20 +49,20 @@ class System:
     oracle: bool = False  # it saw gold labels of the target language
 
     def __post_init__(self) -> None:
-        for name, (pattern, what) in _NAMES.items():
+        for name, (pattern, allowed) in _NAMES.items():
             value = getattr(self, name)
             if not pattern.fullmatch(value):
-                raise BadInput(f"--{name} {value!r}: must be {what}")
+                raise BadInput(f"--{name} {value!r}: must be {allowed}")
         if self.seed < 0:
             raise BadInput(f"--seed {self.seed}: at least 0")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The record, and what a user should know."""
+    """The record, and what a user should know about it."""
 
     record: Record
-    there: bool  # it was there already, and nothing changed
+    known: bool  # it existed already, and nothing changed
     foreign: tuple[str, ...]  # predicted types that the gold lacks: each such entity counts as wrong
     lenient: float  # F1 if ill-formed predictions were read as seqeval reads them without a mode
 
@@ -70,15 +70,15 @@ class Imported:
 def import_predictions(
     out: Path, system: System, gold: Tagged, predicted: Tagged, *, replacing: bool = False
 ) -> Imported:
-    """Score the predictions and publish record, sidecars and the cell in matrix.json. The same again changes nothing.
+    """Score the predictions and publish record, sidecars and the cell in matrix.json. Importing twice changes nothing.
 
-    Gold and predictions hold the same words. The record's key is a hash of what the record holds. `replacing`: take
-    the place of another import of this cell.
+    Gold and predictions hold the same words. The record's key is a hash of its content. `replacing`: take the place of
+    another import of this cell.
 
     Raises:
-        BadInput: a tag is not of the scheme; the gold is ill-formed, all O or not the test that the folder's records of
-            this corpus and language were scored on; the cell holds other predictions, or a run's; the folder has
-            several corpora or encoders and none was said; a file of the folder cannot be read.
+        BadInput: a tag is not of the scheme; the gold is ill-formed, all O or not the test on which the folder's
+            records of this corpus and language were scored; the cell holds other predictions, or a run's; the folder
+            has several corpora or encoders and none was named; a file of the folder cannot be read.
     """
     store = Records(out)
     records = store.all()
@@ -95,14 +95,14 @@ def import_predictions(
     wanted = gold.gold(system.mode)
     if not any(wanted):
         raise BadInput(f"{gold.path}: not one entity; the labels look like placeholders")
-    found = predicted.entities(system.mode)
+    given = predicted.entities(system.mode)
     like = [record for record in records if record.cell.get("corpus") == system.corpus]
     test, facts = test_of(system.corpus, gold, labelled(gold, wanted, system.target), store, like)
     types = list(dict.fromkeys([*facts.get("types", ()), *_types(wanted)]))
-    foreign = tuple(type_ for type_ in _types(found) if type_ not in types)
+    foreign = tuple(type_ for type_ in _types(given) if type_ not in types)
     every = [*types, *foreign]
-    counts = count(wanted, found, every)
-    tagged = [replace(sentence, spans=spans) for sentence, spans in zip(test, found, strict=True)]
+    counts = count(wanted, given, every)
+    tagged = [replace(sentence, spans=spans) for sentence, spans in zip(test, given, strict=True)]
     texts = {"gold": conll_text(test), "predictions": conll_text(tagged)}
     total = summary(counts, every)
     record = _scored(system, test, total, texts, _noted(system, stated, facts | {"types": types}))
@@ -112,23 +112,23 @@ def import_predictions(
             f"{store.path(others[0].key)}: {system.method} / {system.target} / seed {system.seed} is imported already, "
             "with other predictions or settings; --replace puts these in their place"
         )
-    there = record in records
+    known = record in records
     store.put_text(record.key, GOLD, texts["gold"])
     store.put_text(record.key, predictions_name(system.rule), texts["predictions"])
     store.put_counts(record.key, {system.rule: counts}, every)
     store.put(record)
     cell = {"key": record.key} | {name: value for name, value in record.cell.items() if name != "params"}
     add_cells(out, [cell])
-    for other in others:  # last: whoever is killed before leaves two, of which matrix.json names the new one
+    for other in others:  # last: if killed before, both are there, and matrix.json names the new one
         store.path(other.key).unlink(missing_ok=True)
         shutil.rmtree(out / "sidecars" / other.key, ignore_errors=True)
     lenient = predicted.entities("seqeval-default" if system.mode == "strict" else system.mode)
     every = list(dict.fromkeys([*types, *_types(lenient)]))
-    return Imported(record, there, foreign, round(f1(count(wanted, lenient, every)), 6))
+    return Imported(record, known, foreign, round(f1(count(wanted, lenient, every)), 6))
 
 
 def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequence[Record], out: Path) -> System:
-    """The system with corpus, encoder and rule of the folder's table where it says none."""
+    """The system with corpus, encoder and rule of the folder's table where it names none."""
     corpus = system.corpus or _only("corpus", [str(cell.get("corpus")) for cell in cells], out) or "imported"
 
     def near(cell: Mapping[str, Any]) -> bool:
@@ -143,14 +143,14 @@ def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequenc
     return replace(system, corpus=corpus, encoder=encoder, rule=rule)
 
 
-def _only(what: str, values: Sequence[str], out: Path) -> str:
+def _only(option: str, values: Sequence[str], out: Path) -> str:
     if len(set(values)) > 1:
-        raise BadInput(f"--{what}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
+        raise BadInput(f"--{option}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
     return values[0] if values else ""
 
 
 def _noted(system: System, stated: bool, facts: dict[str, Any]) -> dict[str, Any]:
-    """The corpus facts with what the head of every table must say of the system."""
+    """The corpus facts with a note on the system for the head of every table."""
     encoder = "" if stated else "encoder not stated, "
     own = f"{system.method}: imported predictions, not trained here; {encoder}data, budget and cost unknown"
     notes = [note for note in facts.get("notes", ()) if ": imported predictions, not trained here" not in note]
@@ -164,13 +164,13 @@ def _types(spans: Sequence[tuple[Span, ...]]) -> list[str]:
 def _scored(
     system: System, test: Sequence[Sentence], total: Summary, texts: Mapping[str, str], facts: dict[str, Any]
 ) -> Record:
-    said, hashes = asdict(system), {name: sha256_of(text) for name, text in texts.items()}
+    fields_, hashes = asdict(system), {name: sha256_of(text) for name, text in texts.items()}
     tokens = sum(len(s.words) for s in test)
     factors = dict.fromkeys((field.name for field in fields(Factors)), "unknown") | {"imported": "yes"}
     return Record(
-        key=key_of("import", facts=facts, types=list(total.types), **said, **hashes),
+        key=key_of("import", facts=facts, types=list(total.types), **fields_, **hashes),
         matrix=system.corpus,
-        cell={name: said[name] for name in ("method", "source", "target", "encoder", "seed", "corpus")}
+        cell={name: fields_[name] for name in ("method", "source", "target", "encoder", "seed", "corpus")}
         | {"label": system.method, "params": {}, "trial": 0, "n_source": None, "axes": {}, "imported": True},
         status="ok",
         factors=factors | ({"target_gold": "yes"} if system.oracle else {}),

@@ -1,7 +1,5 @@
-"""Word links of Pharaoh files; and against gold ones: error rate, precision, recall and F1 (Och & Ney 2003).
-
-How right translations and their projected labels were, where the corpus has labelled translations of its own.
-"""
+"""Scores against gold of word links (error rate, precision, recall and F1, Och & Ney 2003), of translations and of
+their projected labels; and gold links in Pharaoh files."""
 
 from __future__ import annotations
 
@@ -17,25 +15,27 @@ from bench.measure.score import Surface, ratios
 
 
 def label_quality(kept: Sequence[Pair], translated: Sequence[Pair], known: Sequence[Pair]) -> dict[str, float]:
-    """`projection_precision`, `_recall`, `_f1` and `translation_accuracy`, 0 to 1; {} where nothing can be compared.
+    """`projection_precision`, `_recall`, `_f1` and `translation_accuracy`, 0 to 1; {} if nothing can be compared.
 
-    `kept` are pairs with projected labels, `translated` those they were made of, `known` the corpus's own, with gold;
-    joined by the source's id. *Ours*: an entity is right if the gold of its sentence has one of the same type and
-    words. Places are not compared, since a faulty translation has other ones. A translation that was left out misses
+    `kept` are pairs with projected labels, `translated` the pairs before projection, `known` the corpus's own, with
+    gold; joined by the source's id. *Ours*: an entity is right if the gold of its sentence has one of the same type and
+    words; places are not compared, since they differ in a faulty translation. A translation that was left out misses
     all of its entities. Accuracy is 1 - word edits / words of the corpus's translation, not below 0.
     """
     gold = {pair.source.id: pair.target for pair in known if pair.target.spans is not None}
-    both = [(pair.target, gold[pair.source.id]) for pair in translated if pair.source.id in gold]
-    if not both:
+    compared = [pair for pair in translated if pair.source.id in gold]
+    if not compared:
         return {}
     labels = {pair.source.id: _entities(pair.target) for pair in kept}
-    tp = found = there = 0
-    for id_ in (pair.source.id for pair in translated if pair.source.id in gold):
-        ours, theirs = labels.get(id_, Counter()), _entities(gold[id_])
-        tp, found, there = tp + (ours & theirs).total(), found + ours.total(), there + theirs.total()
-    score = ratios(tp, found - tp, there - tp)
-    words = sum(len(reference.words) for _, reference in both)
-    wrong = sum(edits(ours.words, reference.words) for ours, reference in both)
+    tp = n_projected = n_gold = words = wrong = 0
+    for pair in compared:
+        reference = gold[pair.source.id]
+        projected, wanted = labels.get(pair.source.id, Counter()), _entities(reference)
+        tp += (projected & wanted).total()
+        n_projected, n_gold = n_projected + projected.total(), n_gold + wanted.total()
+        words += len(reference.words)
+        wrong += edits(pair.target.words, reference.words)
+    score = ratios(tp, n_projected - tp, n_gold - tp)
     return {
         "projection_precision": round(score.precision, 6),
         "projection_recall": round(score.recall, 6),
@@ -65,7 +65,7 @@ _LINK = re.compile(r"(\d{1,9})([-?p])(\d{1,9})", re.ASCII)
 
 
 class GoldLinks(NamedTuple):
-    """The gold links of a pair: those that must be there, and those that may; the second need not hold the first."""
+    """The sure and the possible gold links of a pair; the possible ones need not hold the sure ones."""
 
     sure: frozenset[Link]
     possible: frozenset[Link]
@@ -75,7 +75,7 @@ class GoldLinks(NamedTuple):
 class LinkLines:
     """Reads lines of links such as `0-1` (sure) and `0?1` or `0p1` (possible) of words counted from `first`.
 
-    It remembers what tells that words are counted from another number: 1 in place of 0, or 0 in place of 1.
+    It collects signs that the words are counted from another number: 1 in place of 0, or 0 in place of 1.
     """
 
     first: int = 0
@@ -88,7 +88,7 @@ class LinkLines:
         """The links of a line; a pair may have none.
 
         Raises:
-            BadInput: a link is malformed, or one of its words is not there; the message begins with `where`.
+            BadInput: a link is malformed, or one of its words does not exist; the message begins with `where`.
         """
         links: dict[bool, set[Link]] = {True: set(), False: set()}
         for text in line.split():
@@ -101,9 +101,9 @@ class LinkLines:
                 if not 0 <= word < count:
                     hint = "; counted from 1? --from 1" if not self.first and word == count else ""
                     hint = "; counted from 0? --from 0" if word == -1 else hint
-                    there = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
-                    what = f"the {name} sentence has no word {word + self.first}"
-                    raise BadInput(f"{where}: link {text}: {what}, {there}{hint}")
+                    words = f"only {self.first} to {count - 1 + self.first}" if count else "none at all"
+                    problem = f"the {name} sentence has no word {word + self.first}, {words}"
+                    raise BadInput(f"{where}: link {text}: {problem}{hint}")
             links[match[2] == "-"].add((source, target))
             self.links += 1
             self.of_first_words += not (source and target)
@@ -112,7 +112,7 @@ class LinkLines:
         return GoldLinks(frozenset(links[True]), frozenset(links[False]))
 
     def warning(self) -> str:
-        """That the words seem to be counted from 1, "" where they do not."""
+        """A warning if the words seem to be counted from 1, else ""."""
         if self.first or self.links < 2 or self.of_first_words or (self.alike and not self.alike_shifted):
             return ""
         return f"none of {self.links} links touches the first word of a sentence: counted from 1? --from 1"
@@ -120,7 +120,7 @@ class LinkLines:
 
 @dataclass
 class LinkScore:
-    """Links counted over all pairs: found (A), sure (S), possible or sure (P), and found ones among the two."""
+    """Links counted over all pairs: found (A), sure (S), possible or sure (P), and the found ones in S and in P."""
 
     pairs: int = 0
     found: int = 0
@@ -130,35 +130,35 @@ class LinkScore:
     found_possible: int = 0
 
     def add(self, links: Iterable[Link], gold: GoldLinks) -> None:
-        """Count another pair; a link that is given twice counts once."""
-        found, possible = set(links), gold.possible | gold.sure
+        """Count another pair; a repeated link counts once."""
+        distinct, possible = set(links), gold.possible | gold.sure
         self.pairs += 1
-        self.found += len(found)
+        self.found += len(distinct)
         self.sure += len(gold.sure)
         self.possible += len(possible)
-        self.found_sure += len(found & gold.sure)
-        self.found_possible += len(found & possible)
+        self.found_sure += len(distinct & gold.sure)
+        self.found_possible += len(distinct & possible)
 
     @property
     def precision(self) -> float | None:
-        """|A ∩ P| / |A|, 0 to 1; None where nothing was found."""
+        """|A ∩ P| / |A|, 0 to 1; None if nothing was found."""
         return self.found_possible / self.found if self.found else None
 
     @property
     def recall(self) -> float | None:
-        """|A ∩ S| / |S|, 0 to 1; None where no gold link is sure."""
+        """|A ∩ S| / |S|, 0 to 1; None if no gold link is sure."""
         return self.found_sure / self.sure if self.sure else None
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall, 0 where both are; None where one of them is."""
+        """Harmonic mean of precision and recall, 0 if both are 0; None if either is None."""
         if self.precision is None or self.recall is None:
             return None
-        both = self.precision + self.recall
-        return 2 * self.precision * self.recall / both if both else 0.0
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
 
     @property
     def aer(self) -> float | None:
-        """1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|), 0 (best) to 1; None where nothing was found and nothing is sure."""
-        known = self.found + self.sure
-        return 1 - (self.found_sure + self.found_possible) / known if known else None
+        """1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|), 0 (best) to 1; None if nothing was found and nothing is sure."""
+        total = self.found + self.sure
+        return 1 - (self.found_sure + self.found_possible) / total if total else None

@@ -47,9 +47,9 @@ class Summary:
 
 
 class SeenRecall(NamedTuple):
-    """Recall of gold entities seen and unseen in training, None where there are none of a kind.
+    """Recall of gold entities seen and unseen in training, None if there are none of a kind.
 
-    `counts` is int64 (2, 2): rows seen, unseen; columns found, gold.
+    `counts` is int64 (2, 2): rows seen, unseen; columns correct, gold.
     """
 
     seen: float | None
@@ -72,9 +72,9 @@ def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], t
     for index, (gold_spans, predicted_spans) in enumerate(zip(gold, predicted, strict=True)):
         if not gold_spans and not predicted_spans:
             continue
-        wanted, found = set(gold_spans), set(predicted_spans)
+        wanted, given = set(gold_spans), set(predicted_spans)
         try:
-            for kind, spans in enumerate((wanted & found, found - wanted, wanted - found)):
+            for kind, spans in enumerate((wanted & given, given - wanted, wanted - given)):
                 for span in spans:
                     counts[index, column[span.type], kind] += 1
         except KeyError as error:
@@ -99,7 +99,7 @@ def f1(counts: NDArray[np.integer]) -> float:
 
 
 def rule_scores(total: Summary, oracle: bool = False) -> RuleScores:
-    """A record's scores, to six digits, without what only a training has: step, dev F1, entities seen."""
+    """A record's scores, to six digits, without those of a training: step, dev F1, entities seen."""
     f1, precision, recall = (round(value, 6) for value in (total.f1, total.precision, total.recall))
     return RuleScores(f1, precision, recall, total.types, 0, None, None, None, oracle)
 
@@ -119,12 +119,12 @@ def summary(counts: NDArray[np.integer], types: Sequence[str]) -> Summary:
 def summed(first: Mapping[str, TypeCounts], second: Mapping[str, TypeCounts]) -> dict[str, TypeCounts]:
     """The counts of two sets of sentences together, types sorted."""
     none = TypeCounts(0, 0, 0)
-    both = {type_: (first.get(type_, none), second.get(type_, none)) for type_ in sorted({*first, *second})}
-    return {type_: TypeCounts(a.tp + b.tp, a.fp + b.fp, a.fn + b.fn) for type_, (a, b) in both.items()}
+    pairs = {type_: (first.get(type_, none), second.get(type_, none)) for type_ in sorted({*first, *second})}
+    return {type_: TypeCounts(a.tp + b.tp, a.fp + b.fp, a.fn + b.fn) for type_, (a, b) in pairs.items()}
 
 
 def surfaces(sentences: Iterable[Sequence[str]], spans: Iterable[Sequence[Span]]) -> set[Surface]:
-    """Surface and type of every entity, for `recall_by_seen`: the training sentences' words and spans go in."""
+    """Surface and type of every entity, from words and spans of training sentences, for `recall_by_seen`."""
     return {
         (" ".join(words[start:end]), type_)
         for words, of_sentence in zip(sentences, spans, strict=True)
@@ -138,12 +138,12 @@ def recall_by_seen(
     sentences_words: Sequence[Sequence[str]],
     seen: AbstractSet[Surface],
 ) -> SeenRecall:
-    """Recall split into gold entities whose surface and type stand in the training labels, and the others."""
+    """Recall of gold entities whose surface and type are in the training labels, and of the others."""
     counts = np.zeros((2, 2), np.int64)
     for gold_spans, predicted_spans, words in zip(gold, predicted, sentences_words, strict=True):
-        found = set(predicted_spans)
+        given = set(predicted_spans)
         for span in set(gold_spans):
             row = 0 if (" ".join(words[span.start : span.end]), span.type) in seen else 1
-            counts[row] += (span in found, 1)
-    of_seen, of_unseen = (found / total if total else None for found, total in counts.tolist())
+            counts[row] += (span in given, 1)
+    of_seen, of_unseen = (correct / total if total else None for correct, total in counts.tolist())
     return SeenRecall(of_seen, of_unseen, counts)

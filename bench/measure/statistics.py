@@ -1,4 +1,4 @@
-"""How sure an F1 is, and a difference of two: seeds and test sentences are crossed random effects (DESIGN.md §7).
+"""The uncertainty of F1 and of differences: seeds and test sentences are crossed random effects (DESIGN.md §7).
 
 Every seed is scored on the same test sentences, so a new seed changes all sentences and a new sentence all seeds.
 Micro-F1 is made additive by its influence values; then F1 of seed r and sentence i obeys
@@ -12,14 +12,14 @@ McCulloch, Variance Components, 1992, chapter 4):
 
 Counts are (seeds, sentences, 3) of tp, fp, fn, types summed. F1, means and errors are fractions, 0 to 1.
 
-The variance of the mean is what seeds add and what the sentences add beyond the residual. With three seeds the first is
-hardly known. Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946) take the sum for one mean square, and
+The variance of the mean is the seeds' part plus the sentences' part beyond the residual. With three seeds the first is
+hardly known. Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946) treat the sum as one mean square, and
 reject up to 7.8 of 100 true nulls instead of 5; generalised inference (Weerahandi, Journal of the American Statistical
-Association 88, 1993), which averages p over what the seeds' part may be, rejects as few as 2.4. Each is exact where
-only one part varies, and they err to opposite sides between: so p is *ours*, the mean of theirs, weighted by the seeds'
-share of the variance, and never below the t test's over the seeds alone, for sentences that vary, too, make nothing
-surer. It rejects 4.2 to 5.1 of 100 with 3 seeds and 4.6 to 5.0 with 5, whatever that share is in truth (by integration,
-`tests/measure/test_spread.py`; by simulation of F1, `tests/studies/intervals.py`).
+Association 88, 1993), which averages p over the possible values of the seeds' part, rejects as few as 2.4. Each is
+exact if only one part varies, and in between they err in opposite directions. So p is *ours*: the mean of the two,
+weighted by the seeds' share of the variance, and never below the t test's over the seeds alone, as variation among
+sentences cannot add certainty. It rejects 4.2 to 5.1 of 100 with 3 seeds and 4.6 to 5.0 with 5, whatever the true share
+(by integration, `tests/measure/test_spread.py`; by simulation of F1, `tests/studies/intervals.py`).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _CLOSE = 1e-8  # relative error of an interval's width
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean squares of a two-way layout, each over its number of cells: what they are of the mean's variance.
+    """The mean squares of a two-way layout, each over its number of cells: their parts of the mean's variance.
 
-    `seeds` and its degrees of freedom are 0 where seeds are not part of the variance; then `residual` is 0, too.
-    `seeds` and `sentences` both hold the residual, so that they add up to more than the square of `se`.
+    `seeds` and its degrees of freedom are 0 if seeds are not part of the variance; then `residual` is 0, too. Both
+    `seeds` and `sentences` hold the residual, so that they add up to more than the square of `se`.
     """
 
     seeds: float
@@ -59,7 +59,7 @@ class Spread:
 
     @property
     def rest(self) -> float:
-        """What the sentences add to the seeds' part, which holds the residual already; never less than nothing."""
+        """The sentences' part beyond the residual, which the seeds' part holds already; at least 0."""
         return max(0.0, self.sentences - self.residual)
 
     @property
@@ -69,11 +69,11 @@ class Spread:
 
     @property
     def what(self) -> What:
-        """Which variance it is."""
+        """The sources of the variance."""
         return "seeds and test sentences" if self.df_seeds else "test sentences only"
 
     def p_value(self, mean: float) -> float:
-        """Two-sided p of a true mean of 0; where nothing varies, 1 for a mean of 0 and 0 otherwise."""
+        """Two-sided p of a true mean of 0; if nothing varies, 1 for a mean of 0 and 0 otherwise."""
         if self.se == 0:
             return 1.0 if mean == 0 else 0.0
         return self._tail(abs(mean))
@@ -237,7 +237,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Which sentences of several languages move together: a number for each, those of one name the same."""
+    """Which sentences of several languages move together: a number for each, the same for those of one name."""
 
     sizes: tuple[int, ...]  # sentences by language
     number: NDArray[np.int64]
@@ -245,25 +245,25 @@ class Clusters:
 
     @classmethod
     def of(cls, names: Sequence[Sequence[str]]) -> Clusters:
-        """From the name of each sentence of each language, "" where it stands alone."""
+        """From the name of each sentence of each language, "" for a sentence without companions."""
         places: dict[str, int] = {}
         every = enumerate(name for of_language in names for name in of_language)
         number = [places.setdefault(name or f"\0{column}", len(places)) for column, name in every]
         return cls(tuple(map(len, names)), np.asarray(number, np.int64), len(places))
 
     def added(self, moves: Floats) -> Floats:
-        """Columns (rows, sentences) of one number added up."""
+        """The columns of (rows, sentences) summed by number."""
         if self.count == moves.shape[1]:
-            return moves  # in this order, since numbers are given as they come
+            return moves  # all numbers differ, and rise
         return np.stack([np.bincount(self.number, row, self.count) for row in moves])
 
 
 @dataclass(frozen=True)
 class MacroSide:
-    """One system over all languages, prepared once for many comparisons: a difference of two is that of their parts.
+    """One system over all languages, prepared once for many comparisons, which subtract its parts from another's.
 
-    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) what a cluster of sentences moves the macro
-    mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the sentences' own effect.
+    `f1` is the macro F1 by seed (seeds,); `moves` (seeds + 1, clusters) by how much a cluster of sentences moves the
+    macro mean: by seed beyond the seed's and the sentences' own effect (the residual), and last the latter.
     """
 
     f1: Floats
@@ -293,9 +293,9 @@ class MacroSide:
 def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Clusters | None = None) -> Estimate:
     """Mean over languages of mean F1 of `a` minus that of `b`, in fractions.
 
-    The variance is that of `bench.measure.statistics`, *ours* in how it spreads over languages: the seeds' part is the
-    variance of the macro difference from seed to seed, which holds whatever correlation a seed gives to languages; the
-    sentences' part adds up what each sentence moves the macro mean, after its language's mean is taken off. Sentences
+    The variance is that of `bench.measure.statistics`, *ours* in how it extends to languages: the seeds' part is the
+    variance of the macro difference among seeds, which includes any correlation that a seed causes among languages; the
+    sentences' part sums how far each sentence moves the macro mean, after its language's mean is taken off. Sentences
     with one name in `clusters` (the sides of a parallel test) move together: their parts are added before they are
     squared. Degrees of freedom of the sentences: those of the smallest test, which is cautious. `a`, `b`: counts by
     language, each (seeds, sentences, 3), the same seeds in the same order everywhere.
@@ -307,14 +307,14 @@ def macro_difference(a: Sequence[Counts], b: Sequence[Counts], clusters: Cluster
 
 
 def difference_of_sides(a: MacroSide, b: MacroSide) -> Estimate:
-    """`macro_difference` of what was prepared, with the same clusters; ValueError where they do not pair."""
+    """`macro_difference` of prepared sides with the same clusters; ValueError if they do not pair."""
     if a.shapes != b.shapes or a.moves.shape != b.moves.shape:
         raise ValueError(f"counts of the shapes {a.shapes} and {b.shapes} cannot be paired by seed and sentence")
     return _estimate(a.f1 - b.f1, a.moves - b.moves, a.shapes, paired=True)
 
 
 def _estimate(by_seed: Floats, moves: Floats, shapes: Sequence[tuple[int, int]], paired: bool = False) -> Estimate:
-    """From values by seed and what sentences move them, as `MacroSide` has them."""
+    """From values by seed, and by how much sentences move them, as in `MacroSide`."""
     seeds, of_sentences = len(by_seed), float(moves[-1] @ moves[-1])
     smallest = min(sentences for _, sentences in shapes) - 1
     spread = Spread(0.0, 0, of_sentences, smallest)

@@ -1,4 +1,4 @@
-"""Tagged files to be scored: gold is refused where a scorer would drop some of it, predictions are counted."""
+"""Tagged files to score: gold of which a scorer would drop a part is refused, and gold and predictions must match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Spans = Sequence[tuple[Span, ...]]  # of each sentence
 
 @dataclass(frozen=True)
 class Tagged:
-    """A file, or a part of it, and the sentences that it holds, tags as written."""
+    """A file and its sentences, or a part of them, tags as written."""
 
     file: TaggedFile
     items: Sequence[TaggedSentence]
@@ -39,11 +39,11 @@ class Tagged:
         return f"{self.path}:{self.items[sentence].lines[token]}"
 
     def entities(self, mode: Mode) -> list[tuple[Span, ...]]:
-        """The entities of each sentence as a scorer finds them; BadInput where a tag is not of the scheme."""
+        """The entities of each sentence as a scorer finds them; BadInput if a tag is not of the scheme."""
         return [self.file.spans(item, mode) for item in self.items]
 
     def gold(self, mode: Mode = "strict", ways: str = "") -> list[tuple[Span, ...]]:
-        """The entities of gold: all of them, since a score on a part is wrong; `ways`: options that would read it.
+        """All entities of gold, since a score on a part would be wrong; `ways`: further options that would read them.
 
         Raises:
             BadInput: as `entities`; or the mode would drop some: where, and how many of how many.
@@ -69,7 +69,7 @@ class Tagged:
         ]
 
     def notes(self, mode: Mode) -> Iterator[str]:
-        """What a user should know of how the file was read."""
+        """Lines that a user should know about the reading of the file."""
         yield from self.file.notes()
         longest = max(range(len(self.items)), key=lambda i: len(self.items[i].words))
         if (words := len(self.items[longest].words)) > LONG:
@@ -78,22 +78,22 @@ class Tagged:
             odd = [(i, span) for i, spans in enumerate(self.entities(mode)) for span in spans if span.type in NO_TYPE]
             for i, span in odd[:1]:
                 tag = self.items[i].tags[span.start]
-                said = f"conlleval.pl takes tags such as '{tag}' for entities ({len(odd)} here)"
-                yield f"{self.where(i, span.start)}: {said}; --label-map {span.type}=O reads them as O"
+                finding = f"conlleval.pl takes tags such as '{tag}' for entities ({len(odd)} here)"
+                yield f"{self.where(i, span.start)}: {finding}; --label-map {span.type}=O reads them as O"
 
 
 def check_same(gold: Tagged, predicted: Tagged) -> None:
     """Raise BadInput at the first difference in sentences, lengths or words."""
-    for index, (wanted, found) in enumerate(zip(gold.items, predicted.items, strict=False)):
-        for position, (word, other) in enumerate(zip(wanted.words, found.words, strict=False)):
+    for index, (wanted, given) in enumerate(zip(gold.items, predicted.items, strict=False)):
+        for position, (word, other) in enumerate(zip(wanted.words, given.words, strict=False)):
             if word != other:
                 places = f"{gold.where(index, position)} has '{word}' where {predicted.where(index, position)}"
                 why = lookalike(word, other)
                 raise BadInput(f"the files hold different words: {places} has '{other}'{why}")
-        if len(wanted.words) != len(found.words):
+        if len(wanted.words) != len(given.words):
             raise BadInput(
                 f"sentence {index + 1} has {len(wanted.words)} words at {gold.where(index)} "
-                f"but {len(found.words)} at {predicted.where(index)}"
+                f"but {len(given.words)} at {predicted.where(index)}"
             )
     if len(gold.items) != len(predicted.items):
         longer = max(gold, predicted, key=lambda file: len(file.items))
@@ -104,16 +104,17 @@ def check_same(gold: Tagged, predicted: Tagged) -> None:
 
 def labelled(file: Tagged, spans: Spans, language: str) -> list[Sentence]:
     """The sentences with these entities: ids and groups from the file's comments, else `<language>-<n>` and none."""
-    ids = [item.comment("sent_id") or f"{language}-{number}" for number, item in enumerate(file.items, 1)]
-    groups = [item.comment("parallel_id", "group") for item in file.items]
-    rows = zip(ids, file.items, spans, groups, strict=True)
-    return [Sentence(id_, language, item.words, tuple(found), group) for id_, item, found, group in rows]
+    sentences = []
+    for number, (item, entities) in enumerate(zip(file.items, spans, strict=True), 1):
+        id_, group = item.comment("sent_id") or f"{language}-{number}", item.comment("parallel_id", "group")
+        sentences.append(Sentence(id_, language, item.words, tuple(entities), group))
+    return sentences
 
 
 def test_of(
     corpus: str, file: Tagged, gold: Sequence[Sentence], store: Records, like: Sequence[Record]
 ) -> tuple[list[Sentence], dict[str, Any]]:
-    """The test sentences and the corpus facts: those of the folder's records of this test where it has any.
+    """The test sentences and the corpus facts: those of the folder's records of this test, if it has any.
 
     `file`, `gold`: the test, and its sentences, all of one language; `like`: the folder's records of that corpus.
 
@@ -141,19 +142,19 @@ def test_of(
 
 
 def _difference(file: Tagged, gold: Sequence[Sentence], stored: Sequence[Sentence]) -> str:
-    """The first difference in words or entities, with its line; "" where there is none."""
+    """The first difference in words or entities, with its line; "" if there is none."""
     path = file.path
-    for item, ours, other in zip(file.items, gold, stored, strict=False):
-        for line, word, expected in zip(item.lines, ours.words, other.words, strict=False):
+    for item, sentence, other in zip(file.items, gold, stored, strict=False):
+        for line, word, expected in zip(item.lines, sentence.words, other.words, strict=False):
             if word != expected:
                 why = lookalike(word, expected)
                 return f"{path}:{line} has {word!r}, not the {expected!r} of sentence '{other.id}'{why}"
-        if len(ours.words) != len(other.words):
-            return f"{path}:{item.lines[0]}: {len(ours.words)} words, not the {len(other.words)} of '{other.id}'"
-        odd = min(set(ours.spans or ()) ^ set(other.spans or ()), default=None)
+        if len(sentence.words) != len(other.words):
+            return f"{path}:{item.lines[0]}: {len(sentence.words)} words, not the {len(other.words)} of '{other.id}'"
+        odd = min(set(sentence.spans or ()) ^ set(other.spans or ()), default=None)
         if odd is not None:
-            verb = "has" if odd in (ours.spans or ()) else "lacks"
-            words = " ".join(ours.words[odd.start : odd.end])
+            verb = "has" if odd in (sentence.spans or ()) else "lacks"
+            words = " ".join(sentence.words[odd.start : odd.end])
             return f"{path}:{item.lines[odd.start]} {verb} the entity {words!r} {odd.type}, unlike '{other.id}'"
     if len(gold) != len(stored):
         return f"{path} has {len(gold)} sentences, not the {len(stored)}"

@@ -92,7 +92,10 @@ def cost_ratio(a: MeanCost, b: MeanCost) -> tuple[float, str] | None:
 
 
 def ratio_of(comparison: Comparison) -> tuple[float, str] | None:
-    """`cost_ratio` of A and B over the languages that they are compared in."""
+    """How many times A takes what B takes, over the languages that they are compared in.
+
+    In "compute", which is the same on every machine; in "seconds" where the operations of one are unknown.
+    """
     runs = [run for run in comparison.group.stored if run.target in comparison.languages]
     a, b = (cost_of(run for run in runs if run.label == label) for label in (comparison.a, comparison.b))
-    return cost_ratio(a, b)
+    return (a.tflop / b.tflop, "compute") if a.tflop is not None and b.tflop else cost_ratio(a, b)

@@ -143,8 +143,8 @@ def family_note(comparisons: Sequence[Comparison]) -> str:
     return (
         f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
         f"Holm over {family if number > 1 else 'one'}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: training and inference, human "
-        "translation not counted."
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: compute of training and inference, "
+        "human translation not counted."
     )
 
 

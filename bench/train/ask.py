@@ -1,4 +1,4 @@
-"""What a method may reach while it prepares a training set; each access is noted, undeclared ones raise."""
+"""A method's access to data while it prepares a training set or predicts: noted, and refused if undeclared."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ T = TypeVar("T")
 
 @dataclass
 class Usage:
-    """What rounds asked for and what became of it: for the record, and for the parents of what they make."""
+    """The data that rounds used, for the record and for the parents of their trainings."""
 
-    sentences: dict[str, int] = field(default_factory=dict)  # by what was asked for, how many
-    parents: dict[str, str] = field(default_factory=dict)  # by what it is, an artefact's address
+    sentences: dict[str, int] = field(default_factory=dict)  # numbers by kind of data
+    parents: dict[str, str] = field(default_factory=dict)  # addresses of artefacts by kind
     translators: set[Translation] = field(default_factory=set)  # of training text
     test_translators: set[Translation] = field(default_factory=set)
-    projection: dict[str, int] = field(default_factory=dict)  # what became of the entities of the training text
+    projection: dict[str, int] = field(default_factory=dict)  # outcomes of the entities of the training text
     test_projection: dict[str, int] = field(default_factory=dict)
-    labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # into the cell's target, and what they were made of
+    labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # into the cell's target, and the unlabelled pairs
     notes: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def together(cls, usages: Iterable[Usage]) -> Usage:
-        """Of several rounds, in order: the most sentences, the last training labels, the first test labels."""
+        """The usage of several rounds, in order: the most sentences, the last training and the first test labels."""
         total = cls()
         for usage in usages:
             for name, count in usage.sentences.items():
@@ -56,7 +56,7 @@ class Usage:
 
 
 class CellAsk:
-    """`bench.api.method.Ask` for one round of one cell; `usage` says what was asked for."""
+    """`bench.api.method.Ask` for one round of one cell; `usage` notes each access."""
 
     def __init__(
         self,
@@ -73,17 +73,17 @@ class CellAsk:
         self.usage = Usage()
         self._data = CellData(cell)
         self._model, self._new_tagger, self._device, self._files = model, new_tagger, device, files or {}
-        self._found: dict[tuple[str, bool], Links] = {}  # by target, the words linked or not
-        self._labelled: dict[str, tuple[int, Mapping[str, int]]] = {}  # by target how many pairs, and their counts
+        self._links: dict[tuple[str, bool], Links] = {}  # by target, and whether the words are linked
+        self._labelled: dict[str, tuple[int, Mapping[str, int]]] = {}  # by target the number of pairs, and their counts
         self._test_counts: Mapping[str, int] = {}
 
     @property
     def tags(self) -> tuple[str, ...]:
         return tag_set(self._data.types)
 
-    def _require(self, need: Need, what: str) -> None:
+    def _require(self, need: Need, data: str) -> None:
         if need not in self.needs:
-            raise UndeclaredNeed(f"round '{self.round.name}' asked for {what}, but its needs do not list {need.name}")
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for {data}, but its needs do not list {need.name}")
 
     def source(self) -> list[Sentence]:
         return self._counted("source", self._data.source())
@@ -103,14 +103,14 @@ class CellAsk:
         return source_links(cell, CellData(cell))
 
     def _linked(self, target: str, wanted: bool = True) -> Links:
-        if (target, wanted) not in self._found:
-            self.source()  # the translations of labelled sentences use them: counted
+        if (target, wanted) not in self._links:
+            self.source()  # translations use the labelled sentences, which are counted
             stage = self._links_into(target)
-            self._found[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
-        links = self._found.get((target, True)) or self._found[target, wanted]
+            self._links[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
+        links = self._links.get((target, True)) or self._links[target, wanted]
         self.usage.translators.add(links.made_by)
         self.usage.parents[self._name("labels", target)] = links.artefact.address
-        return self._found[target, wanted]
+        return self._links[target, wanted]
 
     def _name(self, stage: str, target: str) -> str:
         return stage if target == self.cell.target else f"{stage}:{target}"
@@ -140,7 +140,7 @@ class CellAsk:
         self._labelled[target] = (len(pairs), {**links.counts, **counts})
         total = Counter[str]()
         for _, of_target in self._labelled.values():
-            total.update(of_target)  # unlike +, it keeps what is 0
+            total.update(of_target)  # unlike +, it keeps counts of 0
         self.usage.projection = dict(total)
         if links.pairs and not pairs:
             raise Unavailable(f"{refusing} none of {len(links.pairs)} translations in '{target}'")
@@ -183,9 +183,9 @@ class CellAsk:
         self._require(Need.TARGET_GOLD, "gold target labels")
         return self._counted("target_gold", self._some(self._data.target_gold(), "gold-labelled training sentences"))
 
-    def _some(self, items: list[T], what: str) -> list[T]:
+    def _some(self, items: list[T], data: str) -> list[T]:
         if not items:
-            raise Unavailable(f"corpus '{self.cell.data.corpus}' has no {what} in '{self.cell.target}'")
+            raise Unavailable(f"corpus '{self.cell.data.corpus}' has no {data} in '{self.cell.target}'")
         return items
 
     def test_translations(self, sentences: Sequence[Sentence]) -> list[Pair]:
@@ -237,5 +237,5 @@ class CellAsk:
 
 
 def needs_of(method: Method, round_: Round) -> frozenset[Need]:
-    """What a round may ask for: its own needs, else all of the method's; translations of the test never."""
+    """The needs of a round: its own, else all of the method's; never translations of the test."""
     return (method.needs if round_.needs is None else round_.needs) - {Need.TEST_TRANSLATION}

@@ -1,4 +1,4 @@
-"""From examples to batches: length buckets, streams that cycle, tensors on the device."""
+"""From examples to batches: endless streams in length buckets, tensors on the device."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench.core.memo import Memo
 from bench.core.sentences import tags_of
 from bench.core.subwords import Pieces, Specials, layout, pieces_of
 
-POOL = 32  # batches that are sorted by length together: enough to waste little padding, few enough to stay random
+POOL = 32  # batches sorted by length together: enough to need little padding, few enough to stay random
 
 
 class Collator:
-    """Examples of one tokenizer and tag set into Inputs.
+    """Turns examples into Inputs, for one tokenizer and tag set.
 
     Each sentence is tokenised once; its sub-words are kept in `memo`, under the encoder's `key`.
     """
@@ -50,12 +50,12 @@ class Collator:
         return [known[example.sentence.words] for example in examples]
 
     def ids(self, pieces: Iterable[Pieces]) -> Ints:
-        """The sub-words (n,) that batches of these sentences hold, each once: special ones and padding with them."""
+        """The distinct sub-words (n,) in batches of these sentences, special ones and padding included."""
         specials = np.asarray([*self.specials.prefix, *self.specials.suffix, self.specials.pad], np.int64)
         return np.unique(np.concatenate([specials, *(sentence.ids for sentence in pieces)]))
 
     def __call__(self, examples: Sequence[Example], pieces: Sequence[Pieces], groups: Sequence[int]) -> Inputs:
-        """Inputs of the sentences; `groups` tells which belong together."""
+        """Inputs of the sentences; `groups` holds the number of each one's group."""
         plan = layout(pieces, self.specials, self.max_length)
         labels = np.full(plan.words.shape, -100, np.int64)
         soft = np.zeros((*plan.words.shape, len(self.tag_ids)), np.float32)
@@ -108,33 +108,33 @@ class Stream:
         self.queue: list[list[int]] = []
         self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
         sizes = {len(group) for group in groups}
-        self.exact = len(sizes) == 1 and batch % largest == 0  # every batch is full: none is cut off from a pool
+        self.exact = len(sizes) == 1 and batch % largest == 0  # every batch is full, so pools leave nothing over
         self.drawn = 0
 
     @property
     def passes(self) -> int:
-        """Completed passes over the stream, by groups handed out."""
+        """Completed passes over the stream, by groups drawn."""
         return self.drawn // len(self.groups)
 
     def ids(self) -> Ints:
-        """The sub-words that its batches hold, each once."""
+        """The distinct sub-words of its batches."""
         return self.collator.ids(pieces for group in self.pieces for pieces in group)
 
     def _fill(self) -> None:
-        """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or just fewer.
+        """Draw a pool of batches, sort it by length, cut it, shuffle; all have `batch` sentences or slightly fewer.
 
         A pool holds no group twice (unless a pass is smaller than a batch): sorted by length, the copies of a sentence
-        from several passes would fill a batch. What fills no batch waits for the next pool.
+        from several passes would fill a batch. Groups that fill no batch wait for the next pool.
         """
         late: set[int] = set()
         while sum(len(self.groups[i]) for i in self.waiting) < self.batch:
-            late = set(self.waiting)  # the next pass ends with what still waits of this one
+            late = set(self.waiting)  # the next pass ends with the groups of this one that still wait
             self.waiting += sorted(self.rng.permutation(len(self.groups)).tolist(), key=late.__contains__)
         small = sum(map(len, self.groups)) < self.batch
         ends = np.cumsum([len(self.groups[i]) for i in self.waiting[: None if small else len(self.groups)]])
         whole = min(POOL, int(ends[-1]) // self.batch)
         size = int(np.searchsorted(ends, whole * self.batch, side="right"))
-        # what waited goes first where a cut leaves some over, or the longest would wait on; ties stay in random order
+        # late groups go first if a cut leaves some over, or the longest would never be drawn; ties stay in random order
         first = set() if self.exact else late
         pool = sorted(self.waiting[:size], key=lambda i: (i not in first, int(self.lengths[i])))
         cut: list[list[int]] = [[]]
@@ -145,8 +145,7 @@ class Stream:
                 room = self.batch
             cut[-1].append(i)
             room -= len(self.groups[i])
-        over = [i for rest in cut[whole:] for i in rest]
-        self.waiting = over + self.waiting[size:]
+        self.waiting = [i for left_over in cut[whole:] for i in left_over] + self.waiting[size:]
         self.queue = [cut[i] for i in self.rng.permutation(whole)]
 
     def next(self) -> list[int]:
@@ -166,7 +165,7 @@ class Stream:
 
 
 def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]:
-    """The batch cut into `parts` of whole groups, as even as groups allow: what out-of-memory back-off trains on."""
+    """The batch cut into `parts` of whole groups, as even as groups allow, for `memory.Backoff`."""
     groups = inputs.groups.tolist()
     order = sorted(set(groups), key=groups.index)
     shares = [order[i::parts] for i in range(min(parts, len(order)))]
@@ -185,7 +184,7 @@ def split_inputs(inputs: Inputs, parts: int, collator: Collator) -> list[Inputs]
 
 
 def prefetched(streams: dict[str, Stream], steps: int, first: int = 0) -> Iterator[dict[str, Inputs]]:
-    """Draws `first` to `steps` of one batch a stream; the next is prepared while the device works on this one."""
+    """Draws `first` to `steps` of one batch a stream; each is prepared while the device works on the one before."""
     for stream in streams.values():
         for _ in range(first):
             stream.next()

@@ -1,6 +1,6 @@
-"""How long the trainings of an encoder's shape take on this machine: a few steps with random weights, measured once.
+"""How long trainings with an encoder of this shape take on this machine: a few steps with random weights, timed once.
 
-An estimate for `xner plan`, before there is a record: of training and predicting, not of translating or aligning.
+`xner plan` estimates training and predicting by it, not translating or aligning, while there is no record.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from bench.train.predict import autocast
 from bench.train.tagger import LinearTagger
 
 STAGE = "calibration"
-LENGTH = 32  # sub-words of a sentence that is measured, about what news has
-ROWS = 2000  # word embeddings: as many as a batch's words may need, whatever the vocabulary
-ENOUGH = 0.3  # seconds of a step from which on no larger batch is measured
-PIECES = 1.5  # sub-words a word, about what multilingual vocabularies give European text
+LENGTH = 32  # sub-words of a measured sentence, about as in news
+ROWS = 2000  # word embeddings: as many as a batch may need, whatever the vocabulary
+ENOUGH = 0.3  # seconds: once a step takes so long, no larger batch is measured
+PIECES = 1.5  # sub-words a word, roughly as multilingual vocabularies split European text
 TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: of a step whatever its batch, and of a sub-word trained on, read, or first met by frozen layers."""
+    """Seconds for a step of any batch, and for a sub-word trained on, read, or read first by frozen layers."""
 
     step: float
     trained: float
@@ -58,15 +58,15 @@ class Pace:
 
 @dataclass
 class Calibrated:
-    """Seconds of units of work by calibration; a training that several units need is counted with the first."""
+    """Estimated seconds of units of work; a training that several units need is counted with the first."""
 
     cache: Artefacts
-    failed: dict[str, str] = field(default_factory=dict)  # encoders of which no steps can be timed, and why
+    failed: dict[str, str] = field(default_factory=dict)  # by encoder why its steps cannot be timed
     _paces: dict[Hashable, Pace | None] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
 
     def seconds(self, unit: Sequence[Planned]) -> float | None:
-        """Seconds of training and predicting; None where the encoder is not here yet, or has failed."""
+        """Seconds of training and predicting; None if the encoder is not on this machine yet, or failed."""
         cell = unit[0].cell
         if not trains(cell):
             return 0.0
@@ -76,7 +76,7 @@ class Calibrated:
                 self._paces[name] = pace_of(cell, self.cache)
             pace = self._paces[name]
             return None if pace is None else self._of_unit(unit, pace)
-        except Unavailable:  # of a test: the cell will be skipped
+        except Unavailable:  # without a test the cell is skipped
             return 0.0
         except (OSError, ValueError, RuntimeError) as error:
             self._paces[name] = None
@@ -104,7 +104,7 @@ class Calibrated:
 
 
 def pace_of(cell: Cell, cache: Artefacts) -> Pace | None:
-    """The pace of a cell's encoder and recipe, measured where the cache does not hold it; None as `Calibrated`."""
+    """The pace of a cell's encoder and recipe, measured if it is not cached; None as in `Calibrated.seconds`."""
     folder = encoder_of(cell).configured(cache)
     if folder is None:
         return None
@@ -125,7 +125,7 @@ def pace_of(cell: Cell, cache: Artefacts) -> Pace | None:
 
 
 def _measured(folder: Path, recipe: EncoderSpec, train: TrainSpec, device: torch.device) -> Pace:
-    """A second or few: batches are doubled until a step takes long enough, the last is measured three times."""
+    """Measure for a few seconds: batches are doubled until a step takes long enough, the last is timed three times."""
     before = torch.get_num_threads()
     torch.set_num_threads(train.threads)
     try:
@@ -137,7 +137,7 @@ def _measured(folder: Path, recipe: EncoderSpec, train: TrainSpec, device: torch
 
 
 class _Bench:
-    """A tagger of random weights, and its steps by the clock."""
+    """A tagger of random weights whose steps are timed."""
 
     def __init__(self, folder: Path, recipe: EncoderSpec, train: TrainSpec, device: torch.device) -> None:
         from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
@@ -153,7 +153,7 @@ class _Bench:
         self.train, self.device = train, device
 
     def pace(self) -> Pace:
-        self._learn(self._inputs(1))  # the first pass of all allocates
+        self._learn(self._inputs(1))  # the very first pass allocates
         rows = 1
         while self._timed(partial(self._learn, self._inputs(rows))) < ENOUGH and rows < self.train.batch:
             rows = min(2 * rows, self.train.batch)
@@ -186,7 +186,7 @@ class _Bench:
             self.tagger.decode(self.tagger.read(inputs))
 
     def _timed(self, run: Callable[[], None]) -> float:
-        """Seconds that it takes when nothing else runs: on a CPU busy time, which other processes do not lengthen."""
+        """Seconds without the influence of other processes: on a CPU busy time."""
         if self.device.type == "cuda":
             begun = time.perf_counter()
             run()
@@ -220,5 +220,5 @@ class _Bench:
 
 
 def _pieces(sentences: Sequence[Sentence]) -> float:
-    """Sub-words, about, with the two special ones."""
+    """The approximate number of sub-words, with two special ones a sentence."""
     return sum(2 + PIECES * len(sentence.words) for sentence in sentences)

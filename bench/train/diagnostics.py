@@ -1,4 +1,4 @@
-"""What `Method.diagnostics` asks for: how a training changed the encoder's space, how right pseudo-labels were."""
+"""Diagnostics that a method asks for: the encoder's space before and after training, the F1 of pseudo-labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.train.batches import Collator
 from bench.train.encoder import cover
 from bench.train.predict import autocast
 
-PAIRS = 100  # training pairs that are looked at
+PAIRS = 100  # training pairs that are measured
 POINTS = 40  # words of a class and language that a plot shows
 Array = npt.NDArray[np.float32]
 
@@ -42,11 +42,11 @@ class Space:
 
         `retrieval_forward`: share of source sentences whose translation is the nearest target sentence;
         `same_label`: mean cosine of two entity words of one type; `other_label`: of an entity word and a word of
-        another type or outside. Absent where there is no such pair of words.
+        another type or outside. Absent if there is no such pair of words.
         """
         close = self.source @ self.target.T
-        both = {"retrieval_forward": close.argmax(1), "retrieval_backward": close.argmax(0)}
-        values = {name: float((nearest == np.arange(len(close))).mean()) for name, nearest in both.items()}
+        nearest = {"retrieval_forward": close.argmax(1), "retrieval_backward": close.argmax(0)}
+        values = {name: float((rows == np.arange(len(close))).mean()) for name, rows in nearest.items()}
         kinds = sorted(set(self.classes.tolist()))
         sums = {kind: self.words[self.classes == kind].astype(np.float64).sum(0) for kind in kinds}
         sizes = {kind: int((self.classes == kind).sum()) for kind in kinds}
@@ -116,7 +116,7 @@ def compared(before: Space, after: Space, rng: np.random.Generator) -> tuple[dic
 def pseudo_f1(method: Method, tagger: Any, gold: Callable[[], Labels], types: Sequence[str]) -> dict[str, list[float]]:
     """`pseudo_f1`: strict F1 of each of the trained tagger's pseudo-labels, against gold that no method may reach.
 
-    Only sentences count whose gold is known; {} where none is, or where the method has no pseudo-labels.
+    Only sentences with known gold count; {} if there are none, or if the method has no pseudo-labels.
     """
     read = method.diagnostics().pseudo_labels
     kept = read(tagger) if read is not None else ()

@@ -1,10 +1,8 @@
-"""The encoder of a tagger: transformers' own model, its word embeddings by the row, its lowest layers frozen if asked.
+"""The encoder of a tagger: transformers' own model with word embeddings by the row and frozen layers; its optimiser.
 
-Where few sentences are there to learn from, the lowest layers are often better left alone (Wu & Dredze 2019, section
-3.2). What they make of a window of text is then the same for every method, seed and step: it is computed once.
-
-Word embeddings by the row: of a vocabulary only the rows that some sentence reads are loaded, and can learn.
-The optimiser of every training, and its learning rate by step.
+By the row: of the word embeddings only the rows that some sentence reads are loaded, and can learn. Frozen: with few
+training sentences the lowest layers are often better left alone (Wu & Dredze 2019, section 3.2); their states of a
+window of text are then the same for every method, seed and step, and are computed once.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from bench.plan.sections import EncoderSpec
 
 
 class Pretrained:
-    """Word embeddings (V, H) as they were pre-trained: every training of the process reads these, none changes them."""
+    """Word embeddings (V, H) as pre-trained: all trainings of the process share them, none changes them."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
@@ -43,11 +41,11 @@ class Pretrained:
 
 
 class WordRows(nn.Module):
-    """Stands in for a table of word embeddings (V, H), of which it holds the rows that are asked for.
+    """Some rows of a table of word embeddings (V, H), in its place.
 
     `weight` (R, H) learns, and `ids` (R,) tells which rows it holds. `others` (E, H) are read by predictions only: a
-    row that training does not read stays as pre-trained, as it would with all rows, since word embeddings are not
-    decayed. Frozen embeddings are all among the others.
+    row that training does not read stays as pre-trained, as it would in the whole table, since word embeddings do not
+    decay. Frozen embeddings are all among the others.
     """
 
     ids: Tensor
@@ -66,7 +64,7 @@ class WordRows(nn.Module):
         self.register_buffer("place", torch.full((size,), -1), persistent=False)  # of a row in weight, then in others
 
     def learn(self, ids: Ints) -> None:
-        """Hold these rows, too, to learn them; before an optimiser is made."""
+        """Hold these rows, too, to train them; called before an optimiser is made."""
         if not self.weight.requires_grad:
             return self.cover(ids)
         known = self.ids.cpu().numpy()
@@ -90,7 +88,7 @@ class WordRows(nn.Module):
         self.held[ids] = True
 
     def cover(self, ids: Ints) -> None:
-        """Hold these rows at least to read them."""
+        """Hold these rows at least for reading."""
         new = np.unique(ids[~self.held[ids]])
         if len(new):
             first, device = len(self.weight) + len(self.others), self.place.device
@@ -116,9 +114,9 @@ class WordRows(nn.Module):
 
 
 def use_rows(model: Any, stored: Callable[[str, Tensor], Tensor] = lambda name, weight: weight) -> None:
-    """Let an encoder of transformers hold its word embeddings by the row; `stored` tells where all rows lie.
+    """Let an encoder of transformers hold its word embeddings by the row; `stored` gives the whole stored table.
 
-    One whose word embeddings are no plain table, or are part of another module as well, keeps them whole.
+    If its word embeddings are no plain table, or also part of another module, it keeps them whole.
     """
     table = model.get_input_embeddings()
     if type(table) is not nn.Embedding or table.max_norm is not None:
@@ -137,13 +135,13 @@ def row_tables(model: nn.Module) -> Iterator[tuple[str, WordRows]]:
 
 
 def cover(model: nn.Module, ids: Ints) -> None:
-    """Let a tagger's encoder read these sub-words."""
+    """Make a tagger's encoder hold the rows of these sub-words."""
     for _, table in row_tables(model):
         table.cover(ids)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool = True) -> list[str]:
-    """Load a state of other rows than the model has; names of what the state lacks."""
+    """Load a state, whose rows may be others than the model's; names of weights that the state lacks."""
     for name, table in row_tables(model):
         table.hold(weights[f"{name}.ids"].numpy())
     return list(model.load_state_dict(weights, strict=strict).missing_keys)
@@ -159,7 +157,7 @@ def whole_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def fresh_encoder(key: str, where: str, layers: int | None = None) -> Loaded:
-    """`load_encoder` by the row, a copy of what this process keeps under that content key. BadInput as there."""
+    """`load_encoder` by the row, copied from what this process keeps under the content key. BadInput as there."""
     memo, name = process_memo(), ("encoder", key, layers)
     kept: Loaded | None = memo.get(name)
     if kept is None:
@@ -171,13 +169,13 @@ def fresh_encoder(key: str, where: str, layers: int | None = None) -> Loaded:
 
 
 class Encoder(nn.Module):
-    """Windows of sub-words (W, L) to last-layer states (W, L, H); counts what it reads.
+    """Windows of sub-words (W, L) to last-layer states (W, L, H); counts its passes and sub-words.
 
-    `freeze`: the embeddings and so many of the lowest layers learn nothing and are never in training mode. `key` and
-    `memo`: under which content key, and where, the states that they give are kept. `whole`: never run layer by layer.
+    `freeze`: the embeddings and so many of the lowest layers learn nothing and are never in training mode; `memo`
+    keeps their states under the content key `key`. `whole`: never run layer by layer.
 
     Raises:
-        BadInput: the model has no such number of layers below its last, or no single stack of them.
+        BadInput: the model has fewer layers below its last, or no single stack of layers.
     """
 
     def __init__(
@@ -209,7 +207,7 @@ class Encoder(nn.Module):
         return out.last_hidden_state, out.hidden_states[1] if first else None
 
     def train(self, mode: bool = True) -> Encoder:
-        """Frozen layers stay as they predict, without dropout."""
+        """As in torch, but frozen layers stay in evaluation mode, without dropout."""
         super().train(mode)
         for module in self._frozen():
             module.eval()
@@ -222,7 +220,7 @@ class Encoder(nn.Module):
     # --- frozen layers -----------------------------------------------------------------------------------------------
 
     def _frozen(self) -> list[nn.Module]:
-        """What is below the first layer that learns: modules in the order of the model, embeddings and layers."""
+        """The modules below the first layer that learns, embeddings and layers, in the order of the model."""
         if not self.freeze:
             return []
         (stack,) = self._stack
@@ -247,24 +245,20 @@ class Encoder(nn.Module):
         device = ids.device.type
         kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         setting = ("frozen", self.key, self.freeze, str(ids.device), kind, torch.get_num_threads())
-        found = []
+        windows = []
         for row, length in zip(ids.cpu(), mask.sum(1).tolist(), strict=True):
             name = (*setting, row[:length].numpy().tobytes())
             states = self.memo.get(name) if self.memo is not None else None
             if states is None:
-                states = self._below(row[None, :length].to(ids.device))[0]
+                with torch.no_grad():
+                    embedded = self.model.embeddings(input_ids=row[None, :length].to(ids.device))
+                    if hasattr(self.model, "embeddings_project"):  # ELECTRA
+                        embedded = self.model.embeddings_project(embedded)
+                    states = self._through(slice(self.freeze), embedded, None)[0]
                 if self.memo is not None:
                     self.memo.put(name, states, states.numel() * states.element_size())
-            found.append(states)
-        return nn.utils.rnn.pad_sequence(found, batch_first=True)
-
-    @torch.no_grad()
-    def _below(self, ids: Tensor) -> Tensor:
-        """States of one window (1, L) below the first layer that learns."""
-        states = self.model.embeddings(input_ids=ids)
-        if hasattr(self.model, "embeddings_project"):  # ELECTRA
-            states = self.model.embeddings_project(states)
-        return self._through(slice(self.freeze), states, None)
+            windows.append(states)
+        return nn.utils.rnn.pad_sequence(windows, batch_first=True)
 
     def _through(self, layers: slice, states: Tensor, bias: Tensor | None) -> Tensor:
         """States after some layers; `bias` (W, 1, 1, L) is added to the attention's scores."""
@@ -277,9 +271,9 @@ class Encoder(nn.Module):
 
 
 def encoder_of(tagger: nn.Module) -> Encoder | None:
-    """The encoder of a tagger, None where it is of another kind."""
-    found = getattr(tagger, "encoder", None)
-    return found if isinstance(found, Encoder) else None
+    """The encoder of a tagger, None if it is of another kind."""
+    encoder = getattr(tagger, "encoder", None)
+    return encoder if isinstance(encoder, Encoder) else None
 
 
 def rate(step: int, total: int, warmup: float) -> float:
@@ -289,9 +283,9 @@ def rate(step: int, total: int, warmup: float) -> float:
 
 
 def optimiser_of(tagger: Any, recipe: EncoderSpec) -> torch.optim.AdamW:
-    """Fused AdamW; `full` of a group is its rate before the schedule, the head's own where the recipe gives it one.
+    """Fused AdamW; `full` of a group is its rate before the schedule; the head may have its own.
 
-    Matrices decay, as in BERT's own recipe, but for word embeddings: a row that no sentence reads stays as it is.
+    Matrices decay, as in BERT's own recipe, except word embeddings, so that a row that no sentence reads never changes.
     """
     tables = [f"{name}.weight" for name, _ in row_tables(tagger)]
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}

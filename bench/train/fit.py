@@ -24,7 +24,7 @@ from bench.train.predict import autocast, terms_of
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a training is, apart from its data."""
+    """The definition of a training, apart from its data."""
 
     method: Method
     train: TrainSpec
@@ -34,11 +34,11 @@ class FitPlan:
     watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
 
     def devs(self) -> dict[str, Sequence[Sentence]]:
-        """The dev sets by the rule that looks at them."""
+        """The dev sets by the rule that uses them."""
         return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
 
     def steps(self, data: TrainingSet) -> int:
-        """Optimiser steps: the same for every method, or by `budget = "epochs"` passes over the largest stream."""
+        """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over the largest stream."""
         if self.train.budget == "steps":
             return self.train.steps
         sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
@@ -54,7 +54,7 @@ def fit(
     tick: Callable[[int], None] = lambda step: None,
     keeper: Keeper | None = None,
 ) -> History:
-    """Train `tagger`, from where `keeper` has it saved; snapshots that a rule may choose go to `folder` as safetensors.
+    """Train `tagger`, from the state that `keeper` saved, if any; chosen snapshots go to `folder` as safetensors.
 
     Raises:
         FloatingPointError: a loss term became NaN or infinite; names the term and the step.
@@ -107,7 +107,7 @@ def fit(
 
 
 def _streams(plan: FitPlan, data: TrainingSet, tagger: Any, collator: Collator) -> dict[str, Stream]:
-    """The data's streams, each in an order of its own; their sub-words' embeddings are loaded to be learned."""
+    """The data's streams, each in an order of its own; their sub-words' embeddings are loaded to be trained."""
     streams = {
         name: Stream(groups, plan.train.batch, collator, rng(plan.seed, "order", name))
         for name, groups in data.streams().items()
@@ -119,7 +119,7 @@ def _streams(plan: FitPlan, data: TrainingSet, tagger: Any, collator: Collator) 
 
 
 def _ran(plan: FitPlan, encoder: Encoder | None, device: torch.device) -> dict[str, Any]:
-    """What the training runs on, for the record."""
+    """The conditions of the training, for the record."""
     return {
         "precision": plan.train.precision,
         "device": device.type,

@@ -1,6 +1,6 @@
-"""What is noted while a tagger trains: the loss terms, the dev sets, and the snapshots that a rule may choose.
+"""The history of a training: loss terms, dev F1, and the snapshots that a rule may choose; and saving a long one.
 
-A long training that is stopped resumes at its last evaluation, to the same bytes.
+A long training that is stopped resumes at its last evaluation and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from bench.train.memory import Backoff
 from bench.train.predict import predict
 
 STAGE = "unfinished"
-WORTH = 600.0  # seconds that a training is estimated at; a shorter one begins again
+WORTH = 600.0  # estimated seconds of a training; a shorter one starts again
 STATE, TENSORS = "state.json", "state.safetensors"
 
 
 @dataclass
 class History:
-    """What a training did. `best` maps a rule ("last", "source-dev", "target-dev:<lang>") to its evaluation."""
+    """The record of a training. `best` maps a rule ("last", "source-dev", "target-dev:<lang>") to its evaluation."""
 
     steps: int = 0
     losses: dict[str, list[float]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class History:
     dev_f1: dict[str, list[float]] = field(default_factory=dict)  # "source-dev", "target-dev:<lang>"
     best: dict[str, int] = field(default_factory=dict)
     sentences: int = 0
-    tokens: int = 0  # real sub-words read, a second view's counted again
+    tokens: int = 0  # real sub-words read, counted again for a second view
     forward_passes: int = 0
     seconds: float = 0.0
     ran: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +57,8 @@ class History:
 
 
 def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
-    """Read the logged terms off the device, once an evaluation so that no step waits; refuse what is not finite."""
+    """Read the logged terms off the device, once an evaluation so that no step waits; FloatingPointError if one is not
+    finite."""
     for terms in log:
         for name, value in terms:
             number = float(value)
@@ -71,21 +72,21 @@ def drain(log: list[list[tuple[str, torch.Tensor]]], history: History) -> None:
 def evaluate(
     devs: Mapping[str, Sequence[Sentence]], tagger: Any, collator: Collator, history: History, step: int, folder: Path
 ) -> None:
-    """Score the dev sets, note which rules would choose this evaluation, and keep the snapshots that are chosen."""
+    """Score the dev sets, note which rules would choose this evaluation, and keep only chosen snapshots."""
     number = len(history.eval_steps)
     history.eval_steps.append(step)
     types = [tag[2:] for tag in tagger.tags if tag.startswith("B-")]
     for rule, sentences in devs.items():
         if not sentences:
             continue
-        found = predict(tagger, collator, sentences, history.ran["precision"])
-        value = round(f1(count([s.spans or () for s in sentences], found.spans, types)), 6)
+        predicted = predict(tagger, collator, sentences, history.ran["precision"]).spans
+        value = round(f1(count([s.spans or () for s in sentences], predicted, types)), 6)
         history.dev_f1.setdefault(rule, []).append(value)
         if value > max(history.dev_f1[rule][:-1], default=-1.0):
             history.best[rule] = number
     if step == history.steps:
         history.best["last"] = number
-        history.best.setdefault("source-dev", number)  # no dev set: the last is all there is
+        history.best.setdefault("source-dev", number)  # without a dev set: the last
     if number in history.best.values():
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tagger.state_dict().items()}
         save_file(state, snapshot(folder, number))
@@ -95,7 +96,7 @@ def evaluate(
 
 
 def snapshot(folder: Path, evaluation: int) -> Path:
-    """Where the weights of an evaluation lie."""
+    """The file with the weights of an evaluation."""
     return folder / f"eval-{evaluation:03d}.safetensors"
 
 
@@ -104,7 +105,7 @@ def snapshot(folder: Path, evaluation: int) -> Path:
 
 @dataclass
 class Reached:
-    """A training under way: what its next step depends on, beside the order of the batches."""
+    """The state of a training, on which its next step depends beside the order of the batches."""
 
     method: Method
     tagger: Any
@@ -112,7 +113,7 @@ class Reached:
     backoff: Backoff
     history: History
     size: int  # sentences of the first stream, a pass over which is an epoch
-    log: list[list[tuple[str, torch.Tensor]]] = field(default_factory=list)  # loss terms that are not read yet
+    log: list[list[tuple[str, torch.Tensor]]] = field(default_factory=list)  # loss terms not read off the device yet
     step: int = 0  # steps done
     seen: int = 0  # sentences of the first stream
     epoch: int = 0
@@ -126,20 +127,20 @@ class Reached:
 
 
 class Keeper:
-    """Saves one training and finds it again, in two places by turns, so that one is whole whenever it is killed.
+    """Saves and restores one training, in two places by turns, so that one is complete whenever it is killed.
 
-    `what` tells it from others; without artefacts it keeps nothing.
+    `identity` tells it from others; without artefacts it keeps nothing.
     """
 
-    def __init__(self, artefacts: Artefacts | None = None, **what: Any) -> None:
+    def __init__(self, artefacts: Artefacts | None = None, **identity: Any) -> None:
         self.artefacts = artefacts
-        self.keys = tuple(key_of(STAGE, slot=slot, **what) for slot in range(2))
-        self.before = 0.0  # seconds that earlier attempts took, as far as they were saved
-        self.first = 0  # steps that they did
+        self.keys = tuple(key_of(STAGE, slot=slot, **identity) for slot in range(2))
+        self.before = 0.0  # seconds of the steps that earlier attempts saved
+        self.first = 0  # number of those steps
         self._begin = time.perf_counter()
 
     def save(self, run: Reached, folder: Path) -> None:
-        """After an evaluation, with its snapshots in `folder`; if it is long. Without space: warn and train on."""
+        """Save a long training after an evaluation, whose snapshots are in `folder`; on a full disk only warn."""
         if self.artefacts is None or run.step == run.history.steps:
             return
         taken = time.perf_counter() - self._begin
@@ -155,7 +156,7 @@ class Keeper:
             warnings.warn(f"the training could not be saved at step {run.step}: {error}", stacklevel=2)
 
     def restore(self, run: Reached, folder: Path) -> None:
-        """Bring a fresh training to where its last save was, if there is one."""
+        """Bring a fresh training to its last saved state, if there is one."""
         saves = [] if self.artefacts is None else [self.artefacts.get(STAGE, key) for key in self.keys]
         saved = max((save for save in saves if save), key=lambda save: int(save.details["step"]), default=None)
         if saved is not None:

@@ -1,6 +1,6 @@
-"""Out of memory: activation checkpointing first; splitting the batch only for additive losses; else the cell fails.
+"""The device of a run, checked before anything is trained; its memory, its peak, and backing off when it runs out.
 
-The device of a run, checked before anything is trained.
+First activation checkpointing; then the batch is split, for additive losses only; else the cell fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_JOBS = 4  # by default; each process holds an encoder, its gradients and it
 
 
 def default_jobs(device: str, threads: int) -> int:
-    """Processes that a run starts unless told: one a GPU, or as many trainings as the cores hold, at most 4."""
+    """The default number of processes: one a GPU, or as many trainings as the cores hold, at most 4."""
     if device == "cuda":
         return max(1, torch.cuda.device_count())
     return max(1, min(MOST_JOBS, len(os.sched_getaffinity(0)) // threads))
@@ -54,20 +54,20 @@ def resolve_device(asked: str, precisions: Iterable[str]) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is: a card's name, else its kind."""
+    """A graphics card's name, else the kind of device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 MOST_PARTS = 16
-# how libraries below torch word it, beside torch.OutOfMemoryError; a handle or plan that cannot be made is lack, too
+# messages of libraries below torch, beside torch.OutOfMemoryError; a handle or plan that cannot be made is one, too
 LACK = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED")
 
 
 class Backoff:
-    """Runs a step's forward and backward passes, backing off when memory runs out; what really ran is recorded.
+    """Runs a step's forward and backward passes, backing off when memory runs out; the record says how it ran.
 
-    A split step adds the parts' gradients, each part weighed by its share of the labelled words, which is exact for a
-    loss that is a mean over the words of one stream.
+    A split step adds the parts' gradients, each weighted by its share of the labelled words, which is exact for a loss
+    that is a mean over the words of one stream.
     """
 
     def __init__(self, method: Method, tagger: Any, collator: Collator) -> None:
@@ -79,7 +79,7 @@ class Backoff:
     def run(self, drawn: dict[str, Inputs], passes: Callable[[dict[str, Inputs], float], Any]) -> list[Any]:
         """Call `passes(inputs by stream, weight)` on the draw or its parts; on lack of memory back off and repeat.
 
-        The first time nothing is given up: what cycles of garbage held may be all that was lacking.
+        The first time only garbage is collected, which may free enough.
         """
         while True:
             state = self.random_state()
@@ -108,7 +108,7 @@ class Backoff:
         return {"cpu": torch.get_rng_state(), **cuda}
 
     def restore_random(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Put them back."""
+        """Restore the states of `random_state`."""
         torch.set_rng_state(state["cpu"])
         if "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.collator.device)
@@ -116,7 +116,7 @@ class Backoff:
     def _parts(self, drawn: dict[str, Inputs]) -> Sequence[tuple[dict[str, Inputs], float]]:
         if self.parts == 1:
             return [(drawn, 1.0)]
-        # every stream in as many parts, so that no part of one is left without the others' and dropped
+        # every stream in as many parts, so that no part lacks a stream
         count = min([self.parts, *(len(set(inputs.groups.tolist())) for inputs in drawn.values())])
         split = {name: split_inputs(inputs, count, self.collator) for name, inputs in drawn.items()}
         parts = [{name: of_stream[i] for name, of_stream in split.items()} for i in range(count)]
@@ -152,7 +152,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def give_back() -> None:
-    """Give freed memory back to the device and, with glibc, which would keep and fragment it, to the system."""
+    """Return freed memory to the device and to the system (glibc would keep and fragment it)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -161,25 +161,25 @@ def give_back() -> None:
 
 
 class Peak:
-    """Peak memory from when it is made; on Linux of this span alone, elsewhere of the process so far."""
+    """Peak memory since its creation; on other systems than Linux that of the whole process so far."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.resets = True
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM begins anew at what is resident now
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM to the current resident size
         except OSError:  # another system, or a sandbox that forbids it
             self.resets = False
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
     def read(self) -> dict[str, int]:
-        """`peak_rss_mb`, and `peak_gpu_mb` where there is a GPU."""
+        """`peak_rss_mb`, and `peak_gpu_mb` if there is a GPU."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if self.resets:
             lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
             peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-        found = {"peak_rss_mb": peak // 1024}
+        peaks = {"peak_rss_mb": peak // 1024}
         if self.device.type == "cuda":
-            found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(self.device) // 2**20
-        return found
+            peaks["peak_gpu_mb"] = torch.cuda.max_memory_allocated(self.device) // 2**20
+        return peaks

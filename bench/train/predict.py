@@ -1,7 +1,4 @@
-"""Prediction: batches by tokens, length-sorted, in the order asked for.
-
-What a method's hooks give is checked before it is used; what they raise is traced to the method's own line.
-"""
+"""Prediction in batches of similar length; and checks of what a method's hooks return, and where they raise."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Room:
-    """What a batch may hold; prediction batches never change a key, and stand beside an optimiser's state on a GPU."""
+    """The room of a prediction batch, which is never part of a key; on a GPU the optimiser's state needs room, too."""
 
-    most: int  # sub-words, padding with them
+    most: int  # sub-words, padding included
     waste: float  # share of them that may be padding
-    least: int = 128  # real sub-words below which a batch takes in more whatever it wastes
+    least: int = 128  # real sub-words up to which a batch grows regardless of padding
 
     def batches(self, lengths: Sequence[int]) -> Iterator[slice]:
-        """Cut ascending lengths, in sub-words, into batches; a sentence longer than the room is one of its own."""
+        """Cut ascending lengths, in sub-words, into batches; a sentence longer than the room is a batch of its own."""
         start = real = 0
         for i, length in enumerate(lengths):
             padded = (i + 1 - start) * length
@@ -46,12 +43,12 @@ class Room:
             yield slice(start, len(lengths))
 
 
-# a CPU multiplies 64 sub-words as fast, each, as 2,048, and never waits; of a GPU only the size was chosen
+# a CPU is as fast a sub-word with 64 as with 2,048, so that padding costs most; on a GPU only the size was chosen
 ROOM = {"cpu": Room(2048, 0.02), "cuda": Room(4096, 1.0)}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast or nothing. Raises BadInput if bf16 is asked of a device without it."""
+    """bf16 autocast or nothing. Raises BadInput if the device lacks bf16."""
     if precision == "fp32":
         return nullcontext()
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -61,7 +58,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 @dataclass
 class Meter:
-    """Sentences, real sub-words and forward passes that went through an encoder."""
+    """Numbers of sentences, real sub-words and forward passes of predictions."""
 
     sentences: int = 0
     tokens: int = 0
@@ -102,14 +99,14 @@ def predict(
 
 
 def bare(sentence: Sentence) -> Sentence:
-    """The sentence without its labels: no method or tagger sees those that it is scored by."""
+    """The sentence without its labels, which no method or tagger may see before it is scored."""
     return replace(sentence, spans=None)
 
 
 def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predictions:
     """The predictions, if they cover every sentence and word with well-formed spans; else ValueError or TypeError."""
     if not isinstance(predictions, Predictions):
-        raise TypeError(f"what was predicted is a {type(predictions).__name__}, not Predictions")
+        raise TypeError(f"the prediction is a {type(predictions).__name__}, not Predictions")
     if len(predictions.spans) != len(sentences) or len(predictions.probabilities) != len(sentences):
         raise ValueError(f"{len(predictions.spans)} predictions for {len(sentences)} sentences")
     for sentence, spans, probabilities in zip(sentences, predictions.spans, predictions.probabilities, strict=True):
@@ -124,11 +121,11 @@ def checked(predictions: Predictions, sentences: Sequence[Sentence]) -> Predicti
     return predictions
 
 
-# --- what a method gives ----------------------------------------------------------------------------------------------
+# --- checks of a method's hooks ---------------------------------------------------------------------------------------
 
 
 def given(value: Any, kind: type[T], method: Method, hook: str) -> T:
-    """What a hook of a method gave. Raises TypeError if it is of another kind."""
+    """The value that a hook of a method returned. Raises TypeError if it is of another kind."""
     if not isinstance(value, kind):
         raise TypeError(f"{_place(method, hook)} returned {type(value).__name__}, not a {kind.__name__}")
     return value
@@ -150,7 +147,7 @@ def _place(method: Method, hook: str) -> str:
 
 
 def raised_in(error: BaseException, method: Method | None) -> str:
-    """The last line of the method's own code that an error came through, such as " (mine/method.py:12, in loss)"."""
+    """The last line of the method's own code in an error's traceback, such as " (mine/method.py:12, in loss)"."""
     modules = {type(worker).__module__ for worker in workers_of(method)} if method else set()
     packages = {module.rpartition(".")[0] or module for module in modules} - {"bench.api"}
     place = ""

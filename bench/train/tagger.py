@@ -1,6 +1,6 @@
-"""The default tagger: a linear token classifier over any encoder of transformers; decoding and saving.
+"""The default tagger, a linear token classifier over any encoder of transformers: decoding, saving and loading.
 
-Trained taggers are read from token-classification folders of transformers, ours (`save_tagger`) and others with IOB2
+Trained taggers are loaded from token-classification folders of transformers: ours (`save_tagger`) or others with IOB2
 labels.
 """
 
@@ -50,9 +50,9 @@ class LinearTagger(nn.Module):
         return Batch(inputs, states, pooled, self.classifier(self.dropout(states)))
 
     def _pooled(self, inputs: Inputs, hidden: Tensor) -> Tensor:
-        """Sentence vectors (S, H): mean over real sub-words, or of the first position of the sentence's windows.
+        """Sentence vectors (S, H): mean over real sub-words, or over the first positions of the sentence's windows.
 
-        Windows are added up by a mask, as `index_add` is not deterministic on CUDA.
+        Windows are summed with a mask, as `index_add` is not deterministic on CUDA.
         """
         counted = inputs.real
         if self.pooling == "cls":
@@ -101,8 +101,8 @@ def save_tagger(tagger: LinearTagger, tokenizer: Any, folder: Path, max_length: 
     """
     from transformers import AutoModelForTokenClassification
 
-    ours = tagger.encoder.model
-    config = type(ours.config).from_dict(ours.config.to_dict())
+    encoder = tagger.encoder.model
+    config = type(encoder.config).from_dict(encoder.config.to_dict())
     config.id2label = dict(enumerate(tagger.tags))
     config.label2id = {tag: i for i, tag in enumerate(tagger.tags)}
     try:
@@ -110,7 +110,7 @@ def save_tagger(tagger: LinearTagger, tokenizer: Any, folder: Path, max_length: 
     except ValueError as error:
         raise BadInput(f"transformers has no token classifier for {config.model_type}: it cannot be saved") from error
     body = getattr(model, model.base_model_prefix)
-    missing = body.load_state_dict(whole_state(ours), strict=False).missing_keys
+    missing = body.load_state_dict(whole_state(encoder), strict=False).missing_keys
     head = getattr(model, "classifier", None)
     if missing or not isinstance(head, nn.Linear):
         raise BadInput(f"a tagger over {config.model_type} cannot be saved for transformers' pipeline")
@@ -121,11 +121,11 @@ def save_tagger(tagger: LinearTagger, tokenizer: Any, folder: Path, max_length: 
     model.to(device).eval()
     tagger.eval()
     with torch.no_grad():
-        plain = tagger.classifier(ours(input_ids=ids).last_hidden_state)
+        plain = tagger.classifier(encoder(input_ids=ids).last_hidden_state)
         if not torch.allclose(model(input_ids=ids).logits, plain, atol=1e-4):
             raise BadInput(f"transformers' token classifier for {config.model_type} is not dropout and a linear layer")
     model.save_pretrained(folder, safe_serialization=True)
-    tokenizer = copy.deepcopy(tokenizer)  # other trainings read with this one
+    tokenizer = copy.deepcopy(tokenizer)  # other trainings use this one
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(folder)
 
@@ -140,7 +140,7 @@ class SavedTagger(nn.Module):
         self.model, self.tags, self.decoding = model, tuple(tags), decoding
 
     def read(self, inputs: Inputs) -> Batch:
-        """Logits (S, N, C) of the words; the states are the sub-words' logits: nothing else is known of the model."""
+        """Logits (S, N, C) of the words, which also stand for the states: nothing else is known of the model."""
         logits = self.model(input_ids=inputs.ids, attention_mask=inputs.mask).logits
         of_words = logits.flatten(0, 1)[inputs.words] * inputs.word_mask[..., None].to(logits.dtype)
         return Batch(inputs, of_words, of_words.mean(1), of_words)
@@ -185,6 +185,6 @@ class Predictor:
         self._collator = Collator(tokenizer, self.tags, longest_of(model, tokenizer), torch.device(device))
 
     def tagged(self, sentences: Sequence[Sentence]) -> list[Sentence]:
-        """The sentences, in order, with what the tagger finds as their spans."""
+        """The sentences, in order, with predicted spans."""
         spans = predict(self._tagger, self._collator, sentences).spans
         return [replace(sentence, spans=labels) for sentence, labels in zip(sentences, spans, strict=True)]

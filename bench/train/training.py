@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from bench.api.method import Method, Model, Need, Predictions, Round, Tagger, TrainingSet
+from bench.api.recipes import Progress
 from bench.core.errors import Unavailable
 from bench.core.files import write_json
 from bench.core.memo import process_memo
@@ -41,18 +42,18 @@ HISTORY = "history.json"
 
 
 class Leakage(Unavailable):
-    """Training text stands in the test; the cell is skipped with the counts."""
+    """Training text is in the test; the cell is skipped with the counts."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are kept, and the device they are made on."""
+    """Where artefacts are kept, and the device on which they are made."""
 
     cache: Artefacts  # translations, links, encoders: shared by results folders
     models: Artefacts  # weights, while an unfinished unit needs them
     device: torch.device
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
-    wait: bool = True  # for another process that is at a training of this cell; else Busy
+    progress: Progress = lambda done, total, label: None
+    wait: bool = True  # for another process that runs a training of this cell; else Busy
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Trained:
     history: History
 
     def weights(self, rule: str) -> Path | None:
-        """Snapshot of a rule, None where the rule had no dev set."""
+        """Snapshot of a rule, None if the rule had no dev set."""
         number = self.history.best.get(rule)
         return None if number is None else snapshot(self.artefact.folder, number)
 
@@ -111,7 +112,7 @@ class CellTrainer:
 
     @property
     def usage(self) -> Usage:
-        """What the rounds and predictions so far asked for."""
+        """The usage of all rounds and predictions so far."""
         return Usage.together(self.usages)
 
     def all(self) -> dict[str, Trained]:
@@ -121,7 +122,7 @@ class CellTrainer:
         return self.rounds
 
     def model(self, round_name: str, rule: str = "source-dev") -> Model | None:
-        """A round's model at a rule's checkpoint, None where it has none."""
+        """A round's model at a rule's checkpoint, None if it has none."""
         weights = self.rounds[round_name].weights(rule)
         if weights is None:
             return None
@@ -138,16 +139,16 @@ class CellTrainer:
         """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
         ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
-        found = ask.labelled_translations(plain=True)[:PAIRS]
+        translated = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
         with torch.random.fork_rng(devices=[]):
             before = self._new_tagger().to(self.places.device)
-        spaces = [space_of(t, after.collator, found, after.precision) for t in (before, after.tagger)]
+        spaces = [space_of(t, after.collator, translated, after.precision) for t in (before, after.tagger)]
         return compared(spaces[0], spaces[1], ask.rng("points"))
 
     def ask_for_test(self) -> CellAsk:
-        """What `predict` may ask for: all of the method's needs, and test-time translation."""
+        """The access of `predict`: all of the method's needs, test-time translation included."""
         rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
         ask = self._ask(self.method, last, self.method.needs)
@@ -188,9 +189,9 @@ class CellTrainer:
         return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
 
     def _own_model(self, name: str) -> Model:
-        found = self.model(name)
-        assert found is not None  # source-dev always chooses a checkpoint
-        return found
+        model = self.model(name)
+        assert model is not None  # source-dev always chooses a checkpoint
+        return model
 
     def _new_tagger(self) -> LinearTagger:
         recipe, train, key = self.cell.recipe, self.cell.train, self.encoder.key
@@ -211,11 +212,11 @@ class CellTrainer:
         guard = self.guard
         if Need.ALL_TARGETS in needs and self.cell.data.overlap != "refuse":  # one training, clean of every test
             guard = Guard([s for cell in every_target(self.cell) for s in self.data.data.read(cell.target, "test")])
-        found = guard.overlap(sentences_of(data))
-        if found.total and self.cell.data.overlap == "refuse":
-            raise Leakage(found.reason())
-        self.overlap = max(self.overlap, found, key=lambda overlap: overlap.total)
-        return guard.dropped(data) if found.total else data
+        overlap = guard.overlap(sentences_of(data))
+        if overlap.total and self.cell.data.overlap == "refuse":
+            raise Leakage(overlap.reason())
+        self.overlap = max(self.overlap, overlap, key=lambda overlap: overlap.total)
+        return guard.dropped(data) if overlap.total else data
 
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
@@ -235,14 +236,14 @@ class CellTrainer:
                 if start is not None:
                     weights = start.weights("source-dev")
                     assert weights is not None
-                    # what only that round had (a projection head) is left behind
+                    # parts that only that round had (a projection head) are dropped
                     if missing := load_weights(tagger, load_file(weights), strict=False):
                         raise ValueError(f"the round to start from has no weights for {missing[0]}")
                 tagger.to(self.places.device)
                 train, recipe, seed = self.cell.train, self.cell.recipe, self.cell.seed
                 plan = FitPlan(worker, train, recipe, seed, self.data.dev(), dict(self.watched))
-                total, what = plan.steps(data), f"{self.cell.label} {self.cell.target} {round_.name}"
-                tick = lambda step: self.places.progress(step, total, what)  # noqa: E731
+                total, label = plan.steps(data), f"{self.cell.label} {self.cell.target} {round_.name}"
+                tick = lambda step: self.places.progress(step, total, label)  # noqa: E731
                 history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
             history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
@@ -260,7 +261,7 @@ class CellTrainer:
         return Trained(artefact, _history(artefact))
 
     def _fit_key(self, worker: Method, data: TrainingSet, start: Trained | None) -> str:
-        """Key of a training by what it trains on and how, not by the method's name: the same training is done once."""
+        """Key of a training by its data and settings, not by the method's name, so that equal ones are done once."""
         hooks = ("loss", "tagger", "on_epoch")
         own = [hook for hook in hooks if getattr(type(worker), hook) is not getattr(Method, hook)]
         params = hashed(to_plain(worker.params), file_hashes([worker])) if own else {}
@@ -284,7 +285,7 @@ def _history(artefact: Artefact) -> History:
 
 
 def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
-    """Parameters of a tagger: all, those that cost multiplications (no word embeddings), and the frozen among these."""
+    """Numbers of a tagger's parameters: all; those in use for multiplications (no word embeddings); frozen ones."""
     tables = [table for _, table in row_tables(tagger)][:1]
     inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
     in_use = sum(p.numel() for p in inside)

@@ -16,10 +16,10 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SoftmaxParams(EmbeddingParams):
-    """[aligner.softmax]; the defaults are AWESoME-align's, but for the layer of encoders that are not 12 deep."""
+    """[aligner.softmax]; the defaults are AWESoME-align's, except for the layer of encoders that are not 12 deep."""
 
-    threshold: float = 0.001  # their c: what both probabilities must be above, 0 or more, below 1
-    temperature: float = 1.0  # what the dot products are divided by (ours; theirs: none)
+    threshold: float = 0.001  # their c: both probabilities must be above it; 0 or more, below 1
+    temperature: float = 1.0  # divides the dot products (ours)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bench.core.conll import Format, conll_text, read_conll, read_tagged
 from bench.core.errors import BadInput
-from bench.core.sentences import IllFormedError, Sentence, Span, decode, encode
+from bench.core.sentences import IllFormedError, Sentence, Span, decode
+from tests.support.tag_scores import encode
 
 TYPES = ("PER", "LOC", "ORG")
 WORDS = st.one_of(

@@ -130,7 +130,7 @@ def test_what_is_refused(place: Place) -> None:
         (place.encoder, "--seeds", "0"): "--seeds 0: at least 1",
         (place.encoder, "--freeze", "-1"): "--freeze -1: at least 0",
         (place.encoder, "--freeze", "2"): "--freeze 2: 'tiny-for-tests' has 2 layers, the last must learn",
-        (place.encoder, place.encoder): "the encoder 'tiny-for-tests' stands there twice",
+        (place.encoder, place.encoder): "the encoder 'tiny-for-tests' is named twice",
         (place.encoder, "--split", "dev", "--only", "projection"): "leave projection out",
         (
             place.encoder,

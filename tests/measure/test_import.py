@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
-from bench.core.sentences import MODES, Sentence, encode
+from bench.core.sentences import MODES, Sentence
 from bench.report.compare import compare
 from bench.report.frame import groups, read
 from bench.report.tables.quantities import cost_table
@@ -20,6 +20,7 @@ from bench.store.record import Cost, Records, add_cells, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name, read_sidecar
 from tests.support.e2e_tools import snapshot
 from tests.support.scored_for_tests import found_in, gold_of, make_scored
+from tests.support.tag_scores import encode
 
 Run = Callable[..., tuple[int, str, str]]
 

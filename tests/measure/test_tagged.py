@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, IOBES, Entities
 
-from bench.core.sentences import IllFormedError, Span, encode, entities
+from bench.core.sentences import IllFormedError, Span, entities
+from tests.support.tag_scores import encode
 
 IOB = st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=12)
 BIOES = st.lists(st.sampled_from(["O", *(f"{p}-{t}" for p in "BIES" for t in "XY")]), max_size=12)

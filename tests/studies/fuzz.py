@@ -22,7 +22,7 @@ from typing import Any
 from bench.core.conll import Format, TaggedFile, conll_text, read_conll, read_tagged
 from bench.core.errors import BadInput
 from bench.core.files import read_parallel
-from bench.core.sentences import MODES, SCHEMES, Pair, Sentence, encode
+from bench.core.sentences import MODES, SCHEMES, Pair, Sentence
 from bench.measure.links import LinkLines
 from bench.measure.tagged import Tagged
 from bench.plan.spec import parsed_matrix
@@ -33,6 +33,7 @@ from data_recipes.corpora.conll.corpus import read_translations
 from data_recipes.corpora.wikiann.corpus import read_text
 from tests.conftest import toy_sentences
 from tests.support.e2e_tools import matrix_text
+from tests.support.tag_scores import encode
 
 TYPES = ("PER", "LOC")
 LONGEST = 1.0  # seconds an input may take

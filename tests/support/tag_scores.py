@@ -19,10 +19,10 @@ dash, in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bench.core.sentences import Mode, entities
+from bench.core.sentences import Mode, Scheme, Span, entities, tags_of
 from bench.measure.score import Counts, count
 
 
@@ -46,3 +46,15 @@ def score_tags(gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequ
     gold, found = ([entities(tags, "IOB2", mode) for tags in side] for side in (gold_tags, predicted_tags))
     types = tuple(sorted({span.type for spans in (*gold, *found) for span in spans}))
     return TagScore(types, count(gold, found, types))
+
+
+def encode(spans: Iterable[Span], length: int, scheme: Scheme = "IOB2") -> tuple[str, ...]:
+    """Tags of the spans, one a word. Raises ValueError as `bench.core.sentences.tags_of`."""
+    spans = tuple(spans)
+    tags = list(tags_of(spans, length))
+    for start, end, type_ in spans:
+        if scheme == "IOB1" and not (start and any(span.end == start and span.type == type_ for span in spans)):
+            tags[start] = f"I-{type_}"
+        elif scheme == "BIOES":
+            tags[end - 1] = f"S-{type_}" if end - start == 1 else f"E-{type_}"
+    return tuple(tags)

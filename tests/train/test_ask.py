@@ -60,6 +60,7 @@ GETTERS: dict[Need, tuple[Callable[[CellAsk], Any], ...]] = {
     Need.SECOND_TRANSLATION: (lambda ask: ask.second_translations(),),
     Need.ALL_TARGETS: (lambda ask: ask.targets(),),
     Need.TARGET_UNLABELLED: (lambda ask: ask.unlabelled(),),
+    Need.PARALLEL_TEXT: (lambda ask: ask.parallel_text(),),
     Need.TARGET_GOLD: (lambda ask: ask.gold_translations(), lambda ask: ask.target_gold()),
     Need.TEST_TRANSLATION: (lambda ask: ask.test_translations(DemoCorpus().read("de", "train")[:4]),),
 }
