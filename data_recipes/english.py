@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# base form: its irregular forms;
+# base form: its irregular forms
 _IRREGULAR = """
 be: am is are was were been being 'm 're ’m ’re; have: has had 've ’ve; do: does did done doing;
 will: 'll ’ll wo would 'd ’d; shall: should; may: might; not: n't n’t; can: ca could; begin: began begun;
@@ -25,11 +25,11 @@ a an the of to 's ’s ' ’ in on at by for with from as into onto upon than th
 should might may must will shall can do does did be is am are was were been being have has had it its they them their he
 him his she her we us our i my me you your this these those some any such more most not n't n’t
 """
-# words of grammar; where a dictionary lacks one, it is better left out than left in English
+# where a dictionary lacks one of these, it is better left out than left in English
 FUNCTION_WORDS = frozenset(_FUNCTION.split())
 
 _VOWELS = frozenset("aeiou")
-# suffix: what stands in its place in a base form, - for nothing
+# suffix: its replacements in a base form, - for none
 _SUFFIXES = "ies: y ie; ied: y; es: e -; s: -; ed: e -; ing: e -; iest: y; ier: y; est: - e; er: - e; ly: -"
 _ENDINGS = {row.split(":")[0]: row.replace("-", "").split(" ")[1:] for row in _SUFFIXES.split("; ")}
 _BASES = {
@@ -40,16 +40,16 @@ _BASES = {
 
 
 def irregular_base(word: str) -> str:
-    """The base of an irregular form (of small letters), "" where the word is none."""
+    """The base of an irregular form in lower case, "" for any other word."""
     return _BASES.get(word, "")
 
 
 def bases(word: str) -> list[str]:
-    """Possible base forms of a word of small letters, the likeliest first; not all of them are words."""
-    found = []
+    """Possible base forms of a word in lower case, the likeliest first; not all of them are words."""
+    forms = []
     for suffix, endings in _ENDINGS.items():
         stem = word.removesuffix(suffix)
         if stem != word and len(stem) >= 2:
             doubled = len(stem) > 2 and stem[-1] == stem[-2] and stem[-1] not in _VOWELS
-            found += [stem[:-1]] * (doubled and "" in endings and suffix != "s") + [stem + ending for ending in endings]
-    return list(dict.fromkeys(found))
+            forms += [stem[:-1]] * (doubled and "" in endings and suffix != "s") + [stem + ending for ending in endings]
+    return list(dict.fromkeys(forms))

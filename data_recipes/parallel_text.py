@@ -20,41 +20,51 @@ from data_recipes.wiktionary import files_for, lexicon
 Text = Literal["ntrex", "flores"]
 TEXTS: tuple[Text, ...] = get_args(Text)
 
-_NTREX: Mapping[str, str] = {"fa": "fas", "ms": "msa", "sw": "swa", "swa": "swa", "tl": "fil"}  # where not NLLB's code
+_NTREX: Mapping[str, str] = {
+    "fa": "fas",
+    "ms": "msa",
+    "sw": "swa",
+    "swa": "swa",
+    "tl": "fil",
+}  # where it is not NLLB's code
 
 
 def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
-    """Untokenised sentences of a text in two languages, those that one side lacks left out.
+    """Untokenised sentence pairs of a text in two languages, without those that lack a side.
 
     NTREX's variants of a language (por and por-BR, zho-CN and zho-TW) and its second translations are all taken, each
     with every one of the other side.
 
     Raises:
-        Unavailable: the text has no such language, or a file is not here: its name, and what brings it here.
+        Unavailable: the text has no such language, or a file is not here; with how to fetch it.
         BadInput: the two sides have different numbers of lines.
     """
-    found = []
-    for one, other in itertools.product(_FILES[text](source), _FILES[text](target)):
-        sides = [[line for name in side for line in text_lines(here(name))] for side in (one, other)]
-        if len(sides[0]) != len(sides[1]):
-            raise BadInput(f"{text}: {len(sides[0])} lines in {one[-1]}, but {len(sides[1])} in {other[-1]}")
-        found += [(s, t) for s, t in zip(*sides, strict=True) if s.strip() and t.strip()]
-    return found
+    variants = itertools.product(_FILES[text](source), _FILES[text](target))
+    return [(s, t) for sides in variants for s, t in _joined(text, sides) if s.strip() and t.strip()]
 
 
-Side = tuple[str, Callable[[str], Sequence[str]]]  # a language, and what makes words of a line
+def _joined(text: str, variants: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The lines of two variants, each a list of files, side by side; BadInput if they are not as many."""
+    sides = [[line for name in files for line in text_lines(here(name))] for files in variants]
+    if len(sides[0]) != len(sides[1]):
+        names = [files[-1] for files in variants]
+        raise BadInput(f"{text}: {len(sides[0])} lines in {names[0]}, but {len(sides[1])} in {names[1]}")
+    return list(zip(*sides, strict=True))
+
+
+Side = tuple[str, Callable[[str], Sequence[str]]]  # a language and its tokenizer
 
 
 def bitext(texts: Iterable[Text], source: Side, target: Side) -> list[Pair]:
-    """Sentence pairs of these texts, ids and groups `ntrex/12`; of variants that of `uner_pud`, or the first.
+    """Sentence pairs of these texts, ids and groups `ntrex/12`; of several variants that of `uner_pud`, or the first.
 
-    A text that lacks one of the languages is left out, and so is a line that one side lacks.
+    Texts that lack one of the languages are left out, and so are lines that lack a side.
 
     Raises:
         Unavailable: a file is not here.
         BadInput: the two sides have different numbers of lines.
     """
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     for text in texts:
         variants = [_variants(text, language) for language, _ in (source, target)]
         if source[0] == target[0] or not all(variants):
@@ -63,30 +73,26 @@ def bitext(texts: Iterable[Text], source: Side, target: Side) -> list[Pair]:
             next((v for v in every if FILES.get(language, "?") in v[0]), every[0])
             for every, (language, _) in zip(variants, (source, target), strict=True)
         ]
-        sides = [[line for name in variant for line in text_lines(here(name))] for variant in chosen]
-        if len(sides[0]) != len(sides[1]):
-            raise BadInput(f"{text}: {len(sides[0])} lines in {chosen[0][-1]}, but {len(sides[1])} in {chosen[1][-1]}")
-        for number, lines in enumerate(zip(*sides, strict=True), 1):
+        for number, lines in enumerate(_joined(text, chosen), 1):
             id_ = f"{text}/{number}"
             s, t = (
                 Sentence(id_, language, tuple(split(line)), None, id_)
                 for line, (language, split) in zip(lines, (source, target), strict=True)
             )
             if s.words and t.words:
-                found.append(Pair(s, t))
-    return found
+                pairs.append(Pair(s, t))
+    return pairs
 
 
 def _variants(text: Text, language: str) -> list[list[str]]:
-    """As `_ntrex` and `_flores`; [] where the text has no such language."""
     try:
-        return _ntrex(language) if text == "ntrex" else _flores(language)
+        return _FILES[text](language)
     except Unavailable:
         return []
 
 
 def files_of(texts: Iterable[Text], source: str, target: str) -> list[Path]:
-    """Where the files of these texts lie that `lines_of` reads; Unavailable as `lines_of`."""
+    """The files of these texts that `lines_of` reads; Unavailable as `lines_of`."""
     names = {name for text in texts for code in (source, target) for variant in _FILES[text](code) for name in variant}
     return [here(name) for name in sorted(names)]
 
@@ -102,7 +108,7 @@ def word_pairs(source: str, target: str) -> list[tuple[str, str]]:
 
 
 def splitter(language: str, words: Iterable[str]) -> Callable[[str], Sequence[str]]:
-    """A rough tokenizer of raw text (*ours*) that brings it near the given words of the same language.
+    """A rough tokenizer of raw text (*ours*) that imitates the given words of the same language.
 
     Chinese, Japanese and Thai are cut into the longest of these words, else into characters. Portuguese contractions
     stay whole where one is among the words. Others as `tokenise` does for Universal Dependencies.
@@ -120,10 +126,10 @@ def _ntrex(language: str) -> list[list[str]]:
     nllb = table()[language].nllb if language in table() else ""
     code = _NTREX.get(language, nllb.partition("_")[0])
     pattern = re.compile(rf"ntrex/newstest2019-ref(-\d+)?\.{code}(-\w+)?\.txt")
-    found = [[source.path] for source in index() if code and pattern.fullmatch(source.path)]
-    if not found:
+    variants = [[source.path] for source in index() if code and pattern.fullmatch(source.path)]
+    if not variants:
         raise Unavailable(f"NTREX has no '{language}': take ntrex out of the aligner's extra")
-    return found
+    return variants
 
 
 def _flores(language: str) -> list[list[str]]:

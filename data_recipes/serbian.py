@@ -13,7 +13,7 @@ _OWN = frozenset("cszCSZ")  # letters whose acute is a letter of its own: ć, an
 
 
 def to_latin(text: str) -> str:
-    """Serbian Cyrillic as Latin: one letter a letter, but lj nj dž; in a word of capitals LJ NJ DŽ."""
+    """Serbian Cyrillic as Latin, letter by letter, with the digraphs lj nj dž; in a word of capitals LJ NJ DŽ."""
     out = []
     for position, letter in enumerate(text):
         latin = _LOWER.get(letter.lower(), letter)

@@ -1,4 +1,4 @@
-"""The bilingual dictionaries of Wiktionary as lists of translations: what a line says, and which comes first."""
+"""The bilingual dictionaries of Wiktionary: how their lines are read, and how translations are ranked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bench.core.files import sha256_of_unchanged
 from data_recipes.serbian import of_dialect, to_latin, without_tones
 
 FOLDER = "wiktionary"
-_CODES = {"ar": "arb", "bs": "sh", "hr": "sh", "nb": "no", "sr": "sh", "zh": "cmn"}  # ours: theirs, where they differ
+_CODES = {"ar": "arb", "bs": "sh", "hr": "sh", "nb": "no", "sr": "sh", "zh": "cmn"}  # our code: their code
 # a translation into these in Latin letters is a transcription
 _OTHER_SCRIPT = frozenset({"ar", "bg", "fa", "hi", "ja", "ko", "zh"})
 _SERBO_CROATIAN = frozenset({"bs", "hr", "sr"})
-_FUNCTION = frozenset({"article", "determiner", "particle", "prep"})  # may have no word of their own over there
-_CLOSED = _FUNCTION | {"conj", "contraction", "num", "pron", "prop"}  # where a word can be one, it mostly is (ours)
+_FUNCTION = frozenset({"article", "determiner", "particle", "prep"})  # may have no counterpart
+_CLOSED = _FUNCTION | {"conj", "contraction", "num", "pron", "prop"}  # a word that can be one mostly is one (ours)
 _USUAL = {"an": "article", "the": "article", "not": "adv"}
 _USUAL |= dict.fromkeys(("can", "may", "might", "must", "shall", "will"), "v")
 
@@ -42,7 +42,7 @@ Scores = dict[str, dict[str, float]]  # of each headword's translations
 
 
 class Line(NamedTuple):
-    """One sense of a headword: its word class, what it says of the sense, another headword instead, translations."""
+    """One sense of a headword: word class, gloss, the headword that it refers to ("" for none), translations."""
 
     head: str
     kind: str
@@ -57,26 +57,26 @@ class Lexicon:
 
     best: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, set[str]] = field(default_factory=dict)  # the word classes of a headword
-    silent: set[str] = field(default_factory=set)  # function words that have entries but no word of their own there
+    silent: set[str] = field(default_factory=set)  # function words that have entries but no translation
 
 
 def files_for(source: str, target: str) -> tuple[Path, ...]:
-    """The dictionaries of a pair, one side of which is English: into the target first, then the other way round.
+    """The dictionaries of a pair, one side of which is English: into the target first, then the reverse.
 
     Raises:
-        Unavailable: neither is here, or there is none: the file's name.
+        Unavailable: neither is here, or none exists; with the file's name.
     """
     if "en" not in (source, target) or source == target:
         raise Unavailable(f"the dictionaries are between English and other languages, not from {source} into {target}")
-    ours, theirs = (_CODES.get(code, code) for code in (source, target))
-    names = [f"{FOLDER}/{a}-{b}-enwiktionary.txt" for a, b in ((ours, theirs), (theirs, ours))]
-    found = tuple(path for name in names if (path := data_dir() / name).is_file())
-    if found:
-        return found
+    source_code, target_code = (_CODES.get(code, code) for code in (source, target))
+    names = [f"{FOLDER}/{a}-{b}-enwiktionary.txt" for a, b in ((source_code, target_code), (target_code, source_code))]
+    present = tuple(path for name in names if (path := data_dir() / name).is_file())
+    if present:
+        return present
     listed = {entry.path for entry in index()}
     for name in names:
         if name in listed:
-            here(name)  # says how to fetch it
+            here(name)  # raises, with how to fetch it
     raise Unavailable(f"there is no dictionary {names[0]} or {names[1]}")
 
 
@@ -86,13 +86,13 @@ def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def version_of(path: Path) -> str:
-    """For example "en-hu 20150102": the dictionary and the day of the Wiktionary that it was drawn from."""
-    said = next((line for line in read_lines(path)[:8] if line.startswith("# Version ::")), "")
-    return f"{path.name.removesuffix('-enwiktionary.txt')} {said.removeprefix('# Version ::').strip()}".strip()
+    """For example "en-hu 20150102": the dictionary and the date of its Wiktionary."""
+    line = next((line for line in read_lines(path)[:8] if line.startswith("# Version ::")), "")
+    return f"{path.name.removesuffix('-enwiktionary.txt')} {line.removeprefix('# Version ::').strip()}".strip()
 
 
 def lexicon(paths: Sequence[Path], source: str, target: str) -> Lexicon:
-    """Translations from the files of `files_for`, read once a process."""
+    """Translations from the files of `files_for`, read once per process."""
     return _lexicon(tuple((path, path.stat().st_mtime_ns) for path in paths), source, target)
 
 
@@ -114,15 +114,15 @@ def _lexicon(paths: tuple[tuple[Path, int], ...], source: str, target: str) -> L
                     weak.update([line.head] if line.kind in _FUNCTION else [])
         else:
             _invert(lines, scores, made.kinds, source, target)
-    # among equals the shortest, for frequent words are short, and then the first of the file
-    made.best = {h: max(found, key=lambda item: (found[item], -len(item))) for h, found in scores.items() if found}
+    # ties go to the shortest item, since frequent words are short, then to the first of the file
+    made.best = {h: max(items, key=lambda item: (items[item], -len(item))) for h, items in scores.items() if items}
     made.silent = weak - set(made.best)
     for head in see:
         followed = see.get(see[head], see[head]) if see[head] not in made.best else see[head]
         if head not in made.best and followed in made.best:
             made.best[head] = made.best[followed]
     if source == "en":
-        made.best.pop("a", None)  # the article a is what an is; its other senses (a day = per day) are rare
+        made.best.pop("a", None)  # translated like `an`: its other senses (a day = per day) are rare
         if "an" in made.best:
             made.best["a"] = made.best["an"]
         made.silent.update({"a", "an", "the"} - made.best.keys())
@@ -131,18 +131,18 @@ def _lexicon(paths: tuple[tuple[Path, int], ...], source: str, target: str) -> L
 
 def _lines(path: Path) -> Iterator[Line]:
     for text in read_lines(path):
-        if not text.startswith("#") and "name of the letter" not in text and (found := _LINE.match(text)):
-            right = _TRANSCRIPTION.sub("", found["right"])
+        if not text.startswith("#") and "name of the letter" not in text and (match := _LINE.match(text)):
+            right = _TRANSCRIPTION.sub("", match["right"])
             while (bare := _BRACKETS.sub("", right)) != right:
                 right = bare
             items = (" ".join(item.replace("script:", "").split()) for item in _SEPARATOR.split(right))
-            see = found["see"] or ""
-            yield Line(found["head"].strip(), found["kind"], found["gloss"], see, tuple(filter(None, items)))
+            see = match["see"] or ""
+            yield Line(match["head"].strip(), match["kind"], match["gloss"], see, tuple(filter(None, items)))
 
 
 def _vote(scores: dict[str, float], line: Line, target: str) -> bool:
-    """Add a sense's translations: the first of it counts 1, the second 1/2 …, a quarter of that where rare (ours)."""
-    longest = len(line.head.split()) + 2  # what is longer explains, and translates nothing
+    """Add a sense's translations: the first counts 1, the second 1/2 …, a quarter of that for rare senses (ours)."""
+    longest = len(line.head.split()) + 2  # longer items are explanations
     usable = [item for item in (_plain(item, target) for item in line.items) if _is_translation(item, longest, target)]
     if target in _SERBO_CROATIAN:
         usable = of_dialect(usable, target)
@@ -153,7 +153,7 @@ def _vote(scores: dict[str, float], line: Line, target: str) -> bool:
 
 
 def _share(kind: str, head: str) -> float:
-    """How much likelier than nouns, verbs and adjectives a word class is where a word has several."""
+    """The weight of a word class, where a word has several, relative to nouns, verbs and adjectives."""
     usual = _USUAL.get(head)
     return 3.0 if kind == usual or (usual is None and kind in _CLOSED) else 1.0
 
@@ -170,13 +170,13 @@ def _invert(lines: Sequence[Line], scores: Scores, kinds: dict[str, set[str]], s
             if not head or len(head.split()) > 3 or _REMARK.search(head):
                 continue
             kind = "v" if line.kind.startswith("v") else line.kind
-            found = top.setdefault(head, {})
-            found[word] = max(found.get(word, 0.0), 0.5 * _share(kind, head) / rank)
+            weights = top.setdefault(head, {})
+            weights[word] = max(weights.get(word, 0.0), 0.5 * _share(kind, head) / rank)
             kinds.setdefault(head, set()).add(kind)
     for head, words in top.items():
-        found = scores.setdefault(head, {})
+        weights = scores.setdefault(head, {})
         for word, weight in words.items():
-            found[word] = found.get(word, 0.0) + weight
+            weights[word] = weights.get(word, 0.0) + weight
 
 
 def _is_translation(item: str, longest: int, target: str) -> bool:
@@ -191,7 +191,7 @@ def _is_translation(item: str, longest: int, target: str) -> bool:
 
 
 def _plain(item: str, target: str) -> str:
-    """A dictionary's spelling as texts spell it: no marks of stress, tone, vowels; Latin; simplified Chinese."""
+    """A dictionary's spelling as in running text: no marks of stress, tone, vowels; Latin; simplified Chinese."""
     if target in _SERBO_CROATIAN:
         return to_latin(without_tones(item))
     if target == "bg":

@@ -27,8 +27,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Word links of two line-parallel files of tokenised sentences, as lines such as `0-0 1-2` "
         "(Pharaoh format: source word, target word, both from 0). An empty target line, as `xner translate` writes it, "
         "gives an empty line. simalign and "
-        "softmax read, link and write 8,192 pairs at a time, and with --out F go on where they were interrupted "
-        "(F.part, F.part.json); statistical learns from all pairs and holds them all.",
+        "softmax read, link and write 8,192 pairs at a time, and with --out F resume after an interruption "
+        "(F.part, F.part.json); statistical learns from all pairs and holds them in memory.",
     )
     parser.add_argument("source", type=Path, metavar="SRC", help="source sentences: words by spaces, one a line")
     parser.add_argument("target", type=Path, metavar="TGT", help="their translations, line by line")
@@ -46,7 +46,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def add_aligner(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Register what chooses an aligner: --aligner, --encoder, --set, --device."""
+    """Register the options of an aligner: --aligner, --encoder, --set, --device."""
     parser.add_argument("--aligner", required=required, metavar="A", help="simalign, softmax, statistical, …")
     parser.add_argument("--encoder", default="", metavar="E", help="a folder, a hub id or one of ours, to embed with")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the encoder runs")
@@ -57,14 +57,14 @@ def run(args: argparse.Namespace) -> int:
     """Align the files, write the links, and score them where there is gold.
 
     Raises:
-        BadInput: a file cannot be read or written, the files do not correspond, the aligner cannot be had, or an
-            interrupted alignment of something else is in the way.
+        BadInput: a file cannot be read or written, the files do not correspond, the aligner is not available, or an
+            interrupted alignment had other input.
     """
     from bench.data.aligning import Row, Rows, align_rows, checked
     from bench.measure.links import LinkLines
 
-    for name, given in (("--json", args.json), ("--from", args.first is not None)):
-        if given and not args.evaluate:
+    for name, used in (("--json", args.json), ("--from", args.first is not None)):
+        if used and not args.evaluate:
             raise BadInput(f"{name} belongs to --evaluate GOLD.pharaoh")
     if args.restart and args.out == "-":
         raise BadInput("--restart needs --out F")
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
-    """What takes the lines of a part, to standard output or to a file that goes on where it stopped; how far it is."""
+    """A function that writes the lines of a part, to standard output or to a file that can be resumed; its progress."""
     from bench.data.aligning import Done
 
     if args.out == "-":  # with --evaluate standard output is the score's
@@ -114,13 +114,13 @@ def _writer(
     with growing([out], made_of, args.restart) as output:
         done = Done.of(output.notes)
         if done.pairs:
-            print(f"{out}: goes on after line {done.pairs}", file=sys.stderr)
+            print(f"{out}: resumes after line {done.pairs}", file=sys.stderr)
         yield (lambda texts: output.append(texts, done.notes())), done
         output.finish()
 
 
 def aligning_of(args: argparse.Namespace) -> Aligning:
-    """The aligner of `add_aligner`'s options, made ready. BadInput as `Aligning`."""
+    """The aligner of `add_aligner`'s options. BadInput as `Aligning`."""
     from bench.data.aligning import Aligning
 
     device = "cpu"
@@ -133,17 +133,17 @@ def aligning_of(args: argparse.Namespace) -> Aligning:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress (done, total, what) that is a bar on a terminal and nothing in a pipe."""
+    """A progress function (done, total, activity): a bar on a terminal, nothing in a pipe."""
     if not sys.stderr.isatty():
-        yield lambda done, total, what: None
+        yield lambda done, total, activity: None
         return
     from tqdm import tqdm
 
     bar: Any = tqdm(dynamic_ncols=True, smoothing=0.1, leave=False)
 
-    def show(done: int, total: int, what: str) -> None:
+    def show(done: int, total: int, activity: str) -> None:
         bar.total, bar.n = total, done
-        bar.set_description_str(what, refresh=False)
+        bar.set_description_str(activity, refresh=False)
         bar.refresh()
 
     try:

@@ -1,4 +1,4 @@
-"""`xner data list | fetch | check`: which corpora there are, bringing their files here, and reading everything once."""
+"""`xner data list | fetch | check`: list corpora, fetch their files, and check them by reading everything once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `data` with its three verbs."""
     parser = commands.add_parser("data", help="list, fetch and check corpora and their source files")
     verbs = parser.add_subparsers(metavar="list|fetch|check", required=True)
-    about = "corpora, source files, translators: licences, and what is here"
+    about = "corpora, source files, translators: licences, and files here"
     listing = verbs.add_parser("list", help=about)
-    about = "bring a corpus's files here from pinned addresses and check their hashes"
+    about = "download a corpus's files from pinned addresses and check their hashes"
     fetching = verbs.add_parser("fetch", help=about)
     about = "a corpus, or a folder of source files such as uner or uner/en_pud"
     fetching.add_argument("name", metavar="NAME", help=about)
@@ -38,8 +38,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         verb.set_defaults(run=run)
 
 
-def _known(name: str) -> bool:
-    """Whether the name is a corpus's, not a folder's; BadInput where it is neither."""
+def _is_corpus(name: str) -> bool:
+    """Whether the name is that of a corpus, not of a folder; BadInput where it is neither."""
     corpora = registry.names("corpus")
     if name not in corpora and name.split("/")[0] not in folders():
         raise BadInput(f"no corpus or source folder '{name}'{nearest(name, [*corpora, *folders()])}")
@@ -47,7 +47,7 @@ def _known(name: str) -> bool:
 
 
 def _sources(corpus: Corpus) -> tuple[str, ...]:
-    """The folders of source files that a corpus declares to read."""
+    """The folders of source files that a corpus reads."""
     return tuple(getattr(corpus, "sources", ()))
 
 
@@ -57,8 +57,8 @@ def run_list(args: argparse.Namespace) -> int:
     for name in registry.names("corpus"):
         try:
             corpus: Corpus = registry.make("corpus", name)
-            here = {folder: _presence(files_of(folder)) for folder in _sources(corpus)}
-            corpora.append({"name": name, "languages": list(corpus.languages()), "sources": here})
+            presence = {folder: _presence(files_of(folder)) for folder in _sources(corpus)}
+            corpora.append({"name": name, "languages": list(corpus.languages()), "sources": presence})
             corpora[-1] |= to_plain(corpus.facts)
         except BadInput as error:  # one broken corpus must not hide the others
             corpora.append({"name": name, "error": str(error)})
@@ -99,12 +99,12 @@ def _presence(files: tuple[SourceFile, ...]) -> dict[str, Any]:
 
 
 def run_fetch(args: argparse.Namespace) -> int:
-    """Fetch the listed files of a corpus or folder; of a corpus on the hub its languages: verified, and read.
+    """Fetch and verify the listed files of a corpus or folder, or the languages of a corpus on the hub.
 
     Raises:
         BadInput: unknown name, a file that cannot be fetched or is not as published, or nothing to fetch.
     """
-    corpus: Corpus | None = registry.make("corpus", args.name, parsed(args.settings)) if _known(args.name) else None
+    corpus: Corpus | None = registry.make("corpus", args.name, parsed(args.settings)) if _is_corpus(args.name) else None
     if args.languages and corpus is None:
         raise BadInput("--languages is for corpora, not for folders of source files")
     names = (args.name,) if corpus is None else () if corpus.hub_names(args.languages) else _sources(corpus)
@@ -143,7 +143,7 @@ def run_check(args: argparse.Namespace) -> int:
     if args.name is None and args.settings:
         raise BadInput("--set needs the NAME of the corpus that it is for")
     results: list[tuple[str, list[str], list[str]]] = []
-    for name in registry.names("corpus") if args.name is None else [args.name] if _known(args.name) else []:
+    for name in registry.names("corpus") if args.name is None else [args.name] if _is_corpus(args.name) else []:
         findings, errors = list[str](), list[str]()
         results.append((name, findings, errors))
         try:

@@ -1,4 +1,4 @@
-"""`xner doctor`: what this machine has, what is broken, and what to paste into an issue; never a secret."""
+"""`xner doctor`: a report of this machine and of what is broken, to paste into an issue; never a secret."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Print versions, devices, caches and what each missing extra would allow; at the end a block to "
         "paste into an issue. Exit code 1 where something that is needed is missing or broken.",
     )
-    where = "where results go (default: results); the sources that it was run with are looked for"
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=Path("results"), help=where)
+    about = "results folder (default: results), whose sources are looked for in the cache"
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=Path("results"), help=about)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pasted(items: list[Item]) -> str:
-    """What a maintainer asks for first, without a path or a variable of this machine; and what is broken."""
+    """The items that a maintainer asks for first and the broken ones, without paths or variables of this machine."""
     chosen = [item for item in items if item.broken or item.name.partition(":")[0] in _PASTED]
     return "\n".join(f"{item.name}: {item.value}" + f" ({item.note})" * item.broken for item in chosen)
 
@@ -102,7 +102,7 @@ def _machine() -> Iterator[Item]:
 
 
 def _packages() -> Iterator[Item]:
-    """Ourselves, what we need, and the extras: which are here, and what each that is not would allow."""
+    """xner-bench, its requirements and its extras, with what each missing extra would allow."""
     from packaging.requirements import Requirement
 
     try:
@@ -113,8 +113,8 @@ def _packages() -> Iterator[Item]:
         return
     for requirement in requirements:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            value, there = _version(requirement)
-            yield Item(requirement.name, value, "" if there else f"{requirement} is needed", broken=not there)
+            value, suitable = _version(requirement)
+            yield Item(requirement.name, value, "" if suitable else f"{requirement} is needed", broken=not suitable)
     lacking = {
         extra: [r for r in requirements if r.marker and r.marker.evaluate({"extra": extra}) and not _version(r)[1]]
         for extra in sorted(EXTRAS.keys() & metadata.metadata("xner-bench").get_all("Provides-Extra", []))
@@ -128,7 +128,7 @@ def _packages() -> Iterator[Item]:
 
 
 def _version(requirement: Requirement) -> tuple[str, bool]:
-    """The version of a requirement that is installed, and whether it will do."""
+    """The installed version of a requirement, and whether it is suitable."""
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -167,7 +167,7 @@ def _cpu_bf16() -> str:
 
 
 def _hub() -> Item:
-    """Whether the hub answers, whatever it says; not asked where it is switched off."""
+    """Whether the hub answers at all; not asked where it is switched off."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return Item("hub", "not asked: HF_HUB_OFFLINE is set", "what its cache holds can be used")
     from huggingface_hub import constants
@@ -214,7 +214,7 @@ def _environment() -> Iterator[Item]:
 
 
 def _encoders() -> Iterator[Item]:
-    """Which of our own encoders are at hand; a folder or a hub id will do as well."""
+    """Which of our own encoders are available."""
     from bench.data.encoders import find_encoder
     from bench.plan import registry
     from bench.plan.sections import EncoderSpec
@@ -227,17 +227,17 @@ def _encoders() -> Iterator[Item]:
         except BadInput as error:
             yield Item(f"encoder {name}", "not at hand", _first_line(error))
             continue
-        what = source.recipe.what if source.recipe is not None else ""
+        description = source.recipe.what if source.recipe is not None else ""
         if source.where:
-            yield Item(f"encoder {name}", "comes with the package", what)
+            yield Item(f"encoder {name}", "comes with the package", description)
         elif cache.get("encoder", source.key) is not None:
-            yield Item(f"encoder {name}", "in the cache", what)
+            yield Item(f"encoder {name}", "in the cache", description)
         else:
-            yield Item(f"encoder {name}", "is made when first used", what)
+            yield Item(f"encoder {name}", "is made when first used", description)
 
 
 def _sources(out: Path) -> Iterator[Item]:
-    """What the results folder's lock holds, and whether it is in the hub's cache."""
+    """The sources in the results folder's lock, and whether they are in the hub's cache."""
     from bench.api.hub import HubName, cached
     from bench.data.sources import FILE, read_lock
 
@@ -247,11 +247,10 @@ def _sources(out: Path) -> Iterator[Item]:
         yield Item(FILE, "damaged", _first_line(error), broken=True)
         return
     for pinned in lock:
-        here = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
-        note = "" if here else "the next run that needs it fetches it"
-        yield Item(
-            f"{pinned.kind} {pinned.id}", f"{'' if here else 'not '}in the cache at commit {pinned.commit}", note
-        )
+        present = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
+        note = "" if present else "the next run that needs it fetches it"
+        state = f"{'' if present else 'not '}in the cache at commit {pinned.commit}"
+        yield Item(f"{pinned.kind} {pinned.id}", state, note)
 
 
 def _plugins() -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""`xner encoder-check`: what an encoder is worth: translation retrieval, projection on PUD, zero-shot NER."""
+"""`xner encoder-check`: the quality of an encoder by translation retrieval, projection on PUD and zero-shot NER."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `encoder-check`."""
     parser = commands.add_parser(
         "encoder-check",
-        help="what an encoder is worth: retrieval, projection, zero-shot NER",
+        help="the quality of an encoder: retrieval, projection, zero-shot NER",
         description="Translation retrieval both ways (FLORES test; sw and yo: held-out lines of NTREX), F1 of English "
         "gold spans projected on PUD (min-max spans, itermax and intersection), and zero-shot NER from the 1,000 "
-        "sentences of en_pud: of a linear tagger on the frozen vectors (quick, no seed), and fine-tuned. What is "
-        "finished is kept in --out: the same command resumes. Exit code 2 if nothing could be measured.",
+        "sentences of en_pud: of a linear tagger on the frozen vectors (quick, no seed), and fine-tuned. Finished "
+        "results are kept in --out: the same command resumes. Exit code 2 if nothing could be measured.",
     )
     about = "one of our own, a folder, a hub id; random:E is the same shape and tokenizer with random weights"
     parser.add_argument("encoders", nargs="+", metavar="E", help=about)
@@ -41,7 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--split", choices=("test", "dev"), default="test", help=about)
     parser.add_argument("--layer", type=int, metavar="N", help="of retrieval, projection (default: its own, or last)")
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
-    about = "lowest layers NER leaves alone (default: 0)"
+    about = "lowest layers that NER does not train (default: 0)"
     parser.add_argument("--freeze", type=int, default=0, metavar="N", help=about)
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of NER, seeds 1 to N (default: 3)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: in the user's cache)")
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     machine = Machine(out, resolve_device(args.device, ("fp32",)), args.jobs, args.threads)
     how = Training(args.lr, args.freeze, tuple(range(1, args.seeds + 1)), args.split)
     with progress_bar() as progress:
-        found = subjects(args.encoders, Artefacts(cache_root()), progress)
-    checked = _checked(args, found, languages, how, machine)
+        chosen = subjects(args.encoders, Artefacts(cache_root()), progress)
+    checked = _checked(args, chosen, languages, how, machine)
     reasons = [gap.reason for encoder in checked for gap in encoder.gaps]
     if not any(encoder.measured for encoder in checked):
         reasons = reasons or ["no part asked for has these languages"]
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 def _checked(
     args: argparse.Namespace, subjects: list[Subject], languages: list[str], how: Training, machine: Machine
 ) -> list[Checked]:
-    """Every part of every encoder: what is quick first."""
+    """Every part of every encoder, quick parts first."""
     from bench.encoder_check.check import LANGUAGES, embedder_for, retrieve
     from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
 
@@ -136,7 +136,7 @@ def _parts(args: argparse.Namespace) -> list[str]:
 
 
 def _listed(refusal: str, text: str | None, known: Collection[str]) -> list[str]:
-    """The names of an option that lists some, [] where none are named."""
+    """The names that an option lists, [] for none."""
     names = [name.strip() for name in text.split(",")] if text else []
     for name in names:
         if name not in known:
@@ -145,11 +145,11 @@ def _listed(refusal: str, text: str | None, known: Collection[str]) -> list[str]
 
 
 def _ner_languages() -> tuple[str, ...]:
-    """Those that have a test of NER."""
+    """The languages with a test of NER."""
     languages: tuple[str, ...] = registry.make("corpus", "uner_pud").languages()
     return languages
 
 
 def _chosen(asked: list[str], known: Sequence[str], default: Sequence[str] | None = None) -> list[str]:
-    """Those asked for of the ones that a part has; where none are, its default."""
+    """The languages of a part that were asked for; without any, its default."""
     return [language for language in known if language in asked] if asked else list(default or known)

@@ -1,4 +1,4 @@
-"""The options that say how labelled files are read, the same of every verb that reads any."""
+"""The options for reading labelled files, shared by every verb that reads them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def add_format(parser: argparse.ArgumentParser, *files: str) -> None:
     Args:
         files: names of the labelled files; where there are two, columns and scheme may be given for each: `1,0`.
     """
-    both = f"; {','.join('AB')} for {' and '.join(files)}" if len(files) > 1 else ""
+    for_each = f"; {','.join('AB')} for {' and '.join(files)}" if len(files) > 1 else ""
     group = parser.add_argument_group(f"how {' and '.join(files)} {'are' if len(files) > 1 else 'is'} read")
-    group.add_argument("--token-column", default="", metavar="N", help=f"of the words, from 0 (default: first){both}")
-    group.add_argument("--tag-column", default="", metavar="N", help=f"of the tags, -1 is the last (default){both}")
+    group.add_argument("--token-column", default="", metavar="N", help=f"of words, from 0 (default: first){for_each}")
+    group.add_argument("--tag-column", default="", metavar="N", help=f"of tags, -1 is the last (default){for_each}")
     group.add_argument("--separator", default="", metavar="S", help="between columns (default: tabs, else spaces)")
-    group.add_argument("--scheme", default="IOB2", metavar="S", help=f"{', '.join(SCHEMES)} (default: IOB2){both}")
+    group.add_argument("--scheme", default="IOB2", metavar="S", help=f"{', '.join(SCHEMES)} (default: IOB2){for_each}")
     group.add_argument(
         "--label-map", action="append", default=[], metavar="OLD=NEW", help="rename an entity type; NEW O drops it"
     )
@@ -40,8 +40,8 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
     for name in ("token_column", "tag_column", "scheme"):
         values: list[str] = getattr(args, name).split(",")
         if len(values) > files:
-            many = f"{len(values)} values for {files} file{'s'[: files > 1]}"
-            raise BadInput(f"--{name.replace('_', '-')} {','.join(values)}: {many}")
+            excess = f"{len(values)} values for {files} file{'s'[: files > 1]}"
+            raise BadInput(f"--{name.replace('_', '-')} {','.join(values)}: {excess}")
         columns.append(values * files if len(values) == 1 else values)
     tokens, tags, schemes = columns
     for scheme in schemes:
@@ -54,10 +54,10 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
             wrong = "given twice" if old in names else "expected OLD=NEW, such as GPE=LOC"
             raise BadInput(f"--label-map {text}: {wrong}")
         names[old] = new
-    rest: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
-    rest["separator"] = args.separator.replace("\\t", "\t")  # as a shell has it
+    common: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
+    common["separator"] = args.separator.replace("\\t", "\t")  # as a shell has it
     return [
-        Format(_number("--token-column", token), _number("--tag-column", tag), scheme=cast(Scheme, scheme), **rest)
+        Format(_number("--token-column", token), _number("--tag-column", tag), scheme=cast(Scheme, scheme), **common)
         for token, tag, scheme in zip(tokens, tags, schemes, strict=True)
     ]
 

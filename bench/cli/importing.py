@@ -52,21 +52,21 @@ def run(args: argparse.Namespace) -> int:
     gold.gold(system.mode, WAYS)  # refused before a folder is made
     try:
         out = resolve(args.out)
-    except BadInput:  # not there yet
+    except BadInput:  # it does not exist yet
         out = args.out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{out}: cannot be a results folder: {error.strerror}") from error
-    found = import_predictions(out, system, gold, predicted, replacing=args.replace)
-    record = found.record
+    imported = import_predictions(out, system, gold, predicted, replacing=args.replace)
+    record = imported.record
     ((rule, scores),) = record.scores.items()
-    if found.foreign:
-        print(f"note: types that the gold does not have count as wrong: {', '.join(found.foreign)}", file=sys.stderr)
-    print_notes(gold, predicted, system.mode, (scores.f1, found.lenient))
+    if imported.foreign:
+        print(f"note: types that the gold does not have count as wrong: {', '.join(imported.foreign)}", file=sys.stderr)
+    print_notes(gold, predicted, system.mode, (scores.f1, imported.lenient))
     print(
         f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "
         f"{record.tokens_gold} tokens; corpus {record.cell['corpus']}, encoder {record.cell['encoder']}, rule {rule}"
-        f"{'; was there already' if found.known else ''}\n{out / 'records' / record.key}.json"
+        f"{'; was there already' if imported.known else ''}\n{out / 'records' / record.key}.json"
     )
     return 0

@@ -18,7 +18,7 @@ from bench.core.errors import BadInput, nearest
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says of an unknown verb which is the nearest, in one line."""
+    """Names the nearest verb for an unknown one, in one line."""
 
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"invalid choice: '(.*?)'", message)
@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser, made from every module of `bench.cli` that has an `add`."""
+    """The parser, with the verbs of every module of `bench.cli` that has an `add`."""
     top = _Parser(
         prog="xner",
         description="With about 1,000 labelled English sentences, which way of reaching another language works best?",

@@ -1,4 +1,4 @@
-"""`xner methods`."""
+"""`xner methods`: the methods, and for a matrix the targets in which each could not run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.plan.spec import load_matrix
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     methods = commands.add_parser("methods", help="the methods found, with paper, factors and needs")
     methods.add_argument("--json", action="store_true")
-    about = "say too which are in this one, and where each could not run"
+    about = "also show which methods are in this matrix, and where each could not run"
     methods.add_argument("--matrix", metavar="MATRIX", help=about)
     methods.set_defaults(run=methods_verb)
 
@@ -41,7 +41,7 @@ def methods_verb(args: argparse.Namespace) -> int:
                 row["skipped"] = _skips(name, method, planned)
         except BadInput as error:
             broken.append(str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises, the others are listed
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's error must not hide the others
             broken.append(f"method '{name}' fails: {registry.in_one_line(error)}")
         else:
             rows.append(row)
@@ -65,24 +65,24 @@ def _print(row: dict[str, Any]) -> None:
 
 
 def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
-    """By reason the targets of the matrix in which the method would be a skip; by default parameters if not in it.
+    """By reason the targets of the matrix that the method would skip, with default parameters if it is not in it.
 
-    Of each target one cell is looked at. What shows only in the run (leakage, a sentence without translation) does not.
+    One cell per target is checked. Reasons that only a run can find (leakage, missing translations) are left out.
     """
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for cell in {cell.target: cell for cell in reversed(planned)}.values():
-        own = [other for other in planned if other.method == name and other.target == cell.target]
+        own = [candidate for candidate in planned if candidate.method == name and candidate.target == cell.target]
         looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
         made: Method = registry.make("method", name, looked.params)
         skip = made.applies(looked)
         reason = skip.reason if skip else _missing(made, looked)
         if reason:
-            found.setdefault(reason, []).append(looked.target)
-    return {reason: sorted(targets) for reason, targets in found.items()}
+            reasons.setdefault(reason, []).append(looked.target)
+    return {reason: sorted(targets) for reason, targets in reasons.items()}
 
 
 def _missing(method: Method, cell: Cell) -> str:
-    """What the method needs and the cell's corpus or translator does not have, "" where all is there."""
+    """What the method needs and the cell's corpus or translator lacks, "" for nothing."""
     data, needs = CellData(cell), needs_of_method(method)
     try:
         data.test()

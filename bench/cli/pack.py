@@ -22,12 +22,12 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
         verb.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
         verb.set_defaults(run=run)
     verb.add_argument("--dry-run", action="store_true", help="only say what would be freed")
-    for flag, kind, what in (
+    for flag, kind, freed in (
         ("--stale", "stale records", "records that a newer one of their cell replaces"),
         ("--taggers", "exported taggers", "the taggers that --keep-models exported"),
         ("--cache", "cache", "the translations and links of finished cells; who shares them makes them again"),
     ):
-        verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {what}")
+        verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {freed}")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -49,7 +49,7 @@ def unpack_verb(args: argparse.Namespace) -> int:
 
 
 def prune_verb(args: argparse.Namespace) -> int:
-    """Free weights that no unfinished cell may need and what killed processes left; say what and how many bytes.
+    """Free weights that no unfinished cell may need and leftovers of killed processes; print them and their bytes.
     Imported records and files that are not ours are never touched.
 
     Raises:

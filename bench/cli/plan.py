@@ -1,4 +1,4 @@
-"""`xner plan`: what a run would do, before it does it; `xner why`: why a cell is done, to be run again, or missing."""
+"""`xner plan`: what a run would do; `xner why`: why a cell is done, stale or missing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     matrix_arguments(plan)
     plan.add_argument("--json", action="store_true")
     plan.set_defaults(run=plan_verb)
-    _add_why(commands)
+    why = commands.add_parser(
+        "why",
+        help="why a cell is done, stale or missing",
+        description="Compares the key that a cell has today with the one that its record was stored under, and names "
+        "the components that differ, with old and new value: settings first, then data, versions and code.",
+    )
+    why.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    about = "the beginning of a record's key, or words that must all hold: method, target, encoder, seed, k=v"
+    why.add_argument("cell", nargs="+", metavar="CELL", help=about)
+    why.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
+    why.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    why.add_argument("--json", action="store_true", help="print JSON")
+    why.set_defaults(run=why_verb)
 
 
 def plan_verb(args: argparse.Namespace) -> int:
-    """Print the cells, what is done, what they share, and what the rest needs."""
+    """Print the cells by state, and the trainings, shared artefacts, disk and time that a run would take."""
     from bench.data.sources import not_cached
     from bench.plan.estimate import shared, trainings
     from bench.plan.explain import states
@@ -45,8 +57,8 @@ def plan_verb(args: argparse.Namespace) -> int:
     from bench.store.record import Records
 
     out, planned, _, lock = planned_cells(args)
-    found = states(planned, out)
-    todo = [cell for cell, state in zip(planned, found, strict=True) if state.state in TO_RUN]
+    states_today = states(planned, out)
+    todo = [cell for cell, state in zip(planned, states_today, strict=True) if state.state in TO_RUN]
     work, cache = units(todo), Artefacts(cache_root())
     sizes = {pinned.id: pinned.bytes for pinned in lock}
     downloads = {name.id: sizes[name.id] for name in not_cached(cell.cell for cell in todo)}
@@ -57,23 +69,19 @@ def plan_verb(args: argparse.Namespace) -> int:
             {"key": str(p.key), "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
             | {"seed": p.cell.seed, "trial": p.cell.trial, "axes": p.cell.axes, "state": state.state}
             | ({"differs": [str(change) for change in state.changes[:1]]} if state.state == "stale" else {})
-            for p, state in zip(planned, found, strict=True)
+            for p, state in zip(planned, states_today, strict=True)
         ]
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
-        whole |= {
-            "download_bytes": downloads,
-            "disk_bytes": disk,
-            "artefacts": [vars(stage) for stage in artefacts],
-            "time": vars(time),
-        }
+        whole |= {"download_bytes": downloads, "disk_bytes": disk, "time": vars(time)}
+        whole["artefacts"] = [vars(stage) for stage in artefacts]
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
     for state in STATES:
-        print(f"  {state:8} {sum(cell.state == state for cell in found)}")
-    for reason, count in _reasons(found).most_common(5):
+        print(f"  {state:8} {sum(cell.state == state for cell in states_today)}")
+    for reason, count in _reasons(states_today).most_common(5):
         print(f"  stale: {count} x {reason}")
-    for note in [one.note for one in found if one.note]:
+    for note in [state.note for state in states_today if state.note]:
         print(f"  missing: {note}")
     print(f"  units of work to run: {len(work)} (cells that share a training are one unit)")
     print(f"  trainings: at most {trainings(todo)} (what several units need is trained once)")
@@ -86,74 +94,48 @@ def plan_verb(args: argparse.Namespace) -> int:
     else:
         print(f"  disk while it runs: at most {disk / 1e6:.0f} MB of weights at a time (estimate)")
     if todo:
-        print(f"  time in one process: {_said(time, len(work))}")
+        print(f"  time in one process: {_in_words(time, len(work))}")
     return 0
 
 
-def _reasons(found: Sequence[CellState]) -> Counter[str]:
+def _reasons(states: Sequence[CellState]) -> Counter[str]:
     """The first component in which each stale cell differs."""
-    unknown = "what its key was made of was not stored (an older version wrote it)"
-    stale = [cell for cell in found if cell.state == "stale"]
+    unknown = "the components of its key were not stored (an older version wrote it)"
+    stale = [cell for cell in states if cell.state == "stale"]
     return Counter(str(cell.changes[0]) if cell.changes else unknown for cell in stale)
 
 
-def _said(time: Time, units: int) -> str:
+def _in_words(time: Time, units: int) -> str:
     if time.unknown == units:
         return "unknown: no record here of the same encoder and steps, and the encoder is not here to be timed"
     seconds = time.seconds
-    long = (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
-    rest = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
-    where = f" on {', '.join(time.devices)}" if time.devices else ""
-    told = [f"from {time.records} records of the same encoder and steps{where}"] if time.records else []
+    long = f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    long = f"{seconds:.0f} s" if seconds < 120 else long
+    unknown = f"; {time.unknown} of {units} units unknown" if time.unknown else ""
+    devices = f" on {', '.join(time.devices)}" if time.devices else ""
+    sources = [f"from {time.records} records of the same encoder and steps{devices}"] if time.records else []
     if time.calibrated:
-        told.append(
+        sources.append(
             f"{time.calibrated} of {units} units by timing a few steps here: training and predicting, "
             "without translating and aligning"
         )
-    return f"about {long}{'' if time.calibrated else ' at most'} (estimate {'; '.join(told)}){rest}"
+    return f"about {long}{'' if time.calibrated else ' at most'} (estimate {'; '.join(sources)}){unknown}"
 
 
 def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefacts) -> Time:
-    """From records; where none tells, from a few steps here, for which torch is imported."""
+    """The time from records; without any, by timing a few steps here, for which torch is imported."""
     from bench.plan.estimate import time_of
 
-    known = time_of(work, records.all(), cache)
-    if not known.unknown:
-        return known
+    time = time_of(work, records.all(), cache)
+    if not time.unknown:
+        return time
     from bench.train.calibrate import Calibrated
 
     calibrated = Calibrated(cache)
-    known = time_of(work, records.all(), cache, calibrated.seconds)
+    time = time_of(work, records.all(), cache, calibrated.seconds)
     for encoder, why in calibrated.failed.items():
         print(f"no step of encoder '{encoder}' can be timed: {why}", file=sys.stderr)
-    return known
-
-
-def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `why`."""
-    parser = commands.add_parser(
-        "why",
-        help="why a cell is done, stale or missing",
-        description="Compares the key that a cell has today with the one that its record was stored under, and names "
-        "the components that differ, with old and new value: settings first, then data, versions and code.",
-    )
-    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
-    parser.add_argument(
-        "cell",
-        nargs="+",
-        metavar="CELL",
-        help="how a record's key begins, or words that all hold: method, target, encoder, seed, k=v",
-    )
-    parser.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=why_verb)
+    return time
 
 
 def why_verb(args: argparse.Namespace) -> int:
@@ -164,10 +146,10 @@ def why_verb(args: argparse.Namespace) -> int:
     from bench.report.folder import resolve
 
     out = resolve(args.out)
-    found = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
+    states = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
     if args.json:
-        print(json.dumps([_state_as_json(state) for state in found], indent=1, sort_keys=True, ensure_ascii=False))
-    for state in [] if args.json else found:
+        print(json.dumps([_state_as_json(state) for state in states], indent=1, sort_keys=True, ensure_ascii=False))
+    for state in [] if args.json else states:
         print("\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in _state_in_words(state)))
     return 0
 
@@ -177,7 +159,7 @@ def _state_in_words(cell: CellState) -> list[str]:
     stored = [f"record {record.key}: {record.status}, attempt {record.attempts}"] if record else []
     if cell.state == "stale":
         more = [f"and {len(cell.changes) - SHOWN} more (--json has them all)"] if len(cell.changes) > SHOWN else []
-        unknown = ["what its key was made of was not stored: an older version of this program wrote it"]
+        unknown = ["the components of its key were not stored: an older version of this program wrote it"]
         lines = [*map(str, cell.changes[:SHOWN]), *more] or unknown
         lines += [*stored, f"today's key is {cell.key}: the next run trains it"]
     elif cell.state == "missing":

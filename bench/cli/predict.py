@@ -1,4 +1,4 @@
-"""`xner predict MODEL_DIR FILE`: entities in new text, by a tagger that a run kept or any transformers tagger."""
+"""`xner predict MODEL_DIR FILE`: entities in new text, by a tagger that a run exported or any transformers tagger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     about = "OUT/taggers/KEY of a run with --keep-models, or any transformers token classifier with IOB2 labels"
     parser.add_argument("model", type=Path, metavar="MODEL_DIR", help=about)
-    parser.add_argument("file", type=Path, metavar="FILE", help="what is to be tagged")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the text to tag")
     parser.add_argument("--format", choices=("text", "conll"), help="of FILE (default: by its ending, such as .txt)")
     parser.add_argument("--language", metavar="CODE", help="of FILE; needed to split plain text into words")
     about = "how plain text is split into words; spaces: it is split already (default: ud)"
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Tag the file; a line of counts goes to standard error.
 
     Raises:
-        BadInput: a file cannot be read or written, or the folder is no tagger's.
+        BadInput: a file cannot be read or written, or the folder holds no tagger.
     """
     sentences = _sentences(args)
     first = next(sentences, None)  # a bad file is found before a model is loaded
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
     tagger = Predictor(args.model, resolve_device(args.device, ()), args.decoding)
     counts = {"sentences": 0, "words": 0, "entities": 0}
-    rest = itertools.chain([first], sentences)
+    remaining = itertools.chain([first], sentences)
     with written(args.out) if args.out else nullcontext(sys.stdout) as file:
-        while block := list(itertools.islice(rest, BLOCK)):
+        while block := list(itertools.islice(remaining, BLOCK)):
             tagged = tagger.tagged(block)
             file.write(conll_text(tagged))
             counts["sentences"] += len(tagged)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def written(out: Path) -> Iterator[TextIO]:
-    """The file of --out, which gets its name when all went well. BadInput where it cannot be written."""
+    """The file of --out, published only if the block succeeds. BadInput where it cannot be written."""
     try:
         with published(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -103,7 +103,7 @@ def _of_conll(path: Path, language: str) -> Iterator[Sentence]:
 
 
 def _of_text(path: Path, language: str, scheme: str) -> Iterator[Sentence]:
-    """A sentence a line; empty lines have none, and no number is given twice."""
+    """A sentence per line, numbered by line; empty lines give none."""
     for number, line in enumerate(text_lines(path), 1):
         line = line.replace("\t", " ")
         if has_control(line):

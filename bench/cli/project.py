@@ -1,4 +1,4 @@
-"""`xner project`: labels of a CoNLL file, carried to its translations over word links."""
+"""`xner project`: project the labels of a CoNLL file to its translations over word links."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Project, write, and print what became of the entities.
+    """Project, write, and print the outcomes of the entities.
 
     Raises:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
@@ -91,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterator[Part]) -> None:
-    """Label the targets, part by part, and write them; BadInput as `run`."""
+def _project(args: argparse.Namespace, rules: Rules, tally: Tally, parts: Iterator[Part]) -> None:
+    """Label the targets part by part and write them; BadInput as `run`."""
     with written(args.out) as file:
-        for part, gold in rest:
+        for part, gold in parts:
             tally.skip([pair for pair in part if not pair.target.words])
             done = [rules.apply(pair) for pair in part if pair.target.words]
             file.write(conll_text(tally.add(done, args.keep_filtered, gold)))
@@ -106,17 +106,17 @@ def _project(args: argparse.Namespace, rules: Rules, tally: Tally, rest: Iterato
 
 
 def _job(args: argparse.Namespace) -> Aligning | None:
-    """The aligner that was named, None where the links come from a file."""
+    """The aligner of the options, None where the links come from a file."""
     if args.links and args.aligner:
         raise BadInput("--links and --aligner: links come from one of them")
     if args.links:
-        given = [name for name, value in (("--encoder", args.encoder), ("--set", args.settings)) if value]
-        if given:
-            raise BadInput(f"{given[0]} belongs to --aligner, but links come from --links {args.links}")
+        options = [name for name, value in (("--encoder", args.encoder), ("--set", args.settings)) if value]
+        if options:
+            raise BadInput(f"{options[0]} belongs to --aligner, but links come from --links {args.links}")
         return None
-    given = [name for name, value in (("--from", args.first), ("--possible", args.possible)) if value is not None]
-    if given:
-        raise BadInput(f"{given[0]} belongs to --links F")
+    options = [name for name, value in (("--from", args.first), ("--possible", args.possible)) if value is not None]
+    if options:
+        raise BadInput(f"{options[0]} belongs to --links F")
     if not args.aligner:
         raise BadInput("where do the links come from? --links F or --aligner A")
     return aligning_of(args)
@@ -126,23 +126,23 @@ def _job(args: argparse.Namespace) -> Aligning | None:
 
 
 def _ready(args: argparse.Namespace, files: Sequence[TaggedFile], job: Aligning, progress: Progress) -> Iterator[Part]:
-    """The parts with the aligner's links, all files read once before: a bad line is found now, not in hours."""
+    """The parts with the aligner's links; all files are read once before, so that a bad line is found at once."""
     from bench.data.aligning import PART
 
     read = [path for path in (args.source, args.target, args.evaluate) if path]
     pipes = not all(path.is_file() for path in read if path.exists())
-    held = list(_rows(args, files)) if pipes else None  # a pipe can be read once
-    full = [bool(pair.target.words) for part, _ in _parts(held or _rows(args, files), files, PART) for pair in part]
+    rows = list(_rows(args, files)) if pipes else None  # a pipe can be read once
+    full = [bool(pair.target.words) for part, _ in _parts(rows or _rows(args, files), files, PART) for pair in part]
     job.prepare(2 * sum(full), progress)
-    for part, gold in _parts(held or _rows(args, files), files, PART if job.aligner.streams else len(full)):
-        found = job.links(part)
-        yield [Pair(pair.source, pair.target, links) for pair, links in zip(part, found, strict=True)], gold
+    for part, gold in _parts(rows or _rows(args, files), files, PART if job.aligner.streams else len(full)):
+        linked = job.links(part)
+        yield [Pair(pair.source, pair.target, links) for pair, links in zip(part, linked, strict=True)], gold
 
 
 def _parts(rows: Iterable[Row], files: Sequence[TaggedFile], size: int) -> Iterator[Part]:
     """Pairs, `size` at a time, with the gold entities of those that have a translation; BadInput as `Tagged.gold`."""
-    rest = iter(rows)
-    while part := list(itertools.islice(rest, size)):
+    remaining = iter(rows)
+    while part := list(itertools.islice(remaining, size)):
         items = [item for _, item in part if item is not None]
         yield [pair for pair, _ in part], Tagged(files[1], items).gold() if files[1:] else None
 
@@ -156,18 +156,18 @@ def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row
         yield from ((pair, None) for _, pair in pairs)
         return
 
-    def says(ours: int, theirs: int) -> str:
-        return f"{args.evaluate} has {ours} sentences but {args.target} has {theirs} lines that are not empty"
+    def says(sentences: int, lines: int) -> str:
+        return f"{args.evaluate} has {sentences} sentences but {args.target} has {lines} lines that are not empty"
 
     for (number, pair), item in beside(pairs, files[1], says, lambda row: bool(row[1].target.words)):
         if item is not None:
             place = f"where {args.target}:{number} has"
-            for line, word, other in zip(item.lines, item.words, pair.target.words, strict=False):
-                if word != other:
-                    here = f"{args.evaluate}:{line} has '{word}' {place} '{other}'"
-                    raise BadInput(f"other words in gold and target: {here}{lookalike(word, other)}")
-            if (ours := len(item.words)) != (theirs := len(pair.target.words)):
-                raise BadInput(f"{args.evaluate}:{item.lines[0]}: a sentence of {ours} words {place} {theirs}")
+            for line, word, target_word in zip(item.lines, item.words, pair.target.words, strict=False):
+                if word != target_word:
+                    difference = f"{args.evaluate}:{line} has '{word}' {place} '{target_word}'"
+                    raise BadInput(f"other words in gold and target: {difference}{lookalike(word, target_word)}")
+            if len(item.words) != (size := len(pair.target.words)):
+                raise BadInput(f"{args.evaluate}:{item.lines[0]}: a sentence of {len(item.words)} words {place} {size}")
         yield pair, item
 
 

@@ -30,7 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     plots = verb(plots_verb, "plots", "plots of stored records", "the paths as JSON")
     plots.add_argument("--format", default="png,svg,pdf", help="comma-separated: png, svg, pdf (default: all)")
     verb(report_verb, "report", "one HTML page of stored records", "the path as JSON")
-    verb(status_verb, "status", "how far a matrix is", "the counts as JSON")
+    verb(status_verb, "status", "progress of a matrix", "the counts as JSON")
     about = "two methods against each other: difference, interval, test, conclusion"
     compare = verb(compare_verb, "compare", about, "JSON, F1 in percent")
     compare.add_argument("a", metavar="A", help="a method or variant, as tables name it")
@@ -52,13 +52,13 @@ def tables_verb(args: argparse.Namespace) -> int:
 
     formats = checked_formats(_names(args.format))
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
-    found = groups(read(outs))
-    tables = main_tables(found)
-    written = write_tables(_place(outs), formats, found)
+    suites = groups(read(outs))
+    tables = main_tables(suites)
+    written = write_tables(_place(outs), formats, suites)
     write_shown(_place(outs), tables)
     shown = "".join(f"{terminal(table)}\n" for table in tables)
     value = {"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]}
-    return _said(args, value, f"{shown}{len(written)} files in {written[0].parent}\n")
+    return _printed(args, value, f"{shown}{len(written)} files in {written[0].parent}\n")
 
 
 def plots_verb(args: argparse.Namespace) -> int:
@@ -67,7 +67,7 @@ def plots_verb(args: argparse.Namespace) -> int:
 
     written = write_plots(resolve(args.out), _names(args.format))
     value = {"files": [path.as_posix() for path in written]}
-    return _said(args, value, f"{len(written)} files in {written[0].parent}\n")
+    return _printed(args, value, f"{len(written)} files in {written[0].parent}\n")
 
 
 def report_verb(args: argparse.Namespace) -> int:
@@ -76,45 +76,45 @@ def report_verb(args: argparse.Namespace) -> int:
 
     path = write_report(resolve(args.out))
     text = f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser\n"
-    return _said(args, {"files": [path.as_posix()]}, text)
+    return _printed(args, {"files": [path.as_posix()]}, text)
 
 
 def status_verb(args: argparse.Namespace) -> int:
-    """Count the records by method and target: ok, failed, skipped, missing; and what of the missing is with Slurm."""
+    """Count the records by method and target: ok, failed, skipped, missing; and the state of Slurm's queue."""
     out = resolve(args.out)
-    found, queue = status_of(out), queue_state(out)
-    return _said(args, as_json(found) | {"slurm": queue.as_json()}, text(found) + queue.text(out))
+    status, queue = status_of(out), queue_state(out)
+    return _printed(args, as_json(status) | {"slurm": queue.as_json()}, text(status) + queue.text(out))
 
 
 def compare_verb(args: argparse.Namespace) -> int:
-    """Difference of F1 of A and B by target language and on average, with its 95 % interval, a paired test (seeds and
-    sentences crossed, Holm over the languages) and equivalence within one point; in what they differ, whether the
-    contrast was declared in advance, and what may be concluded."""
+    """Difference in F1 of A and B by target language and on average, with its 95 % interval, a paired test (seeds and
+    sentences crossed, Holm over the languages) and equivalence within one point; the factors in which they differ,
+    whether the contrast was declared in advance, and the conclusion."""
     from bench.report.compare import compare
     from bench.report.verdicts import as_json, text
 
-    found = compare(resolve(args.out), args.a, args.b, args.rule)
-    return _said(args, [as_json(comparison) for comparison in found], "\n\n".join(map(text, found)) + "\n")
+    comparisons = compare(resolve(args.out), args.a, args.b, args.rule)
+    return _printed(args, list(map(as_json, comparisons)), "\n\n".join(map(text, comparisons)) + "\n")
 
 
 def verify_verb(args: argparse.Namespace) -> int:
-    """Scores the stored predictions against the stored gold again and compares with records and counts; makes the
-    tables again and compares them to the byte; checks hashes of kept weights; names what is missing, foreign or
-    damaged. Exit code 1 where anything is wrong."""
+    """Score the stored predictions again and compare with records and counts; make the tables again and compare them
+    byte by byte; check the hashes of kept weights; list what is missing, foreign or damaged. Exit code 1 where anything
+    is wrong."""
     from bench.report.frame import groups, read
     from bench.report.tables.published import agreement
     from bench.report.verify import as_json, text, verify
 
     out = resolve(args.out)
-    if args.against:  # that settings differ is no fault of the folder, so nothing is a failure
+    if args.against:  # settings may differ, so a disagreement is no failure of the folder
         if not args.tolerance >= 0:
             raise BadInput(f"--tolerance {args.tolerance:g}: must not be negative")
         lines = agreement(groups(read([out])), args.tolerance)
         none = f"{out}: no row of ours is meant to reproduce a published figure"
-        return _said(args, lines, ("\n".join(lines) or none) + "\n")
-    found = verify(out)
-    _said(args, as_json(found), text(found))
-    return 1 if found.findings else 0
+        return _printed(args, lines, ("\n".join(lines) or none) + "\n")
+    result = verify(out)
+    _printed(args, as_json(result), text(result))
+    return 1 if result.findings else 0
 
 
 def _names(value: str) -> list[str]:
@@ -122,12 +122,12 @@ def _names(value: str) -> list[str]:
 
 
 def _place(outs: Sequence[Path]) -> Path:
-    """Where tables go: the folder itself; for several one beside the first, so that no suite's own are replaced."""
+    """The folder for tables: OUT itself; for several, one beside the first, so that no suite's own are replaced."""
     if len(outs) == 1:
         return outs[0]
     return outs[0].resolve().parent / "+".join(out.resolve().name for out in outs)[:100]
 
 
-def _said(args: argparse.Namespace, value: object, text: str) -> int:
+def _printed(args: argparse.Namespace, value: object, text: str) -> int:
     print(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n" if args.json else text, end="")
     return 0

@@ -1,4 +1,4 @@
-"""`xner run`: run what is missing of a matrix, then tabulate what is there; `xner search`; `xner cancel`."""
+"""`xner run`: run the missing cells of a matrix, then tabulate all records; `xner search`; `xner cancel`."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def matrix_arguments(parser: argparse.ArgumentParser) -> None:
 def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written, list[Pinned]]:
     """The results folder, the selected cells with their keys, the matrix as it was written, the lock of its sources.
 
-    What the cells read from the hub is resolved where the folder's lock does not hold it, and its data are fetched.
+    Sources on the hub that the folder's lock lacks are resolved, and data sets are fetched.
 
     Raises:
-        BadInput: as `load_matrix`; or no folder can be where the results would go; or a source cannot be had; or an
-            encoder cannot work.
+        BadInput: as `load_matrix`; or the results folder cannot be made; or a source is not available; or an encoder
+            cannot work.
     """
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -87,7 +87,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
     chosen: list[Cell] = only(made, args.only)
     chosen, lock = with_commits(chosen, out, getattr(args, "upgrade", False))
     refuse_unfit_encoders(chosen)
-    fetch_all(not_cached(chosen, "dataset"), lock)  # keys are made of them
+    fetch_all(not_cached(chosen, "dataset"), lock)  # keys depend on their content
     planned = keyed(chosen)
     for warning in warnings_of(cell for cell in chosen if not cell.broken):
         print(f"warning: {warning}", file=sys.stderr)
@@ -98,19 +98,19 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
 
 
 def search_verb(args: argparse.Namespace) -> int:
-    """Run the trials of [search] that are missing (into results/NAME-search), then write what was chosen as TOML."""
+    """Run the missing trials of [search] (into results/NAME-search), then write the chosen settings as TOML."""
     args.set = [*args.set, "search.run=true"]
     return run_verb(args, _report_search)
 
 
 def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | None = None) -> int:
-    """Run what is missing, then write tables and plots of all that is there."""
+    """Run the missing cells, then write tables and plots of all records."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
     queued, force = args.engine == "slurm", args.mode == "force"
     if queued and (args.jobs is not None or force):
-        what = "--mode force" if force else "--jobs"
-        raise BadInput(f"{what} is of --engine local; a profile says `parallel`, and a new --out runs all again")
+        option = "--mode force" if force else "--jobs"
+        raise BadInput(f"{option} needs --engine local; a profile has `parallel`, and a new --out runs all again")
     if args.offline and args.upgrade:
         raise BadInput("--upgrade asks the hub, which --offline forbids")
     out, planned, written, lock = planned_cells(args)
@@ -133,9 +133,9 @@ def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | No
     records = _records(out, planned)
     if records:
         (report or _report)(out, bool(todo) or queued)
-    # failures that are no records: the disk refused them, or a good one stands there
+    # failures without a record: the disk refused them, or a good record stayed in place
     unwritten = {r.key: r for r in made if r.status == "failed" and (force or r.key not in records)}
-    missing = 0 if queued else len(planned) - len(records.keys() | unwritten.keys())  # queued is not missing
+    missing = 0 if queued else len(planned) - len(records.keys() | unwritten.keys())  # queued cells do not count
     return _closing(out, list((records | unwritten).values()), missing)
 
 
@@ -145,7 +145,7 @@ def _records(out: Path, planned: Sequence[Planned]) -> dict[str, Record]:
 
 
 def _read_only(out: Path, planned: list[Planned]) -> int:
-    """Print what is there, and write nothing."""
+    """Print the tables of the records, and write nothing."""
     records = list(_records(out, planned).values())
     if records:
         from bench.report.frame import groups, read
@@ -157,21 +157,21 @@ def _read_only(out: Path, planned: list[Planned]) -> int:
 
 
 def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
-    """The run of these cells on this machine, ready to start; torch is not imported for none."""
+    """The run of these cells on this machine, ready to start; without cells torch is not imported."""
     if not todo:
         return list
     from bench.train.memory import default_jobs, resolve_device
 
     device = resolve_device(args.device, {planned.cell.train.precision for planned in todo})
     jobs = args.jobs or default_jobs(device, max(planned.cell.train.threads for planned in todo))
-    where = RunSettings(out, device, args.keep_models)
+    settings = RunSettings(out, device, args.keep_models)
     if args.mode == "force":
-        return lambda: local.run_again(todo, where, jobs)
-    return lambda: local.run(todo, where, jobs, retry=args.mode == "retry")
+        return lambda: local.run_again(todo, settings, jobs)
+    return lambda: local.run(todo, settings, jobs, retry=args.mode == "retry")
 
 
 def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
-    """The submission of these cells, ready to be made; no record is made here."""
+    """The submission of these cells, ready to be made; it returns no records."""
     profile = slurm.load_profile(args.profile)
     if todo:
         profile = slurm.checked(todo, profile)
@@ -180,7 +180,7 @@ def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callabl
 
 
 def _report(out: Path, changed: bool) -> None:
-    """Tables and plots; where nothing was run, what is there is shown and not made again."""
+    """Write and print tables and plots; where nothing changed, print the tables that are there."""
     shown = out / "tables" / "main.txt"
     if changed or not (shown.exists() and shown.with_suffix(".md").exists()):
         from bench.report.cards import write_cards
@@ -198,7 +198,7 @@ def _report(out: Path, changed: bool) -> None:
 
 
 def _report_search(out: Path, changed: bool) -> None:
-    """Print every trial; where all are there, write what was chosen."""
+    """Print every trial; where all are done, write the chosen settings."""
     from bench.core.files import write_bytes
     from bench.report.tables import shown_text
     from bench.report.tables.search import searched
@@ -215,14 +215,15 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
     failed = [record for record in records if record.status == "failed"]
     for record in failed[:10]:
         error: dict[str, Any] = record.error or {}
-        where = f"{record.cell['label']} {record.cell['target']} seed {record.cell['seed']}"
-        print(f"failed: {where}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
+        cell = f"{record.cell['label']} {record.cell['target']} seed {record.cell['seed']}"
+        print(f"failed: {cell}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
     for target in dict.fromkeys(str(record.cell["target"]) for record in records):
-        lost = [one.projection for one in records if one.cell["target"] == target and one.projection.get("missing")]
+        counted = [record.projection for record in records if record.cell["target"] == target]
+        lost = [counts for counts in counted if counts.get("missing")]
         for counts in lost[:1]:
             total = counts["missing"] + counts.get("translated", 0)
-            said = f"{counts['missing']} of {total} source sentences have no translation into '{target}'"
-            print(f"warning: {said} ({len(lost)} cells)", file=sys.stderr)
+            untranslated = f"{counts['missing']} of {total} source sentences have no translation into '{target}'"
+            print(f"warning: {untranslated} ({len(lost)} cells)", file=sys.stderr)
     if failed:
         print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
     if missing:

@@ -58,16 +58,16 @@ def run(args: argparse.Namespace) -> int:
     gold, predicted = read_both(args)
     mode: Mode = args.mode
     wanted = gold.gold(mode, WAYS)
-    found = predicted.entities(mode)
+    entities = predicted.entities(mode)
     if not any(wanted):
         print(f"note: {gold.path}: not one entity, so that every score is 0", file=sys.stderr)
-    total, size = scored(wanted, found), (len(gold.items), sum(len(item.words) for item in gold.items))
+    total, size = scored(wanted, entities), (len(gold.items), sum(len(item.words) for item in gold.items))
     if args.json:
         print(json.dumps(as_json(total, mode, *size), indent=2, sort_keys=True, ensure_ascii=False))
     else:
         print(as_table(total, mode, *size))
     known = {span.type for spans in wanted for span in spans}
-    for type_ in sorted({span.type for spans in found for span in spans} - known if known else ()):
+    for type_ in sorted({span.type for spans in entities for span in spans} - known if known else ()):
         print(f"note: the gold has no type '{type_}', which counts as wrong{nearest(type_, known)}", file=sys.stderr)
     lenient = scored(wanted, predicted.entities("seqeval-default")).f1 if mode == "strict" else total.f1
     print_notes(gold, predicted, mode, (total.f1, lenient))
@@ -81,27 +81,27 @@ def read_both(args: argparse.Namespace) -> tuple[Tagged, Tagged]:
         BadInput: an option is wrong, a file cannot be read, or the files hold different sentences.
     """
     formats = formats_of(args, 2)
-    if args.mode == "conlleval" and "BIOES" in [one.scheme for one in formats]:
+    if args.mode == "conlleval" and "BIOES" in [form.scheme for form in formats]:
         raise BadInput("--mode conlleval: conlleval.pl knows no BIOES tags; strict and seqeval-default read them")
-    gold, predicted = (Tagged.read(path, one) for path, one in zip((args.gold, args.predicted), formats, strict=True))
+    gold, predicted = (Tagged.read(path, form) for path, form in zip((args.gold, args.predicted), formats, strict=True))
     check_same(gold, predicted)
     return gold, predicted
 
 
-def scored(wanted: Spans, found: Spans) -> Summary:
+def scored(wanted: Spans, predicted: Spans) -> Summary:
     """The scores over all types that occur."""
     from bench.measure.score import count, summary
 
-    types = sorted({span.type for side in (wanted, found) for spans in side for span in spans})
-    return summary(count(wanted, found, types), types)
+    types = sorted({span.type for side in (wanted, predicted) for spans in side for span in spans})
+    return summary(count(wanted, predicted, types), types)
 
 
 def print_notes(gold: Tagged, predicted: Tagged, mode: Mode, f1: tuple[float, float]) -> None:
-    """What was skipped, and what of the predictions the mode ignores; `f1` is with it and as seqeval's default."""
+    """Print what was skipped, and predictions that the mode ignores; `f1`: in this mode and in seqeval's default."""
     notes = [*gold.notes(mode), *predicted.notes(mode)]
-    for where, tag in (dropped := predicted.dropped(mode))[:1]:
+    for place, tag in (dropped := predicted.dropped(mode))[:1]:
         notes.append(
-            f"{len(dropped)} predicted entities are ill-formed, the first at {where} ('{tag}'), and strict scoring "
+            f"{len(dropped)} predicted entities are ill-formed, the first at {place} ('{tag}'), and strict scoring "
             f"ignores them; F1 is {100 * f1[0]:.2f} here and {100 * f1[1]:.2f} with --mode seqeval-default"
         )
     for note in notes:
@@ -118,7 +118,7 @@ def as_json(total: Summary, mode: str, sentences: int, tokens: int) -> dict[str,
 
 
 def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
-    """A line a type and one for all, in percent; `gold` and `found` count entities."""
+    """A line per type and one for all, in percent; `gold` and `found` count entities."""
     from bench.measure.score import ratios
 
     rows: list[Sequence[str]] = [("", "precision", "recall", "F1", "gold", "found", "correct")]

@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "translate",
         help="translate sentences",
         description="Tokenised translations, a line for each line; a sentence that has none is an empty line, and "
-        "counted on standard error. Interrupted, the same command goes on where it stopped (F.part, F.part.json).",
+        "counted on standard error. After an interruption the same command resumes (F.part, F.part.json).",
     )
     parser.add_argument("sentences", type=Path, metavar="SRC", help="one tokenised sentence a line: words by spaces")
     parser.add_argument("--conll", action="store_true", help="SRC is a CoNLL file; dictionary copies its persons")
@@ -49,11 +49,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Translate, and say what became of the lines.
+    """Translate, and print the outcomes of the lines.
 
     Raises:
-        BadInput: a file cannot be read or written, the translator or a language is not to be had, or an interrupted
-            translation of something else is in the way.
+        BadInput: a file cannot be read or written, the translator or a language is not available, or an interrupted
+            translation had other input.
     """
     from bench.data.translating import Translating, TranslatorChoice
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     made_of = {**job.made_of, "sentences": content, "conll": how, "ids": args.sentences.stem if args.tsv else ""}
     made_of["links"] = str(args.links.resolve()) if args.links else ""
     with _writer(args, job, made_of) as write, progress_bar() as progress:
-        total = sum(1 for _ in sentences)  # reads it all: a bad line is found now, not in hours
+        total = sum(1 for _ in sentences)  # reads the whole file, so that a bad line is found at once
         job.run(sentences, total, write, progress)
     tally = job.tally
     counts = ", ".join(f"{name} {count}" for name, count in sorted(tally.counts.items()) if count)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _writer(
     args: argparse.Namespace, job: Translating, made_of: Mapping[str, object]
 ) -> Iterator[Callable[[Sequence[str]], None]]:
-    """What takes the texts of a block, to standard output or to files that go on where they stopped."""
+    """A function that writes the texts of a block, to standard output or to files that can be resumed."""
     if args.out == "-":
         if args.links or args.restart:
             raise BadInput(f"{'--links' if args.links else '--restart'} needs --out F: a file for the translations")
@@ -113,6 +113,6 @@ def _writer(
     with growing(files, made_of, args.restart) as output:
         job.tally = Tally.of(output.notes)
         if job.tally.lines:
-            print(f"{args.out}: goes on after line {job.tally.lines}", file=sys.stderr)
+            print(f"{args.out}: resumes after line {job.tally.lines}", file=sys.stderr)
         yield lambda texts: output.append(texts, job.tally.notes())
         output.finish()

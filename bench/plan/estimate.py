@@ -1,4 +1,4 @@
-"""What a plan will take: trainings, shared artefacts, and time from the folder's own records."""
+"""Estimates for a plan: trainings, shared artefacts, and time from the folder's own records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache as cache_results
 from typing import Any
 
 from bench.core.files import canonical_json
@@ -31,28 +32,28 @@ class Shared:
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds that the known units take one after the other, how many units are unknown, and whence it is known."""
+    """Seconds that the known units take one after the other, and what the estimate is based on."""
 
     seconds: float
     unknown: int
-    calibrated: int  # units of which no record tells, but a calibration of this machine
+    calibrated: int  # units estimated by timing this machine, for want of records
     records: int
     devices: tuple[str, ...]
 
 
 def shared(planned: Iterable[Planned], cache: Artefacts) -> list[Shared]:
     """The shared artefacts that these cells read, by stage."""
-    found: dict[str, dict[str, bool]] = {stage: {} for stage in STAGES}
+    keys_by_stage: dict[str, dict[str, bool]] = {stage: {} for stage in STAGES}
     for cell in planned:
         for key in keys_below(cell.key):
-            made = key.stage in found and (key.stage != "encoder" or "name" in key.components)  # others are not ours
-            if made and key not in found[key.stage]:
-                found[key.stage][key] = (cache.folder(key.stage, key) / META).is_file()
-    return [Shared(s, sum(keys.values()), len(keys) - sum(keys.values())) for s, keys in found.items() if keys]
+            made = key.stage != "encoder" or "name" in key.components  # of encoders only our own are made
+            if made and key.stage in keys_by_stage and key not in keys_by_stage[key.stage]:
+                keys_by_stage[key.stage][key] = (cache.folder(key.stage, key) / META).is_file()
+    return [Shared(s, sum(keys.values()), len(keys) - sum(keys.values())) for s, keys in keys_by_stage.items() if keys]
 
 
 def trainings(planned: Iterable[Planned]) -> int:
-    """Trainings that the cells need, each counted once; at most so many, for equal training sets are trained once."""
+    """Trainings that the cells need, each counted once: an upper bound, since equal training sets are trained once."""
     return len({name for plan in planned for name in trainings_of(plan.cell)})
 
 
@@ -80,63 +81,53 @@ def time_of(
 ) -> Time:
     """The time of units of work, from finished records of the same encoder and steps: of the same method, or else any.
 
-    A record's cost is cold; what of it lies in the cache already is not counted again. Where no record tells,
-    `calibrated` does, or the unit is unknown.
+    A record's cost is cold: artefacts that are in the cache are not counted again. Without such records `calibrated`
+    estimates a unit; where it gives None, the unit is unknown.
     """
-    known: dict[tuple[str, int], list[Record]] = {}
+    finished: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         if record.status == "ok" and record.cost.seconds is not None and not record.cell.get("imported"):
-            known.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
-    kept = _MakingTimes(cache)
+            finished.setdefault((str(record.cell["encoder"]), record.cost.steps), []).append(record)
+
+    @cache_results
+    def making(address: str) -> tuple[float, list[str]]:
+        try:
+            meta = json.loads((cache.root / address / META).read_text(encoding="utf-8"))
+            return float(meta["seconds"]), list(meta["parents"])
+        except (OSError, ValueError, KeyError, TypeError):  # not cached: making it is part of the time
+            return 0.0, []
+
     seconds, unknown, guessed, used = 0.0, 0, 0, dict[str, Record]()
     for unit in work:
         cell = unit[0].cell
         if cell.broken:
             continue  # fails at once
         steps = len(method_of(cell).rounds()) * cell.train.steps
-        found = known.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
-        found = [record for record in found if record.cell["label"] == cell.label] or found
-        if not found:
+        similar = finished.get((str(describe(cell)["encoder"]), steps), []) if cell.train.budget == "steps" else []
+        similar = [record for record in similar if record.cell["label"] == cell.label] or similar
+        if not similar:
             guess = calibrated(unit)
-            seconds, unknown, guessed = (
-                seconds + (guess or 0.0),
-                unknown + (guess is None),
-                guessed + (guess is not None),
-            )
+            seconds += guess or 0.0
+            unknown += guess is None
+            guessed += guess is not None
             continue
         seconds += statistics.median(
-            max(0.0, (record.cost.seconds or 0.0) - kept.seconds(record.parents)) for record in found
+            max(0.0, (record.cost.seconds or 0.0) - _cached_seconds(record.parents, making)) for record in similar
         )
-        used |= {record.key: record for record in found}
+        used |= {record.key: record for record in similar}
     devices = sorted({str(record.ran.get("device")) for record in used.values() if record.ran.get("device")})
     return Time(round(seconds, 3), unknown, guessed, len(used), tuple(devices))
 
 
-class _MakingTimes:
-    """What the artefacts that lie in the cache took when they were made."""
-
-    def __init__(self, cache: Artefacts) -> None:
-        self.cache = cache
-        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
-
-    def seconds(self, parents: Mapping[str, str]) -> float:
-        """Seconds of a record's parents and of all that they were made from, as far as they are in the cache."""
-        waiting = [f"encoder/{key}" if name == "encoder" else key for name, key in parents.items()]
-        total, seen = 0.0, set[str]()
-        while waiting:
-            address = waiting.pop()
-            if address not in seen and "/" in address:
-                seen.add(address)
-                seconds, more = self._read(address)
-                total += seconds
-                waiting += more
-        return total
-
-    def _read(self, address: str) -> tuple[float, tuple[str, ...]]:
-        if address not in self._known:
-            try:
-                meta = json.loads((self.cache.root / address / META).read_text(encoding="utf-8"))
-                self._known[address] = (float(meta["seconds"]), tuple(meta["parents"]))
-            except (OSError, ValueError, KeyError, TypeError):  # not here: its making is part of the time
-                self._known[address] = (0.0, ())
-        return self._known[address]
+def _cached_seconds(parents: Mapping[str, str], making: Callable[[str], tuple[float, list[str]]]) -> float:
+    """Seconds that a record's parents and all their ancestors took, as far as they are in the cache."""
+    waiting = [f"encoder/{key}" if name == "encoder" else key for name, key in parents.items()]
+    total, seen = 0.0, set[str]()
+    while waiting:
+        address = waiting.pop()
+        if address not in seen and "/" in address:
+            seen.add(address)
+            seconds, more = making(address)
+            total += seconds
+            waiting += more
+    return total

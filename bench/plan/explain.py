@@ -1,4 +1,4 @@
-"""The state of each cell: done, stale, missing; and by which components its key differs from what is stored."""
+"""The state of each cell: done, stale, missing; and the components in which its key differs from the stored one."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from bench.plan.spec import load_matrix, parsed_matrix
 from bench.plan.units import Planned, describe
 from bench.store.record import Record, Records, cell_name, matrices, matrix_cells
 
-SHORTEST = 4  # digits of a key that name a record
+SHORTEST = 4  # digits that may stand for a record's key
 
 
 @dataclass(frozen=True)
 class CellState:
-    """A cell, the key that it has today, and the record of that key; where there is none, an older one."""
+    """A cell, today's key, and the record of that key or else an older record."""
 
     cell: Mapping[str, Any]  # as records describe it
     state: Literal["ok", "failed", "skipped", "missing", "stale", "imported", "unknown"]
     key: str = ""
     record: Record | None = None
-    changes: tuple[KeyChange, ...] = ()  # from the record's key to today's; () where its parts were not stored
+    changes: tuple[KeyChange, ...] = ()  # from the record's key to today's; () where its components were not stored
     note: str = ""
 
     @property
     def name(self) -> str:
-        """The cell as people say it."""
+        """The cell in words."""
         axes = "".join(f" {name}={canonical_json(value)}" for name, value in (self.cell.get("axes") or {}).items())
         trial = f" trial {self.cell['trial']}" if self.cell.get("trial") else ""
         parts = (str(self.cell.get(name, "?")) for name in ("label", "target", "encoder"))
@@ -39,7 +39,7 @@ class CellState:
 
 
 class Shelf:
-    """The records of a folder by key and by cell; imported ones answer to no key of ours."""
+    """The records of a folder by key and by cell; imported ones have no key that a plan could give."""
 
     def __init__(self, out: Path) -> None:
         self.records = Records(out)
@@ -50,18 +50,18 @@ class Shelf:
         self.damaged = self.records.damaged(self.by_key)
 
     def state_of(self, planned: Planned, asked: str = "") -> CellState:
-        """The state of a cell; `asked` is the key of the older record to compare with, if not the nearest one."""
+        """The state of a cell; `asked`: the key of the older record to compare with, "" for the nearest one."""
         cell, key = describe(planned.cell), planned.key
         record = self.by_key.get(key)
         if record is not None and asked in ("", record.key):
             return CellState(cell, record.status, str(key), record)
-        older = [other for other in self.by_cell.get(cell_name(cell), ()) if other.key != key]
-        older = [other for other in older if not other.cell.get("imported")]
+        older = [earlier for earlier in self.by_cell.get(cell_name(cell), ()) if earlier.key != key]
+        older = [earlier for earlier in older if not earlier.cell.get("imported")]
         compared = []
-        for other in [other for other in older if other.key == asked] or older:
-            stored = read_key(self.records.home, other.key)
+        for earlier in [earlier for earlier in older if earlier.key == asked] or older:
+            stored = read_key(self.records.home, earlier.key)
             changes = key_changes(stored, key) if stored is not None and isinstance(key, Key) else []
-            compared.append((other, tuple(changes)))
+            compared.append((earlier, tuple(changes)))
         if compared:
             return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
         bad = self.damaged.get(key)
@@ -97,13 +97,13 @@ def why(
     problem = "the matrix has no such cell"
     try:
         if matrix:
-            found = cells(load_matrix(matrix, overrides))
+            resolved = cells(load_matrix(matrix, overrides))
         else:
             run = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
-            found = [cell for spec, part in run for cell in only(cells(spec), part)]
-        if not found:
-            raise BadInput("the folder does not know its matrix (an older version ran it): --matrix MATRIX says it")
-        today = {cell_name(describe(cell)): cell for cell in found}
+            resolved = [cell for spec, part in run for cell in only(cells(spec), part)]
+        if not resolved:
+            raise BadInput("the folder does not know its matrix (an older version ran it): give --matrix MATRIX")
+        today = {cell_name(describe(cell)): cell for cell in resolved}
     except BadInput as error:
         problem = str(error)
 
@@ -126,7 +126,7 @@ def why(
 def _chosen(
     known: Mapping[str, Mapping[str, Any]], keys: Mapping[str, str], words: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Names of the cells that all words select, in order; the keys that a word begins."""
+    """Names of the cells that all words select, in order; and the keys that begin with a word."""
     have: dict[str, set[str]] = {}
     for name, cell in known.items():
         own = {k: cell.get(k) for k in ("label", "method", "target", "encoder", "seed", "trial", "corpus")}

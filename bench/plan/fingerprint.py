@@ -1,4 +1,4 @@
-"""Fingerprints of code, without comments, docstrings, formatting and where our modules lie; and its commit."""
+"""Fingerprints of code, independent of comments, docstrings, formatting and the places of modules; its commit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from bench.core.files import sha256_of
 from bench.plan.keys import Key
 from bench.plan.stages import VERSIONS, stages_of
 
-COMMIT_FILE = ".commit"  # of a copy of the code that is no checkout: what it was copied from
-
-
+COMMIT_FILE = ".commit"  # in a copy of the code that is not a checkout: the commit that was copied
 OURS = ("bench", "methods", "data_recipes")
 _UNSAID = ("ctx", "kind", "type_comment")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -26,13 +24,14 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 @lru_cache(maxsize=1)
 def commit() -> str:
     """The commit of the code, with + where the tree was changed; "" outside a checkout."""
-    here = Path(__file__).parent
-    kept = here.parents[1] / COMMIT_FILE
+    folder = Path(__file__).parent
+    recorded = folder.parents[1] / COMMIT_FILE
     command = ["git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+"]
     try:
-        if kept.is_file():
-            return kept.read_text(encoding="utf-8").strip()
-        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        if recorded.is_file():
+            return recorded.read_text(encoding="utf-8").strip()
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        return run.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -40,7 +39,7 @@ def commit() -> str:
 def code_of(plugin: Any) -> str:
     """What a key holds of a plug-in (a class, or a module of functions): its declared version, else its fingerprint.
 
-    The version is what the plug-in itself says (`version = "2"`), not what it inherits. "" of a class of the core.
+    The version is the plug-in's own (`version = "2"`), never an inherited one. "" for a class of the core.
 
     Raises:
         BadInput: a source file is not Python.
@@ -54,10 +53,10 @@ def code_of(plugin: Any) -> str:
 
 @lru_cache(maxsize=256)  # once a process: the code that it runs is the code that it imported
 def fingerprint(module: str) -> Key:
-    """32 hex digits over a plug-in's module and all of its own that it imports, in functions too, however far away.
+    """32 hex digits over a plug-in's module and the modules of its own that it imports, directly or indirectly.
 
-    Its own: modules of its top-level package, of methods and of data_recipes, never of the core. What the modules are
-    called does not matter; the key remembers it.
+    Its own: modules of its top-level package, of methods and of data_recipes, never of the core. Imports in functions
+    count. Names of modules do not matter; the key remembers them.
     """
     files = {name: digest_of(file) for name, file in sources(module).items()}
     return Key.of(sha256_of("\n".join(sorted(files.values())))[:32], "code", dict(sorted(files.items())))
@@ -91,27 +90,27 @@ def sources(module: str) -> dict[str, Path]:
         for node in ast.walk(_tree(file)):
             if isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):  # what it names may be a module or of one
+            elif isinstance(node, ast.ImportFrom):  # an imported name may be a module or part of one
                 base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
                 base += [node.module] if node.module else []
-                waiting += [".".join([*base, *rest]) for rest in ([], *([alias.name] for alias in node.names))]
+                waiting += [".".join([*base, *tail]) for tail in ([], *([alias.name] for alias in node.names))]
     if module not in files:
         raise BadInput(f"fingerprint: there is no module {module}")
     return files
 
 
 def _file(module: str) -> Path | None:
-    top, *rest = module.split(".")
+    top, *parts = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):  # __main__ and modules made by hand have no spec
         return None
     if spec is None or spec.submodule_search_locations is None:
-        origin = spec.origin if spec and not rest else None
+        origin = spec.origin if spec and not parts else None
         return Path(origin) if origin and origin.endswith(".py") else None
-    bases = [Path(root, *rest) for root in spec.submodule_search_locations]
+    bases = [Path(root, *parts) for root in spec.submodule_search_locations]
     files = [file for base in bases for file in (base / "__init__.py", base.with_name(base.name + ".py"))]
-    return next((file for file in (files if rest else files[::2]) if file.is_file()), None)
+    return next((file for file in (files if parts else files[::2]) if file.is_file()), None)
 
 
 def _tree(file: Path) -> ast.Module:
@@ -122,9 +121,9 @@ def _tree(file: Path) -> ast.Module:
 
 
 def digest_of(file: Path) -> str:
-    """32 hex digits over a source file without what does not run; BadInput where it is not Python.
+    """32 hex digits over the code of a source file; BadInput where it is not Python.
 
-    Neither positions nor docstrings, and nothing that is empty, so that Python versions agree.
+    Positions, docstrings and empty fields are left out, so that Python versions agree.
     """
     parts: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Content keys that remember what they are of, how two of them differ, and named seed streams (DESIGN.md §3)."""
+"""Content keys that remember their components, the differences of two keys, and named seed streams (DESIGN.md §3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 NAME = "key.json"  # among the sidecars of a record
 ABSENT = "(absent)"
-_LAST = ("versions", "stages", "version", "code")  # of what differs
+_LAST = ("versions", "stages", "version", "code")  # listed last among differences
 
 
 class Key(str):
-    """A key, equal to its text, that remembers what it is of; keys among the components remember theirs."""
+    """A key, equal to its text, that remembers its stage and components; keys among the components do, too."""
 
     __slots__ = ("components", "stage")
 
@@ -32,7 +32,7 @@ class Key(str):
 
     @classmethod
     def of(cls, text: str, stage: str, components: Mapping[str, Any]) -> Key:
-        """The key `text` of these components."""
+        """The key whose text is `text`."""
         key = cls(text)
         key.stage, key.components = stage, components
         return key
@@ -41,8 +41,8 @@ class Key(str):
 def key_of(stage: str, **components: Any) -> Key:
     """The key of what a stage makes from its components: 32 hex digits, the same for the same content.
 
-    The stage's declared version is put in. Components are JSON values: resolved parameters, parents' keys, hashes of
-    data and weights, seeds, versions. No paths, no host, no device: another machine must find the same key.
+    The stage's declared version is added. Components are JSON values: resolved parameters, parents' keys, hashes of
+    data and weights, seeds, versions. No paths, host or device: another machine must get the same key.
 
     Raises:
         TypeError: a component is not a plain JSON value (a Path, a set, a tensor, a dict with other keys than strings).
@@ -63,7 +63,7 @@ def _version(name: str) -> str:
 
 
 def versions(*names: str) -> dict[str, str]:
-    """major.minor of libraries, by default those that decide what a training gives; "absent" if not installed."""
+    """major.minor of libraries, by default those that affect a training; "absent" if not installed."""
     return {name: _version(name) for name in names or ("torch", "transformers", "tokenizers")}
 
 
@@ -91,11 +91,11 @@ def _refuse_others(value: Any, place: str) -> None:
         raise TypeError(f"{place}: {type(value).__name__} cannot be part of a key: {value!r}")
 
 
-# --- what a key was made of, kept beside its record -------------------------------------------------------------------
+# --- a key's components, stored beside its record ---------------------------------------------------------------------
 
 
 def _plain(value: Any) -> Any:
-    """A component as JSON: a key is `key`, `stage`, `components`, and so on for every key among those."""
+    """A component as JSON: a key becomes an object of `key`, `stage` and `components`, recursively."""
     if isinstance(value, Key):
         return {"key": str(value), "stage": value.stage, "components": _plain(value.components)}
     if isinstance(value, Mapping):
@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """What `_plain` made of a key, with its keys as such again."""
+    """The inverse of `_plain`, from JSON text."""
 
     def restore(value: dict[str, Any]) -> Any:
         is_key = value.keys() == {"key", "stage", "components"}
@@ -114,7 +114,7 @@ def _parsed(text: str) -> Any:
 
 
 def keys_below(value: Any) -> Iterator[Key]:
-    """Every key among the components of a key, however deep: what the thing is made from."""
+    """Every key among the components of a key, however deep: those of all its ancestors."""
     inner = value.components if isinstance(value, Key) else value
     items = inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, list | tuple) else ()
     for item in items:
@@ -124,7 +124,7 @@ def keys_below(value: Any) -> Iterator[Key]:
 
 
 def write_key(out: Path, key: str) -> None:
-    """Publish the components of a key that remembers them among its record's sidecars."""
+    """Publish a key's components, if it remembers them, among its record's sidecars."""
     if isinstance(key, Key):
         write_bytes(out / "sidecars" / key / NAME, (canonical_json(_plain(key)) + "\n").encode())
 
@@ -151,7 +151,7 @@ class KeyChange:
 
 
 def key_changes(old: Key, new: Key) -> list[KeyChange]:
-    """In what a stored key and a present one differ: settings first, then data, versions and code."""
+    """The differences of a stored key and a present one: settings first, then data, versions and code."""
 
     def rank(change: KeyChange) -> tuple[bool, bool, str]:
         hashes = all(re.fullmatch("[0-9a-f]{8}", value) or value == ABSENT for value in (change.old, change.new))
@@ -173,7 +173,7 @@ def _changes(old: Any, new: Any, place: str) -> Iterator[KeyChange]:
 
 
 def _shown(value: Any) -> str:
-    """A value as people know it: hashes cut to 8 digits."""
+    """A value for people: hashes are cut to 8 digits."""
     if isinstance(value, Key):
         return f"{value.stage} {value[:8]}"
     if isinstance(value, str):

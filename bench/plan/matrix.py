@@ -1,7 +1,4 @@
-"""Axes → cells: the product without the excludes, every parameter resolved.
-
-What a method may ask for, with the methods that its rounds name.
-"""
+"""From the axes of a matrix to its cells, every parameter resolved; and the needs of a cell's method."""
 
 from __future__ import annotations
 
@@ -21,32 +18,32 @@ from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, T
 
 
 def check_usable(name: str, params: Mapping[str, Any], registry: Registry = REGISTRY) -> None:
-    """Look at everything that a plan reads of a method, so that nothing raises later.
+    """Read everything that a plan reads of a method, so that nothing raises later.
 
     Raises:
         BadInput: the parameters are not the method's.
-        BrokenPlugin: it cannot be made, or its needs and rounds are not what they must be; in one line.
+        BrokenPlugin: it cannot be made, or its needs or rounds have the wrong type; in one line.
     """
-    whose = f"method '{name}' ({registry.module_of('method', name)})"
+    method_name = f"method '{name}' ({registry.module_of('method', name)})"
     method: Method | None = None
     try:
         method = registry.make("method", name, params)
         assert method is not None
         if not isinstance(method.needs, frozenset) or not all(isinstance(need, Need) for need in method.needs):
-            raise BrokenPlugin(f"{whose}: needs is {method.needs!r}, not a frozenset of Need")
+            raise BrokenPlugin(f"{method_name}: needs is {method.needs!r}, not a frozenset of Need")
         rounds = method.rounds()
         if not isinstance(rounds, tuple) or not all(isinstance(round_, Round) for round_ in rounds):
-            raise BrokenPlugin(f"{whose}: rounds() gave {rounds!r}, not a tuple of Round")
+            raise BrokenPlugin(f"{method_name}: rounds() gave {rounds!r}, not a tuple of Round")
         needs_of_method(method, registry)
         method.diagnostics()
     except (Exception, SystemExit) as error:
         if isinstance(error, BrokenPlugin) or (isinstance(error, BadInput) and method is None):
             raise
-        raise BrokenPlugin(f"{whose} fails: {in_one_line(error)}") from error
+        raise BrokenPlugin(f"{method_name} fails: {in_one_line(error)}") from error
 
 
 def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[Need]:
-    """All that the method's rounds may ask for, named methods included."""
+    """Everything that the method's rounds may ask for, including methods that they name."""
     needs = method.needs
     for round_ in method.rounds():
         if isinstance(round_.method, str):
@@ -55,7 +52,7 @@ def needs_of_method(method: Method, registry: Registry = REGISTRY) -> frozenset[
 
 
 def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
-    """Whether the method's translations must have their words linked: marks that never fall back need no links."""
+    """Whether the method's translations need word links; marks that never fall back do not."""
     needs = needs_of_method(method, registry)
     if labels.transfer != "align" and labels.fallback == "drop" and not method.diagnostics().space:
         return bool(needs & (LINKED - {Need.LABELLED_TRANSLATION}))
@@ -63,10 +60,7 @@ def reads_links(method: Method, labels: LabelsSpec, registry: Registry = REGISTR
 
 
 def reads_labels(method: Method, key: str, labels: LabelsSpec, registry: Registry = REGISTRY) -> bool:
-    """Whether `key` of [labels], or of the tables of its translator and aligner, matters to the method.
-
-    `labels`: how they are made where that is asked.
-    """
+    """Whether `key` of [labels], or of the tables of its translator and aligner, matters to the method."""
     needs = needs_of_method(method, registry)
     if key == "labels.fallback" and labels.transfer == "align":
         return False
@@ -84,7 +78,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the matrix: everything that it depends on, resolved; `to_plain(cell)` is its JSON form."""
+    """One number of the matrix, with everything that it depends on; `to_plain(cell)` is its JSON form."""
 
     matrix: str
     label: str  # the method's or the variant's name: what tables print
@@ -98,20 +92,20 @@ class Cell:
     data: DataSpec
     labels: LabelsSpec
     train: TrainSpec  # the encoder's steps, batch and precision put in
-    recipe: EncoderSpec  # its steps, batch and precision are None: they stand in `train`
+    recipe: EncoderSpec  # its steps, batch and precision are None, since `train` has them
     corpus_params: dict[str, Any] = field(default_factory=dict)
     translator_params: dict[str, Any] = field(default_factory=dict)
     aligner_params: dict[str, Any] = field(default_factory=dict)
     aligner_recipe: EncoderSpec = field(default_factory=EncoderSpec)  # ALIGNING fields of labels.aligner_encoder
     axes: dict[str, Any] = field(default_factory=dict)  # the extra axes that concern this cell, by dotted key
-    settings: dict[str, Any] = field(default_factory=dict)  # what a search drew or chose: above they are put in
+    settings: dict[str, Any] = field(default_factory=dict)  # what a search drew or chose, already applied above
     broken: str = ""  # why the method cannot be used, in one line: the cell will be a failure
     targets: tuple[str, ...] = ()  # of all cells of the matrix that differ in the target alone, sorted
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all cells at one point of the extra axes share."""
+    """The values shared by all cells at one point of the extra axes."""
 
     point: Point
     data: DataSpec
@@ -124,25 +118,25 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     """The cells in order of encoder, seed, method, target, extra axes, trial.
 
     An axis such as "method.concner.temperature" concerns only the cells that read that table (and no variant that sets
-    the key itself); other cells are there once, without it.
+    the key itself); other cells exist once, without it.
 
     Raises:
         BadInput: a combination is wrong (a target that its corpus lacks), or the excludes leave nothing.
     """
     maker = _Maker(spec, registry)
-    found = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    included = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
     if spec.search.run:  # each row at the first point of the extra axes that is not excluded
-        firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(found)}
-        found = list(firsts.values())[::-1]
-    if not found:
+        firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(included)}
+        included = list(firsts.values())[::-1]
+    if not included:
         raise spec.where.at("exclude").error("the excludes leave no cell")
-    for cell in found:
+    for cell in included:
         maker.check_languages(cell)
-    return _with_targets(found)
+    return _with_targets(included)
 
 
 def every_target(cell: Cell) -> list[Cell]:
-    """The cell, and then as it would be in each other target of the matrix: what a method with ALL_TARGETS may read."""
+    """The cell, then its copies for each other target of the matrix, as a method with ALL_TARGETS reads them."""
     return [cell, *(replace(cell, target=target) for target in cell.targets if target != cell.target)]
 
 
@@ -203,8 +197,8 @@ class _Maker:
                     yield self._cell(common, axes, label, target, encoder, (seed, trial))
 
     def check_languages(self, cell: Cell) -> None:
-        """Refuse a cell whose corpus lacks its languages; `load_matrix` looks at the corpora together only."""
-        languages = self._languages[_corpus_key(cell.data.corpus, cell.corpus_params)]
+        """Refuse a cell whose corpus lacks its languages; `load_matrix` checks all corpora together only."""
+        languages = self._languages[canonical_json([cell.data.corpus, cell.corpus_params])]
         for language in (cell.source, cell.target):
             if language not in languages:
                 axis = self.spec.where.at("axes", "targets")
@@ -254,12 +248,12 @@ class _Maker:
         plugins = {f"{kind}_params": to_plain(resolver.params(kind, name, point)) for kind, name in chosen.items()}
         encoder = labels.aligner_encoder
         languages = resolver.languages(data.corpus, point)
-        self._languages[_corpus_key(data.corpus, plugins["corpus_params"])] = languages
+        self._languages[canonical_json([data.corpus, plugins["corpus_params"]])] = languages
         aligning = resolver.aligning(encoder, point) if encoder else EncoderSpec()
         return _Shared(point, data, labels, plugins, aligning)
 
     def _concerned(self, common: _Shared, label: str, encoder: str) -> dict[str, Any]:
-        """The axes on which such a cell depends, with their values."""
+        """The axes that such a cell depends on, with their values."""
         variant = self.spec.variant(label)
         uses = {
             ("method", variant.use if variant else label),
@@ -270,13 +264,13 @@ class _Maker:
         }
         axes = {}
         for key, value in common.point.items():
-            head, *rest = axis_path(key, self.spec.where)
-            concerned = len(rest) == 1 or (head, rest[0]) in uses
+            head, *names = axis_path(key, self.spec.where)
+            concerned = len(names) == 1 or (head, names[0]) in uses
             if head in ("labels", "translator", "aligner") and not self._reads(label, key, common):
-                concerned = False  # a method that reads no translation is there once
-            if head == "method" and variant and rest[-1] in variant.params:
+                concerned = False  # a method that reads no translation has one cell
+            if head == "method" and variant and names[-1] in variant.params:
                 concerned = False
-            if head == "encoder" and rest[0] == common.labels.aligner_encoder and rest[-1] in ALIGNING:
+            if head == "encoder" and names[0] == common.labels.aligner_encoder and names[-1] in ALIGNING:
                 concerned = True
             if concerned:
                 axes[key] = to_plain(value)
@@ -309,16 +303,12 @@ def _plain_method(resolver: Resolver, spec: MatrixSpec, label: str, point: Point
     return method, plain, ""
 
 
-def _corpus_key(corpus: str, params: Mapping[str, Any]) -> str:
-    return canonical_json([corpus, params])
-
-
-def _with_targets(found: Sequence[Cell]) -> list[Cell]:
-    places = [canonical_json(_coordinates(cell) | {"target": ""}) for cell in found]
+def _with_targets(cells: Sequence[Cell]) -> list[Cell]:
+    places = [canonical_json(_coordinates(cell) | {"target": ""}) for cell in cells]
     targets: dict[str, set[str]] = {}
-    for cell, place in zip(found, places, strict=True):
+    for cell, place in zip(cells, places, strict=True):
         targets.setdefault(place, set()).add(cell.target)
-    return [replace(cell, targets=tuple(sorted(targets[place]))) for cell, place in zip(found, places, strict=True)]
+    return [replace(cell, targets=tuple(sorted(targets[place]))) for cell, place in zip(cells, places, strict=True)]
 
 
 def _coordinates(cell: Cell) -> dict[str, Any]:

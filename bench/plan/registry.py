@@ -23,7 +23,7 @@ from bench.plan.schema import Place, build
 
 
 class BrokenPlugin(BadInput):
-    """A plug-in that is there and cannot be used: its own fault. The cells of such a method fail; the others run."""
+    """A plug-in that exists but is faulty. The cells of such a method fail; the others run."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Kind:
     """A kind of plug-in: a class or functions, in a module `x.py` or a folder `x/` with a file of the kind's name."""
 
     name: str
-    package: str  # whose folders and modules are the plug-ins
+    package: str  # its folders and modules are the plug-ins
     group: str  # of entry points
     base: str = ""  # dotted name of the base class, imported only when a plug-in is loaded
-    functions: tuple[tuple[str, ...], ...] = ()  # without a base class: what a module must have, or instead have
+    functions: tuple[tuple[str, ...], ...] = ()  # without a base class: the names that a module must have
 
     @property
     def dashed(self) -> bool:
-        """Whether a matrix says `min-max` for min_max.py, `e5-small` for e5_small."""
+        """Whether `min-max` in a matrix stands for min_max.py, `e5-small` for e5_small."""
         return not self.base or self.name == "encoder"
 
 
@@ -61,14 +61,18 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Registry:
-    """The plug-ins of some kinds; `REGISTRY` is the one that everything uses, tests make their own."""
+    """The plug-ins of some kinds; the harness uses `REGISTRY`, tests make their own."""
 
     kinds: tuple[Kind, ...] = KINDS
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Sorted names of the plug-ins of a kind (method, corpus, …); nothing is imported."""
         of = self._kind(kind)
-        return tuple(sorted({*_own_names(of), *(point.name for point in _entry_points(of.group))}))
+        paths = [path for folder in _folders(of) for path in Path(folder).glob("*.py")]
+        paths += [path.parent for folder in _folders(of) for path in Path(folder).glob(f"*/{of.name}.py")]
+        stems = {path.stem for path in paths if not path.name.startswith(("_", "."))}
+        own = {stem.replace("_", "-") if of.dashed else stem for stem in stems}
+        return tuple(sorted({*own, *(point.name for point in _entry_points(of.group))}))
 
     def module_of(self, kind: str, name: str, place: Place | None = None) -> str:
         """Dotted name of the module that holds a plug-in; nothing is imported.
@@ -86,12 +90,12 @@ class Registry:
         return own[0] if own else points[0].module
 
     def load(self, kind: str, name: str, place: Place | None = None) -> Any:
-        """The class of a plug-in; of a kind without a base class the module with its functions.
+        """The class of a plug-in; for a kind without a base class the module with its functions.
 
         Raises:
             BadInput: no such plug-in.
             BrokenPlugin: its module cannot be imported, or does not hold exactly one concrete subclass of the kind's
-                base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass; or not the kind's
+                base class, whose `name` is the plug-in's and whose `Params` is a frozen dataclass; or lacks the kind's
                 functions.
         """
         module_name, of = self.module_of(kind, name, place), self._kind(kind)
@@ -121,9 +125,9 @@ class Registry:
     def make(
         self, kind: str, name: str, raw: Mapping[str, Any] | None = None, place: Place | None = None, **more: Any
     ) -> Any:
-        """A plug-in with parameters from a table (plain values, as a cell holds them, will do).
+        """A plug-in with parameters from a table of plain values, as in a matrix or a cell.
 
-        `more`: what else its constructor takes (a translator's device, an aligner's embedder).
+        `more`: further arguments of its constructor (a translator's device, an aligner's embedder).
 
         Raises:
             BadInput: as `params`.
@@ -149,15 +153,8 @@ def _params(cls: Any, raw: Mapping[str, Any], place: Place) -> Any:
     return build(params_type(cls) if issubclass(cls, Method) else cls.Params, raw, place)
 
 
-def _own_names(kind: Kind) -> set[str]:
-    paths = [path for folder in _folders(kind) for path in Path(folder).glob("*.py")]
-    paths += [path.parent for folder in _folders(kind) for path in Path(folder).glob(f"*/{kind.name}.py")]
-    stems = {path.stem for path in paths if not path.name.startswith(("_", "."))}
-    return {stem.replace("_", "-") if kind.dashed else stem for stem in stems}
-
-
 def _own_modules(kind: Kind, name: str) -> list[str]:
-    """The modules of a name of `_own_names`, by one look: cells ask for their plug-ins again and again."""
+    """The modules of a name, without listing the folders: every cell asks for its plug-ins several times."""
     if not name or name.startswith(("_", ".", "-")) or Path(name).name != name or "\0" in name:
         return []
     if kind.dashed and "_" in name:
@@ -184,15 +181,15 @@ def _entry_points(group: str) -> list[EntryPoint]:
 
 @lru_cache(maxsize=4)
 def _all_entry_points(_path: tuple[str, ...]) -> list[EntryPoint]:
-    # reading them scans every distribution that is installed: once a process, unless sys.path changes
-    found = {point for distribution in distributions() for point in distribution.entry_points}
-    return sorted((p for p in found if p.group.startswith("xner.")), key=lambda p: (p.group, p.name, p.value))
+    # this scans every installed distribution: once per process, unless sys.path changes
+    points = {point for distribution in distributions() for point in distribution.entry_points}
+    return sorted((p for p in points if p.group.startswith("xner.")), key=lambda p: (p.group, p.name, p.value))
 
 
 def _file_of(module: str) -> str:
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # a parent package is what fails
+    except (ImportError, ValueError):  # a parent package fails
         spec = None
     return (spec.origin if spec else None) or module
 
@@ -213,7 +210,7 @@ def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, pl
     classes = [cls for cls in values if inspect.isclass(cls) and issubclass(cls, base)]
     if not attribute:
         classes = [cls for cls in classes if not inspect.isabstract(cls) and cls.__module__ == module.__name__]
-        # a base class of the plug-in's own need not have a name
+        # the plug-in's own base classes need not have a name
         classes = [cls for cls in classes if isinstance(getattr(cls, "name", None), str)] or classes
     elif not classes:
         raise _broken(place, f"{module.__file__}: {attribute} is not a subclass of {kind.base}")
@@ -230,7 +227,7 @@ def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, pl
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and first line of what a plug-in raised."""
+    """Type and first line of a plug-in's error."""
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
 
 

@@ -1,4 +1,4 @@
-"""From the tables of a matrix and one point of its extra axes to typed sections and parameters."""
+"""Typed sections and parameters from the tables of a matrix at one point of its extra axes."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ Point = Mapping[str, Any]  # one value of each extra axis, by its dotted key
 SECTIONS: Mapping[str, type] = {"data": DataSpec, "labels": LabelsSpec, "train": TrainSpec}
 PLUGINS = ("method", "corpus", "translator", "aligner", "encoder")  # tables [kind.name]; `encoder` holds recipes
 _OF_PLUGINS = tuple(f"{kind}.NAME.KEY" for kind in PLUGINS)
-ALIGNING = ("revision", "max_length", "align_layer")  # of a recipe, all that an aligner's encoder depends on
+ALIGNING = ("revision", "max_length", "align_layer")  # the part of a recipe that an aligner's encoder depends on
 
 
 def axis_path(key: str, where: Place) -> Path:
-    """Place in the tables the values of an extra axis belong: ("data", "n_source"), ("encoder", "a/b-v1.0", "lr").
+    """The path in the tables of the values of an extra axis: ("data", "n_source"), ("encoder", "a/b-v1.0", "lr").
 
     Raises:
         BadInput: no table has such a key.
     """
-    head, _, rest = key.partition(".")
-    if head in PLUGINS and "." in rest:
-        name, _, last = rest.rpartition(".")
+    head, _, tail = key.partition(".")
+    if head in PLUGINS and "." in tail:
+        name, _, last = tail.rpartition(".")
         return (head, name.strip("\"'"), last)
     known = [f"{section}.{field}" for section, cls in SECTIONS.items() for field in field_names(cls)]
     if key not in known:
         own = ["methods", "targets", "encoders", "seeds"]
         raise where.at(key).error(f"'{key}' cannot be an axis{nearest(key, [*own, *known, *_OF_PLUGINS])}")
-    return (head, rest)
+    return (head, tail)
 
 
 class Resolver:
-    """Builds typed values from the raw tables, the values of extra axes put in; errors name where each was written."""
+    """Builds typed values from the raw tables and a point of the extra axes; errors name where a value was written."""
 
     def __init__(self, raw: Mapping[str, Any], where: Place, registry: Registry = REGISTRY) -> None:
         self.raw, self.where, self.registry = raw, where, registry
@@ -63,7 +63,7 @@ class Resolver:
         return build(cls, *self.table((name,), point))
 
     def recipe(self, encoder: str, point: Point) -> EncoderSpec:
-        """The recipe of an encoder: as the matrix gives it, else as our own encoder asks, else the defaults.
+        """The recipe of an encoder: the matrix's values, else the defaults of our own encoder, else the general ones.
 
         Raises:
             BadInput: as `build`.
@@ -77,7 +77,7 @@ class Resolver:
         """[train] with the encoder's overrides, and the recipe without them: the same training has one description.
 
         Raises:
-            BadInput: as `build`; or the override does not go with [train].
+            BadInput: as `build`; or the override conflicts with [train].
         """
         train, recipe = self.section(TrainSpec, point), self.recipe(encoder, point)
         own = {name: getattr(recipe, name) for name in ("steps", "batch", "precision")}
@@ -88,7 +88,7 @@ class Resolver:
         return train, replace(recipe, steps=None, batch=None, precision=None)
 
     def aligning(self, encoder: str, point: Point) -> EncoderSpec:
-        """The part of a recipe that the aligner's encoder depends on; the rest stays at its default."""
+        """The part of a recipe that the aligner's encoder depends on, all else at its default."""
         recipe = self.recipe(encoder, point)
         return EncoderSpec(**{name: getattr(recipe, name) for name in ALIGNING})
 
@@ -102,7 +102,7 @@ class Resolver:
         return self.registry.params(kind, name, raw, where)
 
     def method(self, spec: MatrixSpec, label: str, point: Point) -> tuple[str, Any]:
-        """The method of a label and its `Params`: [method.x], then the axes, then what the variant says itself."""
+        """The method of a label and its `Params`: [method.x], overridden by the axes, then by the variant."""
         variant = spec.variant(label)
         if variant is None:
             return label, self.params("method", label, point)
@@ -114,7 +114,7 @@ class Resolver:
         return variant.use, self.registry.params("method", variant.use, raw, where)
 
     def languages(self, corpus: str, point: Point) -> tuple[str, ...]:
-        """What a corpus has; BadInput as `params`."""
+        """The languages of a corpus; BadInput as `params`."""
         params = self.params("corpus", corpus, point)
         made: Corpus = self.registry.load("corpus", corpus)(params)
         return made.languages()

@@ -1,7 +1,4 @@
-"""Strict, typed construction of frozen dataclasses from TOML values.
-
-Where a value of the configuration stands (file, line, dotted key), so that a message can say it.
-"""
+"""Strict, typed construction of frozen dataclasses from TOML values; errors name file, line and dotted key."""
 
 from __future__ import annotations
 
@@ -28,16 +25,16 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 @lru_cache(maxsize=8)
 def _lines_of(text: str) -> Mapping[str, int]:
-    """The line of each table and key of a TOML text: a small scanner, enough for what people write in a matrix.
+    """The line of each table and key of a TOML text, by dotted key: a small scanner, enough for matrix files.
 
-    By their dotted keys: "labels.aligner" as one quoted key and as two bare ones are found alike.
+    "labels.aligner" as one quoted key and as two bare keys are the same.
     """
     lines: dict[str, int] = {}
     counts: Counter[str] = Counter()
     table = ""
     depth = 0  # of brackets still open: the inside of an array of several lines holds no keys
     for number, line in enumerate(text.splitlines(), 1):
-        rest = line
+        code = line
         if depth == 0 and (header := _HEADER.match(line)):
             name = table = ".".join(key.strip("\"'") for key in re.findall(_KEY, header[2]))
             if header[1] == "[[":
@@ -48,8 +45,8 @@ def _lines_of(text: str) -> Mapping[str, int]:
         if depth == 0 and (assignment := _ASSIGNMENT.match(line)):
             keys = [key.strip("\"'") for key in re.findall(_KEY, assignment[1])]
             lines.setdefault(".".join([table, *keys] if table else keys), number)
-            rest = assignment[2]
-        bare = _STRING.sub("", rest).partition("#")[0]
+            code = assignment[2]
+        bare = _STRING.sub("", code).partition("#")[0]
         depth = max(0, depth + sum(bare.count(c) for c in "[{") - sum(bare.count(c) for c in "]}"))
     return lines
 
@@ -58,7 +55,7 @@ def _lines_of(text: str) -> Mapping[str, int]:
 class Place:
     """A place in the configuration.
 
-    `moves` says that a value at one path was written at another (an axis, a variant), `given` which came from --set.
+    `moves` maps paths of values to the paths where they were written (an axis, a variant); `given` came from --set.
     """
 
     file: str
@@ -72,7 +69,7 @@ class Place:
         return replace(self, path=(*self.path, *keys))
 
     def moved(self, path: Path, to: Path) -> Place:
-        """The same place, knowing that what is read at `path` (from the root) was written at `to`."""
+        """The same place, where the value at `path` (from the root) was written at `to`."""
         return replace(self, moves=(*self.moves, (path, to)))
 
     def error(self, message: str) -> BadInput:
@@ -135,11 +132,11 @@ def build(cls: type[T], raw: Mapping[str, Any], where: Place) -> T:
 
 
 def convert(hint: Any, value: Any, where: Place) -> Any:
-    """One value as the type `hint` asks for.
+    """One value converted to the type `hint`.
 
     Raises:
         BadInput: the value has another type.
-        TypeError: `hint` is none of the types that `build` knows.
+        TypeError: `build` does not know the type `hint`.
     """
     origin = get_origin(hint)
     if hint is Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from bench.core.errors import require
 from bench.plan.schema import Place
 from bench.store.record import Contrast
 
@@ -17,14 +18,12 @@ Rule = Literal["source-dev", "last", "target-dev"]
 def _above_zero(section: Any, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be above 0, not {value}")
+        require(value is None or value > 0, f"{name} must be above 0, not {value}")
 
 
 def _within(section: Any, name: str, low: float, high: float) -> None:
     value = getattr(section, name)
-    if not low <= value < high:
-        raise ValueError(f"{name} must be at least {low:g} and below {high:g}, not {value}")
+    require(low <= value < high, f"{name} must be at least {low:g} and below {high:g}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,12 @@ class DataSpec:
     corpus: str  # of those that `xner data list` names
     n_source: int = 1000  # labelled source sentences; nested subsets of one permutation a seed
     n_dev: int = 500  # source sentences that choose a checkpoint, the same for all
-    overlap: Literal["refuse", "drop-from-train"] = "refuse"  # what the leakage guard does
+    overlap: Literal["refuse", "drop-from-train"] = "refuse"  # action of the leakage guard
     n_unlabelled: int = 2000  # target sentences without labels, for the methods that ask for them
 
     def __post_init__(self) -> None:
         _above_zero(self, "n_source", "n_dev")
-        if self.n_unlabelled < 0:
-            raise ValueError("n_unlabelled must not be below 0")
+        require(self.n_unlabelled >= 0, "n_unlabelled must not be below 0")
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ class LabelsSpec:
     filters: tuple[str, ...] = ()  # which translated sentences are left out
 
     def __post_init__(self) -> None:
-        if len(set(self.filters)) != len(self.filters):
-            raise ValueError("filters must not repeat a filter")
+        require(len(set(self.filters)) == len(self.filters), "filters must not repeat a filter")
 
 
 @dataclass(frozen=True)
@@ -78,10 +75,8 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         _above_zero(self, "steps", "batch", "evals", "epochs", "threads")
-        if self.budget == "steps" and self.evals > self.steps:
-            raise ValueError(f"evals must not exceed the {self.steps} steps")
-        if not self.rules or len(set(self.rules)) != len(self.rules):
-            raise ValueError("rules must name at least one rule, and none twice")
+        require(self.budget != "steps" or self.evals <= self.steps, f"evals must not exceed the {self.steps} steps")
+        require(0 < len(self.rules) == len(set(self.rules)), "rules must name at least one rule, and none twice")
 
 
 @dataclass(frozen=True)
@@ -107,23 +102,18 @@ class EncoderSpec:
         _above_zero(self, "lr", "head_lr", "clip", "layers", "steps", "batch")
         _within(self, "warmup", 0, 1)
         _within(self, "dropout", 0, 1)
-        if self.weight_decay < 0:
-            raise ValueError("weight_decay must not be below 0")
-        if self.freeze < 0:
-            raise ValueError("freeze must not be below 0")
-        if self.max_length < 8:
-            raise ValueError("max_length must be at least 8")
-        if self.align_layer is not None and self.align_layer < 0:
-            raise ValueError("align_layer must not be below 0")
+        for name in ("weight_decay", "freeze", "align_layer"):
+            require((getattr(self, name) or 0) >= 0, f"{name} must not be below 0")
+        require(self.max_length >= 8, "max_length must be at least 8")
 
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """[search]: how `xner search` chooses settings (`bench.plan.search`); the same trials for every method."""
+    """[search]: how `xner search` chooses settings (`bench.plan.search`), with the same trials for every method."""
 
     trials: int = 0  # the first is the recipe as given; 0: there is no search
     seeds: tuple[int, ...] = ()  # none of them is reported
-    target: str = ""  # on whose translations methods train while they are searched
+    target: str = ""  # the language on whose translations methods train during the search
     lr: tuple[float, ...] = ()  # multiples of the recipe's, as those of head_lr and steps
     head_lr: tuple[float, ...] = ()
     steps: tuple[float, ...] = ()
@@ -131,26 +121,24 @@ class SearchSpec:
     run: bool = False  # this is the search itself, not the matrix
 
     def __post_init__(self) -> None:
-        if self.trials < 0:
-            raise ValueError("trials must not be below 0")
-        for name in ("lr", "head_lr", "steps", "dropout"):
-            low = name == "dropout"
-            if not all(0 <= value < 1 if low else value > 0 for value in getattr(self, name)):
-                raise ValueError(f"{name} must hold numbers {'from 0 to below 1' if low else 'above 0'}")
-        if self.trials and not (self.seeds and self.target):
-            raise ValueError("seeds and target must be given: a search has its own")
-        if self.trials > 1 + (combinations := math.prod(map(len, self.shared().values()))):
-            raise ValueError(f"trials must be at most 1 + {combinations}: so many combinations the space has")
+        require(self.trials >= 0, "trials must not be below 0")
+        require(all(0 <= value < 1 for value in self.dropout), "dropout must hold numbers from 0 to below 1")
+        for name in ("lr", "head_lr", "steps"):
+            require(all(value > 0 for value in getattr(self, name)), f"{name} must hold numbers above 0")
+        given = not self.trials or (self.seeds and self.target)
+        require(bool(given), "seeds and target must be given: a search has its own")
+        most = math.prod(map(len, self.shared().values()))
+        require(self.trials <= 1 + most, f"trials must be at most 1 + {most}: the recipe as given and each combination")
 
     def shared(self) -> dict[str, tuple[float, ...]]:
-        """The space that all methods share: by name what is drawn from."""
+        """The space that all methods share, by name."""
         space = {name: getattr(self, name) for name in ("lr", "head_lr", "steps", "dropout")}
         return {name: values for name, values in space.items() if values}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """[chosen.ENCODER.ROW], which `xner search` writes: with what a row is trained; None: as the matrix says."""
+    """[chosen.ENCODER.ROW], as `xner search` writes it: the settings of a row; None: the matrix's."""
 
     trial: int = 0
     dev_f1: float | None = None  # on source dev, the mean over the seeds of the search
@@ -169,7 +157,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class AxesSpec:
-    """[axes]: what is crossed with what."""
+    """[axes]: the axes whose product gives the cells."""
 
     methods: tuple[str, ...]  # of methods or of variants
     targets: tuple[str, ...]  # languages, each tested on its own
@@ -206,5 +194,5 @@ class MatrixSpec:
     where: Place = field(default_factory=lambda: Place("matrix"), repr=False, compare=False)
 
     def variant(self, label: str) -> VariantSpec | None:
-        """The variant of that name, or None where the label is a method's own name."""
+        """The variant of that name, or None where the label is a method's."""
         return next((variant for variant in self.variants if variant.name == label), None)

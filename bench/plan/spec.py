@@ -1,6 +1,6 @@
-"""Reading a matrix file: strict TOML, --set overrides, and every check that needs no product of the axes.
+"""Reading a matrix file: strict TOML, --set overrides, and every check that does not need the product of the axes.
 
-`--set KEY=VALUE` of the verbs that make one plug-in.
+Also `--set KEY=VALUE` of the verbs that use a single plug-in.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Regi
         BadInput: no such matrix or file; not TOML; an unknown key, plug-in or language; a wrong type or value. The
             message holds file, line, dotted key and the nearest right name.
     """
-    given = [value.strip() for key, _, value in (text.partition("=") for text in overrides) if key.strip() == "include"]
-    return parsed_matrix(*_read(name_or_path, str(toml_value(given[-1])) if given else ""), overrides, registry)
+    settings = (text.partition("=") for text in overrides)
+    includes = [value.strip() for key, _, value in settings if key.strip() == "include"]
+    return parsed_matrix(*_read(name_or_path, str(toml_value(includes[-1])) if includes else ""), overrides, registry)
 
 
 def parsed_toml(file: str, text: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def parsed_toml(file: str, text: str) -> dict[str, Any]:
 
 
 def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
-    """The matrix of a TOML text, `file` being what messages call it. BadInput as `load_matrix`."""
+    """The matrix of a TOML text; `file` names it in messages. BadInput as `load_matrix`."""
     raw = parsed_toml(file, text)
     where = Place(file, text)
     for key in raw:
@@ -90,7 +91,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
 
 
 def _read(name_or_path: str, include: str) -> tuple[str, str]:
-    """What messages call the file, and its text, at its end that of `include`, else of the file that it names."""
+    """The file's name for messages, and its text followed by that of `include`, or of the file that it includes."""
     path = FilePath(name_or_path)
     own = name_or_path.endswith(".toml") or len(path.parts) > 1
     if not own and name_or_path not in shipped():
@@ -118,7 +119,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def toml_value(text: str) -> Any:
-    """A value as TOML has it, or else a bare string as people type it in a shell: --set labels.aligner=simalign."""
+    """A TOML value, or else a bare string as typed in a shell: --set labels.aligner=simalign."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -126,19 +127,19 @@ def toml_value(text: str) -> Any:
 
 
 def _set(raw: dict[str, Any], override: str) -> Path:
-    """Apply one `key=value` of --set to the tables; the path that it set."""
+    """Apply one `key=value` of --set to the tables; returns the path that it set."""
     key, equals, text = override.partition("=")
     key, text = key.strip(), text.strip()
     if not equals or not key:
         raise BadInput(f"--set {override}: expected key=value")
     value = toml_value(text)
-    head, _, rest = key.partition(".")
+    head, _, tail = key.partition(".")
     if head not in _TOP:
         raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")
     if head in ("variant", "exclude", "contrast", "chosen"):
         raise BadInput(f"--set: {head}: lists of tables are changed in the file")
-    name, dot, last = rest.rpartition(".")
-    path: tuple[str, ...] = (head, rest.strip("\"'")) if rest else (head,)
+    name, dot, last = tail.rpartition(".")
+    path: tuple[str, ...] = (head, tail.strip("\"'")) if tail else (head,)
     if head in PLUGINS and dot:
         path = (head, name.strip("\"'"), last)
     table = raw
@@ -151,7 +152,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
 
 
 def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
-    """The typed matrix: everything that can be said without a plug-in."""
+    """The typed matrix: all that can be checked without a plug-in."""
     head = build(_Head, {key: raw[key] for key in ("name", "source", "include") if key in raw}, where)
     if not _NAME.fullmatch(head.name):
         raise where.at("name").error(f"'{head.name}' must be lower-case letters, digits, '.', '_' and '-'")
@@ -167,7 +168,6 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
-    chosen = {name: _chosen(rows, where.at("chosen", name)) for name, rows in raw["chosen"].items()}
     made = MatrixSpec(
         name=head.name,
         source=head.source,
@@ -176,7 +176,7 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         labels=resolver.section(LabelsSpec, first),
         train=resolver.section(TrainSpec, first),
         search=build(SearchSpec, raw["search"], where.at("search")),
-        chosen=chosen,
+        chosen=convert(dict[str, dict[str, Settings]], raw["chosen"], where.at("chosen")),
         variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
         excludes=tuple(listed),
         contrasts=tuple(
@@ -186,12 +186,6 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         where=where,
     )
     return searching(made)
-
-
-def _chosen(rows: Any, where: Place) -> dict[str, Settings]:
-    if not isinstance(rows, dict):
-        raise where.error("expected a table for each row")
-    return {label: build(Settings, table, where.at(label)) for label, table in rows.items()}
 
 
 def _tables(raw: Mapping[str, Any], key: str, where: Place) -> list[dict[str, Any]]:
@@ -253,7 +247,13 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     for label in (*spec.axes.methods, *labels):
         with _left_to_its_cells("method"):
             resolver.method(spec, label, {})
-    _check_chosen(spec, resolver)
+    chosen = {"corpus": spec.data.corpus, "translator": spec.labels.translator, "aligner": spec.labels.aligner}
+    for kind, name in chosen.items():
+        key = f"data.{kind}" if kind == "corpus" else f"labels.{kind}"
+        if key not in spec.axes.extra:
+            resolver.params(kind, name, {})
+        for value in spec.axes.extra.get(key, ()):
+            resolver.params(kind, value, {key: value})
     for key, values in spec.axes.extra.items():
         for value in values:
             _check_axis(spec, resolver, key, value)
@@ -261,17 +261,6 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
     check_contrasts(spec, before)
-
-
-def _check_chosen(spec: MatrixSpec, resolver: Resolver) -> None:
-    """The plug-ins that [data] and [labels], or an axis in their place, name."""
-    own = {"corpus": spec.data.corpus, "translator": spec.labels.translator, "aligner": spec.labels.aligner}
-    for kind, name in own.items():
-        key = f"data.{kind}" if kind == "corpus" else f"labels.{kind}"
-        for value in spec.axes.extra.get(key, ()):
-            resolver.params(kind, value, {key: value})
-        if key not in spec.axes.extra:
-            resolver.params(kind, name, {})
 
 
 def _check_functions(spec: MatrixSpec, registry: Registry) -> None:
@@ -291,19 +280,19 @@ def _check_functions(spec: MatrixSpec, registry: Registry) -> None:
 
 def _check_axis(spec: MatrixSpec, resolver: Resolver, key: str, value: Any) -> None:
     """One value of an extra axis, on its own."""
-    kind, *rest = axis_path(key, spec.where.at("axes"))
+    kind, *names = axis_path(key, spec.where.at("axes"))
     if kind in SECTIONS:
         resolver.section(SECTIONS[str(kind)], {key: value})
     elif kind == "encoder":
         known = (*spec.axes.encoders, spec.labels.aligner_encoder)
-        if rest[0] not in known:
+        if names[0] not in known:
             raise spec.where.at("axes", key).error(
-                f"no axis names the encoder '{rest[0]}'{nearest(str(rest[0]), known)}"
+                f"no axis names the encoder '{names[0]}'{nearest(str(names[0]), known)}"
             )
-        resolver.recipe(str(rest[0]), {key: value})
+        resolver.recipe(str(names[0]), {key: value})
     else:
         with _left_to_its_cells(str(kind)):
-            resolver.params(str(kind), str(rest[0]), {key: value})
+            resolver.params(str(kind), str(names[0]), {key: value})
 
 
 def _left_to_its_cells(kind: str) -> AbstractContextManager[None]:
@@ -338,9 +327,9 @@ def _check_languages(spec: MatrixSpec, resolver: Resolver) -> None:
             raise spec.where.at(*path).error(known + nearest(language, languages))
 
 
-def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+def add_settings(parser: argparse.ArgumentParser, plugin: str) -> None:
     """Register `--set`, kept as `settings`."""
-    about = f"a parameter of the {what}; may be repeated"
+    about = f"a parameter of the {plugin}; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=about)
 
 

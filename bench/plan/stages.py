@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 VERSIONS: Mapping[str, int] = {
     "corpus": 1,  # subsets, dev samples, tests
-    "encoder": 1,  # what is kept of an encoder
+    "encoder": 1,  # the stored encoder
     "translate": 1,
     "transfer": 1,  # translations with marks that carry labels
     "embed": 1,  # sub-word vectors for aligners

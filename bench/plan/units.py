@@ -1,7 +1,4 @@
-"""From cells to units of work: the cells that share a training.
-
-Who a cell is: its method, what of the target that reads, and the cell in the words of records.
-"""
+"""Units of work: the cells that share a training; and how records and matrix.json describe a cell."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Planned:
 
 
 def method_of(cell: Cell) -> Method:
-    """The cell's method with its parameters. BrokenPlugin: it cannot be used, as the plan found."""
+    """The cell's method with its parameters; BrokenPlugin where the plan found that it cannot be used."""
     if cell.broken:
         raise registry.BrokenPlugin(cell.broken)
     made: Method = registry.make("method", cell.method, cell.params)
@@ -36,18 +33,18 @@ def method_of(cell: Cell) -> Method:
 
 
 def trains(cell: Cell) -> bool:
-    """Whether the cell needs its encoder; a broken method is taken for one that does."""
+    """Whether the cell needs its encoder; a broken method is assumed to."""
     return bool(cell.broken or method_of(cell).rounds())
 
 
 def workers_of(method: Method) -> list[Method]:
-    """The method, and those whose training its rounds are."""
+    """The method, and the methods whose trainings its rounds reuse."""
     named = [registry.make("method", r.method) if isinstance(r.method, str) else r.method for r in method.rounds()]
     return [method, *(worker for worker in named if worker is not None)]
 
 
 def shares_training(cell: Cell) -> bool:
-    """Whether one training of the method serves all targets: no round reads anything of the target alone."""
+    """Whether one training of the method serves all targets: no round reads data of a single target."""
     if cell.broken:
         return False
     method = method_of(cell)
@@ -55,14 +52,14 @@ def shares_training(cell: Cell) -> bool:
 
 
 def reads_target(method: Method, round_: Round) -> bool:
-    """Whether a round trains on anything of the cell's target that it does not take of every target."""
+    """Whether a round trains on data of the cell's target that it does not take from every target."""
     own = registry.make("method", round_.method).needs if isinstance(round_.method, str) else method.needs
     needs = own if round_.needs is None else round_.needs
     return bool(needs & (TARGET_NEEDS - LINKED if Need.ALL_TARGETS in needs else TARGET_NEEDS))
 
 
 def describe(cell: Cell) -> dict[str, Any]:
-    """The cell as its record and tables name it: an encoder's folder by its name, never its path."""
+    """The cell as its record and tables describe it; an encoder's folder by its name, never its path."""
     encoder, folder = cell.encoder if trains(cell) else "none", Path(cell.encoder).expanduser()
     if encoder not in ("none", *registry.names("encoder")) and folder.is_dir():
         encoder = folder.resolve().name
@@ -79,9 +76,9 @@ def describe(cell: Cell) -> dict[str, Any]:
 
 
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """Cells that share a training together; by encoder, seed and target, the shared ones first.
+    """The cells grouped by shared training, ordered by encoder, seed and target, trainings for all targets first.
 
-    In this order the weights that later units start from or learn from are there, and few are kept at a time.
+    In this order weights exist before later units need them, and few are kept at a time.
     """
     groups: dict[str, list[Planned]] = {}
     order: dict[str, tuple[int, ...]] = {}
@@ -96,7 +93,7 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
 
 
 def unit_name(planned: Planned) -> str:
-    """The same text for the cells that share a training."""
+    """A name that is the same for the cells that share a training."""
     cell = planned.cell
     return canonical_json([cell.label, _base(cell), "" if shares_training(cell) else cell.target])
 
@@ -114,12 +111,12 @@ def failures(planned: Sequence[Planned], out: Path) -> dict[str, int]:
 
 
 def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None = None) -> None:
-    """Publish matrix.json: the cells that the folder is to hold, so that status can tell what is missing.
+    """Publish matrix.json: the cells that the folder is to hold, so that status can tell which are missing.
 
     A run of another matrix, or of fewer cells, into the same folder adds to it; a cell whose key changed (code, data)
-    takes the place of the old one.
+    replaces the old one.
     """
-    cells = [{"key": one.key} | {k: v for k, v in describe(one.cell).items() if k != "params"} for one in planned]
+    cells = [{"key": each.key} | {k: v for k, v in describe(each.cell).items() if k != "params"} for each in planned]
     add_cells(out, cells, planned[0].cell.matrix, [written] if written else None)
 
 

@@ -1,4 +1,4 @@
-"""The path of one cell: train its rounds, predict, score, record. A failure becomes a record; other cells still run."""
+"""One cell: train its rounds, predict, score, record. A failure becomes a record, and the other cells still run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run_unit(
     """Run the cells that may share a training in turn; yields each record when it is published.
 
     Raises:
-        Busy: another process is at a training of the first cell, and `wait` is false.
+        Busy: another process is running a training of the first cell, and `wait` is false.
     """
     cell = unit[0].cell
     torch.set_num_threads(cell.train.threads)
@@ -54,7 +54,7 @@ def run_unit(
         Artefacts(settings.cache or cache_root()),
         Artefacts(settings.out / "models"),
         torch.device(settings.device),
-        progress or (lambda done, total, what: None),
+        progress or (lambda done, total, activity: None),
         wait,
     )
     watched: dict[str, Sequence[Sentence]] = {}
@@ -77,7 +77,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     base = Record(
         key=str(planned.key),
         matrix=cell.matrix,
-        cell=describe(cell) | ({} if cell.broken else {"n_source": data.n_source()}),  # what is used
+        cell=describe(cell) | ({} if cell.broken else {"n_source": data.n_source()}),  # as many as are used
         status="failed",
         corpus={name: value for name, value in facts.items() if value not in ("", (), [])},
         rules=tuple(cell.train.rules),
@@ -94,7 +94,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
-        if Need.TEST_TRANSLATION in method.needs:  # where there are none, nothing need be trained
+        if Need.TEST_TRANSLATION in method.needs:  # without them the cell is skipped before anything is trained
             trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
         trainer.all()
         return scored(base, trainer, records, settings)
@@ -106,23 +106,23 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
         message = f"{str(error)[:1000]}{raised_in(error, method)}"
         cause = {"type": type(error).__name__, "message": message, "traceback": traceback.format_exc()[-5000:]}
         base = replace(base, error=cause)
-    return replace(base, parents=parents_of(trainer) if trainer else {})  # so that the weights of its rounds are freed
+    return replace(base, parents=parents_of(trainer) if trainer else {})  # names the weights to free
 
 
 def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSettings) -> Record:
-    """Predict with each rule's checkpoint, score, publish the sidecars. Where nothing is trained: the main rule."""
+    """Predict with each rule's checkpoint, score, publish the sidecars; the main rule only where nothing is trained."""
     cell, types, test = trainer.cell, trainer.data.types, trainer.data.test()
     gold, begin = [s.spans or () for s in test], time.perf_counter()
     history = trainer.rounds[trainer.method.rounds()[-1].name].history if trainer.rounds else None
     rules = cell.train.rules if history else cell.train.rules[:1]
     scores: dict[str, RuleScores] = {}
     counts: dict[str, np.ndarray] = {}
-    predicted: dict[int, Predictions] = {}  # by evaluation: rules often choose the same one
+    predicted: dict[int, Predictions] = {}  # by evaluation, since rules often choose the same one
     for rule in rules:
         name = rule_name(rule, cell.target)
         evaluation = history.best.get(name) if history else 0
         if evaluation is None:
-            continue  # no dev set in this language: a gap
+            continue  # this language has no dev set
         if evaluation not in predicted:
             predicted[evaluation] = predictions_of(trainer, name, test)
         spans = predicted[evaluation].spans
@@ -141,14 +141,14 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         curves = {"loss": losses, "step": list(range(1, history.steps + 1)), "eval_step": history.eval_steps}
         write_bytes(records.sidecar(base.key, "curves.json"), canonical_json(curves | history.dev_f1).encode())
         with suppress(Unavailable):  # the corpus's own translations are not here
-            if usage.labelled:  # how right they were: after the fact, for no training
+            if usage.labelled:  # their quality, measured after all training
                 diagnostics |= label_quality(*usage.labelled, trainer.data.gold_pairs())
     if trainer.method.diagnostics().space:
         space, points = trainer.space()
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
-    kept = {"tagger": _kept(trainer, settings.out, base.key)} if settings.keep_models and history else {}
-    facts = kept | {"device": device_name(trainer.places.device), **trainer.peak()}
+    exported = {"tagger": _exported(trainer, settings.out, base.key)} if settings.keep_models and history else {}
+    facts = exported | {"device": device_name(trainer.places.device), **trainer.peak()}
     resources = resources_of(trainer)
     return replace(
         base,
@@ -171,7 +171,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
 def _of_checkpoint(
     trainer: CellTrainer, history: History, rule: str, spans: Sequence[Sequence[Span]]
 ) -> dict[str, Any]:
-    """What a rule's scores say of the checkpoint that it chose: its step, its dev F1, recall of entities (un)seen."""
+    """The step and dev F1 of the checkpoint that a rule chose, and its recall of entities (un)seen in training."""
     name, test = rule_name(rule, trainer.cell.target), trainer.data.test()
     evaluation = history.best[name]
     dev = history.dev_f1.get("source-dev" if rule == "last" else name)
@@ -185,12 +185,12 @@ def _of_checkpoint(
 
 
 def rule_name(rule: str, target: str) -> str:
-    """The rule as a history names it."""
+    """The name of a rule in a training's history."""
     return f"target-dev:{target}" if rule == "target-dev" else rule
 
 
 def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions:
-    """The method's predictions with the last round at the rule's checkpoint; earlier rounds at source-dev."""
+    """The method's predictions: the last round at the rule's checkpoint, earlier rounds at that of source-dev."""
     names = [round_.name for round_ in trainer.method.rounds()]
     models = {name: trainer.model(name, rule if name == names[-1] else "source-dev") for name in names}
     present = {name: model for name, model in models.items() if model is not None}
@@ -199,7 +199,7 @@ def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence
 
 
 def resources_of(trainer: CellTrainer) -> Resources:
-    """What was consumed, from what the rounds asked for."""
+    """The resources consumed, counted from what the rounds asked for."""
     usage, corpus = trainer.usage, trainer.data.data.corpus
     used = Counter(usage.sentences)
     translators = set(usage.translators)
@@ -223,7 +223,7 @@ def resources_of(trainer: CellTrainer) -> Resources:
 
 
 def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
-    """The cold sum over the artefacts that the cell was made from, wherever they are."""
+    """The cold cost: the sum over all artefacts that the cell was made from, cached or not."""
     addresses = [trained.artefact.address for trained in trainer.rounds.values()]
     addresses += [address for usage in trainer.usages for address in usage.parents.values()]
     seconds = {a.address: a.seconds for a in trainer.places.models.ancestors(addresses, trainer.places.cache)}
@@ -246,13 +246,13 @@ def cost_of(trainer: CellTrainer, predicting: float) -> Cost:
 
 
 def parents_of(trainer: CellTrainer) -> dict[str, str]:
-    """Keys of what the result was made from."""
+    """Keys of the artefacts that the result was made from."""
     parents = {f"fit:{name}": trained.artefact.key for name, trained in trainer.rounds.items()}
     return parents | trainer.usage.parents | {"encoder": trainer.encoder.key}
 
 
-def _kept(trainer: CellTrainer, out: Path, key: str) -> str:
-    """Where the main rule's tagger is kept as a transformers folder, relative to the results; or why it is not."""
+def _exported(trainer: CellTrainer, out: Path, key: str) -> str:
+    """Export the main rule's tagger as a transformers folder; its path below the results, or why there is none."""
     rule = rule_name(trainer.cell.train.rules[0], trainer.cell.target)
     model: Any = trainer.model(trainer.method.rounds()[-1].name, rule)
     if model is None:

@@ -1,7 +1,7 @@
-"""A unit of work as an engine runs it: claimed by one process, finished cells left alone, failures recorded.
+"""A unit of work as an engine runs it, in a local process or as an element of a Slurm array.
 
-Weights are kept only while an unfinished cell may need them: a student its teacher, a round the one before.
-What an element of a Slurm array does, called with a results folder and the key of a task in a file of that folder.
+A unit is claimed by one process; finished cells are left alone, failures recorded. Weights are kept only while an
+unfinished cell may need them: a student its teacher, a round the one before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.plan.keys import versions, write_key
 from bench.plan.matrix import Cell
 from bench.plan.schema import Place, build
 from bench.plan.units import Planned, describe, unit_name
-from bench.run.shared import RunSettings, pieces, said
+from bench.run.shared import RunSettings, pieces, reported
 from bench.store.artefacts import Artefacts, Busy, cache_root, claim_file, claimed, held_claims
 from bench.store.record import Record, Records, matrix_cells, training_base
 
@@ -42,25 +42,25 @@ def perform(
     """
     from bench.run.cell import run_unit
 
-    # named by the training that its cells share, so that runs of other targets of the same method meet here, too
+    # claimed by the training that its cells share, so that runs of other targets of the same method wait, too
     with claimed(where.out, unit_name(unit[0]), wait):
-        rest = []
+        remaining = []
         for planned in unit:
             record = finished(planned, where.out, again)
             if record is None:
-                rest.append(planned)
+                remaining.append(planned)
             else:
-                yield record  # another process was here since this run was planned
-        while rest:
+                yield record  # another process has finished it since this run was planned
+        while remaining:
             try:
-                for record in run_unit(list(rest), where, progress, wait or len(rest) < len(unit)):
-                    rest.pop(0)
+                for record in run_unit(list(remaining), where, progress, wait or len(remaining) < len(unit)):
+                    remaining.pop(0)
                     yield record
             except Busy:
                 raise
-            except Exception as error:  # noqa: BLE001 - a disk without space is the result of its cell
+            except Exception as error:  # noqa: BLE001 - even a full disk is the result of its cell
                 cause = {"type": type(error).__name__, "message": str(error)[:1000]}
-                yield failed(rest.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})
+                yield failed(remaining.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})
 
 
 def finished(planned: Planned, out: Path, again: Mapping[str, int]) -> Record | None:
@@ -72,9 +72,9 @@ def finished(planned: Planned, out: Path, again: Mapping[str, int]) -> Record | 
 
 
 def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mapping[str, Any] | None = None) -> Record:
-    """Publish a failure from outside the cell, and say it where the disk refuses; a good record of it stays.
+    """Publish a failure from outside the cell, unless it has a good record; print it where the disk refuses.
 
-    `described`: the cell as `describe` named it when all that it needs was there.
+    `described`: the cell as `describe` gave it at submission.
     """
     before = Records(out).get(planned.key)
     if before is not None and before.status == "ok":
@@ -98,13 +98,13 @@ def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mappin
 
 
 KEPT = ".kept"  # in OUT/models: a run was asked to keep its weights
-User = tuple[str, str]  # a cell as far as weights are concerned: the base of its training, its target
+User = tuple[str, str]  # of weights: the base of a cell's training, and the cell's target
 
 
 class Weights:
-    """The weights of a results folder, and which cells have used them.
+    """The weights of a results folder, and the cells that have used them.
 
-    `todo`: by name the units that we know to be still to run, with their cells; they count as unfinished, too.
+    `todo`: by name the units still to run, with their cells, which count as unfinished.
     """
 
     def __init__(self, out: Path, todo: Mapping[str, set[User]] | None = None) -> None:
@@ -113,29 +113,29 @@ class Weights:
         self._users: dict[str, set[User]] = {}  # by the key of each training
 
     def note(self, records: Iterable[Record]) -> None:
-        """Which trainings these cells have used."""
+        """Note the trainings that these cells have used."""
         for record in records:
             for name, key in record.parents.items():
                 if name.startswith("fit:"):
                     self._users.setdefault(key, set()).update(users_of([record.cell]))
 
     def done(self, unit: Sequence[Planned], records: Iterable[Record]) -> None:
-        """Note a finished unit, and free what is not needed of what finished units have used."""
+        """Note a finished unit, and free weights of finished units that nothing needs any more."""
         self._todo.pop(unit_name(unit[0]), None)
         self.note(records)
         self._free(everything=False)
 
     def leave(self) -> None:
-        """Free also what other runs left behind; nothing in a folder in which a run was asked to keep its weights."""
+        """Free all unneeded weights, other runs' included, unless the folder is to keep its weights."""
         if not (self.models / KEPT).exists():
             self.note(Records(self.out).all())
             self._free(everything=True)
 
     def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
-        """Folders of weights that none of these cells may need, and those that one may.
+        """Folders of weights that none of these cells may need, and folders that some may.
 
-        A cell may need those of its encoder, seed, trial and axes which served its target or several targets. Weights
-        that no record names are of a training whose cells are not finished.
+        A cell may need weights of its encoder, seed, trial and axes that served its target or several targets. Weights
+        that no record names belong to unfinished cells.
         """
         bases = {base for base, _ in unfinished}
         sorted_out: tuple[list[Path], list[Path]] = ([], [])
@@ -147,7 +147,7 @@ class Weights:
         return sorted_out
 
     def _free(self, everything: bool) -> None:
-        # nothing while a process runs a unit that we do not know: it may read weights, and frees them when it ends
+        # nothing while another process runs a unit: it may read weights, and frees them when it ends
         if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
             return
         recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
@@ -158,18 +158,18 @@ class Weights:
 
 
 def keep_weights(out: Path) -> None:
-    """Have no later run free weights that it finds in the folder."""
+    """Keep the folder's weights from being freed by later runs."""
     (out / "models").mkdir(parents=True, exist_ok=True)
     (out / "models" / KEPT).touch()
 
 
 def users_of(cells: Iterable[Mapping[str, Any]]) -> set[User]:
-    """Cells, as records and matrix.json name them, as far as weights are concerned."""
+    """The users of weights among cells as records and matrix.json describe them."""
     return {(training_base(cell), str(cell["target"])) for cell in cells}
 
 
-JOBS = "jobs"  # the folder of all that concerns Slurm, below the results folder
-CHANGED = "Changed"  # the error's type in the record of a cell that is no longer what was submitted
+JOBS = "jobs"  # Slurm's folder, below the results folder
+CHANGED = "Changed"  # the error's type in the record of a cell that changed after submission
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class JobCell:
 
 @dataclass(frozen=True)
 class Task:
-    """What one element does: run a unit of cells, or make a shared artefact that one cell needs."""
+    """The task of one element: to run a unit of cells, or to make a shared artefact that a cell needs."""
 
     cells: tuple[JobCell, ...]
     unit: str = ""  # the unit's name
@@ -194,7 +194,7 @@ class Task:
 
 
 def array_file(out: Path, name: str) -> Path:
-    """Where the array of that name is described."""
+    """The file that describes an array."""
     return out / JOBS / "arrays" / f"{name}.json"
 
 
@@ -202,7 +202,7 @@ def read_task(out: Path, key: str) -> Task:
     """The task of a key, `<name of the array>:<index>`.
 
     Raises:
-        BadInput: the file is missing, or not what this version writes.
+        BadInput: the file is missing, damaged or of another version.
     """
     name, _, index = key.partition(":")
     path = array_file(out, name)
@@ -239,7 +239,7 @@ def run_job(out: str, key: str) -> None:
         print(f"task {key}", flush=True)
         if task.artefact:
             planned = Planned(task.cells[0].cell, task.cells[0].key)
-            with said(planned):
+            with reported(planned):
                 for piece in pieces(planned):
                     if piece.key == task.artefact:
                         piece.make(Artefacts(cache_root()), device(), _say)
@@ -259,7 +259,7 @@ def run_job(out: str, key: str) -> None:
 
 
 def _again(out: str, key: str) -> Any:
-    """What submitit queues when time runs out: the same call, units being repeatable."""
+    """The call that submitit queues when time runs out: the same, since units are repeatable."""
     from submitit.helpers import DelayedSubmission
 
     return DelayedSubmission(run_job, out, key)
@@ -269,32 +269,32 @@ run_job.checkpoint = _again  # type: ignore[attr-defined]  # submitit looks for 
 
 
 class Requeued(BaseException):
-    """Slurm has queued the element again: nothing on the way out may take this for a result."""
+    """Slurm has queued the element again: nothing may take this exception for a result."""
 
 
 @contextmanager
 def _leaving_when_requeued() -> Iterator[None]:
-    """submitit leaves by SystemExit, which is a cell's failure where a plug-in raises it; here it is Requeued."""
-    theirs: Any = signal.getsignal(signal.SIGUSR2)
+    """Turn submitit's SystemExit into Requeued, since a plug-in's SystemExit would be its cell's failure."""
+    handler: Any = signal.getsignal(signal.SIGUSR2)
 
     def leave(number: int, frame: FrameType | None) -> None:
         try:
-            theirs(number, frame)
+            handler(number, frame)
         except SystemExit as left:
             raise Requeued from left
 
-    if callable(theirs):
+    if callable(handler):
         signal.signal(signal.SIGUSR2, leave)
     try:
         yield
     except Requeued as requeued:
         raise SystemExit("requeued") from requeued
     finally:
-        signal.signal(signal.SIGUSR2, theirs)
+        signal.signal(signal.SIGUSR2, handler)
 
 
 def _current(out: Path, task: Task) -> Iterator[Planned]:
-    """The cells without a new record whose key is still theirs; the others get a record that says what happened."""
+    """The cells without a new record whose key is unchanged; the others get a record that says what happened."""
     for cell in task.cells:
         if attempts_of(out, cell.key) > cell.attempts:
             continue
@@ -313,7 +313,7 @@ def _current(out: Path, task: Task) -> Iterator[Planned]:
 def _free_weights(out: Path) -> None:
     """Free the weights that no unfinished cell of the folder needs.
 
-    Of a submitted unit all cells count until the last is recorded: they share a training, whose weights it reads.
+    All cells of a submitted unit count until the last is recorded, since they share a training.
     """
     wanted = {str(cell["key"]) for cell in matrix_cells(out)}
     todo: dict[str, set[User]] = {}
@@ -325,6 +325,6 @@ def _free_weights(out: Path) -> None:
     Weights(out, todo).leave()
 
 
-def _say(done: int, total: int, what: str) -> None:
+def _say(done: int, total: int, activity: str) -> None:
     if done == total:
-        print(f"{what}: {done} of {total}", flush=True)
+        print(f"{activity}: {done} of {total}", flush=True)

@@ -1,7 +1,7 @@
-"""One machine: units in this process, or in a pool of processes, each owning a device slot.
+"""The local engine: units run in this process, or in a pool of processes that each own a device slot.
 
-A worker that dies costs nothing but its own unit's time.
-`xner run --mode force`: every cell again, aside; then the new records take the old ones' places.
+A worker that dies costs only the time of its unit. With `--mode force` every cell runs again in a folder aside, and
+then the new records replace the old ones.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def pooled(
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run units in `jobs` processes; yields each with its records.
 
-    When a worker dies the pool is gone, and nobody can tell whose unit killed it: those that were running are run again
-    one by one, each in a process of its own; where that dies, too, what it has not finished are failures.
+    When a worker dies the pool is lost, and any running unit may have killed it: those that were running run again one
+    by one, each in a process of its own; if that dies, too, its unfinished cells are failures.
     """
     queue, size = deque((unit, False) for unit in work), min(jobs, len(work))
     while queue:
@@ -58,7 +58,7 @@ def pooled(
                     unit = running.pop(future)
                     try:
                         yield unit, future.result()
-                    except Busy:  # another process is running it: when nothing else is left, wait for that
+                    except Busy:  # another process is running it: wait for that when nothing else is left
                         queue.append((unit, True))
                     except BrokenProcessPool:
                         suspects.append(unit)
@@ -66,12 +66,12 @@ def pooled(
             before = multiprocessing.active_children()
             with workers(_slots(where.device, 1)) as pool:
                 future = pool.submit(_work, unit, where, dict(again), True)
-                ours = [child for child in multiprocessing.active_children() if child not in before]
+                children = [child for child in multiprocessing.active_children() if child not in before]
                 wait([future])
             if not isinstance(future.exception(), BrokenProcessPool):
                 yield unit, future.result()
                 continue
-            cause = {"type": DIED, "message": f"its process {_end(ours[0].exitcode if ours else None)}"}
+            cause = {"type": DIED, "message": f"its process {_end(children[0].exitcode if children else None)}"}
             yield unit, [finished(cell, where.out, again) or failed(cell, where.out, cause) for cell in unit]
 
 
@@ -85,7 +85,7 @@ def _end(code: int | None) -> str:
 
 
 def _slots(device: str, jobs: int) -> list[str]:
-    """By worker the only device that it may see; "" is no restriction."""
+    """The only device that each worker may see; "" is no restriction."""
     if not device.startswith("cuda"):
         return [""] * jobs
     import torch
@@ -98,7 +98,7 @@ def _slots(device: str, jobs: int) -> list[str]:
 
 @contextmanager
 def workers(slots: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
-    """A process for each slot; they end with the block, at once where it ends by an exception."""
+    """A process for each slot; they end with the block, immediately where it raises."""
     context = multiprocessing.get_context("spawn")  # a forked torch may deadlock
     queue = context.SimpleQueue()
     for slot in slots:
@@ -110,10 +110,10 @@ def workers(slots: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        ours = [child for child in multiprocessing.active_children() if child not in before]
-        for process in ours:
-            process.terminate()  # what is half-made is taken away on the way out, what is published stays
-        for process in ours:
+        children = [child for child in multiprocessing.active_children() if child not in before]
+        for process in children:
+            process.terminate()  # it removes half-made files; what is published stays
+        for process in children:
             process.join(5)
             process.kill()
         raise
@@ -123,17 +123,17 @@ def workers(slots: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
 
 
 class Stopped(BaseException):
-    """The parent ends this worker: no failure of a cell."""
+    """The parent ends this worker; not a failure of a cell."""
 
 
 def _begin(slots: Any) -> None:
-    """Take a device slot. Ctrl-C is the parent's to answer."""
+    """Take a device slot. Ctrl-C is handled by the parent."""
 
-    def leave_with_the_parent() -> None:  # killed, it cannot stop us: we would train on, and against the next run's
+    def leave_with_the_parent() -> None:  # a killed parent cannot stop its workers, which would disturb the next run
         parent = multiprocessing.parent_process()
         assert parent is not None
         parent.join()
-        os._exit(1)  # at once: what is published is whole, the rest counts as absent
+        os._exit(1)  # immediately: published files are whole, all others count as absent
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=leave_with_the_parent, daemon=True).start()
@@ -156,8 +156,8 @@ def _work(unit: list[Planned], where: RunSettings, again: Mapping[str, int], pat
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class Progress:
-    """A bar on a terminal, a plain line a cell in a pipe; both on standard error."""
+class ProgressBar:
+    """On standard error, a bar on a terminal, a line per cell in a pipe."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
@@ -168,10 +168,10 @@ class Progress:
 
             self.bar = tqdm(total=total, unit="cell", dynamic_ncols=True, smoothing=0.1)
 
-    def tick(self, done: int, total: int, what: str) -> None:
-        """Inside a training: `done` of `total` steps of `what`."""
+    def tick(self, done: int, total: int, activity: str) -> None:
+        """`done` of `total` steps of an activity, such as a training."""
         if self.bar is not None and (done % 10 == 0 or done == total):
-            self.bar.set_postfix_str(f"{what} {done}/{total}")
+            self.bar.set_postfix_str(f"{activity} {done}/{total}")
 
     def cell(self, record: Record) -> None:
         """A cell is finished."""
@@ -197,32 +197,32 @@ class Progress:
 def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool = False) -> list[Record]:
     """Make what the units share, then run them; a cell's failure is its record. Returns the records as they came.
 
-    Several processes may run on one results folder: a unit is run by one of them at a time, and what one has finished
-    the others take as it is. With `retry` the cells whose record is a failure now are run again.
+    Several processes may run on one results folder: a unit is run by one of them at a time, and the others take its
+    records as they are. With `retry` the cells whose record is a failure now are run again.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; finished cells are kept, the next run resumes from there.
     """
     work = units(todo)
     again = failures(todo, where.out) if retry else {}
-    progress = Progress(len(todo))
+    progress = ProgressBar(len(todo))
     weights = Weights(where.out, {unit_name(unit[0]): users_of(describe(p.cell) for p in unit) for unit in work})
     results: list[Record] = []
     if where.keep_models:
         keep_weights(where.out)
     try:
         make_shared(todo, where.cache, progress.tick, where.device)
-        process_memo().forget("translator")  # what translating and aligning took: the trainings' processes need it
+        process_memo().forget("translator")  # frees memory that the training processes need
         gc.collect()
         if where.device.startswith("cuda"):
             import torch
 
             torch.cuda.empty_cache()
-        here = jobs == 1
-        stream = _here(work, where, again, progress) if here else pooled(work, where, jobs, again)
-        with closing(stream):  # whatever happens, the workers end
+        in_process = jobs == 1
+        stream = _in_process(work, where, again, progress) if in_process else pooled(work, where, jobs, again)
+        with closing(stream):  # the workers end in any case
             for unit, records in stream:
-                for record in () if here else records:
+                for record in () if in_process else records:
                     progress.cell(record)
                 results += records
                 if not where.keep_models:
@@ -236,8 +236,8 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
     return results
 
 
-def _here(
-    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: Progress
+def _in_process(
+    work: Sequence[list[Planned]], where: RunSettings, again: Mapping[str, int], progress: ProgressBar
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run the units in this process, one after the other."""
     queue = deque((unit, False) for unit in work)
@@ -248,7 +248,7 @@ def _here(
             for record in perform(unit, where, again, patient, progress.tick):
                 progress.cell(record)
                 records.append(record)
-        except Busy:  # another process is running it: when nothing else is left, wait for that
+        except Busy:  # another process is running it: wait for that when nothing else is left
             queue.append((unit, True))
         else:
             yield unit, records
@@ -258,13 +258,13 @@ ASIDE = "forced"  # below the results folder, until the run ends; also the name 
 
 
 def run_again(todo: Sequence[Planned], where: RunSettings, jobs: int = 1) -> list[Record]:
-    """Run cells that are done already, from fresh weights; returns the new records.
+    """Run finished cells again, from fresh weights; returns the new records.
 
-    A new failure never takes the place of a good record: it is only returned.
+    A new failure never replaces a good record: it is only returned.
 
     Raises:
         BadInput: another forced run is at work in the folder.
-        KeyboardInterrupt: Ctrl-C; what was finished is there, the rest is as it was.
+        KeyboardInterrupt: Ctrl-C; finished cells are replaced, the others stay as they were.
     """
     out, aside = where.out, where.out / ASIDE
     try:
@@ -279,7 +279,7 @@ def run_again(todo: Sequence[Planned], where: RunSettings, jobs: int = 1) -> lis
                         continue
                     for folder in ("taggers", "sidecars"):
                         _move(aside / folder / record.key, out / folder / record.key)
-                    # last, for it is the truth
+                    # the record last: it makes the cell count as done
                     Records(out).put(replace(record, attempts=record.attempts + (old.attempts if old else 0)))
                 if where.keep_models:
                     keep_weights(out)
@@ -291,7 +291,7 @@ def run_again(todo: Sequence[Planned], where: RunSettings, jobs: int = 1) -> lis
 
 
 def _move(new: Path, place: Path) -> None:
-    """Put `new`, where it exists, at `place`; what is there is away for no longer than two renames take."""
+    """Move `new`, where it exists, to `place`, which is absent only between two renames."""
     if not new.exists():
         return
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,4 @@
-"""What a results folder holds that nothing needs any more, and freeing it.
-
-How much disk the weights of a run need at a time, estimated before it starts.
-"""
+"""Freeing what nothing in a results folder needs any more, and the disk that a run's weights will need."""
 
 from __future__ import annotations
 
@@ -27,10 +24,10 @@ from bench.store.record import CHOSEN, Record, Records, cell_name, matrix_cells
 
 
 def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
-    """Bytes of weights kept at a time, at most; None if an encoder's size is not known here yet.
+    """The largest number of bytes of weights kept at a time; None if an encoder's size is unknown.
 
-    The trainings of one encoder, seed and target are kept together, each with a snapshot a selection rule.
-    `hub_sizes`: by id the bytes that are downloaded of a repository, which stand for an encoder that is not here.
+    The trainings of one encoder, seed and target are kept together, each with a snapshot per selection rule.
+    `hub_sizes`: by id the download size of a repository, used for an encoder that is not cached.
     """
     groups: Counter[tuple[str, int, str]] = Counter()
     sizes: dict[str, int | None] = {}
@@ -41,13 +38,13 @@ def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int 
         if (size := sizes[cell.encoder]) is None:
             return None
         rounds = () if cell.broken else method_of(cell).rounds()
-        own = max(1, sum(not isinstance(round_.method, str) for round_ in rounds))  # others' are counted with theirs
+        own = max(1, sum(not isinstance(round_.method, str) for round_ in rounds))  # reused trainings count elsewhere
         groups[cell.encoder, cell.seed, cell.target] += own * len(cell.train.rules) * size
     return max(groups.values(), default=0)
 
 
 def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int | None:
-    """Bytes that its weights take as float32, as we keep them, from the headers of its safetensors files."""
+    """Bytes of its weights as float32, as they are kept, from the headers of its safetensors files."""
     folder, size = encoder.configured(Artefacts(cache_root())), 0
     for path in folder.glob("*.safetensors") if folder else ():
         with path.open("rb") as file:
@@ -56,7 +53,7 @@ def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int |
     return size or hub_sizes.get(encoder.where)
 
 
-Kind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
+ItemKind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
 PLACES = ("records", "sidecars", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
@@ -67,9 +64,9 @@ _WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "models/*", "taggers", "
 
 @dataclass(frozen=True)
 class Item:
-    """Something to free: files and folders that go together."""
+    """Files and folders to free together."""
 
-    kind: Kind
+    kind: ItemKind
     paths: tuple[Path, ...]
     size: int
     what: str = ""
@@ -77,34 +74,34 @@ class Item:
 
 @dataclass
 class Findings:
-    """What can be freed; what stays, and why; what is not ours."""
+    """Items to free, reasons why others stay, and files that no run wrote."""
 
     items: list[Item] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def add(self, kind: Kind, paths: Iterable[Path], what: str = "") -> None:
-        """Note what can be freed, as far as it exists."""
-        there = tuple(path for path in paths if path.exists() or path.is_symlink())
-        if there:
-            self.items.append(Item(kind, there, sum(map(_size, there)), what))
+    def add(self, kind: ItemKind, paths: Iterable[Path], description: str = "") -> None:
+        """Note the existing ones of these paths."""
+        existing = tuple(path for path in paths if path.exists() or path.is_symlink())
+        if existing:
+            self.items.append(Item(kind, existing, sum(map(_size, existing)), description))
 
 
-def prune(out: Path, wanted: Collection[Kind], cache: Artefacts, dry: bool = False) -> Findings:
-    """Free weights, leftovers and what else is wanted, as far as nothing needs it; with `dry` only find it.
+def prune(out: Path, wanted: Collection[ItemKind], cache: Artefacts, dry: bool = False) -> Findings:
+    """Free unneeded weights, leftovers and the other `wanted` kinds; with `dry` only find them.
 
-    Imported records and files that are not ours are never touched. What an unfinished cell may need stays. The cache's
-    translations and links may be shared by other folders, which make them again.
+    Imported records and files that are not ours are never touched. What an unfinished cell may need stays. Translations
+    and links of the cache may be shared with other folders, which make them again.
 
     Raises:
-        BadInput: a run is at work in the folder; matrix.json is damaged, so that what is needed is unknown.
+        BadInput: a run is at work in the folder; or matrix.json, which tells what is needed, is damaged.
     """
     state = queue_state(out) if (out / JOBS).is_dir() else QueueState()
     if state.unknown and state.lost:
         raise BadInput(f"{out}: jobs were submitted, and whether they still run is unknown: {state.unknown}")
     _refuse_at_work(out, [f"Slurm job {element}" for element in state.elements])
     findings = _Search(out, wanted, cache).findings
-    _refuse_at_work(out)  # what a run that begins only now makes is not among the findings
+    _refuse_at_work(out)  # a run may have begun meanwhile
     for path in () if dry else (path for item in findings.items for path in item.paths):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     return findings
@@ -117,7 +114,7 @@ def _refuse_at_work(out: Path, queued: Iterable[str] = ()) -> None:
 
 
 class _Search:
-    def __init__(self, out: Path, wanted: Collection[Kind], cache: Artefacts) -> None:
+    def __init__(self, out: Path, wanted: Collection[ItemKind], cache: Artefacts) -> None:
         self.out, self.wanted = out, wanted
         self.findings = Findings()
         self.records = dict(self._readable())
@@ -132,11 +129,11 @@ class _Search:
             return
         parents = {key for record in self.records.values() for key in record.parents.values() if "/" in key}
         for artefact in sorted(cache.ancestors(parents), key=lambda artefact: artefact.address):
-            if artefact.stage not in ("encoder", "fit"):  # an encoder may have taken hours, and serves everyone
+            if artefact.stage not in ("encoder", "fit"):  # an encoder may have taken hours, and other folders use it
                 self.findings.add("cache", [artefact.folder])
 
     def _readable(self) -> Iterator[tuple[str, Record]]:
-        """The records of this version by key; what else lies there is left alone."""
+        """The records of this version by key; other files are left alone."""
         for path in sorted((self.out / "records").glob("[!.]*")):
             if not re.fullmatch(rf"{_KEY}\.json", path.name):
                 self._foreign(path)
@@ -155,7 +152,7 @@ class _Search:
         return key in self.records and self.records[key].status != "failed"
 
     def _stale(self) -> set[str]:
-        """Records that the matrix no longer names; to be freed only where the newer one is there."""
+        """Keys of the records to free: the matrix no longer names them, and has a finished newer one."""
         current = {cell_name(cell): str(cell["key"]) for cell in self.cells}
         older = [record for record in self.records.values() if not record.cell.get("imported") and self.cells]
         older = [record for record in older if record.key != current.get(cell_name(record.cell), record.key)]
@@ -167,12 +164,12 @@ class _Search:
             return set()
         for record in replaced:
             places = (Records(self.out).path(record.key), self.out / "sidecars" / record.key)
-            what = f"{record.cell.get('label')} {record.cell.get('target')} {record.key[:8]}"
-            self.findings.add("stale records", places, what)
+            description = f"{record.cell.get('label')} {record.cell.get('target')} {record.key[:8]}"
+            self.findings.add("stale records", places, description)
         return {record.key for record in replaced}
 
     def _weights_and_taggers(self, stale: set[str]) -> None:
-        """Weights, but those that a cell which is still to run, or to run again, may learn from."""
+        """Weights that no unfinished cell may learn from, and exported taggers."""
         weights = Weights(self.out)
         weights.note(self.records.values())
         unneeded, needed = weights.unneeded(users_of(self.missing))
@@ -182,15 +179,15 @@ class _Search:
             self.findings.kept.append(f"{len(needed)} weights that the {len(self.missing)} unfinished cells may need")
         else:
             self.findings.add("leftovers", [self.out / "models" / KEPT])
-        folders, all_ = sorted((self.out / "taggers").glob("[!.]*")), "exported taggers" in self.wanted
+        folders, every = sorted((self.out / "taggers").glob("[!.]*")), "exported taggers" in self.wanted
         for folder in folders:
-            if all_ or folder.name in stale:
+            if every or folder.name in stale:
                 self.findings.add("exported taggers", [folder])
-        if folders and not all_:
+        if folders and not every:
             self.findings.kept.append("the taggers that --keep-models exported: --taggers frees them")
 
     def _leftovers(self) -> None:
-        """Of processes that were killed: half-written files and folders, locks, sidecars without a record."""
+        """Left by killed processes: half-written files and folders, locks, sidecars without a record."""
         for path in (path for place in _WITH_LEFTOVERS for path in sorted(self.out.glob(f"{place}/.*"))):
             if path.name == CLAIMS or path.parent.is_symlink():
                 continue

@@ -1,4 +1,4 @@
-"""What a run was told, and what several units need before they start: encoders of our recipes, linked translations."""
+"""The settings of a run, and the artefacts that several units share: encoders of our recipes, linked translations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.store.artefacts import Artefacts, cache_root
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run was told about the machine and its output: never part of a key."""
+    """The machine and output of a run: never part of a key."""
 
     out: Path
     device: str = "cpu"
@@ -32,19 +32,19 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Piece:
-    """A shared artefact that a cell needs: its stage and key, and what makes it (once: there is a lock)."""
+    """A shared artefact that a cell needs: its stage and key, and a function that makes it, once, under a lock."""
 
     stage: str
     key: str
-    make: Callable[[Artefacts, str, Progress], object]  # the cache, the device, who watches
+    make: Callable[[Artefacts, str, Progress], object]  # of cache, device, progress
 
 
 def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress, device: str = "cpu") -> None:
-    """Make the shared artefacts of these cells. What cannot be made is said, and left to its cells' records."""
+    """Make the shared artefacts of these cells; a failure is reported, and becomes the result of its cells."""
     artefacts = Artefacts(cache or cache_root())
     tried: set[str] = set()
     for planned in todo:
-        with said(planned):
+        with reported(planned):
             for piece in pieces(planned):
                 if piece.key not in tried:
                     tried.add(piece.key)
@@ -52,10 +52,10 @@ def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress,
 
 
 def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:
-    """By key of each shared artefact that is not there yet, the first cell that needs it."""
+    """By key of each shared artefact that is still to be made, the first cell that needs it."""
     cells: dict[str, Planned] = {}
     for planned in todo:
-        with said(planned):
+        with reported(planned):
             for piece in pieces(planned):
                 if piece.key not in cells and artefacts.get(piece.stage, piece.key) is None:
                     cells[piece.key] = planned
@@ -66,7 +66,7 @@ def pieces(planned: Planned) -> Iterator[Piece]:
     """The shared artefacts of a cell, in the order in which they are made.
 
     Raises:
-        BadInput: what a piece is made from is not here.
+        BadInput: the sources of a piece are not here.
     """
     if planned.cell.broken:
         return
@@ -75,7 +75,7 @@ def pieces(planned: Planned) -> Iterator[Piece]:
         yield Piece("encoder", encoder.key, lambda cache, _, progress: encoder.ensure(cache, progress))
     method = method_of(planned.cell)
     needs = needs_of_method(method)
-    # own target first: where another has no translation, the pieces of those after it are left to the cells
+    # own target first: a target without translations ends this, and the cells make the pieces of those after it
     for cell in every_target(planned.cell) if Need.ALL_TARGETS in needs else [planned.cell]:
         if not needs & LINKED:
             continue
@@ -92,11 +92,11 @@ def pieces(planned: Planned) -> Iterator[Piece]:
 
 
 @contextmanager
-def said(planned: Planned) -> Iterator[None]:
-    """Whatever goes wrong inside is told on standard error; it will be the result of the cells that need the piece."""
+def reported(planned: Planned) -> Iterator[None]:
+    """Report an error inside the block on standard error; it will be the result of the cells that need the piece."""
     try:
         yield
     except Unavailable:
-        pass  # the cell will be a skip that says why
+        pass  # the cell's record will be a skip with the reason
     except Exception as error:  # noqa: BLE001 - a plug-in's error is the result of the cells that need it
         print(f"xner: shared by {planned.cell.label} {planned.cell.target}: {error}", file=sys.stderr)

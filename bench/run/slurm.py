@@ -1,8 +1,8 @@
-"""Slurm through submitit: an array that makes what is shared, then one that runs the units (DESIGN.md §10).
+"""Slurm through submitit: an array that makes shared artefacts, then one that runs the units (DESIGN.md §10).
 
-submitit pickles the call of each element beside its logs: a reference to `bench.run.job.run_job`, the results
-folder and a key, two strings. What they stand for is JSON in the same folder; nothing else of ours is ever pickled.
-What was submitted is a file an array, what is queued Slurm says; records stay the truth.
+submitit pickles the call of each element beside its logs: a reference to `bench.run.job.run_job`, and two strings, the
+results folder and a key. The task of that key is JSON in the same folder; nothing else is pickled. A file per array
+tells what was submitted, Slurm what is queued, the records what is done.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, require
 from bench.core.files import canonical_json, published_folder, sha256_of, sha256_of_file, write_json
 from bench.plan.fingerprint import COMMIT_FILE, OURS, commit
 from bench.plan.schema import Place, build, to_plain
@@ -33,16 +33,13 @@ from bench.run.shared import absent
 from bench.store.artefacts import Artefacts, cache_root, claimed
 from bench.store.record import Record, matrix_cells
 
-OPTIONS = ("partition", "account", "qos", "constraint")  # of a profile, that sbatch takes as they are
+OPTIONS = ("partition", "account", "qos", "constraint")  # of a profile, passed to sbatch unchanged
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::[0-5]\d)?")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What each element of an array gets; "" and 0 are the cluster's own defaults unless said otherwise.
-
-    Machine facts, so none of it is part of a key.
-    """
+    """Resources of each element of an array, never part of a key; "" and 0: the cluster's default, unless noted."""
 
     partition: str = ""
     account: str = ""
@@ -60,20 +57,17 @@ class Profile:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name in ("parallel", "array") and value < 1:
-                raise ValueError(f"{name} must be at least 1")
-            if name in ("gpus", "cpus", "memory", "timeouts", "warning") and value < 0:
-                raise ValueError(f"{name} must not be negative")
-            if name in OPTIONS and not value.isprintable():  # it becomes a line of the script
-                raise ValueError(f"{name} must be one line")
-        if self.gpus > 1:
-            raise ValueError("gpus must be 0 or 1: a training uses one device, and a second would be idle")
-        if self.minutes < 1:
-            raise ValueError("time must be at least 1 minute")
+            require(name not in ("parallel", "array") or value >= 1, f"{name} must be at least 1")
+            amount = name in ("gpus", "cpus", "memory", "timeouts", "warning")
+            require(not amount or value >= 0, f"{name} must not be negative")
+            # an option becomes a line of the script
+            require(name not in OPTIONS or value.isprintable(), f"{name} must be one line")
+        require(self.gpus <= 1, "gpus must be 0 or 1: a training uses one device, and a second would be idle")
+        require(self.minutes >= 1, "time must be at least 1 minute")
 
     @property
     def minutes(self) -> int:
-        """The time limit; seconds are rounded up to a minute. ValueError where it is none of the forms."""
+        """The time limit; seconds are rounded up to a minute. ValueError where it has none of the forms."""
         if isinstance(self.time, int):
             return self.time
         parts = _TIME.fullmatch(self.time)
@@ -103,7 +97,7 @@ def load_profile(file: Path | None) -> Profile:
 
 @dataclass(frozen=True)
 class Array:
-    """One array. It is published before it is submitted, and found in the queue by its name, which is never reused."""
+    """One array, published before it is submitted, and found in the queue by its name, which is never reused."""
 
     name: str
     tasks: tuple[Task, ...]
@@ -117,19 +111,19 @@ class Array:
 def submit(
     todo: Sequence[Planned], out: Path, profile: Profile, device: str = "cpu", keep_models: bool = False
 ) -> list[Record]:
-    """Submit the cells that are not in the queue: first what they share, then, after that went well, their units.
+    """Submit the cells that are not in the queue: their shared artefacts, then their units, which wait for these.
 
-    Returns no record, since none is made here. `profile`: as `checked` gives it. BadInput where sbatch refuses, or what
-    is queued cannot be known.
+    Returns no records, since none are made here. `profile`: from `checked`. BadInput where sbatch refuses, or the queue
+    cannot be read.
     """
     out = out.resolve()
-    with claimed(out, JOBS):  # of two at once the second sees what the first has queued
+    with claimed(out, JOBS):  # a second submission must see what the first has queued
         state = queue_state(out)
         if state.unknown:
             raise BadInput(f"what is queued cannot be known: {state.unknown}")
         missing = [planned for planned in todo if planned.key not in state.running | state.waiting]
         arrays = _arrays(out, missing, profile.array, partial(Task, device=device, keep_models=keep_models))
-        for array in arrays:  # all before the first is submitted: what Slurm has accepted is never unknown here
+        for array in arrays:  # all before the first is submitted, so that no accepted array is unknown here
             array.publish(out)
         code = snapshot(out / JOBS / "code") if arrays else out
         jobs: dict[str, str] = {}
@@ -138,20 +132,20 @@ def submit(
             try:
                 jobs[array.name] = _submit(out, array, asked, profile.timeouts)
             except BadInput:
-                for rest in arrays[len(jobs) :]:
-                    array_file(out, rest.name).unlink()
+                for unsubmitted in arrays[len(jobs) :]:
+                    array_file(out, unsubmitted.name).unlink()
                 raise
             replace(array, job=jobs[array.name]).publish(out)
-            what = "units of work" if array.tasks[0].unit else "shared artefacts"
+            contents = "units of work" if array.tasks[0].unit else "shared artefacts"
             after = ", after the shared ones" if array.after else ""
-            print(f"Slurm job {jobs[array.name]}: {len(array.tasks)} {what}{after}", file=sys.stderr)
+            print(f"Slurm job {jobs[array.name]}: {len(array.tasks)} {contents}{after}", file=sys.stderr)
     queued = f", {len(todo) - len(missing)} are in the queue already" if len(missing) < len(todo) else ""
     print(f"{len(missing)} cells submitted{queued}; xner status {out} shows their progress", file=sys.stderr)
     return []
 
 
 def checked(todo: Sequence[Planned], profile: Profile) -> Profile:
-    """The profile, its CPUs as the matrix needs them.
+    """The profile, with as many CPUs as the matrix needs.
 
     Raises:
         BadInput: submitit or Slurm's commands are not here, or the profile gives too few CPUs.
@@ -168,7 +162,7 @@ def checked(todo: Sequence[Planned], profile: Profile) -> Profile:
 
 
 def _arrays(out: Path, missing: Sequence[Planned], most: int, task: Callable[..., Task]) -> list[Array]:
-    """What is shared, then the units, at most so many in an array; still without a number."""
+    """Arrays of at most `most` tasks: the shared artefacts, then the units."""
 
     def resolved(planned: Planned) -> JobCell:
         return JobCell(str(planned.key), planned.cell, describe(planned.cell), attempts_of(out, planned.key))
@@ -184,7 +178,7 @@ def _arrays(out: Path, missing: Sequence[Planned], most: int, task: Callable[...
 
 
 def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = ()) -> dict[str, Any]:
-    """What submitit writes into the script of an array."""
+    """submitit's parameters for an array."""
     own = {key: getattr(profile, key) for key in OPTIONS}
     own |= {"gpus_per_node": profile.gpus, "mem": f"{round(profile.memory * 1024)}MB" if profile.memory else ""}
     own |= {"dependency": ":".join(("afterok", *after)) if after else ""}
@@ -203,7 +197,7 @@ def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = (
 
 
 def _submit(out: Path, array: Array, asked: dict[str, Any], timeouts: int) -> str:
-    """Give one array to sbatch; its number."""
+    """Give one array to sbatch; returns its number."""
     import submitit
 
     # -P: the folder that a job starts in must not come before the snapshot of the code
@@ -214,16 +208,16 @@ def _submit(out: Path, array: Array, asked: dict[str, Any], timeouts: int) -> st
         keys = [f"{array.name}:{index}" for index in range(len(array.tasks))]
         jobs = executor.map_array(run_job, [str(out)] * len(keys), keys)
     except (RuntimeError, OSError) as error:
-        said = " ".join(str(error).split())
-        raise BadInput(f"sbatch refused {len(array.tasks)} elements: {said[-400:]}") from error
+        message = " ".join(str(error).split())
+        raise BadInput(f"sbatch refused {len(array.tasks)} elements: {message[-400:]}") from error
     return str(jobs[0].job_id).partition("_")[0]
 
 
 def snapshot(root: Path) -> Path:
-    """A folder below `root` with the harness, the methods and the recipes as they are now, made if it is not there.
+    """A folder below `root`, named by content, with a copy of the harness, the methods and the recipes.
 
-    What is queued runs what was submitted, whatever is edited meanwhile. The folder is named by its files' content.
-    Plug-ins of other distributions are not in it: where they change, so do their cells' keys, and an element refuses.
+    Queued elements run the code that was submitted, whatever is edited meanwhile. Plug-ins of other distributions are
+    not copied: where they change, so do their cells' keys, and an element refuses to run.
     """
     home = Path(bench.__file__).resolve().parent.parent
     paths = [path for package in OURS for path in sorted((home / package).rglob("*")) if path.is_file()]
@@ -239,14 +233,14 @@ def snapshot(root: Path) -> Path:
     return folder
 
 
-# --- what was submitted, and where it is ------------------------------------------------------------------------------
+# --- the state of what was submitted ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """Where the submitted cells without a (new) record are."""
+    """The submitted cells without a (new) record, by their state in the queue."""
 
-    unknown: str = ""  # why the queue could not be asked; then what has no record counts as lost
+    unknown: str = ""  # why the queue could not be read; then all without a record count as lost
     running: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()  # neither in the queue nor recorded: cancelled, killed, out of time
@@ -258,7 +252,7 @@ class QueueState:
         return {"unknown": self.unknown, "elements": list(self.elements)} | keys
 
     def text(self, out: Path) -> str:
-        """A line for people; "" where nothing of the folder is with Slurm."""
+        """Lines for people; "" where nothing of the folder is with Slurm."""
         if not (self.lost or (self.elements and not self.unknown)):
             return ""
         lost = f"Slurm: {len(self.lost)} submitted cells have no record"
@@ -272,11 +266,7 @@ class QueueState:
 
 
 def queue_state(out: Path) -> QueueState:
-    """What of the submitted is running, waiting or lost.
-
-    Raises:
-        BadInput: the description of an array is not what `submit` writes.
-    """
+    """The submitted cells that are running, waiting or lost. BadInput where the description of an array is damaged."""
     cells: dict[str, list[dict[str, int]]] = {}  # by array: of each element the cells without a new record
     names: list[str] = []
     for path in sorted(array_file(out, "").parent.glob("[!.]*.json")):
@@ -299,7 +289,7 @@ def queue_state(out: Path) -> QueueState:
     for line in lines:
         job, state, name = line.strip().split("|", 2)
         if state == "COMPLETING":
-            continue  # has ended or is being killed: what it has not recorded by now, it never will
+            continue  # it has ended or is being killed, and will record no more
         queue.append(job)
         index = job.partition("_")[2]
         first = int(index) if index.isdigit() else 0
@@ -307,15 +297,15 @@ def queue_state(out: Path) -> QueueState:
     before: dict[str, int] = {}
     for attempts in (attempts for elements in cells.values() for attempts in elements):
         before |= {key: max(known, before.get(key, 0)) for key, known in attempts.items()}
-    # records once more: an element may have ended between the first look and the question
+    # read the records once more: an element may have ended before the queue was read
     gone = _unrecorded(out, {key: before[key] for key in before.keys() - running - waiting}).keys()
     wanted = {str(cell["key"]) for cell in matrix_cells(out)} if gone else set()
-    lost = gone & wanted if wanted else gone  # nobody misses a cell of older code
+    lost = gone & wanted if wanted else gone  # cells of older code do not count
     return QueueState(unknown, frozenset(running), frozenset(waiting - running), frozenset(lost), tuple(queue))
 
 
 def _unrecorded(out: Path, cells: Mapping[str, int]) -> dict[str, int]:
-    """Those without a new record; where there was none, one that exists is enough: status asks of thousands."""
+    """The cells without a new record; where there was none, it need only exist, which is quick to check."""
 
     def recorded(key: str, before: int) -> bool:
         return attempts_of(out, key) > before if before else (out / "records" / f"{key}.json").exists()
@@ -336,5 +326,5 @@ def slurm(*command: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise BadInput(f"{command[0]} gave no answer in two minutes") from error
     except subprocess.CalledProcessError as error:
-        said = " ".join((error.stderr or error.stdout or "").split())
-        raise BadInput(f"{command[0]} failed: {said or f'exit code {error.returncode}'}") from error
+        message = " ".join((error.stderr or error.stdout or "").split())
+        raise BadInput(f"{command[0]} failed: {message or f'exit code {error.returncode}'}") from error

@@ -1,9 +1,9 @@
-"""Artefacts: expensive results shared by cells, in folders named by content key, published whole or not at all.
+"""Artefacts, locks, and output files that grow.
 
-And the two kinds of lock: an artefact's, while it is made, and the claim of a unit of work in a results folder. Both
-belong to a process and end with it, however it ends. They only save work: what is published is whole anyway.
-
-Output that grows block by block: an interrupted run is resumed, a finished one is renamed into place.
+Artefacts are expensive results shared by cells, in folders named by content key, published whole or not at all. An
+artefact is locked while it is made, a unit of work while it runs in a results folder; both locks end with the process
+and only save work, since what is published is whole. Growing files are written block by block: an interrupted run is
+resumed, a finished file renamed into place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLAIMS = ".claims"  # in a results folder: a file for each piece of work, locked
 
 @dataclass(frozen=True)
 class Artefact:
-    """A published folder; `seconds` is what its own making took, `parents` the `stage/key` of what it was made from."""
+    """A published folder; `seconds` is the time to make it, `parents` the `stage/key` of what it was made from."""
 
     folder: Path
     stage: str
@@ -66,7 +66,7 @@ class Artefacts:
                 return None
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or not what is written below
+        except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not as written below
             return None
         return Artefact(folder, stage, key, meta["seconds"], tuple(meta["parents"]), meta["details"])
 
@@ -78,22 +78,22 @@ class Artefacts:
         parents: tuple[str, ...] = (),
         wait: bool = True,
     ) -> Artefact:
-        """The artefact; `build` fills an empty folder and returns JSON details where it does not exist yet.
+        """The artefact; where it does not exist, `build` fills an empty folder and returns JSON details.
 
-        `seconds_before` among them is what earlier, unfinished makings took.
+        `seconds_before` among the details is the time of earlier, unfinished attempts.
 
         Raises:
             Busy: another process is making it, and `wait` is false.
         """
-        known = self.get(stage, key)
-        if known is not None:
-            return known
+        existing = self.get(stage, key)
+        if existing is not None:
+            return existing
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final.parent / f".{key}.lock", wait):
-            known = self.get(stage, key)
-            if known is not None:
-                return known
+            existing = self.get(stage, key)
+            if existing is not None:
+                return existing
             temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
             try:
                 begin = time.perf_counter()
@@ -117,7 +117,7 @@ class Artefacts:
         shutil.rmtree(self.folder(stage, key), ignore_errors=True)
 
     def ancestors(self, addresses: Iterable[str], *others: Artefacts) -> Iterator[Artefact]:
-        """These artefacts and, each once, all that they were made from, as far as they are here or in the others."""
+        """These artefacts and all their ancestors, each once, as far as they are here or in the others."""
         seen: set[str] = set()
         waiting = list(addresses)
         while waiting:
@@ -126,8 +126,8 @@ class Artefacts:
                 continue
             seen.add(address)
             stage, key = address.split("/", 1)
-            found = (place.get(stage, key) for place in (self, *others))
-            if artefact := next(filter(None, found), None):
+            candidates = (place.get(stage, key) for place in (self, *others))
+            if artefact := next(filter(None, candidates), None):
                 yield artefact
                 waiting += artefact.parents
 
@@ -136,7 +136,7 @@ class Artefacts:
 
 
 class Busy(Exception):
-    """Another process is working on it, and the caller did not want to wait."""
+    """Another process holds the lock, and the caller did not want to wait."""
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def claimed(out: Path, work: str, wait: bool = True) -> AbstractContextManager[N
 
 
 def held_claims(out: Path, known: Collection[Path] = ()) -> list[Path]:
-    """The claims that some process holds now, except for the known ones."""
+    """The claims that some process holds now, except for `known` ones."""
     held = []
     for file in sorted((out / CLAIMS).glob("*.lock")):
         try:
@@ -181,9 +181,9 @@ OVER = "--restart starts over"
 
 
 class Growing:
-    """Files that are written together. Until the end they are `<file>.part`; `<first file>.part.json` says how far.
+    """Files that are written together, as `<file>.part` until the end; `<first file>.part.json` holds the progress.
 
-    `notes` is what the writer keeps of its own, {} at the beginning.
+    `notes` belongs to the writer, {} at the beginning.
     """
 
     def __init__(self, files: Sequence[Path], made_of: Mapping[str, object]) -> None:
@@ -195,7 +195,7 @@ class Growing:
         self.finished = False
 
     def append(self, texts: Sequence[str], notes: Mapping[str, Any]) -> None:
-        """Write a block, one text a file; from then on it is kept. BadInput: it cannot be written."""
+        """Write a block durably, one text per file. BadInput where it cannot be written."""
         self.notes = dict(notes)
         try:
             for part, text in zip(self.parts, texts, strict=True):
@@ -205,7 +205,7 @@ class Growing:
                     os.fsync(file.fileno())
             self._save()
         except OSError as error:
-            raise BadInput(f"{self.files[0]}: cannot be written: {error.strerror}; what was is kept") from error
+            raise BadInput(f"{self.files[0]}: cannot be written: {error.strerror}; earlier blocks are kept") from error
 
     def finish(self) -> None:
         """Rename the files into place."""
@@ -218,28 +218,28 @@ class Growing:
 
     def _save(self) -> None:
         sizes = [part.stat().st_size if part.exists() else 0 for part in self.parts]
-        known = {"notes": self.notes, "sizes": sizes, "finished": self.finished, "of": self.made_of}
-        write_json(self.state, known)
+        state = {"notes": self.notes, "sizes": sizes, "finished": self.finished, "of": self.made_of}
+        write_json(self.state, state)
 
     def resume(self) -> None:
-        """Continue what an interrupted run left; what it wrote after its last block is cut off.
+        """Continue after the last whole block of an interrupted run.
 
         Raises:
-            BadInput: that was made of something else, or its files were changed.
+            BadInput: that run had other input, or its files were changed.
         """
         if not self.state.exists():
             for part in self.parts:
                 part.write_bytes(b"")
             return
         try:
-            known = json.loads(self.state.read_text(encoding="utf-8"))
-            before, sizes = dict(known["of"]), list(known["sizes"])
-            self.notes, self.finished = dict(known["notes"]), bool(known["finished"])
+            state = json.loads(self.state.read_text(encoding="utf-8"))
+            before, sizes = dict(state["of"]), list(state["sizes"])
+            self.notes, self.finished = dict(state["notes"]), bool(state["finished"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{self.state}: not what an interrupted run leaves; {OVER}") from error
         names = sorted(before.keys() | self.made_of.keys())
-        if other := [name for name in names if before.get(name) != self.made_of.get(name)]:
-            raise BadInput(f"{self.state}: begun with other {', '.join(other)}: give the same command, or {OVER}")
+        if changed := [name for name in names if before.get(name) != self.made_of.get(name)]:
+            raise BadInput(f"{self.state}: begun with other {', '.join(changed)}: give the same command, or {OVER}")
         for part, size in zip(self.parts, sizes, strict=True):
             if self.finished:
                 continue  # some may have their names already
@@ -253,7 +253,7 @@ def growing(files: Sequence[Path], made_of: Mapping[str, object], restart: bool 
     """Files to append to; an interrupted run of the same `made_of` is resumed.
 
     Raises:
-        BadInput: a file cannot be written; another process writes it; or what is there was made of something else.
+        BadInput: a file cannot be written; another process writes it; or the interrupted run had other input.
     """
     for path in files:
         if path.is_dir():

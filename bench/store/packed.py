@@ -33,7 +33,7 @@ RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if 
 COUNTS, CURVES, PREDICTIONS, OTHERS = "counts.parquet", "curves.parquet", "predictions.parquet", "others.parquet"
 FILES = (RECORDS, COUNTS, CURVES, PREDICTIONS, OTHERS)
 CONLL = ".conll.gz"
-Place = tuple[str, str]  # a sidecar's key and name
+SidecarId = tuple[str, str]  # a sidecar's key and name
 
 
 def is_packed(out: Path) -> bool:
@@ -42,7 +42,7 @@ def is_packed(out: Path) -> bool:
 
 
 def refuse_packed(out: Path) -> None:
-    """For what writes records into a folder. BadInput: it is packed."""
+    """BadInput where the folder is packed, so that records cannot be written into it."""
     if is_packed(out):
         raise BadInput(f"{out} is packed: `xner unpack {out}` first, or choose another folder with --out")
 
@@ -51,7 +51,7 @@ def pack(out: Path) -> None:
     """Put the records and sidecars of a folder into a few files, and remove them once the files read back the same.
 
     Raises:
-        BadInput: there are no records, or a file is damaged, or is none that a run writes.
+        BadInput: there are no records, or a file is damaged or was not written by a run.
     """
     if is_packed(out):
         _remove_unpacked(out)  # an earlier call was interrupted here
@@ -78,7 +78,7 @@ def pack(out: Path) -> None:
 
 
 def unpack(out: Path) -> None:
-    """Put a packed folder's records and sidecars back as files of their own.
+    """Turn a packed folder back into a file per record and sidecar.
 
     Raises:
         BadInput: the folder is not packed, or one of its files is damaged.
@@ -130,7 +130,7 @@ def _remove_unpacked(out: Path) -> None:
 
 
 def _content(name: str, data: bytes) -> object:
-    """What must be the same before and after: compressed bytes may differ with the compressing library."""
+    """The content to compare, since compressed bytes may differ between libraries."""
     if name.endswith(".gz"):
         return gzip.decompress(data) if data else b""
     if name == "counts.npz" and data:
@@ -141,12 +141,12 @@ def _content(name: str, data: bytes) -> object:
 # --- the Parquet files -----------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, sidecars: Mapping[Place, bytes]) -> None:
-    """Counts, curves and tags as columns; what these would not give back to the byte, as it is."""
+def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
+    """Counts, curves and tags as columns; sidecars that these would not restore byte by byte, as they are."""
     counts: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
-    texts: dict[Place, str] = {}
+    texts: dict[SidecarId, str] = {}
     for (key, name), data in sidecars.items():
         if name.endswith(CONLL):
             texts[key, name] = gzip.decompress(data).decode()
@@ -166,7 +166,7 @@ def _write(folder: Path, sidecars: Mapping[Place, bytes]) -> None:
             _put(folder / file, rows, metadata if file == PREDICTIONS else None)
 
 
-def _read(folder: Path) -> Iterator[tuple[Place, bytes]]:
+def _read(folder: Path) -> Iterator[tuple[SidecarId, bytes]]:
     """Every sidecar by key and name; BadInput where a file is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -198,7 +198,7 @@ def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | N
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=19)
 
 
-def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
+def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[SidecarId, bytes]]:
     import numpy as np
 
     arrays: dict[str, dict[str, Any]] = {}
@@ -210,7 +210,7 @@ def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
 
 
 def _curve_rows(key: str, data: bytes) -> list[dict[str, Any]]:
-    """A row a curve; `whole` numbers are written as such again."""
+    """A row per curve; `whole`: its values are integers."""
     curves = json.loads(data)
     named = {f"loss/{name}": values for name, values in curves.pop("loss", {}).items()} | curves
     return [
@@ -219,19 +219,19 @@ def _curve_rows(key: str, data: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[Place, bytes]]:
-    found: dict[str, dict[str, Any]] = {}
+def _curves(rows: list[dict[str, Any]]) -> Iterator[tuple[SidecarId, bytes]]:
+    by_key: dict[str, dict[str, Any]] = {}
     for row in rows:
-        curves = found.setdefault(row["key"], {"loss": {}})
+        curves = by_key.setdefault(row["key"], {"loss": {}})
         kind, _, term = row["curve"].partition("/")
         values = [int(value) for value in row["values"]] if row["whole"] else row["values"]
         (curves["loss"] if term else curves)[term or kind] = values
-    for key, curves in found.items():
+    for key, curves in by_key.items():
         yield (key, "curves.json"), canonical_json(curves).encode()
 
 
-def _tag_rows(texts: Mapping[Place, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Gold with its words once a test; of all others the tags alone, as small integers, and which test it is."""
+def _tag_rows(texts: Mapping[SidecarId, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A row per sidecar: its test and its tags as small integers; the words of a test once."""
     import numpy as np
 
     vocabulary: dict[str, int] = {}
@@ -256,7 +256,7 @@ def _tag_rows(texts: Mapping[Place, str]) -> tuple[list[dict[str, Any]], dict[st
     return rows, {"tags": json.dumps(list(vocabulary), ensure_ascii=False)}
 
 
-def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[Place, bytes]]:
+def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[SidecarId, bytes]]:
     import numpy as np
 
     tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}

@@ -1,6 +1,6 @@
-"""The record of a cell: the truth for status, tables and resumption (DESIGN.md §7).
+"""A results folder's records, on which status, tables and resumption rely (DESIGN.md §7), and its matrix.json.
 
-matrix.json of a results folder: the cells that it is to hold, so that status and tables know what is missing.
+matrix.json lists the cells that the folder is to hold, so that status and tables know which are missing.
 `record.schema.json` beside this file is the JSON Schema of a record; tests/store/test_schema.py makes it.
 """
 
@@ -20,7 +20,7 @@ from bench.store.artefacts import claimed
 from bench.store.packed import opened, refuse_packed
 from bench.store.sidecars import compressed, npz_of, read_arrays
 
-if TYPE_CHECKING:  # status and why read thousands of records and no array
+if TYPE_CHECKING:  # status and why read thousands of records, but no array
     import numpy as np
 
 SCHEMA = 1
@@ -48,20 +48,20 @@ class RuleScores:
     types: dict[str, TypeCounts]
     step: int  # the optimiser step of the chosen checkpoint
     dev_f1: float | None  # F1 of the rule's own dev set at that step
-    recall_seen: float | None  # of gold entities whose surface and type stand in the training labels
+    recall_seen: float | None  # of gold entities whose surface and type occur in the training labels
     recall_unseen: float | None
     oracle: bool = False  # the rule looked at target labels
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cell consumed, for the reader who asks what a gain costs to get."""
+    """The data that the cell consumed: the price of its score."""
 
     labelled: int = 0  # labelled source sentences
     dev: int = 0
     translated: int = 0  # translations used
     unlabelled: int = 0  # unlabelled target sentences
-    parallel: int = 0  # lines of human parallel text that nobody labelled
+    parallel: int = 0  # lines of unlabelled human parallel text
     target_gold: int = 0  # gold-labelled target sentences (oracles)
     translation: Translation = "none"
     dictionary: bool = False
@@ -71,13 +71,13 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cold cost: what the cell and all its ancestors take when nothing is cached; None is unknown, never 0.
+    """Cold cost: of the cell and all its ancestors when nothing is cached; None is unknown, never 0.
 
-    What humans did (translations, labels) is not in it.
+    Human work (translations, labels) is not included.
     """
 
     seconds: float | None = None
-    inference: float | None = None  # of these, what predicting the test took
+    inference: float | None = None  # of these, for predicting the test
     steps: int = 0
     evals: int = 0
     batch: int = 0  # labelled sentences a step
@@ -107,7 +107,7 @@ class Record:
     tokens_gold: int = 0
     tokens_scored: int = 0
     projection: dict[str, int] = field(default_factory=dict)
-    overlap: dict[str, int] = field(default_factory=dict)  # what the leakage guard counted
+    overlap: dict[str, int] = field(default_factory=dict)  # counts of the leakage guard
     resources: Resources = field(default_factory=Resources)
     cost: Cost = field(default_factory=Cost)
     ran: dict[str, Any] = field(default_factory=dict)  # device, precision, threads, micro_batches, checkpointing
@@ -125,7 +125,7 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 class Foreign(BadInput):
-    """JSON that nothing here wrote: no record of any version."""
+    """JSON that is not a record of any version."""
 
 
 _FIELDS = frozenset(f.name for f in fields(Record))
@@ -162,7 +162,7 @@ class Records:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.home = opened(out)  # where they lie
+        self.home = opened(out)  # the folder of the unpacked files
 
     def path(self, key: str) -> Path:
         return self.home.joinpath("records", f"{key}.json")
@@ -186,12 +186,12 @@ class Records:
         return from_json(value, str(path))
 
     def all(self) -> list[Record]:
-        """Every record, sorted by key; of a foreign file a warning, so that somebody's notes stop nothing.
+        """Every record, sorted by key; a foreign JSON file only causes a warning.
 
         Raises:
-            BadInput: a record's schema is unknown: to leave out what a newer version made would be a wrong table.
+            BadInput: a record's schema is unknown: tables without a newer version's records would be wrong.
         """
-        found = []
+        records = []
         for key in sorted(path.stem for path in (self.home / "records").glob("*.json")):
             try:
                 record = self.get(key)
@@ -199,11 +199,11 @@ class Records:
                 print(f"warning: {error}; left out", file=sys.stderr)
                 continue
             if record is not None:
-                found.append(record)
-        return found
+                records.append(record)
+        return records
 
     def damaged(self, known: Collection[str]) -> dict[str, Path]:
-        """By key the files named as records that are half-written or damaged; `known` keys are not looked at."""
+        """By key the files named like records that are half-written or damaged; `known` keys are skipped."""
         broken: dict[str, Path] = {}
         for path in sorted((self.home / "records").glob("*.json")):
             if _KEY.fullmatch(path.stem) and path.stem not in known:
@@ -280,7 +280,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Written:
-    """A matrix as it was written: the file's own name, its text, what --set changed, --only chose and it declares."""
+    """A matrix as it was run: the file's name and text, --set, --only, and the contrasts that it declares."""
 
     file: str
     text: str
@@ -290,10 +290,10 @@ class Written:
 
 
 def matrices(out: Path) -> list[Written]:
-    """The matrices that were run into the folder, the last one last; [] where matrix.json does not know them."""
+    """The matrices that were run into the folder, the last one last; [] where matrix.json does not name them."""
 
     def written(file: str, text: str, overrides: list[str], only: list[str], contrasts: Any = ()) -> Written:
-        return Written(file, text, tuple(overrides), tuple(only), tuple(Contrast(**one) for one in contrasts))
+        return Written(file, text, tuple(overrides), tuple(only), tuple(Contrast(**contrast) for contrast in contrasts))
 
     try:
         return [written(**text) for text in _read(out).get("written", [])]
@@ -302,7 +302,7 @@ def matrices(out: Path) -> list[Written]:
 
 
 def contrasts(out: Path) -> list[Contrast]:
-    """What the matrices of the folder declare, of each file as it was last run. BadInput as `matrices`."""
+    """The contrasts that the folder's matrices declare, each file as it was last run. BadInput as `matrices`."""
     last = {text.file: text.contrasts for text in matrices(out)}
     return list(dict.fromkeys(contrast for declared in last.values() for contrast in declared))
 
@@ -311,7 +311,7 @@ ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; ea
 
 
 def row_name(label: str, axes: Mapping[str, Any]) -> str:
-    """What tables call a row: the method's or variant's name, with what the axes of [labels] chose in brackets.
+    """The name of a table's row: the method or variant, with the values of axes of [labels] in brackets.
 
     A swept parameter, `"method.NAME.PARAM"` as an axis, is said with its name: `concner (alpha=0.5)`.
     """
@@ -326,13 +326,13 @@ def row_name(label: str, axes: Mapping[str, Any]) -> str:
 def add_cells(
     out: Path, new: Iterable[Mapping[str, Any]], name: str = "", written: Sequence[Written] | None = None
 ) -> None:
-    """Publish matrix.json with these cells added; one of the same name takes the place of the old one.
+    """Publish matrix.json with these cells added; a cell replaces an older one of the same name.
 
-    `name`: of the matrix; "" keeps the one that is there, or takes the folder's. `written`: the matrix of the cells,
-    kept after those that are there. A damaged file is written anew. BadInput where the folder is a packed suite.
+    `name`: of the matrix; "" keeps the file's, or takes the folder's. `written`: the matrix of the cells, added last. A
+    damaged file is written anew. BadInput where the folder is a packed suite.
     """
     refuse_packed(out)
-    with claimed(out, FILE):  # two that add at once must not lose each other's cells
+    with claimed(out, FILE):  # processes that add at the same time must not lose each other's cells
         try:
             before, texts = matrix_cells(out), matrices(out)
             name = name or str(_read(out).get("name") or "")
@@ -345,10 +345,10 @@ def add_cells(
 
 
 def cell_name(cell: Mapping[str, Any]) -> str:
-    """What must be one cell, whatever code and data gave its key."""
+    """The identity of a cell, independent of the code and data in its key."""
     return canonical_json([cell.get(k) for k in ("label", "corpus", "target", "encoder", "seed", "trial", "axes")])
 
 
 def training_base(cell: Mapping[str, Any]) -> str:
-    """The same text for the cells that may share weights over targets and methods."""
+    """A text that is the same for cells that may share weights over targets and methods."""
     return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])

@@ -1,4 +1,4 @@
-"""Reading the CoNLL sidecars of a record: gold and predictions, as `Records.put_text` left them."""
+"""The sidecars of a record: gold and predictions as CoNLL, counts as npz; written and read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOLD = "gold.conll.gz"
 
 
 class Damaged(ValueError):
-    """A sidecar is missing or is not what was written; the message says what, without the path."""
+    """A sidecar is missing or was changed; the message says how, without the path."""
 
 
 _BROKEN = (
@@ -32,7 +32,7 @@ _BROKEN = (
 
 
 def read_arrays(file: Path | IO[bytes], without: str = "") -> dict[str, np.ndarray]:
-    """The arrays of an npz sidecar by name; `without` one that nobody asks for.
+    """The arrays of an npz sidecar by name, except for `without`.
 
     Raises:
         FileNotFoundError: there is none.
@@ -114,8 +114,8 @@ def unpacked(path: Path) -> str:
 
 
 def parsed(text: str) -> Sidecar:
-    """The sentences of `bench.core.conll.conll_text`'s own text, and of no other; Damaged as `read_sidecar`."""
-    found = Sidecar([], [], [], [])
+    """The sentences of a text exactly as `bench.core.conll.conll_text` writes it; Damaged as `read_sidecar`."""
+    sidecar = Sidecar([], [], [], [])
     number = 1
     blocks = text.split("\n\n")
     if blocks.pop() or not blocks:
@@ -131,16 +131,16 @@ def parsed(text: str) -> Sidecar:
             place = number + 1 + grouped + (bad or 0)
             raise Damaged(f"line {place}: expected a word, a tab and a tag")
         words, tags = zip(*rows, strict=True)
-        found.ids.append(lines[0][len(ID) :])
-        found.groups.append(lines[1][len(GROUP) :] if grouped else "")
-        found.words.append(words)
-        found.tags.append(tags)
+        sidecar.ids.append(lines[0][len(ID) :])
+        sidecar.groups.append(lines[1][len(GROUP) :] if grouped else "")
+        sidecar.words.append(words)
+        sidecar.tags.append(tags)
         number += len(lines) + 1
-    return found
+    return sidecar
 
 
 def digest_of(gold: Sidecar, language: str) -> str:
-    """What the corpus facts of a record hold as `test`: the digest of its sentences."""
+    """The digest of the sentences, which the corpus facts of a record hold as `test`."""
     return digest(sentences_of(gold, language))
 
 

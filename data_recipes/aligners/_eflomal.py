@@ -1,9 +1,9 @@
 """Running eflomal's program: files in, links of both directions out, the same every time for the same seed.
 
-eflomal takes its seed from /dev/urandom and has no option for it. The program is therefore run from a private copy in
-which that file name is replaced by a file of eight bytes that are made of the seed; nothing is installed or kept. One
-thread a direction, since the order in which samplers draw their seeds is a race otherwise. Its arithmetic is compiled
-for the machine that installs it (-Ofast -march=native): other machines may give other links for the same seed.
+eflomal takes its seed from /dev/urandom and has no option for it. The program is therefore run from a temporary copy in
+which that file name is replaced by a file of eight bytes derived from the seed. One thread per direction, since
+samplers would race for their seeds otherwise. Its arithmetic is compiled for the machine that installs it (-Ofast
+-march=native): other machines may give other links for the same seed.
 """
 
 from __future__ import annotations
@@ -30,23 +30,19 @@ _SYSTEM_SEED, _OWN_SEED = b"/dev/urandom\0", b"seed\0"
 
 @dataclass(frozen=True)
 class Run:
-    """What eflomal is told; the names and defaults are its own, but for the seed."""
+    """eflomal's options; the names and defaults are its own, except for the seed."""
 
-    seed: int = 0  # the same links every time (on one machine); -1: eflomal's own way, other links in every run
+    seed: int = 0  # the same links every time (on one machine); -1: unseeded, other links in every run
     samplers: int = 3
     iterations: float = 1.0  # a factor on 5,000 / √sentences
     null_prior: float = 0.2  # how readily a word has no link
 
 
 def program() -> Path:
-    """Where eflomal's program is.
-
-    Raises:
-        Unavailable: it is not installed.
-    """
+    """The path of eflomal's program; Unavailable where it is not installed."""
     spec = importlib.util.find_spec("eflomal")
-    found = [Path(folder) / "bin" / "eflomal" for folder in (spec.submodule_search_locations or ())] if spec else []
-    for path in found:
+    paths = [Path(folder) / "bin" / "eflomal" for folder in (spec.submodule_search_locations or ())] if spec else []
+    for path in paths:
         if path.is_file():
             return path
     raise Unavailable("the aligner statistical needs eflomal: pip install 'xner-bench[align]' (compiles C)")
@@ -70,14 +66,14 @@ def align(
 
     Raises:
         Unavailable: eflomal is not installed, or cannot be seeded.
-        BadInput: the program cannot be run, or fails: with what it said.
+        BadInput: the program cannot be run, or fails; with its message.
     """
     own = program()
     with tempfile.TemporaryDirectory(prefix="xner-eflomal-") as name:
         folder = Path(name)
         fits = [0 < len(s) <= MAX_WORDS and 0 < len(t) <= MAX_WORDS for s, t in zip(source, target, strict=True)]
         sizes = [_write(folder / "source", source, fits), _write(folder / "target", target, fits)]
-        # eflomal's format: word 0 is NULL, so ours are one more; no priors of jumps and fertilities
+        # eflomal's format: word 0 is NULL, so ours are shifted by one; no priors of jumps and fertilities
         lines = [f"{sizes[0] + 1} {sizes[1] + 1} {len(priors)} 0 0 0 0"]
         lines += [f"{s + 1} {t + 1} {count:g}" for (s, t), count in sorted(priors.items())]
         (folder / "priors").write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -111,12 +107,12 @@ def _execute(command: list[str], folder: Path) -> None:
             f"eflomal cannot be run: {error.strerror}; set TMPDIR to a folder that may hold programs"
         ) from error
     except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.decode(errors="replace").split())[-300:]
-        raise BadInput(f"eflomal failed ({error.returncode}): {said or 'it said nothing'}") from error
+        complaint = " ".join(error.stderr.decode(errors="replace").split())[-300:]
+        raise BadInput(f"eflomal failed ({error.returncode}): {complaint or 'it said nothing'}") from error
 
 
 def _write(path: Path, sentences: Sequence[Ids], fits: Sequence[bool]) -> int:
-    """One line a sentence, its length first; the size of the vocabulary."""
+    """Write one line per sentence, its length first; returns the size of the vocabulary."""
     size = max((word for sentence in sentences for word in sentence), default=-1) + 1
     with path.open("w", encoding="ascii") as file:
         file.write(f"{len(sentences)} {size}\n")

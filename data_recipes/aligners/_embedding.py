@@ -1,4 +1,4 @@
-"""What the aligners over an encoder's vectors share: which layer and units, blocks of pairs, from pieces to words."""
+"""Aligners over an encoder's vectors: choice of layer and units, embedding in blocks, from sub-words to words."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BLOCK = 512  # pairs whose vectors are in memory at a time
 Level = Literal["subword", "word"]
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-Found = tuple[Any, ...]  # index arrays of the links: rows, columns
+UnitLinks = tuple[Any, ...]  # index arrays of the links: rows, columns
 
 
 @dataclass(frozen=True)
 class EmbeddingParams:
-    """What is embedded."""
+    """Which units and which layer are embedded."""
 
     level: Level = "subword"  # word: the mean of its sub-words
     layer: Literal["auto"] | int = "auto"  # auto: the recipe's align_layer, else two thirds of the depth
@@ -36,7 +36,7 @@ class EmbeddingParams:
 class EmbeddingAligner(Aligner):
     """Links from vectors that the harness embeds in batches; a word that the tokenizer drops has none.
 
-    A pair's links are its own: text can be aligned a part at a time.
+    A pair's links do not depend on other pairs: text can be aligned in parts.
     """
 
     Params: ClassVar[type] = EmbeddingParams
@@ -44,11 +44,7 @@ class EmbeddingAligner(Aligner):
     streams = True
 
     def layer(self, embedder: Embedder) -> int:
-        """The layer asked for, or `auto`'s.
-
-        Raises:
-            BadInput: the encoder has no such layer.
-        """
+        """The layer asked for, or `auto`'s. BadInput where the encoder has no such layer."""
         params: EmbeddingParams = self.params
         layer = super().layer(embedder) if params.layer == "auto" else params.layer
         if not 0 <= layer <= embedder.layers:
@@ -84,15 +80,15 @@ class EmbeddingAligner(Aligner):
         return tuple(sorted(set(zip(of_x[rows].tolist(), of_y[columns].tolist(), strict=True))))
 
     @abstractmethod
-    def matched(self, source: Vectors, target: Vectors) -> Found:
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
         """Which units of (m, H) and (n, H), none of them empty, belong together."""
 
 
-def units(one: Embedded, level: Level) -> tuple[Vectors, Ints]:
+def units(sentence: Embedded, level: Level) -> tuple[Vectors, Ints]:
     """The vectors (n, H) that are matched, and the word of each (n,); words: the means of their pieces."""
     if level == "subword":
-        return one.vectors, one.words
-    starts = np.flatnonzero(np.diff(one.words, prepend=-1))
-    means: Vectors = np.add.reduceat(one.vectors, starts, axis=0)
-    means /= np.diff(starts, append=len(one.words))[:, None]
-    return means, one.words[starts]
+        return sentence.vectors, sentence.words
+    starts = np.flatnonzero(np.diff(sentence.words, prepend=-1))
+    means: Vectors = np.add.reduceat(sentence.vectors, starts, axis=0)
+    means /= np.diff(starts, append=len(sentence.words))[:, None]
+    return means, sentence.words[starts]

@@ -17,11 +17,7 @@ class GoldAligner(Aligner):
     from_what: ClassVar[str] = "corpus demo or translator frames"
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
-        """The pairs' own links, sorted.
-
-        Raises:
-            Unavailable: a pair has none.
-        """
+        """The pairs' own links, sorted. Unavailable where a pair has none."""
         if (unknown := next((pair for pair in pairs if pair.links is None), None)) is not None:
             raise Unavailable(
                 f"{unknown.source.id}: the {self.name} aligner needs pairs whose links are known ({self.from_what}); "

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import require
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, UnitLinks, Vectors
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -19,9 +19,9 @@ class SimalignParams(EmbeddingParams):
     """[aligner.simalign]; the defaults are those of the package `simalign`, but for the layer of deep encoders."""
 
     matching: Literal["intersection", "itermax", "match"] = "itermax"  # theirs: inter, itermax, mwmf
-    distortion: float = 0.0  # how much a pair of words off the diagonal loses, 0 to 1
+    distortion: float = 0.0  # penalty of pairs of words off the diagonal, 0 to 1
     max_count: int = 2  # itermax: rounds of argmax
-    alpha_ratio: float = 0.9  # itermax: what a similarity counts when one of the two words has a link
+    alpha_ratio: float = 0.9  # itermax: weight of a similarity when one of the two words has a link
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,8 +40,8 @@ class Simalign(EmbeddingAligner):
     name = "simalign"
     Params: ClassVar[type] = SimalignParams
 
-    def matched(self, source: Vectors, target: Vectors) -> Found:
-        """As the parameter `matching` says."""
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
+        """The units that `matching` links."""
         params: SimalignParams = self.params
         matrix = distorted(similarity(source, target), params.distortion)
         if params.matching == "itermax":
@@ -74,25 +74,25 @@ def distorted(matrix: Matrix, ratio: float) -> Matrix:
     return weighted
 
 
-def intersection(matrix: Matrix) -> Found:
+def intersection(matrix: Matrix) -> UnitLinks:
     """Cells that are the first maximum of both their row and their column (Argmax)."""
     rows, columns = np.arange(matrix.shape[0]), matrix.argmax(axis=1)
     mutual = matrix.argmax(axis=0)[columns] == rows
     return rows[mutual], columns[mutual]
 
 
-def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
-    """Argmax, then again on what is left, at most `max_count` times in all (Itermax).
+def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> UnitLinks:
+    """Argmax, then again on the remaining cells, at most `max_count` times in all (Itermax).
 
-    Rows and columns that have a link count `alpha_ratio`; a cell of which both have one is out.
+    A cell whose row or column has a link is weighted by `alpha_ratio`; if both have one, it is excluded.
     """
-    found = np.zeros(matrix.shape, bool)
-    found[intersection(matrix)] = True
+    linked_cells = np.zeros(matrix.shape, bool)
+    linked_cells[intersection(matrix)] = True
     if min(matrix.shape) <= 2:
-        return np.nonzero(found)
+        return np.nonzero(linked_cells)
     weights = np.asarray([min(2 * alpha_ratio, 1.0), alpha_ratio, 0.0])
     for _ in range(1, max_count):
-        row, column = found.max(axis=1, keepdims=True), found.max(axis=0, keepdims=True)
+        row, column = linked_cells.max(axis=1, keepdims=True), linked_cells.max(axis=0, keepdims=True)
         if row.all() or column.all():
             break
         linked = row.astype(np.int64) + column  # how many of the two have a link
@@ -100,12 +100,12 @@ def itermax(matrix: Matrix, max_count: int, alpha_ratio: float) -> Found:
         new = linked[rows, columns] < 2
         if not new.any():
             break
-        found[rows[new], columns[new]] = True
-    return np.nonzero(found)
+        linked_cells[rows[new], columns[new]] = True
+    return np.nonzero(linked_cells)
 
 
-def match(matrix: Matrix) -> Found:
+def match(matrix: Matrix) -> UnitLinks:
     """The one-to-one links of the smaller side that sum to the most (Match): exactly, not by simalign's search."""
-    from scipy.optimize import linear_sum_assignment  # a third of a second that no plan should wait for
+    from scipy.optimize import linear_sum_assignment  # takes a third of a second, which plans must not wait for
 
     return tuple(linear_sum_assignment(matrix, maximize=True))

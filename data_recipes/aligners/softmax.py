@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import require
-from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, Found, Vectors
+from data_recipes.aligners._embedding import EmbeddingAligner, EmbeddingParams, UnitLinks, Vectors
 
 Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class SoftmaxParams(EmbeddingParams):
-    """[aligner.softmax]; the defaults are AWESoME-align's, but for the layer of encoders that are not 12 deep."""
+    """[aligner.softmax]; the defaults are AWESoME-align's, except for the layer of encoders that are not 12 deep."""
 
-    threshold: float = 0.001  # their c: what both probabilities must be above, 0 or more, below 1
-    temperature: float = 1.0  # what the dot products are divided by (ours; theirs: none)
+    threshold: float = 0.001  # their c: both probabilities must be above it; 0 or more, below 1
+    temperature: float = 1.0  # divides the dot products (ours)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,7 +39,7 @@ class Softmax(EmbeddingAligner):
     name = "softmax"
     Params: ClassVar[type] = SoftmaxParams
 
-    def matched(self, source: Vectors, target: Vectors) -> Found:
+    def matched(self, source: Vectors, target: Vectors) -> UnitLinks:
         """Units whose probabilities are above the threshold in both directions."""
         params: SoftmaxParams = self.params
         forward, backward = probabilities(source, target, params.temperature)

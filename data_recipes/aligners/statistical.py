@@ -1,4 +1,4 @@
-"""The aligner `statistical`: eflomal, which learns from the pairs themselves which words go together."""
+"""The aligner `statistical`: eflomal, which learns from the pairs themselves which words translate each other."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 @dataclass(frozen=True)
 class StatisticalParams(Run):
-    """[aligner.statistical]; the defaults were chosen on PUD Portuguese (README), but for eflomal's own."""
+    """[aligner.statistical]; the defaults were chosen on PUD Portuguese (README), except for eflomal's own."""
 
     symmetrisation: Symmetrisation = "intersection"
-    extra: tuple[Literal["ntrex", "flores", "wiktionary"], ...] = ()  # what to learn from besides the pairs
+    extra: tuple[Literal["ntrex", "flores", "wiktionary"], ...] = ()  # further text to learn from
     lowercase: bool = True
     prefix: int = 4  # letters of a word that count, a rough stem; 0: all
     same: float = 1.0  # pseudo-count of two words of the same form: names; 0: none
@@ -50,28 +50,28 @@ class StatisticalAligner(Aligner):
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """eflomal's version, and hashes of the extra text."""
         params: StatisticalParams = self.params
-        found: dict[str, object] = {"eflomal": version()}
+        identity: dict[str, object] = {"eflomal": version()}
         try:
             files = parallel_text.files_of([t for t in parallel_text.TEXTS if t in params.extra], source, target)
             dictionaries = files_for(source, target) if "wiktionary" in params.extra else ()
         except Unavailable:  # `align` says what is missing; no links will lie under this key
-            return found
-        return found | {"texts": hashes_of([*files, *dictionaries])}
+            return identity
+        return identity | {"texts": hashes_of([*files, *dictionaries])}
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
-        """Links of each pair, sorted; each pair of languages is learned apart. Above 1,023 words a side: no links.
+        """Links of each pair, sorted; each pair of languages is learned separately. Above 1,023 words a side: no links.
 
         Raises:
             Unavailable: eflomal is not installed, or the extra text has no such language, or is not here.
-            BadInput: eflomal fails: with what it said.
+            BadInput: eflomal fails; with its message.
         """
         links: list[tuple[Link, ...]] = [()] * len(pairs)
         languages = [(pair.source.language, pair.target.language) for pair in pairs]
-        for both in sorted(set(languages)):
-            positions = [i for i, of_pair in enumerate(languages) if of_pair == both]
+        for direction in sorted(set(languages)):
+            positions = [i for i, of_pair in enumerate(languages) if of_pair == direction]
             sides = [(pairs[i].source.words, pairs[i].target.words) for i in positions]
-            for position, found in zip(positions, self._align(sides, *both), strict=True):
-                links[position] = found
+            for position, linked in zip(positions, self._align(sides, *direction), strict=True):
+                links[position] = linked
         return links
 
     def _align(self, sides: Sequence[Sides], source: str, target: str) -> Iterator[tuple[Link, ...]]:
@@ -93,10 +93,10 @@ class StatisticalAligner(Aligner):
             parallel_text.splitter(language, {word for side in sides for word in side[i]})
             for i, language in enumerate((source, target))
         ]
-        return [(tuple(split[0](one)), tuple(split[1](other))) for one, other in lines]
+        return [(tuple(split[0](source_line)), tuple(split[1](target_line))) for source_line, target_line in lines]
 
 
-# --- words as numbers, and what is known before any sentence is read ------------------------------------------------
+# --- words as numbers, and priors of their translations ---------------------------------------------------------------
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Vocabulary:
     numbers: dict[str, int] = field(default_factory=dict)
 
     def form(self, word: str) -> str:
-        """What counts as the same word; never empty for a word that is not."""
+        """The form that a word is counted under; empty only for an empty word."""
         form = word.lower() if self.lowercase else word
         return form[: self.prefix] if self.prefix and not any(map(str.isdigit, form)) else form
 
@@ -120,9 +120,9 @@ class Vocabulary:
 def priors(
     source: Vocabulary, target: Vocabulary, same: float, dictionary: float, entries: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[int, int], float]:
-    """Pseudo-counts of (source form, target form): `same` where they are one form, `dictionary` where an entry says so.
+    """Pseudo-counts of (source form, target form): `same` for equal forms, plus `dictionary` for each entry.
 
-    A name is mostly written alike in both languages, and rare: of rare words nothing else is known. Both add up.
+    Names are mostly spelled alike in both languages, and rare: their form is the best evidence for a link.
     """
     counts: dict[tuple[int, int], float] = {}
     if same:
@@ -135,7 +135,7 @@ def priors(
     return counts
 
 
-# --- two directions made one ------------------------------------------------------------------------------------------
+# --- symmetrisation of the two directions -----------------------------------------------------------------------------
 
 
 def symmetrise(forward: Iterable[Link], reverse: Iterable[Link], how: Symmetrisation) -> tuple[Link, ...]:

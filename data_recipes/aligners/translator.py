@@ -8,7 +8,7 @@ from data_recipes.aligners.gold import GoldAligner
 
 
 class TranslatorAligner(GoldAligner):
-    """What a translator says of its own work (apertium, dictionary, or pivot through two such): no upper bound."""
+    """A translator's own links (apertium, dictionary, or pivot through two such): not an upper bound."""
 
     name: ClassVar[str] = "translator"
     from_what: ClassVar[str] = "a translator that gives links: apertium, dictionary, or pivot through two such"

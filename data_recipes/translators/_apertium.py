@@ -20,7 +20,7 @@ from typing import NamedTuple
 from bench.core.errors import BadInput
 from data_recipes.translators._texts import Asked, Characters, Chunk, Draft
 
-PATIENCE = 600  # seconds that one program may take; one that hangs is an error, not a wait without end
+PATIENCE = 600  # seconds that one program may take before it counts as hanging
 ATTACH, DETACH, TAGGER = "apertium-wblank-attach", "apertium-wblank-detach", "apertium-tagger"
 _SPECIAL = re.compile(r"[\\\[\]{}^$/@<>*]")
 _NUMBER = re.compile(r" ?(?<!\\)\[#(\d+)\]")
@@ -30,7 +30,7 @@ _PART = re.compile(r"\\(?P<escaped>.)|\[\[(?P<ids>[^\]]*)\]\]|\[[^\]]*\]|(?P<pla
 
 
 class Died(BadInput):
-    """A program ended with an error, or of a signal."""
+    """A program failed, or was killed by a signal."""
 
 
 class Part(NamedTuple):
@@ -40,19 +40,19 @@ class Part(NamedTuple):
     text: str
 
     def sources(self, places: Sequence[Characters]) -> tuple[Characters, ...]:
-        """Where the units that the blank names stand in the source."""
+        """The places in the source of the units that the blank names."""
         return tuple(places[int(number)] for number in sorted(set(re.findall(r"t:s:(\d+)", self.ids))))
 
 
 @dataclass(frozen=True)
-class Mode:
+class TranslationMode:
     """A direction of a pair: its programs with their arguments."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, path: Path) -> Mode:
+    def of(cls, path: Path) -> TranslationMode:
         """The mode of a file, as `apertium-wblank-mode` rewrites it for NUL-flushed records with word-bound blanks.
 
         Raises:
@@ -73,40 +73,40 @@ class Mode:
         return cls(path.stem, tuple(commands))
 
     def programs(self) -> list[str]:
-        """The names of its programs, sorted."""
+        """The names of the programs, sorted."""
         return sorted({command[0] for command in self.commands})
 
     def files(self) -> list[Path]:
-        """The dictionaries and rules that it reads."""
+        """The dictionaries and rules that the programs read."""
         return sorted({Path(word) for command in self.commands for word in command[1:] if Path(word).is_file()})
 
     def translate(self, asked: Sequence[Asked]) -> list[Draft]:
-        """Each text's translation; one that a program loses or dies of is failed, and touches no other.
+        """Each text's translation; one that a program loses or crashes on has failed, and affects no other.
 
         Raises:
-            BadInput: a program is missing, hangs, or dies of a full stop.
+            BadInput: a program is missing, hangs, or crashes on a full stop.
         """
         record = ". [#0]\0"
-        for command in self.commands:  # what does not work at all is said at once
+        for command in self.commands:  # a mode that does not work at all is an error
             record = _run(command, record)
         if not _NUMBER.search(record):
-            raise BadInput(f"apertium: mode {self.name} does not work: of a full stop it makes {record[:100]!r}")
+            raise BadInput(f"apertium: mode {self.name} does not work: it turns a full stop into {record[:100]!r}")
         # line ends, NUL and the like become spaces, so that places stay the same
-        texts = ["".join(" " if unicodedata.category(c) == "Cc" else c for c in one.text) for one in asked]
-        first, *rest = self.commands
+        texts = ["".join(" " if unicodedata.category(c) == "Cc" else c for c in request.text) for request in asked]
+        first, *later = self.commands
         records = passed(first, {i: escaped(text) for i, text in enumerate(texts) if text.strip()})
         places = {}
         for i, analysis in records.items():
             records[i], places[i] = bound(analysis, texts[i], asked[i].kept)
-        generated: dict[int, str] = {}  # before post-generation, which makes one word of several
-        for number, command in enumerate(rest):
+        generated: dict[int, str] = {}  # before post-generation, which joins several words into one
+        for number, command in enumerate(later):
             if command[0] == DETACH:
                 records = {i: without_added(record) for i, record in records.items()}
             if command[0] == TAGGER:
                 records = {i: done for i, record in records.items() for done in passed(command, {i: record}).values()}
             else:
                 records = passed(command, records)
-            if rest[number - 1][0] == DETACH:
+            if later[number - 1][0] == DETACH:
                 generated = records
         drafts = [Draft("", "failed")] * len(asked)
         for i, record in records.items():
@@ -116,14 +116,14 @@ class Mode:
 
 
 def passed(command: Sequence[str], records: Mapping[int, str]) -> dict[int, str]:
-    """What a program makes of each record, by number; without those that it loses or dies of.
+    """A program's output for each record, by number, without those that it loses or crashes on.
 
-    The others are not told apart from what is lost by their place, but by their number, and tried again without it.
+    Records are recognised by their number; those that are missing are tried again in halves.
 
     Raises:
         BadInput: the program cannot be started, or hangs.
     """
-    found: dict[int, str] = {}
+    outputs: dict[int, str] = {}
     try:
         output = _run(command, "".join(f"{text} [#{number}]\0" for number, text in records.items()))
     except Died:
@@ -131,13 +131,13 @@ def passed(command: Sequence[str], records: Mapping[int, str]) -> dict[int, str]
     for record in output.split("\0"):
         numbers = _NUMBER.findall(record)
         if len(numbers) == 1 and int(numbers[0]) in records:
-            found[int(numbers[0])] = _NUMBER.sub("", record)
-    missing = [number for number in records if number not in found]
+            outputs[int(numbers[0])] = _NUMBER.sub("", record)
+    missing = [number for number in records if number not in outputs]
     if missing and len(records) > 1:
         half = len(missing) // 2
         for part in (missing[:half], missing[half:]):
-            found |= passed(command, {number: records[number] for number in part}) if part else {}
-    return {number: found[number] for number in records if number in found}
+            outputs |= passed(command, {number: records[number] for number in part}) if part else {}
+    return {number: outputs[number] for number in records if number in outputs}
 
 
 def _run(command: Sequence[str], text: str) -> str:
@@ -148,8 +148,8 @@ def _run(command: Sequence[str], text: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise BadInput(f"apertium: {command[0]} was not done after {PATIENCE} seconds") from error
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
-        raise Died(f"apertium: {command[0]} failed ({done.returncode}): {said or 'it said nothing'}")
+        complaint = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+        raise Died(f"apertium: {command[0]} failed ({done.returncode}): {complaint or 'it said nothing'}")
     return done.stdout.decode(errors="replace")
 
 
@@ -159,7 +159,7 @@ def escaped(text: str) -> str:
 
 
 def bound(analysis: str, text: str, kept: Sequence[Characters]) -> tuple[str, list[Characters]]:
-    """The analysis with a numbered word-bound blank before each unit, and where each unit stands in the text.
+    """The analysis with a numbered word-bound blank before each unit, and the place of each unit in the text.
 
     A unit that touches characters to be `kept` becomes an unknown word, which every later program copies.
     """
@@ -182,9 +182,9 @@ def bound(analysis: str, text: str, kept: Sequence[Characters]) -> tuple[str, li
 
 
 def without_added(record: str) -> str:
-    """Articles and prepositions that translation adds to a noun carry its blank, too: taken off them (ours).
+    """The record without the noun's blank on articles and prepositions that translation added to it (ours).
 
-    So that an entity's words do not begin with `la` and `de` for which the source has no word.
+    Otherwise entities would begin with a `la` or `de` for which the source has no word.
     """
     units = [match for match in _BOUND.finditer(record) if match["ids"]]
     others = {match["ids"] for match in units if not _is_added(match["unit"])}
@@ -196,7 +196,7 @@ def _is_added(unit: str) -> bool:
 
 
 def parts_of(record: str) -> list[Part]:
-    """Output in its stretches, unescaped."""
+    """The stretches of an output record, unescaped."""
     parts: list[Part] = []
     ids = ""
     for match in _PART.finditer(record):
@@ -211,8 +211,8 @@ def parts_of(record: str) -> list[Part]:
 def read(final: str, generated: str, places: Sequence[Characters]) -> tuple[str, tuple[Chunk, ...]]:
     """The translation and its chunks. Post-generation joins units and their blanks (`de` and `el` in `del Sol`).
 
-    What it joined is told apart by the record as `generated`: each unit's text where it still stands, and what is left
-    for the units whose text does not.
+    The record as `generated` tells joined units apart: each has its own text where that still stands; the others share
+    what is left.
     """
     queue = [part for part in parts_of(generated) if part.ids]
     text = ""
@@ -228,7 +228,7 @@ def read(final: str, generated: str, places: Sequence[Characters]) -> tuple[str,
 
 
 def _joined(part: Part, queue: Sequence[Part]) -> list[Part]:
-    """The parts that were joined into this one: those whose blanks, one after the other, are its blank."""
+    """The consecutive parts that were joined into this one: their blanks make up its blank."""
     for first in range(len(queue)):
         ids = ""
         for last in range(first, len(queue)):
@@ -243,16 +243,16 @@ def _joined(part: Part, queue: Sequence[Part]) -> list[Part]:
 def _chunks(part: Part, start: int, joined: Sequence[Part], places: Sequence[Characters]) -> list[Chunk]:
     if len(joined) == 1:
         return [Chunk((start, start + len(part.text)), part.sources(places))]
-    chunks, left, gaps = [], "", []
+    chunks, unmatched, gaps = [], "", []
     at = 0
     for piece in joined:
         own = piece.text.strip("~ ")  # ~ wakes post-generation
         match = re.compile(re.escape(own), re.IGNORECASE).search(part.text, at) if own else None
         if match is None:
-            left += piece.ids + ";"
+            unmatched += piece.ids + ";"
             continue
         chunks.append(Chunk((start + match.start(), start + match.end()), piece.sources(places)))
         gaps.append((start + at, start + match.start()))
         at = match.end()
     gaps.append((start + at, start + len(part.text)))
-    return chunks + [Chunk(gap, Part(left, "").sources(places)) for gap in gaps if gap[0] < gap[1]]
+    return chunks + [Chunk(gap, Part(unmatched, "").sources(places)) for gap in gaps if gap[0] < gap[1]]

@@ -1,4 +1,4 @@
-"""A translation model run by CTranslate2 (optional extra ct2): converted once, then as `_engine.Engine`."""
+"""A translation model run by CTranslate2 (optional extra ct2): converted once, then used like `_engine.Engine`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ PATIENCE = 2.0  # ours: finished beams wanted, in beam sizes; 1, its default, en
 
 
 def ctranslate2_version() -> str:
-    """The version that is installed.
-
-    Raises:
-        Unavailable: none is.
-    """
+    """The installed version; Unavailable where there is none."""
     try:
         return version(PACKAGE)
     except PackageNotFoundError as error:
@@ -32,16 +28,16 @@ def ctranslate2_version() -> str:
 class CTranslate2Engine(Engine):
     """The same tokenizer, batches and limits; greedy search writes the same tokens as transformers in float32.
 
-    Beam search ends by a rule of CTranslate2's own, so that now and then it finds another translation.
+    Beam search has a stopping rule of its own and now and then finds another translation.
     """
 
-    def _load(self, found: ModelSource, folder: Path) -> None:
+    def _load(self, source: ModelSource, folder: Path) -> None:
         import ctranslate2
         import torch
         from transformers import GenerationConfig
 
-        self.what = f"{PACKAGE} {ctranslate2_version()} {self.params.quantisation}"
-        place = converted(found, self.params.quantisation, self.tokenizer)
+        self.runtime = f"{PACKAGE} {ctranslate2_version()} {self.params.quantisation}"
+        place = converted(source, self.params.quantisation, self.tokenizer)
         try:
             self.model = ctranslate2.Translator(
                 str(place), device=self.device.type, compute_type="default", intra_threads=torch.get_num_threads()
@@ -49,11 +45,11 @@ class CTranslate2Engine(Engine):
         except RuntimeError as error:
             raise BadInput(f"ctranslate2 cannot load {place}: {error} (remove the folder to convert again)") from error
         self.bytes = sum(file.stat().st_size for file in place.iterdir())
-        said = GenerationConfig()
+        generation = GenerationConfig()
         if (folder / "generation_config.json").is_file():
-            said = GenerationConfig.from_pretrained(folder)
+            generation = GenerationConfig.from_pretrained(folder)
         neutral = {"length_penalty": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
-        asked = {name: getattr(said, name, None) for name in neutral}
+        asked = {name: getattr(generation, name, None) for name in neutral}
         self.penalties = {name: neutral[name] if value is None else value for name, value in asked.items()}
 
     def _generated(self, ids: list[list[int]], request: Request) -> list[list[int]]:
@@ -62,15 +58,15 @@ class CTranslate2Engine(Engine):
         names = self.tokenizer.convert_ids_to_tokens
         forced = None if request.forced is None else [[names(request.forced)]] * len(ids)
         try:
-            found = self.model.translate_batch(
+            results = self.model.translate_batch(
                 [names(row) for row in ids],
                 target_prefix=forced,
-                batch_type="tokens",  # the batch comes filled by tokens: it is taken as it is
+                batch_type="tokens",  # do not split the batch, which is filled by tokens already
                 beam_size=self.params.beams,
                 patience=PATIENCE if self.params.beams > 1 else 1.0,
                 max_input_length=0,
                 min_decoding_length=0,  # an empty answer is an answer, and counted
-                return_end_token=True,  # which lets the end count for the length penalty, as it does in transformers
+                return_end_token=True,  # so that the end counts for the length penalty, as in transformers
                 max_decoding_length=limit_of(len(ids[0]), self.positions),
                 **self.penalties,
             )
@@ -79,52 +75,52 @@ class CTranslate2Engine(Engine):
                 raise
             raise torch.OutOfMemoryError(str(error)) from error
         end = self.tokenizer.eos_token
-        rows = [one.hypotheses[0] for one in found]
+        rows = [result.hypotheses[0] for result in results]
         return [self.tokenizer.convert_tokens_to_ids(row[:-1] if row[-1:] == [end] else row) for row in rows]
 
 
-def converted(found: ModelSource, quantisation: str, tokenizer: Any) -> Path:
+def converted(source: ModelSource, quantisation: str, tokenizer: Any) -> Path:
     """The model in CTranslate2's format, made once: `ctranslate2/<key of weights, quantisation, version>` in the cache.
 
     Raises:
         BadInput: CTranslate2 cannot run this model, or not as transformers does.
     """
-    key = canonical_json([found.version, quantisation, ctranslate2_version()])
+    key = canonical_json([source.version, quantisation, ctranslate2_version()])
     folder = cache_root() / PACKAGE / sha256_of(key)[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not folder.is_dir():
             with published_folder(folder) as to:
-                _convert(found, to, quantisation, tokenizer)
+                _convert(source, to, quantisation, tokenizer)
     return folder
 
 
-def _convert(found: ModelSource, to: Path, quantisation: str, tokenizer: Any) -> None:
+def _convert(source: ModelSource, to: Path, quantisation: str, tokenizer: Any) -> None:
     import torch
     from ctranslate2.converters import TransformersConverter
 
     class Converter(TransformersConverter):  # type: ignore[misc]
-        """Safetensors only, in float32, and no model that would translate otherwise."""
+        """Safetensors only, in float32, and only models that translate as they do in transformers."""
 
         def load_model(self, model_class: Any, model_name_or_path: str, **more: Any) -> Any:
             model = model_class.from_pretrained(model_name_or_path, use_safetensors=True, trust_remote_code=False)
-            _check(model, found.label)
+            _check(model, source.label)
             return model.to(torch.float32)
 
         def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **more: Any) -> Any:
             return tokenizer
 
     try:
-        Converter(str(found.ensure())).convert(str(to), quantization=quantisation, force=True)
+        Converter(str(source.ensure())).convert(str(to), quantization=quantisation, force=True)
     except BadInput:
         raise
     except (ValueError, NotImplementedError, KeyError, AttributeError) as error:
         first = next(iter(str(error).splitlines()), "")
-        raise BadInput(f"ctranslate2 cannot convert '{found.label}': {type(error).__name__}: {first}") from error
+        raise BadInput(f"ctranslate2 cannot convert '{source.label}': {type(error).__name__}: {first}") from error
     names: list[str] = json.loads((to / "shared_vocabulary.json").read_text(encoding="utf-8"))
-    known = names[: len(tokenizer)]  # what follows fills the embeddings up and is no token
+    known = names[: len(tokenizer)]  # the names after these only pad the embeddings
     if tokenizer.convert_ids_to_tokens(list(range(len(known)))) != known:
-        raise BadInput(f"ctranslate2 cannot convert '{found.label}': its vocabulary is not the tokenizer's")
+        raise BadInput(f"ctranslate2 cannot convert '{source.label}': its vocabulary is not the tokenizer's")
 
 
 def _check(model: Any, label: str) -> None:

@@ -1,4 +1,4 @@
-"""What runs a translation model: where it comes from, and a transformers model in batches of one length class."""
+"""Translation models: found in a folder or on the hub, and run by transformers in batches of one length class."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WEIGHTS = "*.safetensors"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model that can be loaded. `version` is a commit of the hub, or a hash of the files of a folder."""
+    """A model that can be loaded; `version` is a commit of the hub, or a hash of a folder's files."""
 
-    label: str  # what provenance says: a hub id or a folder's name, never a path
+    label: str  # for provenance: a hub id or a folder's name, never a path
     version: str
     folder: Path | None  # None: on the hub
 
@@ -29,7 +29,7 @@ class ModelSource:
         """The folder to load; fetches a hub model.
 
         Raises:
-            BadInput: the hub does not give it, or this commit has no safetensors.
+            BadInput: the hub refuses, or this commit has no safetensors.
         """
         if self.folder is not None:
             return self.folder
@@ -40,7 +40,7 @@ class ModelSource:
 
 
 def find_model(name: str, revision: str) -> ModelSource:
-    """Resolve a folder or hub id; a revision with pickled weights only stands for the hub's conversion of it.
+    """Resolve a folder or hub id; for a revision with pickled weights only, the hub's own conversion is taken.
 
     Raises:
         Unavailable: there is no such folder.
@@ -54,23 +54,23 @@ def find_model(name: str, revision: str) -> ModelSource:
         listed = "\n".join(f"{path.name} {sha256_of_unchanged(path)}" for path in files)
         return ModelSource(folder.resolve().name, f"sha256:{sha256_of(listed)}", folder)
     if not is_hub_id(name):
-        raise Unavailable(f"translation model '{name}' is no folder here and no hub id (OWNER/NAME)")
+        raise Unavailable(f"translation model '{name}' is neither a folder here nor a hub id (OWNER/NAME)")
     return ModelSource(name, hub.commit_of(hub_name(name, revision)), None)
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a model's name can only be the hub's."""
+    """Whether a model's name can only be one of the hub."""
     return not name.startswith((".", "/", "~")) and hub.ID.fullmatch(name) is not None and not Path(name).is_dir()
 
 
 def hub_name(name: str, revision: str) -> hub.HubName:
-    """What is read of a model on the hub."""
+    """The files that are read of a model on the hub."""
     return hub.HubName("model", name, revision, (*SETTINGS, WEIGHTS), safetensors=True)
 
 
 @dataclass(frozen=True)
 class Seq2SeqParams:
-    """How a model translates; all defaults but the model are ours."""
+    """How a model translates; all defaults except the model are ours."""
 
     model: str = ""  # a hub id or a folder; {source} and {target} stand for the languages
     revision: str = ""  # of a hub model; "": main, or the hub's own safetensors conversion of it
@@ -92,40 +92,40 @@ class Seq2SeqParams:
 
 
 class Request(NamedTuple):
-    """How a model is told the languages: text before the sentence, or the first token that it must write."""
+    """How a model is told the target language: text before the sentence, or the first token that it must write."""
 
     prefix: str = ""
     forced: int | None = None
 
 
 class Engine:
-    """A loaded model and its tokenizer; `_load` and `_generated` are what another runtime does otherwise."""
+    """A loaded model and its tokenizer; another runtime overrides `_load` and `_generated`."""
 
-    what: str = ""  # what provenance says of the runtime
+    runtime: str = ""  # for provenance
     bytes: int = 0  # of its weights
 
-    def __init__(self, found: ModelSource, params: Seq2SeqParams, device: str = "auto") -> None:
+    def __init__(self, source: ModelSource, params: Seq2SeqParams, device: str = "auto") -> None:
         import torch
         from transformers import AutoConfig, AutoTokenizer
         from transformers.utils import logging
 
         logging.set_verbosity_error()  # its advice is for other uses
         logging.disable_progress_bar()
-        folder = found.ensure()
+        folder = source.ensure()
         usable = torch.cuda.is_available() and device != "cpu"
         self.device, self.params = torch.device("cuda" if usable else "cpu"), params
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            self._load(found, folder)
+            self._load(source, folder)
         except BadInput:
             raise
         except (OSError, ValueError, KeyError) as error:
-            raise BadInput(f"translation model '{found.label}' cannot be loaded: {error}".splitlines()[0]) from error
+            raise BadInput(f"translation model '{source.label}' cannot be loaded: {error}".splitlines()[0]) from error
         self.positions = int(getattr(config, "max_position_embeddings", 0) or params.max_length)
         self.longest = min(params.max_length, self.positions, int(self.tokenizer.model_max_length))
 
-    def _load(self, found: ModelSource, folder: Path) -> None:
+    def _load(self, source: ModelSource, folder: Path) -> None:
         import torch
         from transformers import AutoModelForSeq2SeqLM
 
@@ -151,7 +151,7 @@ class Engine:
         return drafts
 
     def _write(self, ids: list[list[int]], request: Request) -> list[list[int]]:
-        """What the model writes for sources of one length class, without the start and what follows the end."""
+        """The model's output for sources of one length class, from after the start token up to the end token."""
         import torch
 
         try:
@@ -174,7 +174,7 @@ class Engine:
             do_sample=False,
             max_length=None,
             max_new_tokens=limit_of(len(ids[0]), self.positions),
-            forced_eos_token_id=None,  # OPUS-MT's settings would hide that there was no end
+            forced_eos_token_id=None,  # OPUS-MT's settings would hide that the model did not stop
             **forced,
         )
         end = self.tokenizer.eos_token_id
@@ -183,7 +183,7 @@ class Engine:
 
 
 def limit_of(length: int, positions: int) -> int:
-    """Sub-words that may be written for a source of so many: about three times as many (ours).
+    """Sub-words that may be written for a source of `length`: about three times as many (ours).
 
     The same for all of a length class (8, 16, 32, …), so that no sentence's translation depends on its batch.
     """
@@ -195,8 +195,8 @@ def batches(lengths: Sequence[tuple[int, int]], room: int) -> Iterator[list[int]
     batch: list[int] = []
     longest = 0
     for length, index in sorted(lengths, reverse=True):
-        other = limit_of(length, 1 << 30) != limit_of(longest, 1 << 30) if batch else False
-        if batch and (other or (len(batch) + 1) * longest > room):
+        new_class = limit_of(length, 1 << 30) != limit_of(longest, 1 << 30) if batch else False
+        if batch and (new_class or (len(batch) + 1) * longest > room):
             yield batch
             batch = []
         longest = max(longest, length) if batch else length

@@ -1,4 +1,4 @@
-"""What translators of running text share: words become text, each text is translated once, every failure is counted."""
+"""Translators of running text: words become text, each text is translated once, every failure is counted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bench.core.errors import BadInput
 from bench.core.sentences import Link, Sentence
 from bench.core.tokenise import detokenise, tokenise
 
-REPEATS = 4  # a translation in which four words in a row come so often, and oftener than in its source, is a loop
+REPEATS = 4  # a translation that has the same four words in a row this often, and more often than its source, loops
 OUTCOMES = ("translated", "too_long", "degenerate", "failed")
 LINKED = ("words", "words_linked", "target_words", "target_words_linked")
-Characters = tuple[int, int]  # of a text: the first, and the one after the last
+Characters = tuple[int, int]  # a range of a text: its first character, and the one after its last
 
 
 class Asked(NamedTuple):
-    """A text to translate, and what of it is to be copied as it is."""
+    """A text to translate, and the characters to copy unchanged."""
 
     text: str
     kept: tuple[Characters, ...] = ()
@@ -41,18 +41,18 @@ class Draft(NamedTuple):
 
     text: str
     outcome: str  # of OUTCOMES
-    chunks: tuple[Chunk, ...] | None = None  # None: the system does not say what comes from what
+    chunks: tuple[Chunk, ...] | None = None  # None: the system does not link the two sides
 
 
 class TextTranslator(Translator):
-    """A translator of untokenised text; each different text is translated once, without a look at the others."""
+    """A translator of untokenised text; each different text is translated once, independently of the others."""
 
     @abstractmethod
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
-        """Each text's translation, in their order, and who or what made it.
+        """The translations in the order of the texts, and who or what made them.
 
         Raises:
-            Unavailable: the languages are not covered, or what translates is not here.
+            Unavailable: the languages are not covered, or the system is not installed.
             BadInput: it cannot be loaded or run.
         """
 
@@ -78,8 +78,8 @@ class TextTranslator(Translator):
         counts = Counter({**dict.fromkeys(OUTCOMES, 0), "different_texts": len(unique)})
         targets: list[Sentence | None] = []
         links: list[tuple[Link, ...] | None] = []
-        for sentence, one in zip(sentences, asked, strict=True):
-            draft = draft_of[one]
+        for sentence, request in zip(sentences, asked, strict=True):
+            draft = draft_of[request]
             words = tokenise(draft.text, target, scheme)
             outcome = draft.outcome if words or draft.outcome != "translated" else "failed"
             if outcome == "translated" and loops(sentence.words, words):
@@ -87,22 +87,22 @@ class TextTranslator(Translator):
             counts[outcome] += 1
             made = replace(sentence, language=target, words=words, spans=None) if outcome == "translated" else None
             targets.append(made)
-            links.append(word_links(sentence.words, one.text, words, draft) if made else None)
-            if (known := links[-1]) is not None:
-                linked = [len({link[side] for link in known}) for side in (0, 1)]
+            links.append(word_links(sentence.words, request.text, words, draft) if made else None)
+            if (linked_words := links[-1]) is not None:
+                linked = [len({link[side] for link in linked_words}) for side in (0, 1)]
                 counts.update(dict(zip(LINKED, (len(sentence.words), linked[0], len(words), linked[1]), strict=True)))
         return Translated(tuple(targets), tuple(links), provenance, dict(counts))
 
     def credit(self, label: str, remarks: Sequence[str] = ()) -> str:
-        """The label with licence and remarks, for provenance; a licence is also said once a process."""
+        """The label with licence and remarks, for provenance; the licence is also printed, once per process."""
         if self.licence:
             _say(f"{label}: {self.licence}")
-        said = [self.licence] * bool(self.licence) + list(remarks)
-        return label + (f" ({'; '.join(said)})" if said else "")
+        notes = [self.licence] * bool(self.licence) + list(remarks)
+        return label + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def language_of(sentences: Sequence[Sentence]) -> str:
-    """The one language of the sentences, at least one; BadInput where they are of several."""
+    """The language of one or more sentences; BadInput where they are of several."""
     languages = sorted({sentence.language for sentence in sentences})
     if len(languages) > 1:
         raise BadInput(f"translate takes sentences of one language, not of {', '.join(languages)}")
@@ -117,44 +117,44 @@ def asked_of(sentence: Sentence, kept: Sequence[str]) -> Asked:
         return Asked(text)
     owners = words_at(sentence.words, text)
     places = [[i for i, own in enumerate(owners) if any(s.start <= w < s.end for w in own)] for s in spans]
-    return Asked(text, tuple((found[0], found[-1] + 1) for found in places if found))
+    return Asked(text, tuple((positions[0], positions[-1] + 1) for positions in places if positions))
 
 
 def words_at(words: Sequence[str], text: str) -> list[tuple[int, ...]]:
     """For each character of a text the words (by number) that it belongs to; () for spaces.
 
-    Letters are the same on both sides but for contractions (`de a` written `da`), which difflib tells apart.
+    Letters are the same on both sides except in contractions (`de a` written `da`), which difflib aligns.
     """
     letters = [(letter, number) for number, word in enumerate(words) for letter in word if not letter.isspace()]
     places = [place for place, letter in enumerate(text) if not letter.isspace()]
-    found: list[tuple[int, ...]] = [()] * len(text)
-    ours, theirs = [letter for letter, _ in letters], [text[place] for place in places]
-    if ours == theirs:
+    owners: list[tuple[int, ...]] = [()] * len(text)
+    word_letters, text_letters = [letter for letter, _ in letters], [text[place] for place in places]
+    if word_letters == text_letters:
         for place, (_, number) in zip(places, letters, strict=True):
-            found[place] = (number,)
-        return found
-    for kind, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+            owners[place] = (number,)
+        return owners
+    for kind, a, b, c, d in SequenceMatcher(None, word_letters, text_letters, autojunk=False).get_opcodes():
         numbers = tuple(sorted({number for _, number in letters[a:b]}))
         for offset, place in enumerate(places[c:d]):
-            found[place] = (letters[a + offset][1],) if kind == "equal" else numbers
-    return found
+            owners[place] = (letters[a + offset][1],) if kind == "equal" else numbers
+    return owners
 
 
 def word_links(source: Sequence[str], text: str, target: Sequence[str], draft: Draft) -> tuple[Link, ...] | None:
-    """Links between words from what the system says of characters; None where it says nothing."""
+    """Links between words, from the system's links between characters; None where it gives none."""
     if draft.chunks is None:
         return None
-    ours, theirs = words_at(source, text), words_at(target, draft.text)
+    source_words, target_words = words_at(source, text), words_at(target, draft.text)
     links: set[Link] = set()
     for chunk in draft.chunks:
-        to = {word for place in range(*chunk.target) for word in theirs[place]}
-        of = {word for characters in chunk.sources for place in range(*characters) for word in ours[place]}
+        to = {word for place in range(*chunk.target) for word in target_words[place]}
+        of = {word for characters in chunk.sources for place in range(*characters) for word in source_words[place]}
         links.update((i, j) for i in of for j in to)
     return tuple(sorted(links))
 
 
 def loops(source: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether a translation repeats four words in a row REPEATS times, oftener than its source does (ours)."""
+    """Whether a translation has the same four words in a row REPEATS times, more often than its source (ours)."""
 
     def most(side: Sequence[str]) -> int:
         return max(Counter(tuple(side[i : i + 4]) for i in range(len(side) - 3)).values(), default=0)
@@ -164,5 +164,4 @@ def loops(source: Sequence[str], words: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=64)
 def _say(line: str) -> None:
-    """Once a process."""
     print(line, file=sys.stderr, flush=True)

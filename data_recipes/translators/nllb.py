@@ -31,9 +31,9 @@ class NllbTranslator(Seq2SeqTranslator):
 
     def request(self, tokenizer: Any, source: str, target: str) -> Request:
         """Source language by the tokenizer, target language by the forced first token."""
-        ours, theirs = self.codes(source, target)
-        for code in (ours, theirs):
+        source_code, target_code = self.codes(source, target)
+        for code in (source_code, target_code):
             if tokenizer.convert_tokens_to_ids(code) in (None, tokenizer.unk_token_id):
                 raise Unavailable(f"translator nllb: the model has no language '{code}'")
-        tokenizer.src_lang = ours
-        return Request(forced=tokenizer.convert_tokens_to_ids(theirs))
+        tokenizer.src_lang = source_code
+        return Request(forced=tokenizer.convert_tokens_to_ids(target_code))

@@ -1,4 +1,4 @@
-"""The translator `pivot`: two translators in a row, through a third language, with links put together."""
+"""The translator `pivot`: two translators in a row, through a third language, their links composed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_recipes.translators._texts import language_of
 
 @dataclass(frozen=True)
 class PivotParams:
-    """English to Portuguese by Bergamot's model, and from there by Apertium, unless told otherwise (ours)."""
+    """By default English to Portuguese by Bergamot's model, and from there by Apertium (ours)."""
 
     first: str = "bergamot"  # between `source` and `through`, in either direction
     second: str = "apertium"  # between `through` and the other language
@@ -29,10 +29,9 @@ class PivotParams:
 
 
 class PivotTranslator(Translator):
-    """What the first translator fails on never reaches the second. Into `source` the two change places.
+    """A sentence that the first translator fails on never reaches the second; into `source` the two swap places.
 
-    Words between the two are in UD's tokenisation. Links where both translators give them: of each word that the first
-    links, the links of the second.
+    Words between the two are in UD's tokenisation. Where both translators give links, they are composed.
     """
 
     name: ClassVar[str] = "pivot"
@@ -44,7 +43,7 @@ class PivotTranslator(Translator):
         self._known: dict[tuple[str, str], Translator] = {}  # by step and tokenisation
 
     def legs(self, source: str, target: str) -> list[tuple[str, Translator, str, str]]:
-        """The two steps in their order: which parameter, its translator, from and into which language.
+        """The two steps in order: the parameter, its translator, the language from and into which it translates.
 
         Raises:
             Unavailable: neither language is `source`, or one is `through`.
@@ -53,7 +52,7 @@ class PivotTranslator(Translator):
         own, through = self.params.source, self.params.through
         if own not in (source, target) or source == target or through in (source, target):
             raise Unavailable(
-                f"translator pivot: from {source} into {target}, but it goes from {own} through {through} into a third"
+                f"translator pivot: not from {source} into {target}: it goes from {own} through {through} into a third"
                 " language, or back"
             )
         steps = [("first", source, through), ("second", through, target)]
@@ -76,7 +75,7 @@ class PivotTranslator(Translator):
         return self._known[key, scheme]
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:
-        """In place of the parameters of each: these with its identity, and its code, which is loaded by name."""
+        """For each step its parameters with the translator's identity, and its code, which is loaded by name."""
         return {
             f"{key}_params": {
                 "code": str(code_of(type(made))),
@@ -86,10 +85,10 @@ class PivotTranslator(Translator):
         }
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
-        """Translations of translations. Counts: translated, failed, which add up; and those of each, by its name.
+        """Translations of translations. Counts: translated and failed, which add up, and those of each step.
 
         Raises:
-            Unavailable, BadInput: as the two do; or the sentences are of several languages.
+            Unavailable, BadInput: as the two translators; or the sentences are of several languages.
         """
         if not sentences:
             return Translated((), (), "", {"translated": 0, "failed": 0})
@@ -98,24 +97,26 @@ class PivotTranslator(Translator):
         counts: dict[str, int] = {}
         made_by = []
         for key, translator, _, into in self.legs(language_of(sentences), target):
-            out = translator.translate([one for one in targets if one is not None], into, corpus)
+            out = translator.translate([sentence for sentence in targets if sentence is not None], into, corpus)
             made_by.append(out.provenance)
             counts |= {f"{key}_{name}": count for name, count in out.counts.items() if name != "different_texts"}
             steps = iter(zip(out.targets, out.links, strict=True))
-            rows = [(None, None) if one is None else next(steps) for one in targets]
+            rows = [(None, None) if sentence is None else next(steps) for sentence in targets]
             targets = [row[0] for row in rows]
             links = [row[1] for row in rows] if links is None else list(map(composed, links, [row[1] for row in rows]))
-        done = sum(one is not None for one in targets)
+        done = sum(sentence is not None for sentence in targets)
         return Translated(
             tuple(targets),
-            tuple(known if one is not None else None for one, known in zip(targets, links or [], strict=True)),
+            tuple(
+                linked if sentence is not None else None for sentence, linked in zip(targets, links or [], strict=True)
+            ),
             f"{made_by[0]}, then {made_by[1]}",
             {"translated": done, "failed": len(targets) - done, **counts},
         )
 
 
 def composed(first: Sequence[Link] | None, second: Sequence[Link] | None) -> tuple[Link, ...] | None:
-    """Links from the source to the target by way of the words between; None where either step says nothing."""
+    """Links from source to target through the words between; None where either step has none."""
     if first is None or second is None:
         return None
     onward: dict[int, list[int]] = defaultdict(list)

@@ -39,8 +39,7 @@ class CandidateMatchingParams(MethodParams):
     english: bool = False  # English too, drawn as pairs with the translations
 
     def __post_init__(self) -> None:
-        if min(self.weights) < 0 or not max(self.weights) > 0:
-            raise ValueError("weights must not be below 0, and one of them above")
+        require(min(self.weights) >= 0 and max(self.weights) > 0, "weights must not be below 0, and one of them above")
         require(self.max_length >= 1, "max_length must be at least 1")
 
 
@@ -77,7 +76,7 @@ class CandidateMatching(Method):
         return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """All translations, labelled; what became of the source entities goes into the record."""
+        """All translations, labelled; the outcomes of the source entities go into the record."""
         translated = ask.translations()
         tagged: list[tuple[Floats | None, Sequence[Span]]] = [(None, ())] * len(translated)
         if self.taught:
@@ -125,17 +124,17 @@ class CandidateMatching(Method):
 
 
 def _refined(pair: Pair, second: Second | None) -> Pair:
-    """The pair with entities where a second translation has them: its words follow the source's, linked as it is.
+    """The pair with the second translation's words and links appended to the source, and its entities moved there.
 
-    An entity that the marks lost keeps its words and links.
+    An entity whose marks were lost keeps its words and links.
     """
     if second is None:
         return pair
     start, entities = len(pair.source.words), pair.source.spans or ()
     moved = [
-        entity if there is None else Span(start + there[0], start + there[1], entity.type)
-        for entity, there in zip(entities, second.ranges, strict=True)
+        entity if range_ is None else Span(start + range_[0], start + range_[1], entity.type)
+        for entity, range_ in zip(entities, second.ranges, strict=True)
     ]
     source = replace(pair.source, words=pair.source.words + second.words, spans=tuple(moved))
-    links = (pair.links or ()) + tuple((start + word, other) for word, other in second.links)
+    links = (pair.links or ()) + tuple((start + word, target_word) for word, target_word in second.links)
     return replace(pair, source=source, links=links)

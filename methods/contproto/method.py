@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ContprotoParams(MethodParams):
     """The paper's values where it gives them; the others are ours (see the README)."""
 
-    max_width: int = 0  # words of the widest span (paper: 4); 0: what covers `coverage` of the source entities
+    max_width: int = 0  # words of the widest span (paper: 4); 0: as many as cover `coverage` of the source entities
     coverage: float = 0.995
     outside_weight: float = 0.5  # of a span that is no entity, in the two classification losses
     target_weight: float = 1.0  # of the loss on the target's soft labels
@@ -29,7 +29,7 @@ class ContprotoParams(MethodParams):
     outside_most: int = 256  # O spans of each stream that the contrast sees in a step; 0: all (the paper)
     head: int = 128  # dimensions of q
     momentum: float = 0.99  # of the prototypes
-    phi: tuple[float, float] = (0.95, 0.8)  # what a refined label keeps of itself, in the first and last epoch
+    phi: tuple[float, float] = (0.95, 0.8)  # weight of the old label in a refined one, in the first and last epoch
 
     def __post_init__(self) -> None:
         for name in ("max_width", "outside_weight", "target_weight", "contrast_weight", "outside_most"):
@@ -68,7 +68,7 @@ class Contproto(Method):
     def __init__(self, params: MethodParams | None = None) -> None:
         super().__init__(params)
         self._noted: dict[tuple[str, ...], Tensor] | None = None  # while the teacher labels
-        self._soft: dict[tuple[str, ...], Tensor] = {}  # what it gave, by words
+        self._soft: dict[tuple[str, ...], Tensor] = {}  # the teacher's labels, by words
 
     def rounds(self) -> tuple[Round, ...]:
         """The teacher, the same for all targets; then the student, from a fresh encoder."""
@@ -111,12 +111,12 @@ class Contproto(Method):
         return tagger
 
     def _width(self, source: Sequence[Sentence]) -> int:
-        """Of the widest span: as asked for, else the least that a share `coverage` of the entities do not exceed."""
+        """Words of the widest span: `max_width`, else the least that a share `coverage` of entities do not exceed."""
         widths, most = _widths(source), self.params.coverage
         return self.params.max_width or (widths[max(1, math.ceil(most * len(widths) - 1e-9)) - 1] if widths else 1)
 
     def _note(self, sentence: Sentence, probabilities: Tensor) -> None:
-        """Keep a teacher's span probabilities (m, K), which predictions have no place for."""
+        """Keep a teacher's span probabilities (m, K), for which predictions have no field."""
         if self._noted is not None:
             self._noted[sentence.words] = probabilities
 
@@ -156,11 +156,11 @@ class Contproto(Method):
             tagger.prototypes.begin(state.step / state.total)
 
     def diagnostics(self) -> Diagnostics:
-        """What a student learned from, as entities: the teacher's labels, then those of each epoch."""
+        """The labels that a student learned from, as entities: the teacher's, then those of each epoch."""
         return Diagnostics(pseudo_labels=lambda tagger: tagger.prototypes.labels if tagger.prototypes else ())
 
     def carried(self, tagger: Any) -> dict[str, Any]:
-        """A student's soft labels as they are refined so far, and where its epochs stand."""
+        """A student's soft labels as refined so far, and the progress of its epochs."""
         return {} if tagger.prototypes is None else dict(tagger.prototypes.carried())
 
     def carry_on(self, tagger: Any, carried: Mapping[str, Any]) -> None:
@@ -169,5 +169,5 @@ class Contproto(Method):
 
 
 def _widths(sentences: Sequence[Sentence]) -> list[int]:
-    """How many words the entities have, the least first."""
+    """The lengths of the entities in words, ascending."""
     return sorted(span.end - span.start for sentence in sentences for span in sentence.spans or ())

@@ -15,7 +15,7 @@ from bench.core.sentences import Span
 from methods.contproto.spans import most_probable
 
 Words = tuple[str, ...]
-STANDING = ("epoch", "phi", "_first", "_last")
+PROGRESS = ("epoch", "phi", "_first", "_last")
 
 
 def span_loss(scores: Tensor, targets: Tensor, weights: Tensor, outside: float) -> Tensor:
@@ -67,7 +67,7 @@ def refined(soft: Tensor, similarity: Tensor, margins: Tensor, phi: float) -> Te
 
 
 class Prototypes(nn.Module):
-    """What a student remembers from step to step; the tensors are buffers, the soft labels are kept by words."""
+    """A student's memory between steps; the tensors are buffers, the soft labels are kept by words."""
 
     vectors: Tensor
     margins: Tensor
@@ -100,7 +100,7 @@ class Prototypes(nn.Module):
         self._last = -1  # step
 
     def entities(self) -> dict[Words, tuple[Span, ...]]:
-        """What the soft labels say now, as entities of each sentence."""
+        """The entities of each sentence by the present soft labels."""
         labels = {}
         for words, soft in self.soft.items():
             high, best = soft.cpu().max(-1)
@@ -113,7 +113,7 @@ class Prototypes(nn.Module):
         return labels
 
     def begin(self, share: float) -> None:
-        """A new epoch, `share` of the budget being done: margins of the last one, and its φ."""
+        """Begin an epoch after `share` of the budget: margins of the last epoch, and a new φ."""
         self.labels.append(self.entities())
         self.margins = torch.where(self.counts > 0, self.sums / self.counts.clamp_min(1), self.margins)
         self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
@@ -124,14 +124,14 @@ class Prototypes(nn.Module):
         self.phi = start + (end - start) * (share - self._first) / max(1 - self._first, 1e-9)
 
     def carried(self) -> dict[str, Any]:
-        """What is in no buffer: the soft labels (all spans, K), sentence by sentence, and where the epochs stand."""
-        kept = {name: getattr(self, name) for name in STANDING}
+        """The state outside of buffers: soft labels (all spans, K), sentence by sentence, and the epoch's progress."""
+        state = {name: getattr(self, name) for name in PROGRESS}
         labels = [list(of_epoch.values()) for of_epoch in self.labels]
-        return kept | {"labels": labels, "soft": torch.cat([soft.cpu() for soft in self.soft.values()])}
+        return state | {"labels": labels, "soft": torch.cat([soft.cpu() for soft in self.soft.values()])}
 
     def carry_on(self, carried: Mapping[str, Any]) -> None:
-        """Put it back, the teacher's soft labels being those of before."""
-        for name in STANDING:
+        """Restore that state; the teacher's soft labels must be the same as before."""
+        for name in PROGRESS:
             setattr(self, name, carried[name])
         blocks = carried["soft"].split([len(soft) for soft in self.soft.values()])
         self.soft = dict(zip(self.soft, (block.clone() for block in blocks), strict=True))
@@ -153,11 +153,11 @@ class Prototypes(nn.Module):
             raise ValueError(f"sentence {missing.id} has no soft labels: the teacher did not see it in `prepare`")
         blocks = [self.soft[s.words].to(target.device) for s in sentences]
         soft = torch.cat(blocks)
-        if step.number <= self._last:  # the same step again, for lack of memory: it has moved all this already
+        if step.number <= self._last:  # a step repeated for lack of memory has moved all this already
             return soft
         self._last = step.number
         if not self.epoch and 2 * step.number >= step.total:
-            self.begin(step.number / step.total)  # a budget of hardly two passes refines in its second half
+            self.begin(step.number / step.total)  # a budget of fewer than two passes refines in its second half
         current = soft.argmax(-1)
         self.vectors = moved(self.vectors, *source, self.momentum)
         self.vectors = moved(self.vectors, target, current, self.momentum)
@@ -165,8 +165,8 @@ class Prototypes(nn.Module):
         member = F.one_hot(current, len(self.vectors)).to(similarity.dtype)
         self.sums, self.counts = self.sums + (similarity * member).sum(0), self.counts + member.sum(0)
         if self.epoch:
-            there = self.vectors.any(-1)
-            soft = refined(soft, similarity.masked_fill(~there, float("-inf")), self.margins, self.phi)
+            seen = self.vectors.any(-1)
+            soft = refined(soft, similarity.masked_fill(~seen, float("-inf")), self.margins, self.phi)
             for sentence, block in zip(sentences, soft.split([len(b) for b in blocks]), strict=True):
                 self.soft[sentence.words] = block.clone()
         return soft

@@ -15,9 +15,9 @@ from bench.api.method import Batch, Inputs, Predictions
 from bench.core.sentences import Sentence, Span
 
 FEATURE = 50  # dimensions of each embedding beside the two word states
-MOST_PIECES = 32  # sub-words of a span that are told apart
+MOST_PIECES = 32  # spans of more sub-words share an embedding
 KINDS = 5  # of capitalisation
-FAR = -1e4  # log odds of a span that is none
+FAR = -1e4  # log odds where there is no span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class SpanTagger(nn.Module):
         self.width = width
         self.pooling: Literal["mean", "cls"] = "mean"
         self.pooled_layer: Literal["last", "first"] = "last"
-        self.watch: Callable[[Sentence, Tensor], None] | None = None  # is told a sentence's span probabilities (m, K)
+        self.watch: Callable[[Sentence, Tensor], None] | None = None  # receives a sentence's span probabilities (m, K)
         self.prototypes: Any = None
         hidden = int(base.classifier.in_features)
         size = 2 * hidden + 3 * FEATURE
@@ -102,8 +102,8 @@ class SpanTagger(nn.Module):
         for row, sentence in enumerate(inputs.sentences):
             kinds[row, range(len(sentence.words)), [capital_kind(word) for word in sentence.words]] = 1
         capitals = torch.from_numpy(kinds).to(rows.device)
-        both = torch.cat([pieces_of_words(inputs)[..., None], capitals], -1)  # (S, N, 1 + KINDS), whole numbers
-        sums = torch.cat([torch.zeros_like(both[:, :1]), both.cumsum(1)], 1)
+        counted = torch.cat([pieces_of_words(inputs)[..., None], capitals], -1)  # (S, N, 1 + KINDS), whole numbers
+        sums = torch.cat([torch.zeros_like(counted[:, :1]), counted.cumsum(1)], 1)
         of_span = sums[rows, ends] - sums[rows, starts]
         pieces, width = self.by_pieces(of_span[:, 0].clamp_max(MOST_PIECES)), self.by_width(ends - starts - 1)
         kind = of_span[:, 1:].to(self.by_capitals.weight.dtype) @ self.by_capitals.weight  # the sum over the words
@@ -132,7 +132,7 @@ class SpanTagger(nn.Module):
         return Predictions(tuple(spans), tuple(of_words[row, :n] for row, n in enumerate(lengths)))
 
 
-# --- what spans read off words, and words off spans -------------------------------------------------------------------
+# --- features of spans, and tags of words from spans ------------------------------------------------------------------
 
 
 def most_probable(probable: Iterable[tuple[float, Span]]) -> tuple[Span, ...]:

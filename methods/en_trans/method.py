@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs
+from bench.core.errors import require
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,7 @@ class EnTransParams(MethodParams):
     english_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.english_weight < 0:
-            raise ValueError("english_weight must not be below 0")
+        require(self.english_weight >= 0, "english_weight must not be below 0")
 
 
 class EnTrans(Method):

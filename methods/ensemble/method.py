@@ -15,11 +15,11 @@ from bench.core.sentences import Sentence, spans_of
 
 @dataclass(frozen=True)
 class EnsembleParams(MethodParams):
-    """Which translate-train, and what a word counts that no projected entity reached; see the README."""
+    """The translate-train method, and the treatment of words that no projected entity reached; see the README."""
 
     partner: Literal["label_projection", "en_trans"] = "label_projection"
     restrict: bool = True  # RSTR-TGT: a one-word entity gets one word
-    unreached: Literal["partner", "outside"] = "partner"  # the partner's probabilities alone, or O has its vote
+    unreached: Literal["partner", "outside"] = "partner"  # the partner's probabilities alone, or a vote for O
 
 
 class Ensemble(Method):
@@ -40,7 +40,7 @@ class Ensemble(Method):
     params: EnsembleParams
 
     def rounds(self) -> tuple[Round, ...]:
-        """zero_shot's training and the partner's, shared with them; selection rules look at the partner."""
+        """The trainings of zero_shot and the partner, shared with them; selection rules use the partner."""
         return (Round("tagger", method="zero_shot"), Round("main", method=self.params.partner))
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:

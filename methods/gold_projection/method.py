@@ -12,7 +12,7 @@ from bench.core.sentences import Sentence, tags_of
 
 
 class GoldProjection(Method):
-    """How good projected labels are by themselves: links, matcher and filters against the target side's gold."""
+    """The quality of projected labels: links, matcher and filters against the target side's gold."""
 
     name = "gold_projection"
     paper = "the intrinsic evaluation of Easy-Label-Projection (García-Ferrero et al. 2022) and of Politov et al. 2025"
@@ -24,10 +24,10 @@ class GoldProjection(Method):
         return ()
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
-        """The projected labels of the test's own sentences; none where a filter or the translator left one out.
+        """The projected labels of the test's sentences; none where a filter or the translator left a sentence out.
 
         Raises:
-            Unavailable: the test is no translation of the source sentences.
+            Unavailable: the test is not a translation of the source sentences.
         """
         projected = {pair.target.group: pair.target for pair in ask.labelled_translations()}
         known = {pair.group for pair in sentences} & projected.keys()

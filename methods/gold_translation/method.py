@@ -6,7 +6,7 @@ from bench.api.method import Ask, Factors, Method, Need, Round, TrainingSet, pai
 
 
 class GoldTranslation(Method):
-    """What en_trans would reach with perfect translation and projection: the corpus's own, with gold labels."""
+    """The upper bound of en_trans: the corpus's own translations, with gold labels."""
 
     name = "gold_translation"
     needs = frozenset({Need.TARGET_GOLD})

@@ -24,7 +24,7 @@ class SelfTrainingParams(MethodParams):
 
 
 class SelfTraining(Method):
-    """zero_shot labels target text; a fresh student is trained on English and on the sentences it was sure of."""
+    """zero_shot labels target text; a fresh student is trained on English and the confidently labelled sentences."""
 
     name = "self_training"
     paper = "Yarowsky 1995, 'Unsupervised word sense disambiguation rivaling supervised methods', of pseudo-labels"
@@ -45,7 +45,7 @@ class SelfTraining(Method):
         return (Round("teacher", method="zero_shot"), *students)
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """English, and the pseudo-labelled sentences that are kept; how many goes into the record."""
+        """English, and the pseudo-labelled sentences that are kept; their number is noted for the record."""
         sentences = ask.unlabelled()
         predicted = ask.model(round.teachers[0]).predict(sentences)
         labelled = zip(sentences, predicted.spans, predicted.probabilities, strict=True)

@@ -6,7 +6,7 @@ from bench.api.method import Ask, Factors, Method, Need, Round, TrainingSet, sin
 
 
 class TargetSupervised(Method):
-    """As many gold-labelled target sentences as the other methods have source sentences: the ceiling of the gap."""
+    """As many gold-labelled target sentences as the other methods have source sentences: the upper bound."""
 
     name = "target_supervised"
     needs = frozenset({Need.TARGET_GOLD})

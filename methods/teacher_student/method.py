@@ -11,10 +11,10 @@ from bench.api.method import Factors, Method, MethodParams, Need, Round, SearchS
 
 @dataclass(frozen=True)
 class TeacherStudentParams(MethodParams):
-    """What the student learns: see `Distillation`."""
+    """The student's loss: see `Distillation`."""
 
     loss: Literal["mse", "kl", "hard"] = "mse"
-    outside: bool = True  # words that the teacher calls O count too
+    outside: bool = True  # whether words that the teacher tags O count
 
 
 class TeacherStudent(Method):

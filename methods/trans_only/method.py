@@ -1,4 +1,4 @@
-"""Trans only: the translations of the source sentences without these, labels projected in the plainest way."""
+"""Trans only: translations of the source sentences alone, labels projected in the plainest way."""
 
 from __future__ import annotations
 

@@ -32,6 +32,6 @@ class TranslateTest(Method):
         return (Round("main", method="zero_shot"),)
 
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
-        """What the tagger finds in the translations, on the words of the sentences; O where there is no translation."""
+        """The tagger's entities in the translations, projected to the sentences; O where there is no translation."""
         carried = carried_back(ask, models["main"], sentences, restrict=self.params.restrict)
         return Predictions(tuple(back.spans for back in carried), tuple(back.probabilities for back in carried))

@@ -12,7 +12,7 @@ from bench.core.sentences import Pair
 
 @dataclass(frozen=True)
 class TranslateTrainAllParams(MethodParams):
-    """How sentences are drawn, and where the labels come from; the defaults are ours, fixed in advance."""
+    """How sentences are drawn, and the source of labels; the defaults are ours, fixed in advance."""
 
     drawn: Literal["singly", "pairs"] = "singly"  # pairs: each translation with its English sentence, as en_trans draws
     labels: Literal["plain", "matrix"] = "plain"  # plain: en_trans's projection; matrix: its matcher and filters
@@ -38,7 +38,7 @@ class TranslateTrainAll(Method):
             self.needs = frozenset({Need.LABELLED_TRANSLATION, Need.ALL_TARGETS})
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """The pooled sentences; how many translations each target gave is noted, 0 where there are none.
+        """The pooled sentences; the number of translations into each target is noted.
 
         Raises:
             Unavailable: no target has a translation.

@@ -18,7 +18,7 @@ NO_LABEL = -100
 
 @dataclass(frozen=True)
 class UniTransParams(MethodParams):
-    """Whose probabilities the student learns, how the teachers vote, and what the votes weigh."""
+    """The teacher of the soft labels, the rule of the vote, and the weight of voted labels."""
 
     soft: Literal["source", "translated", "tuned", "mean"] = "tuned"  # mean: of all three (ours)
     vote: Literal["unanimous", "majority"] = "unanimous"  # majority: two of the three (ours)

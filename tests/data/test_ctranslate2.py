@@ -92,7 +92,7 @@ def test_greedy_search_writes_the_tokens_of_transformers(folders: dict[str, Path
     theirs = engine(kind, folders[name], beams=1)
     ours = engine(kind, folders[name], beams=1, engine="ctranslate2")
     request = MAKERS[kind](model=str(folders[name])).request(theirs.tokenizer, "en", "de")
-    assert ours.what.startswith("ctranslate2 ") and ours.what.endswith(" float32") and theirs.what == ""
+    assert ours.runtime.startswith("ctranslate2 ") and ours.runtime.endswith(" float32") and theirs.runtime == ""
     rows: list[list[int]] = theirs.tokenizer([t for t in texts() if 5 <= len(t.split()) <= 6])["input_ids"]
     written = theirs._generated(rows, request)
     assert ours._generated(rows, request) == written
@@ -177,7 +177,7 @@ def test_a_model_that_would_start_otherwise_is_refused(folders: dict[str, Path],
     with pytest.raises(BadInput, match="would not start 'fine-tuned' as transformers does"):
         engine("marian", other, engine="ctranslate2")
     assert kept(cache) == []
-    assert engine("marian", other).what == ""
+    assert engine("marian", other).runtime == ""
 
 
 def test_a_model_of_another_kind_is_refused(tiny_folder: Path) -> None:

@@ -82,7 +82,7 @@ def test_it_goes_on_where_it_was_interrupted(place: Place, monkeypatch: pytest.M
     parts.asked.clear()
     parts.stop = 0
     resumed = place.xner(*command(place, *out))
-    assert resumed.code == 0 and "l.txt: goes on after line 2" in resumed.err
+    assert resumed.code == 0 and "l.txt: resumes after line 2" in resumed.err
     assert parts.asked == [1, 1]
     assert (place.root / "l.txt").read_text() == expected
     assert resumed.json() == whole.json(), "the score is of all pairs"

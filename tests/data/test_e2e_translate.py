@@ -156,7 +156,7 @@ def test_the_same_command_goes_on_where_it_stopped(place: Place, counted: type[C
         with (place.root / name).open("a", encoding="utf-8") as file:
             file.write("e e\nf")
     ran = translate(place, *command, translator="files")
-    assert ran.code == 0 and "o.txt: goes on after line 4" in ran.err, ran.err
+    assert ran.code == 0 and "o.txt: resumes after line 4" in ran.err, ran.err
     assert counted.calls == [("e", "f"), ("g", "h"), ("i", "j")]
     assert (place.root / "o.txt").read_text("utf-8") == "".join(f"{c} {c}\n" for c in "abcdefghij")
     assert (place.root / "l.txt").read_text("utf-8") == "0-0 0-1\n" * 10
@@ -281,7 +281,7 @@ def test_any_interruptions_give_the_same_file(
         (("--target", "dee"), "did you mean 'de'?"),
         (("--set", "max_phrse=2"), "--set: max_phrse: unknown key 'max_phrse'; did you mean 'max_phrase'?"),
         (("--set", "max_phrase"), "--set takes KEY=VALUE, not 'max_phrase'"),
-        (("--translator", "marian", "--set", "model=./none"), "translation model './none' is no folder here"),
+        (("--translator", "marian", "--set", "model=./none"), "translation model './none' is neither a folder here"),
         (("--translator", "frames", "--target", "xx"), "translator frames: no language 'xx'"),
         (("--block", "0"), "--block 0: at least one sentence"),
         (("--links", "l.txt"), "--links needs --out F: a file for the translations"),

@@ -184,7 +184,7 @@ def test_persons_are_kept_where_that_is_asked_for(stand_in: ApertiumTranslator) 
     [
         ("apertium-transfer", "echo no rules >&2; exit 3", "apertium-transfer failed (3): no rules"),
         ("apertium-transfer", "kill -9 $$", "apertium-transfer failed (-9): it said nothing"),
-        ("apertium-transfer", "cat > /dev/null", "mode eng-spa does not work: of a full stop it makes"),
+        ("apertium-transfer", "cat > /dev/null", "mode eng-spa does not work: it turns a full stop into"),
         (
             "apertium-wblank-mode",
             "echo 'no-such-program | apertium-wblank-detach | cat'",

@@ -19,7 +19,7 @@ def test_a_folder_with_pickled_weights_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_folder_and_no_hub_id_is_a_skip(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="is no folder here and no hub id"):
+    with pytest.raises(Unavailable, match="is neither a folder here nor a hub id"):
         NllbTranslator(NllbParams(model=str(tmp_path / "no-such"))).identity("en", "de")
 
 

@@ -278,7 +278,7 @@ def test_what_an_older_version_wrote_is_said(done: Done) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
-        assert "was not stored" in done.why("zero_shot", "de", "--set", "train.steps=5").out
+        assert "were not stored" in done.why("zero_shot", "de", "--set", "train.steps=5").out
     finally:
         path.write_bytes(whole)
 

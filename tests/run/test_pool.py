@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.run.job import Weights, users_of
-from bench.run.local import Progress, _end, _here, _slots
+from bench.run.local import ProgressBar, _end, _in_process, _slots
 from bench.store.artefacts import Artefacts, Busy
 from bench.store.record import Record, Records, add_cells
 from tests.support.records_for_tests import Plan, cell_of
@@ -60,7 +60,7 @@ def test_every_unit_is_run_and_one_that_is_busy_comes_again(answers: list[bool])
         return []
 
     with mock.patch("bench.run.local.perform", side_effect=perform):
-        order = [unit for unit, _ in _here(work, None, {}, Progress(0))]
+        order = [unit for unit, _ in _in_process(work, None, {}, ProgressBar(0))]
     assert sorted(order) == work
     if not any(answers):
         assert order == work

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.run.local import Progress
+from bench.run.local import ProgressBar
 from bench.store.record import Record
 
 
 def test_cells_that_differ_in_an_axis_have_lines_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(2)
+    progress = ProgressBar(2)
     for size in (100, 1000):
         cell = {"label": "concner", "target": "de", "encoder": "mini", "seed": 1, "axes": {"data.n_source": size}}
         progress.cell(Record(key="k", matrix="m", cell=cell, status="skipped", reason="no links"))

@@ -203,7 +203,7 @@ def test_a_queue_that_does_not_answer(place: Place, scheduler: Scheduler) -> Non
 
 
 def test_what_this_machine_cannot_do_is_said_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = [(("--jobs", "2"), "a profile says `parallel`"), (("--mode", "force"), "--mode force")]
+    refused = [(("--jobs", "2"), "a profile has `parallel`"), (("--mode", "force"), "--mode force")]
     for arguments, says in refused:
         ran = submit(place, *arguments)
         assert (ran.code, says in ran.err) == (2, True), ran.err

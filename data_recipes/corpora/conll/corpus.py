@@ -65,14 +65,14 @@ class ConllCorpus(Corpus):
         """Codes of the languages that have a file; none where no path is given."""
         if not self.params.path:
             return ()
-        found = {name.split("/")[0] for name in self.params.files if self._files(*name.split("/"))}
+        languages = {name.split("/")[0] for name in self.params.files if self._files(*name.split("/"))}
         for split in ("train", "dev", "test", "unlabelled"):
-            found.update(self._matched(split))
-        found.update(path.parent.name for path in self._folder.glob("*/unlabelled.txt"))
-        return tuple(sorted(found))
+            languages.update(self._matched(split))
+        languages.update(path.parent.name for path in self._folder.glob("*/unlabelled.txt"))
+        return tuple(sorted(languages))
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of all files of a split, in the order of their names; placeholders are refused as tests."""
+        """The sentences of all files of a split, in the order of their names; a test without entities is refused."""
         if language not in (known := self.languages()):
             raise BadInput(f"{self._folder} has no files of language '{language}'{nearest(language, known)}")
         sentences: list[Sentence] = []
@@ -88,20 +88,20 @@ class ConllCorpus(Corpus):
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        """Training sentences that `translations/<target>.tsv` translates, tags as gold spans where it has them."""
-        found = self._translations(target)
-        return found.pairs(self.read(source, "train"), target) if found else []
+        """The training sentences with a translation in `translations/<target>.tsv`, its tags as gold spans."""
+        translations = self._translations(target)
+        return translations.pairs(self.read(source, "train"), target) if translations else []
 
     def provenance(self, target: str) -> str:
         """Who or what translated, as the translation file says; "" if it does not."""
-        found = self._translations(target)
-        return found.provenance if found else ""
+        translations = self._translations(target)
+        return translations.provenance if translations else ""
 
     def tokenisation(self, language: str) -> str:
         return self.params.tokenisation
 
     def check(self) -> list[str]:
-        """Sizes, sentences that splits share, lines that are no words, and what each translation file covers."""
+        """Sizes, sentences that splits share, lines that are not words, and what each translation file covers."""
         lines = []
         for language in self.languages():
             lines.extend(overlap_findings(self, language))
@@ -110,17 +110,17 @@ class ConllCorpus(Corpus):
                     pass
                 lines.extend(file.notes())
         for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
-            found, name, said = read_translations(path, self.types), f"translations/{path.name}", []
-            tagged = sum(row.spans is not None for row in found.rows.values())
+            translations, name, coverage = read_translations(path, self.types), f"translations/{path.name}", []
+            tagged = sum(row.spans is not None for row in translations.rows.values())
             for source in self.languages():
                 ids = {sentence.id for sentence in self.read(source, "train")}
-                if source != path.stem and (covered := len(ids & found.rows.keys())):
-                    said.append(
+                if source != path.stem and (covered := len(ids & translations.rows.keys())):
+                    coverage.append(
                         f"{name}: {covered} of {len(ids)} {source} training sentences, {tagged} with tags,"
-                        f" {len(found.rows) - covered} rows with other ids;"
-                        f" provenance: {found.provenance or 'not given'}"
+                        f" {len(translations.rows) - covered} rows with other ids;"
+                        f" provenance: {translations.provenance or 'not given'}"
                     )
-            lines += said or [f"{name}: no row has the id of a training sentence"]
+            lines += coverage or [f"{name}: no row has the id of a training sentence"]
         return lines
 
     # --- files --------------------------------------------------------------------------------------------------------
@@ -129,37 +129,37 @@ class ConllCorpus(Corpus):
     def _folder(self) -> Path:
         if not self.params.path:
             raise BadInput("corpus conll: the parameter path is needed: the folder of your files")
-        given = Path(self.params.path).expanduser()
-        for folder in (given, data_dir() / given):
+        path = Path(self.params.path).expanduser()
+        for folder in (path, data_dir() / path):
             if folder.is_dir():
                 return folder
-        raise BadInput(f"corpus conll: no folder {given}, here or in {data_dir()}")
+        raise BadInput(f"corpus conll: no folder {path}, here or in {data_dir()}")
 
     def _files(self, language: str, split: str) -> list[Path]:
-        """The files of a split, those named in `files` before the pattern's."""
+        """The files of a split: those named in `files`, else those of the pattern."""
         if named := self.params.files.get(f"{language}/{split}"):
-            if found := sorted(self._folder.glob(named)):
-                return found
+            if paths := sorted(self._folder.glob(named)):
+                return paths
             raise BadInput(f'corpus conll: files."{language}/{split}": no file {self._folder / named}')
-        if found := self._matched(split).get(language, []):
-            return found
+        if paths := self._matched(split).get(language, []):
+            return paths
         plain = self._folder / language / "unlabelled.txt"
         return [plain] if split == "unlabelled" and plain.is_file() else []
 
     def _matched(self, split: str) -> dict[str, list[Path]]:
-        """The pattern's files of a split by language."""
+        """By language the files of a split that match the pattern."""
         if not self.params.pattern:
             return {}
         pattern = self.params.pattern.replace("{split}", self.params.split_names.get(split, split))
-        head, *rest = (re.escape(part) for part in pattern.split("{language}"))
-        text = head + "(?P<language>[^/]+?)" + "(?P=language)".join(rest)
+        head, *tail = (re.escape(part) for part in pattern.split("{language}"))
+        text = head + "(?P<language>[^/]+?)" + "(?P=language)".join(tail)
         text = text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
-        found: dict[str, list[Path]] = {}
+        paths: dict[str, list[Path]] = {}
         for path in sorted(self._folder.glob(pattern.replace("{language}", "*"))):
             match = re.fullmatch(text, path.relative_to(self._folder).as_posix())
             if match and path.is_file() and match["language"] != "translations":
-                found.setdefault(match["language"], []).append(path)
-        return found
+                paths.setdefault(match["language"], []).append(path)
+        return paths
 
     # --- sentences ----------------------------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class ConllCorpus(Corpus):
         if path.suffix == ".txt":
             rows = [tuple(in_form(line, self.params.normalise).split()) for line in read_lines(path)]
         else:
-            tag = -1 if self.params.tag_column is None else self.params.tag_column  # whatever stands there
+            tag = -1 if self.params.tag_column is None else self.params.tag_column  # its content is ignored
             rows = [item.words for item in read_tagged(path, replace(self._format, tag=tag))]
         numbered = enumerate(filter(None, rows), 1)
         return [Sentence(ids.unique(f"{path.stem}-{n}", path, n), language, words) for n, words in numbered]
@@ -186,7 +186,7 @@ class ConllCorpus(Corpus):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TranslatedRow:
     """A translation: its words, and its spans where the file has tags."""
 
     words: tuple[str, ...]
@@ -198,7 +198,7 @@ class TranslationFile:
     """The rows by sentence id, and who or what translated ("" where the file does not say)."""
 
     path: Path
-    rows: dict[str, Row]
+    rows: dict[str, TranslatedRow]
     provenance: str
 
     def pairs(self, sources: Iterable[Sentence], language: str) -> list[Pair]:
@@ -236,7 +236,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
     header = lines[first].split("\t") if first < len(lines) else []
     if header not in _HEADERS:
         raise BadInput(f"{path}:{first + 1}: expected the header id TAB text (TAB tags), found {header}")
-    rows: dict[str, Row] = {}
+    rows: dict[str, TranslatedRow] = {}
     known = frozenset(types)
     for number, line in enumerate(lines[first + 1 :], first + 2):
         if not line.strip():
@@ -248,8 +248,8 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
             raise BadInput(f"{path}:{number}: id '{fields[0]}' stands here a second time")
         words = tuple(word for word in fields[1].split(" ") if word)
         if not fields[0] or not words or has_control(fields[1]):
-            what = "a control character in the text" if words and fields[0] else "an empty id or text"
-            raise BadInput(f"{path}:{number}: {what}; a sentence that has no translation has no line")
+            defect = "a control character in the text" if words and fields[0] else "an empty id or text"
+            raise BadInput(f"{path}:{number}: {defect}; a sentence that has no translation has no line")
         tags = fields[2].split() if len(fields) > 2 else None
         if tags is not None and len(tags) != len(words):
             raise BadInput(f"{path}:{number}: {len(tags)} tags for {len(words)} words")
@@ -260,7 +260,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
         for span in spans or ():
             if span.type not in known:
                 raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{nearest(span.type, known)}")
-        rows[fields[0]] = Row(words, spans)
+        rows[fields[0]] = TranslatedRow(words, spans)
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
     return TranslationFile(path, rows, provenance)

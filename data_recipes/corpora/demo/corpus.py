@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from bench.api.recipes import Corpus, Facts
@@ -14,7 +15,7 @@ from bench.core.sentences import Pair, Sentence, Split
 from data_recipes.corpora.demo.grammar import Content, Placeholder, Rendered, links, render
 from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, Frame, Name, tables
 
-PATIENCE = 500  # so many draws in a row that were there already: the split is exhausted
+PATIENCE = 500  # after this many repeated draws in a row a split is exhausted
 Draw = tuple[str, str, int]  # split, label, count
 
 
@@ -55,8 +56,8 @@ class DemoCorpus(Corpus):
     def read(self, language: str, split: Split) -> list[Sentence]:
         if language not in LANGUAGES:
             return []
-        # Dev is of the training text's kind, as in most corpora, so it must not repeat what was trained on.
-        others = [*((one, "train") for one in LANGUAGES), ("en", "unlabelled")] if split == "dev" else []
+        # Dev resembles the training text, as in most corpora, so it must not repeat it.
+        others = [*((other, "train") for other in LANGUAGES), ("en", "unlabelled")] if split == "dev" else []
         avoid = tuple(self._draw(*other) for other in others)
         return list(sentences(self.params.seed, self._draw(language, split), language, avoid))
 
@@ -64,13 +65,13 @@ class DemoCorpus(Corpus):
         """Translations of all of `read(source, "train")`, with tags and links; any two of the five languages."""
         if source not in LANGUAGES or target not in LANGUAGES or source == target:
             return []
-        return [one.pair(source, target) for one in draw(self.params.seed, *self._draw(source, "train"))]
+        return [drawn.pair(source, target) for drawn in draw(self.params.seed, *self._draw(source, "train"))]
 
     def parallel(self, source: str, target: str) -> list[Pair]:
-        """As many pairs as there is unlabelled text, a draw of their own, without tags and with links."""
+        """As many pairs as there are unlabelled sentences, a draw of their own, without tags and with links."""
         drawn = draw(self.params.seed, "unlabelled", "bitext", self.params.n_unlabelled)
-        found = [one.pair(source, target) for one in drawn] if {source, target} <= {*LANGUAGES} else []
-        return [replace(p, source=replace(p.source, spans=None), target=replace(p.target, spans=None)) for p in found]
+        pairs = [content.pair(source, target) for content in drawn] if {source, target} <= {*LANGUAGES} else []
+        return [replace(p, source=replace(p.source, spans=None), target=replace(p.target, spans=None)) for p in pairs]
 
     def files(self) -> tuple[Path, ...]:
         return tuple(sorted(Path(__file__).parent.glob("*.tsv")))
@@ -80,10 +81,10 @@ class DemoCorpus(Corpus):
         findings: list[str] = []
         for language in LANGUAGES:
             splits: tuple[Split, ...] = ("train", "unlabelled", "dev")
-            texts = {split: {one.text for one in self.read(language, split)} for split in splits}
-            for one in self.read(language, "test"):
-                found = [split for split, known in texts.items() if one.text in known]
-                findings.extend(f"{language}: test sentence {one.id} is also in {split}" for split in found)
+            texts = {split: {sentence.text for sentence in self.read(language, split)} for split in splits}
+            for sentence in self.read(language, "test"):
+                repeated = [split for split, known in texts.items() if sentence.text in known]
+                findings.extend(f"{language}: test sentence {sentence.id} is also in {split}" for split in repeated)
         for language in LANGUAGES:
             for case in CASES.get(language, ("nom",)):
                 count = Counter((name.type, name.form(language, case).words) for name in tables().names)
@@ -95,24 +96,23 @@ class DemoCorpus(Corpus):
         return findings
 
     def _draw(self, language: str, split: str) -> Draw:
-        """What `draw` is asked for: split, label, count."""
         label = f"train-{language}" if split == "train" and language != "en" else split
         return split, label, getattr(self.params, f"n_{split}")
 
 
 def parallel_text(params: DemoParams, pairs: int = 6000, *, labelled: bool = False) -> list[tuple[Sentence, Sentence]]:
-    """English sentences with each other language's translation, to pre-train a small encoder on; tags if asked for.
+    """`pairs` English sentences with a translation, equally many per language, to pre-train a small encoder on.
 
-    Only frames and names of training and unlabelled text; group ids of their own. `pairs` in all, as many a language.
+    Only frames and names of training and unlabelled text; group ids of their own; tags if `labelled`.
     """
-    others = LANGUAGES[1:]
-    drawn = draw(params.seed, "unlabelled", "parallel", -(-pairs // len(others)))
-    sides = ((one, one.sentence("en", labelled=labelled)) for one in drawn)
-    found = [(english, one.sentence(other, labelled=labelled)) for one, english in sides for other in others]
-    return found[:pairs]
+    targets = LANGUAGES[1:]
+    drawn = draw(params.seed, "unlabelled", "parallel", -(-pairs // len(targets)))
+    sides = ((content, content.sentence("en", labelled=labelled)) for content in drawn)
+    translated = ((english, c.sentence(target, labelled=labelled)) for c, english in sides for target in targets)
+    return list(islice(translated, pairs))
 
 
-# --- seeded draws of contents: which frames and names each split may use, and no sentence twice -----------------------
+# --- seeded draws of contents: frames and names by split, no sentence twice -------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Drawn:
 
 
 def frames_of(split: str) -> tuple[Frame, ...]:
-    """Frames that a split may use: unlabelled text and dev use those of the training text, the other way never."""
+    """Frames that a split may use: unlabelled text and dev use those of the training text, never the reverse."""
     own = {split} if split == "test" else {split, "train"}
     return tuple(frame for frame in tables().frames if frame.split in own)
 
@@ -159,17 +159,17 @@ def candidates(split: str, type_: str, wide: bool, singular: bool) -> tuple[Name
 def draw(seed: int, split: str, label: str, count: int, avoid: tuple[Draw, ...] = ()) -> tuple[Drawn, ...]:
     """`count` different contents, none of which is in the draws to `avoid`; a longer draw starts with a shorter one's.
 
-    Different contents read differently in every language, as long as no two names of a type read alike (`check` says).
+    Different contents read differently in every language, as long as no two names of a type read alike (`check`).
 
     Raises:
-        BadInput: the frames and names of the split do not give so many sentences.
+        BadInput: the frames and names of the split do not give as many sentences.
     """
     rng = random.Random(f"xner demo/{seed}/{label}")
     frames = frames_of(split)
-    seen = {one.content.key for other in avoid for one in draw(seed, *other)}
-    found: list[Drawn] = []
+    seen = {earlier.content.key for other in avoid for earlier in draw(seed, *other)}
+    drawn: list[Drawn] = []
     failures = 0
-    while len(found) < count:
+    while len(drawn) < count:
         frame = frames[rng.randrange(len(frames))]
         names: dict[int, Name | Placeholder] = {}
         for slot in frame.slots:
@@ -181,14 +181,14 @@ def draw(seed: int, split: str, label: str, count: int, avoid: tuple[Draw, ...] 
         content = Content(frame, names, rows)
         failures = failures + 1 if content.key in seen else 0
         if failures > PATIENCE:
-            raise BadInput(f"corpus demo: {count} sentences asked for {label}, only {len(found)} different ones found")
+            raise BadInput(f"corpus demo: {count} sentences asked for {label}, only {len(drawn)} different ones found")
         if not failures:
             seen.add(content.key)
-            found.append(Drawn(f"demo-{label}-{len(found):05d}", content))
-    return tuple(found)
+            drawn.append(Drawn(f"demo-{label}-{len(drawn):05d}", content))
+    return tuple(drawn)
 
 
 @cache
 def sentences(seed: int, own: Draw, language: str, avoid: tuple[Draw, ...] = ()) -> tuple[Sentence, ...]:
-    """A draw in one language, with its labels: those of `unlabelled` text never reach a method."""
-    return tuple(one.sentence(language) for one in draw(seed, *own, avoid=avoid))
+    """A draw in one language, with labels; those of `unlabelled` text never reach a method."""
+    return tuple(drawn.sentence(language) for drawn in draw(seed, *own, avoid=avoid))

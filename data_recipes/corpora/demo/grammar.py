@@ -1,4 +1,4 @@
-"""From a frame, names and fillers to the words of a sentence, its spans and its links with another such; and back."""
+"""From a frame, names and fillers to the words, spans and links of a sentence, and from the words back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Placeholder(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a sentence says, in no language: its frame, what stands in each slot, and the row of each filler."""
+    """The meaning of a sentence in any language: its frame, the name in each slot, and the row of each filler."""
 
     frame: Frame
     names: dict[int, Name | Placeholder]
@@ -42,13 +42,13 @@ class Content(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What only equal contents share."""
+        """Equal for equal contents only."""
         names = sorted((number, name.id) for number, name in self.names.items() if isinstance(name, Name))
         return self.frame.id, *names, *self.rows.values()
 
 
 class SlotWords(NamedTuple):
-    """Where a slot's words are in a sentence: article, entity, brackets; `order` as in Form."""
+    """The positions of a slot's words in a sentence: article, entity, brackets; `order` as in Form."""
 
     before: tuple[int, ...]
     entity: tuple[int, ...]
@@ -58,7 +58,7 @@ class SlotWords(NamedTuple):
 
 @dataclass(frozen=True)
 class Rendered:
-    """A sentence and what is known of each word: `keys` of words outside slots, and the words of each slot."""
+    """A sentence, with the `keys` of its words outside slots and the positions of each slot's words."""
 
     words: tuple[str, ...]
     spans: tuple[Span, ...]
@@ -67,7 +67,7 @@ class Rendered:
 
 
 def render(content: Content, language: str) -> Rendered:
-    """The sentence that says `content` in `language`, its first letter upper case where the script has case."""
+    """The sentence for `content` in `language`, its first letter upper case where the script has case."""
     words: list[str] = []
     keys: list[frozenset[str]] = []
     slots: dict[int, SlotWords] = {}
@@ -94,11 +94,11 @@ def render(content: Content, language: str) -> Rendered:
             slots[element.number] = SlotWords(before, tuple(range(inner, end)), brackets, form.order)
             spans.append(Span(inner, end, element.type))
     if language == "bg":  # в and с become във and със before their own sound
-        entities = {position for found in slots.values() for position in found.entity}
+        entities = {position for slot in slots.values() for position in slot.entity}
         for position, word in enumerate(words[:-1]):
             base = BASE.get(word, word)
             if base in EUPHONY and position not in entities:
-                following = next(other for other in words[position + 1 :] if other != OPEN)
+                following = next(after for after in words[position + 1 :] if after != OPEN)
                 long, sounds = EUPHONY[base]
                 words[position] = long if following[0].lower() in sounds else base
     first = 1 if words[0] == OPEN else 0
@@ -107,23 +107,23 @@ def render(content: Content, language: str) -> Rendered:
 
 
 def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
-    """Gold links: words that share a key; names word by word when they have as many, else each word with each."""
-    found = {
+    """Gold links: words that share a key; names word by word if they have as many words, else each with each."""
+    pairs = {
         (i, j)
         for i, keys in enumerate(source.keys)
-        for j, others in enumerate(target.keys)
-        if not keys.isdisjoint(others)
+        for j, other_keys in enumerate(target.keys)
+        if not keys.isdisjoint(other_keys)
     }
-    for number, one in source.slots.items():
-        other = target.slots[number]
-        found.update((i, j) for i in one.before for j in other.before)
-        found.update(zip(one.brackets, other.brackets, strict=False))
-        if len(one.entity) == len(other.entity):
-            place = dict(zip(other.order, other.entity, strict=True))
-            found.update((i, place[word]) for word, i in zip(one.order, one.entity, strict=True))
+    for number, source_slot in source.slots.items():
+        target_slot = target.slots[number]
+        pairs.update((i, j) for i in source_slot.before for j in target_slot.before)
+        pairs.update(zip(source_slot.brackets, target_slot.brackets, strict=False))
+        if len(source_slot.entity) == len(target_slot.entity):
+            place = dict(zip(target_slot.order, target_slot.entity, strict=True))
+            pairs.update((i, place[word]) for word, i in zip(source_slot.order, source_slot.entity, strict=True))
         else:
-            found.update((i, j) for i in one.entity for j in other.entity)
-    return tuple(sorted(found))
+            pairs.update((i, j) for i in source_slot.entity for j in target_slot.entity)
+    return tuple(sorted(pairs))
 
 
 # --- from the words of a sentence back to its content: the inverse of `render` ----------------------------------------
@@ -131,7 +131,7 @@ def links(source: Rendered, target: Rendered) -> tuple[Link, ...]:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """What may stand in the slots of one language's sentences, by folded first word; longest first."""
+    """Names, articles and fillers of one language by folded first word, longest first; and its frames."""
 
     names: dict[tuple[str, str], dict[str, list[tuple[Words, Form, Name]]]]
     articles: dict[str, list[Words]]
@@ -140,14 +140,13 @@ class Lexicon:
 
 
 def fold(word: str) -> str:
-    """How words are compared: without case (a sentence's first letter), Bulgarian `във` and `със` as `в` and `с`."""
+    """A word as it is compared: without case, Bulgarian `във` and `със` as `в` and `с`."""
     word = word.casefold()
     return BASE.get(word, word)
 
 
 @cache
 def lexicon(language: str) -> Lexicon:
-    """The lexicon of a language."""
     names: dict[tuple[str, str], dict[str, list[tuple[Words, Form, Name]]]] = {}
     articles: dict[str, set[Words]] = {type_: {()} for type_ in TYPES}
     for name in tables().names:
@@ -166,7 +165,7 @@ def lexicon(language: str) -> Lexicon:
         (frame, frozenset(fold(word.text) for word in frame.sides[language] if isinstance(word, Literal)))
         for frame in tables().frames
     )
-    ordered = {type_: sorted(found, key=lambda words: (len(words), words)) for type_, found in articles.items()}
+    ordered = {type_: sorted(befores, key=lambda words: (len(words), words)) for type_, befores in articles.items()}
     return Lexicon(names, ordered, fillers, frames)
 
 
@@ -186,15 +185,15 @@ class _Match:
         """Whether the words from `position` are exactly these elements; fills names, rows and entities if so."""
         if not side:
             return position == len(self.words)
-        first, rest = side[0], side[1:]
+        first, later = side[0], side[1:]
         if position >= len(self.words):
             return False
         if isinstance(first, Literal):
-            return self.folded[position] == fold(first.text) and self.read(rest, position + 1)
+            return self.folded[position] == fold(first.text) and self.read(later, position + 1)
         if isinstance(first, Filler):
             for words, number in lexicon(self.language).fillers[first.kind]:
                 end = position + len(words)
-                if self.folded[position:end] == words and self.read(rest, end):
+                if self.folded[position:end] == words and self.read(later, end):
                     self.rows[first.kind] = number
                     return True
             return False
@@ -202,7 +201,7 @@ class _Match:
             start = position + len(form.before)
             end = start + len(form.entity)
             known = self.spans is None or Span(start, end, first.type) in self.spans
-            if known and self.read(rest, end + len(form.after)):
+            if known and self.read(later, end + len(form.after)):
                 self.names[first.number] = name
                 self.entities[first.number] = (start, end)
                 return True
@@ -211,7 +210,7 @@ class _Match:
     def _candidates(self, type_: str, case: str, position: int) -> list[tuple[Form, Name | Placeholder]]:
         """Names, then placeholders, that the words from `position` begin with."""
         known = lexicon(self.language)
-        found: list[tuple[Form, Name | Placeholder]] = [
+        fitting: list[tuple[Form, Name | Placeholder]] = [
             (form, name)
             for words, form, name in known.names[type_, case].get(self.folded[position], ())
             if self.folded[position : position + len(words)] == words
@@ -222,12 +221,12 @@ class _Match:
                 match = PLACEHOLDER.fullmatch(self.words[place])
                 if match and match[1] == type_:
                     stand_in = Placeholder(self.words[place], self.language, article)
-                    found.append((stand_in.form(self.language, case), stand_in))
-        return found
+                    fitting.append((stand_in.form(self.language, case), stand_in))
+        return fitting
 
 
 def parse(words: Words, language: str, spans: Sequence[Span] | None = None) -> Content | None:
-    """The content that `words` say, or None if no frame says it so.
+    """The content of `words`, or None if no frame gives them.
 
     Square brackets must stand exactly around entities. Of several readings, the one whose entities are `spans` (in
     `words`, brackets counted) is taken; spans that fit no reading are ignored.
@@ -236,16 +235,16 @@ def parse(words: Words, language: str, spans: Sequence[Span] | None = None) -> C
     if taken_out is None:
         return None
     plain, marked = taken_out
-    place = list(accumulate((not has_bracket([word]) for word in words), initial=0))  # by old position the new one
+    place = list(accumulate((not has_bracket([word]) for word in words), initial=0))  # old position → new position
     moved = frozenset(
         Span(place[s.start], place[s.end - 1] + 1, s.type) for s in spans or () if s.start < s.end <= len(words)
     )
-    found = _read(plain, frozenset(marked), language, moved) if spans is not None else None
-    return found or _read(plain, frozenset(marked), language, None)
+    reading = _read(plain, frozenset(marked), language, moved) if spans is not None else None
+    return reading or _read(plain, frozenset(marked), language, None)
 
 
 def _read(plain: Words, marked: frozenset[Range], language: str, spans: frozenset[Span] | None) -> Content | None:
-    """The first frame that says `plain`, with entities `spans` if they are given."""
+    """The content of the first frame that gives `plain`, with entities `spans` if they are not None."""
     folded = tuple(map(fold, plain))
     present = frozenset(folded)
     for frame, literals in lexicon(language).frames:

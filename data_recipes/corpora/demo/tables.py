@@ -92,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything that was written by hand. `fillers[kind][row][language]`."""
+    """All hand-written tables; `fillers[kind][row][language]`."""
 
     names: tuple[Name, ...]
     fillers: dict[str, tuple[dict[str, tuple[Literal, ...]], ...]]
@@ -102,11 +102,11 @@ class Tables:
 def rows(file: str) -> list[dict[str, str]]:
     """Rows of a tab-separated file of this folder, by column name."""
     with Path(__file__).with_name(file).open(encoding="utf-8", newline="") as lines:
-        found = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n"))
-    for number, row in enumerate(found, start=2):
+        table = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n"))
+    for number, row in enumerate(table, start=2):
         if None in row or None in row.values():
             raise BadInput(f"demo corpus, {file} line {number}: not as many cells as columns")
-    return found
+    return table
 
 
 def parse_form(cell: str, english: tuple[str, ...] = (), *, person: bool = False) -> Form:
@@ -115,13 +115,13 @@ def parse_form(cell: str, english: tuple[str, ...] = (), *, person: bool = False
     before, entity, after = (tuple(part.split()) for part in (match.groups() if match else ("", cell, "")))
     order = tuple(range(len(entity)))
     if person and len(entity) == len(english) > 1 and entity != english:
-        # similarity of surface, summed word by word, tells `Bartók Béla` from `Béla Bartók`
-        same = [
-            difflib.SequenceMatcher(None, word.casefold(), other.casefold()).ratio()
+        # surface similarity, summed word by word, tells `Bartók Béla` from `Béla Bartók`
+        similarities = [
+            difflib.SequenceMatcher(None, word.casefold(), english_word.casefold()).ratio()
             for side in (english, english[::-1])
-            for word, other in zip(entity, side, strict=True)
+            for word, english_word in zip(entity, side, strict=True)
         ]
-        order = order[::-1] if sum(same[len(entity) :]) > sum(same[: len(entity)]) else order
+        order = order[::-1] if sum(similarities[len(entity) :]) > sum(similarities[: len(entity)]) else order
     return Form(before, entity, after, order)
 
 
@@ -166,7 +166,6 @@ def parse_frame(row: dict[str, str]) -> Frame:
 
 
 def _side(cell: str, language: str) -> tuple[Element, ...]:
-    """One language's side of a frame."""
     elements: list[Element] = []
     for token in cell.split():
         if token.startswith("{#"):
@@ -183,7 +182,7 @@ def _side(cell: str, language: str) -> tuple[Element, ...]:
 
 @cache
 def tables() -> Tables:
-    """The tables, read once a process (they are constants of the package)."""
+    """The tables, read once per process."""
     landscape = frozenset(row["id"] for row in rows("landscape.tsv"))
     fillers: dict[str, list[dict[str, tuple[Literal, ...]]]] = {}
     for row in rows("fillers.tsv"):

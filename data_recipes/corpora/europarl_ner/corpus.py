@@ -84,7 +84,7 @@ class EuroparlCorpus(Corpus):
         """Line by line, gold labels on both sides; from English only; BadInput as `read`."""
         if source != "en" or target not in LANGUAGES or target == source:
             return []
-        return [Pair(*both) for both in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
+        return [Pair(*sides) for sides in zip(self.read("en", "train"), self.read(target, "test"), strict=True)]
 
     def files(self) -> tuple[Path, ...]:
         return local_files(self.sources)
@@ -103,6 +103,6 @@ class EuroparlCorpus(Corpus):
                 continue
             counts = Counter(span.type for sentence in sentences for span in sentence.spans or ())
             repeated = len(sentences) - len({normalised(sentence.text) for sentence in sentences})
-            found = ", ".join(f"{type_} {counts[type_]}" for type_ in (*TYPES, "MISC"))
-            lines.append(f"{language}: {len(sentences)} sentences, {repeated} of them repeated; {found}")
+            totals = ", ".join(f"{type_} {counts[type_]}" for type_ in (*TYPES, "MISC"))
+            lines.append(f"{language}: {len(sentences)} sentences, {repeated} of them repeated; {totals}")
         return lines

@@ -19,7 +19,7 @@ from data_recipes.corpora.wikiann.corpus import WikiannCorpus, WikiannParams
 from data_recipes.corpora.wikiann.hub import hub_name, read_split
 from data_recipes.parallel_text import bitext
 
-REPOSITORY = "masakhane/masakhaner2"  # the parquet that the hub itself converted from its loading script
+REPOSITORY = "masakhane/masakhaner2"  # the parquet that the hub converted from the loading script
 TYPES = ("PER", "LOC", "ORG")
 _CODES = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
 LANGUAGES = ("en", *_CODES.split(" "))
@@ -66,7 +66,7 @@ class MasakhanerCorpus(Corpus):
         return LANGUAGES
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split; from the hub where the text files are not here."""
+        """The sentences of a split, from the hub where the text files are not here."""
         if language not in LANGUAGES:
             raise BadInput(f"corpus masakhaner: no language '{language}'{nearest(language, LANGUAGES)}")
         if split == "unlabelled":
@@ -83,7 +83,7 @@ class MasakhanerCorpus(Corpus):
             Format(scheme="IOB1", label_map={"DATE": "O"}),
             require_entities=split == "test",
         )
-        return [replace(one, id=f"{language}-{split}-{number}") for number, one in enumerate(sentences, 1)]
+        return [replace(sentence, id=f"{language}-{split}-{number}") for number, sentence in enumerate(sentences, 1)]
 
     def parallel(self, source: str, target: str) -> list[Pair]:
         """NTREX, where it has the language; Unavailable where its file is not here."""
@@ -94,13 +94,13 @@ class MasakhanerCorpus(Corpus):
         return bitext(("ntrex",), (source, split(source)), (target, split(target)))
 
     def check(self) -> list[str]:
-        """For English and the languages whose text files are here: sizes and shared sentences."""
+        """Sizes and shared sentences of the languages whose text files are here."""
         present = [language for language in LANGUAGES[1:] if self._is_here(language)]
         lines = [line for language in present for line in overlap_findings(self, language)]
         return lines or ["no text file is here; 'xner data fetch masakhaner' brings them"]
 
     def hub_names(self, languages: Sequence[str]) -> tuple[HubName, ...]:
-        """The parquet files of the languages that have no text files here; WikiAnn's for an English that is its."""
+        """The parquet files of the languages without text files here; WikiAnn's where it is the English source."""
         hubs = [language for language in languages if language != "en" and not self._is_text(language)]
         own = (hub_name(REPOSITORY, self.params.revision, hubs),) if hubs else ()
         english_names = "en" in languages and self.params.source == "wikiann"

@@ -25,7 +25,7 @@ class UnerPudParams:
     """Roles are fixed; see the README."""
 
     originals_only: bool = False  # the 750 that were written in English
-    parallel: tuple[Text, ...] = TEXTS  # text in two languages that nobody labelled
+    parallel: tuple[Text, ...] = TEXTS  # unlabelled parallel text
     unlabelled: Literal["ntrex", "in-domain"] = "ntrex"  # in-domain: the training text of the test's own corpus
     german: Literal["surface", "published"] = "surface"  # `am`, as Europarl has it, or `an dem`, as UNER published
     intrinsic: bool = False  # the test is the translation itself: to score projected labels, never for training
@@ -56,11 +56,11 @@ class UnerPudCorpus(Corpus):
     types = TYPES
 
     def languages(self) -> tuple[str, ...]:
-        """Those that have a test, whether or not its file is here (sv and hr must be fetched)."""
+        """The languages with a test, whether or not its file is here (sv and hr must be fetched)."""
         return ("en", *LABELLED) if self.params.intrinsic else tuple(GOLD)
 
     def read(self, language: str, split: Split) -> list[Sentence]:
-        """The sentences of a split by the roles of the README."""
+        """The sentences of a split, as the README assigns them."""
         if language not in (known := self.languages()):
             raise BadInput(f"corpus uner_pud: no language '{language}'{nearest(language, known)}")
         if split == "unlabelled" and self.params.unlabelled == "ntrex":
@@ -82,7 +82,7 @@ class UnerPudCorpus(Corpus):
         """
         if target == "en" and GOLD.get(source) is EUROPARL and not self.params.intrinsic:
             sides = zip(read_side(source), read_side("en"), strict=True)
-            return [Pair(replace(one, spans=None), replace(two, spans=None)) for one, two in sides]
+            return [Pair(replace(s, spans=None), replace(t, spans=None)) for s, t in sides]
         if source != "en" or target not in TRANSLATIONS:
             return []
         joined = translations(target, german=self.params.german)
@@ -90,7 +90,7 @@ class UnerPudCorpus(Corpus):
         return [Pair(sentence, joined[sentence.id.partition("/")[2]]) for sentence in sentences]
 
     def parallel(self, source: str, target: str) -> list[Pair]:
-        """NTREX and FLORES, words as in the corpus of each language; Serbian in Latin script, as its test.
+        """NTREX and FLORES, tokenised like the corpus of each language; Serbian in Latin script, like its test.
 
         Raises:
             Unavailable: a file is not here.
@@ -121,8 +121,8 @@ class UnerPudCorpus(Corpus):
                 continue
             if pairs:
                 counts = Counter(span.type for pair in pairs for span in pair.target.spans or ())
-                found = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
-                lines.append(f"{language}: {len(pairs)} translations joined; {found}")
+                totals = ", ".join(f"{type_} {counts[type_]}" for type_ in TYPES) if counts else "no labels"
+                lines.append(f"{language}: {len(pairs)} translations joined; {totals}")
         return lines
 
     def _chinese_words(self) -> list[str]:

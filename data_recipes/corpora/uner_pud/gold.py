@@ -26,7 +26,7 @@ class Gold:
     def read(self, language: str, split: Split) -> list[Sentence]:
         """The sentences of a split with ids `<corpus>/<id as published>`, [] where the corpus has none.
 
-        Of Europarl, which has groups, since all its sides say the same: the 799 sentences without MISC as test.
+        Europarl: the 799 sentences without MISC as test, with groups, since its sides translate each other.
 
         Raises:
             Unavailable: a file is not here.
@@ -37,7 +37,7 @@ class Gold:
         if (name := self.files.get(split)) is None:
             return []
         path, corpus = f"{self.folder}/{name}", self.folder.rpartition("/")[2]
-        many = name.endswith("/")  # of which one may have no entity
+        many = name.endswith("/")  # one of many files may have no entity
         return [
             replace(sentence, id=f"{corpus}/{sentence.id}", group="")
             for each in (sorted(source.path for source in files_of(path)) if many else [path])

@@ -1,4 +1,4 @@
-"""Unlabelled text: NTREX's news, split into words as the test of the language is."""
+"""Unlabelled text: news from NTREX, tokenised like the test of the language."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ntrex(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]
 
 
 def splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[str]]) -> Callable[[str], Sequence[str]]:
-    """What makes words of a line, as `ntrex` says."""
+    """The tokenizer of a line that `ntrex` describes."""
     if language == "zh":
         return Segmenter(chinese_words()).split
     if language == "it":
@@ -46,7 +46,7 @@ def splitter(language: str, scheme: str, chinese_words: Callable[[], Iterable[st
 
 
 class Segmenter:
-    """Longest match, from left to right, in a list of words; what is not there becomes characters."""
+    """Longest match, from left to right, in a list of words; anything else becomes characters."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._words = frozenset(words)

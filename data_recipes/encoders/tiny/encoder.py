@@ -16,7 +16,7 @@ from data_recipes.corpora.demo.corpus import DemoParams, parallel_text
 
 VOCABULARY = 4000
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-HAN = "\u4e00"  # from here on every letter is a word of its own
+HAN = "\u4e00"  # from this letter on every letter is a word of its own
 PAIRS = 16000  # English sentences with a translation each
 NAME_WEIGHT = 20
 STEPS = 700
@@ -24,7 +24,7 @@ BATCH = 32  # lines a step: single sentences and pairs, half and half
 MASKED = 0.2  # share of the pieces to predict
 LENGTH = 128
 SEED = 20261122
-THREADS = 2  # another number rounds otherwise
+THREADS = 2  # another number of threads rounds differently
 
 
 class Tiny(EncoderRecipe):
@@ -61,8 +61,8 @@ class Tiny(EncoderRecipe):
 def _vocabulary_text() -> Iterable[str]:
     """The parallel text with its entities left out, and each English and Bulgarian name a few times.
 
-    Names are as frequent as verbs here. Counted so, what many names share (University, Bank) becomes a piece, and the
-    rest of a name is spelled, seen or unseen: one embedding must not give it away.
+    Names are as frequent as verbs in this corpus. Counted a few times each, what many names share (University, Bank)
+    becomes a piece and the rest of a name is spelled, seen or unseen: no single embedding must give a name away.
     """
     names: set[str] = set()
     for pair in parallel_text(DemoParams(), PAIRS, labelled=True):
@@ -70,7 +70,7 @@ def _vocabulary_text() -> Iterable[str]:
             spans = side.spans or ()
             inside = {i for span in spans for i in range(span.start, span.end)}
             yield " ".join(word for i, word in enumerate(side.words) if i not in inside)
-            if side.language in ("en", "bg"):  # which do not inflect them
+            if side.language in ("en", "bg"):  # the others inflect them
                 names |= {" ".join(side.words[span.start : span.end]) for span in spans}
     for name in sorted(names):
         yield from [name] * NAME_WEIGHT
@@ -79,8 +79,8 @@ def _vocabulary_text() -> Iterable[str]:
 def train_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Any:
     """A cased WordPiece tokenizer of these texts, as a fast BERT tokenizer; the same vocabulary every time.
 
-    The trainer numbers ##x in the order of a hash table that differs from process to process, and breaks ties by
-    number: given every letter beforehand, as if it were special, it has none left to number.
+    The trainer numbers ##x in an order that differs from process to process, and breaks ties by number. Every letter is
+    therefore given beforehand, as if it were special.
     """
     from tokenizers import trainers
 
@@ -138,7 +138,7 @@ def _bare() -> Any:
 
 
 def _pretrain(pairs: list[tuple[Sentence, Sentence]], tokenizer: Any, progress: Progress) -> Any:
-    """The loop: draw lines, mask, predict."""
+    """The training loop: draw lines, mask, predict."""
     import torch
     from transformers import BertConfig, BertForMaskedLM
 
@@ -181,9 +181,9 @@ def _pretrain(pairs: list[tuple[Sentence, Sentence]], tokenizer: Any, progress: 
 def _lines(pairs: list[tuple[Sentence, Sentence]], tokenizer: Any) -> list[tuple[list[int], list[int]]]:
     """Ids and segment ids of every pair, and of every side alone."""
     options = {"truncation": True, "max_length": LENGTH, "return_token_type_ids": True}
-    both = tokenizer([a.text for a, _ in pairs], [b.text for _, b in pairs], **options)
+    paired = tokenizer([a.text for a, _ in pairs], [b.text for _, b in pairs], **options)
     alone = tokenizer([side.text for pair in pairs[::2] for side in pair], **options)
-    return [row for each in (both, alone) for row in zip(each["input_ids"], each["token_type_ids"], strict=True)]
+    return [row for each in (paired, alone) for row in zip(each["input_ids"], each["token_type_ids"], strict=True)]
 
 
 def _masked(batch: list[tuple[list[int], list[int]]], tokenizer: Any, generator: Any) -> Any:

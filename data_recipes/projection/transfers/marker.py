@@ -1,7 +1,7 @@
 """`marker`: a sentence is translated with brackets around its entities (EasyProject, Chen et al. 2023).
 
-What a bracket holds is told by the entities' own translations: the same text first, then the most similar ones
-(difflib ratio above 0.5). *Ours*: most similar pairs first, each bracket for one entity; one without is an outcome.
+Brackets are matched with the entities' own translations: the same text first, then the most similar (difflib ratio
+above 0.5). *Ours*: most similar pairs first, each bracket for one entity; an entity without one is an outcome.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def mark(sentence: Sentence) -> Sentence | None:
 
 
 def losses(entities: Sequence[Span], words: Words) -> Counter[str]:
-    """Brackets that are not as many as the entities, do not pair, nest, or hold nothing: one for the sentence."""
-    found = unbracketed(words)
-    return Counter() if found is not None and len(found[1]) == len(entities) else Counter(brackets_wrong=1)
+    """One for a sentence whose brackets are not as many as the entities, do not pair, nest, or are empty."""
+    unpacked = unbracketed(words)
+    return Counter() if unpacked is not None and len(unpacked[1]) == len(entities) else Counter(brackets_wrong=1)
 
 
 def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked:
-    """Each entity's bracket (`losses` found none): unaligned without one, conflicting if others have all of its own."""
-    found = unbracketed(words)
-    if found is None:
+    """Each entity's bracket (`losses` found none): unaligned without a match, conflicting if others took them all."""
+    unpacked = unbracketed(words)
+    if unpacked is None:
         raise ValueError(f"brackets that do not pair in {' '.join(words)}")
-    plain, brackets = found
+    plain, brackets = unpacked
     texts = [" ".join(plain[start:end]) for start, end in brackets]
     able = []
     for number, name in enumerate(" ".join(name) for name in names):

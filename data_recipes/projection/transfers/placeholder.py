@@ -21,8 +21,8 @@ def mark(sentence: Sentence) -> Sentence | None:
     """A placeholder for each entity; None where the sentence's own words hold one."""
     spans = sentence.spans or ()
     inside = {word for span in spans for word in range(span.start, span.end)}
-    others = [word.casefold() for number, word in enumerate(sentence.words) if number not in inside]
-    if any(text.casefold() in word for text in _texts(spans) for word in others):
+    outside = [word.casefold() for number, word in enumerate(sentence.words) if number not in inside]
+    if any(text.casefold() in word for text in _texts(spans) for word in outside):
         return None
     words: list[str] = []
     moved = []
@@ -36,19 +36,19 @@ def mark(sentence: Sentence) -> Sentence | None:
 
 
 def losses(entities: Sequence[Span], words: Words) -> Counter[str]:
-    """By cause the placeholders that are not there exactly once: lost, doubled, or mangled ("Per 0", "PER0-Haus")."""
-    found: Counter[str] = Counter()
+    """By cause the placeholders that do not occur exactly once: lost, doubled, or mangled ("Per 0", "PER0-Haus")."""
+    counts: Counter[str] = Counter()
     whole = " ".join(words)
     for entity, text in zip(entities, _texts(entities), strict=True):
         # a damaged placeholder has a character between letters and number, or is glued to something
         like = rf"{re.escape(entity.type)}[\W_]?{text[len(entity.type) :]}(?!\d)"
-        there = len(re.findall(like, whole, re.IGNORECASE))
+        similar = len(re.findall(like, whole, re.IGNORECASE))
         exact = words.count(text)
-        if there > 1:
-            found["placeholders_doubled"] += 1
+        if similar > 1:
+            counts["placeholders_doubled"] += 1
         elif not exact:
-            found["placeholders_mangled" if there else "placeholders_lost"] += 1
-    return found
+            counts["placeholders_mangled" if similar else "placeholders_lost"] += 1
+    return counts
 
 
 def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Marked:
