@@ -107,6 +107,7 @@ def matrix_page() -> str:
         ("[train]", sections.TrainSpec),
         ('[encoder."ID"]', sections.EncoderSpec),
         ("[search]", sections.SearchSpec),
+        ("[tables]", sections.TablesSpec),
         ("[[variant]]", sections.VariantSpec),
         ("[[contrast]]", Contrast),
     ):

@@ -294,7 +294,7 @@ def _in_words(name: HubName, error: BaseException) -> str:
 
     told = " ".join(str(response.headers.get("X-Error-Message", "")) for response in _responses(error))
     if is_a(errors.HFValidationError):
-        return f"'{name.id}' is no hub id: expected OWNER/NAME"
+        return f"'{name.id}' is not a hub id: expected OWNER/NAME"
     if "Invalid credentials" in told or (status == 401 and not is_a(errors.RepositoryNotFoundError)):
         return f"{repository}: the hub refuses the token (401): log in again (`hf auth login`), or unset HF_TOKEN"
     if is_a(errors.GatedRepoError):

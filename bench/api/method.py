@@ -258,6 +258,8 @@ class Method(ABC):
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    display: ClassVar[str] = ""  # what a paper's tables call it; "": its name
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type[MethodParams]] = MethodParams
     needs: frozenset[Need] = frozenset()  # of the class; parameters may change an instance's
     additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split

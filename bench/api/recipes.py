@@ -42,6 +42,7 @@ class Corpus(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     facts: ClassVar[Facts]
 
@@ -122,6 +123,7 @@ class Translator(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     licence: ClassVar[str] = ""  # of the model or program, as users must know it
     human: ClassVar[bool] = False
@@ -187,6 +189,7 @@ class Aligner(ABC):
     """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     embeds: ClassVar[bool] = False  # whether `align` needs an embedder
     streams: ClassVar[bool] = False  # whether a pair's links depend on no other pair, so that text may come in parts
@@ -225,6 +228,7 @@ class EncoderRecipe(ABC):
     """
 
     name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type] = NoParams
     what: ClassVar[str] = ""  # origin and licence of weights that are not ours
     version: ClassVar[int] = 1  # raised when the same `sources` give other weights or another tokenizer

@@ -16,7 +16,7 @@ from bench.plan.spec import add_settings, parsed
 from bench.store.artefacts import growing
 
 if TYPE_CHECKING:
-    from bench.data.aligning import Aligning, Done
+    from bench.data.aligning import Aligning, AlignmentProgress
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,18 +101,18 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
-) -> Iterator[tuple[Callable[[Sequence[str]], None], Done]]:
+) -> Iterator[tuple[Callable[[Sequence[str]], None], AlignmentProgress]]:
     """A function that writes the lines of a part, to standard output or to a file that can be resumed; its progress."""
-    from bench.data.aligning import Done
+    from bench.data.aligning import AlignmentProgress
 
     if args.out == "-":  # with --evaluate standard output is the score's
-        yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), Done()
+        yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), AlignmentProgress()
         return
     out = Path(args.out)
     if out.resolve() in [path.resolve() for path in (args.source, args.target, args.evaluate) if path]:
         raise BadInput(f"--out {out}: this file is read")
     with growing([out], made_of, args.restart) as output:
-        done = Done.of(output.notes)
+        done = AlignmentProgress.of(output.notes)
         if done.pairs:
             print(f"{out}: resumes after line {done.pairs}", file=sys.stderr)
         yield (lambda texts: output.append(texts, done.notes())), done

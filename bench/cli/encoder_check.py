@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.align import progress_bar
 from bench.core.errors import BadInput, nearest
-from bench.encoder_check.table import Checked, as_json, as_text
+from bench.encoder_check.table import CheckedEncoder, as_json, as_text
 from bench.plan import registry
 from bench.store.artefacts import Artefacts, cache_root
 
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _checked(
     args: argparse.Namespace, subjects: list[Subject], languages: list[str], how: Training, machine: Machine
-) -> list[Checked]:
+) -> list[CheckedEncoder]:
     """Every part of every encoder, quick parts first."""
     from bench.encoder_check.check import LANGUAGES, embedder_for, retrieve
     from bench.encoder_check.run import PUD, PUD_DEFAULT, TOO_SMALL, linear, ner, projection
@@ -110,7 +110,7 @@ def _checked(
         embedder, facts = embedder_for(subject, args.layer, machine.device)
         if "ner" in parts and how.freeze >= facts.layers:
             raise BadInput(f"--freeze {how.freeze}: '{subject.label}' has {facts.layers} layers, the last must learn")
-        checked.append(Checked(subject.label, subject.source.key, facts))
+        checked.append(CheckedEncoder(subject.label, subject.source.key, facts))
         if begins("retrieval", retrieved, subject):
             with progress_bar() as progress:
                 checked[-1].retrieval = retrieve(embedder, facts.layer, retrieved, args.split, progress)

@@ -26,7 +26,7 @@ from bench.measure.tagged import Spans, Tagged
 from bench.plan import registry
 
 if TYPE_CHECKING:
-    from bench.data.aligning import Aligning, Tally
+    from bench.data.aligning import Aligning, ProjectionTally
 
     Row = tuple[Pair, TaggedSentence | None]  # with the gold of its target
     Part = tuple[list[Pair], Spans | None]  # pairs, and the gold entities of those that have a translation
@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a file cannot be read, the files do not correspond, a link points outside its sentences, or there is
             no such matcher, filter or aligner.
     """
-    from bench.data.aligning import PART, Tally
+    from bench.data.aligning import PART, ProjectionTally
 
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
-    rules, job, tally = load_rules(args.matcher, args.filter), _job(args), Tally()
+    rules, job, tally = load_rules(args.matcher, args.filter), _job(args), ProjectionTally()
     paths = [path for path in (args.source, args.evaluate) if path]
     files = [TaggedFile(path, form) for path, form in zip(paths, formats_of(args, 2), strict=False)]
     if job is None:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _project(args: argparse.Namespace, rules: Rules, tally: Tally, parts: Iterator[Part]) -> None:
+def _project(args: argparse.Namespace, rules: Rules, tally: ProjectionTally, parts: Iterator[Part]) -> None:
     """Label the targets part by part and write them; BadInput as `run`."""
     with written(args.out) as file:
         for part, gold in parts:
@@ -189,7 +189,7 @@ def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[R
         print(f"warning: {args.links}: {warning}", file=sys.stderr)
 
 
-def _print(args: argparse.Namespace, links_from: str, tally: Tally) -> None:
+def _print(args: argparse.Namespace, links_from: str, tally: ProjectionTally) -> None:
     size = tally.written, tally.tokens
     if args.json:
         summary = {"matcher": args.matcher, "filters": args.filter, "links": links_from, "out": str(args.out)}

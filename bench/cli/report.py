@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
+from bench.core.files import write_bytes
+from bench.plan.naming import BIBLIOGRAPHY, bibtex, display_names
+from bench.plan.schema import Place, build
+from bench.plan.sections import TablesSpec
+from bench.plan.spec import written_tables
 from bench.report.folder import as_json, resolve, status_of, text
 from bench.run.slurm import queue_state
+from bench.store.record import matrices
+
+if TYPE_CHECKING:
+    from bench.report.frame import Group
 
 _PLACE = "results folder, or the name of a matrix (results/NAME)"
 Verb = Callable[[argparse.Namespace], int]
@@ -27,6 +39,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
     tables = verb(tables_verb, "tables", "tables of stored records", "the main tables as JSON", several=True)
     tables.add_argument("--format", default="md,csv,latex", help="comma-separated: md, csv, latex (default: all)")
+    _add_paper(tables)
     plots = verb(plots_verb, "plots", "plots of stored records", "the paths as JSON")
     plots.add_argument("--format", default="png,svg,pdf", help="comma-separated: png, svg, pdf (default: all)")
     verb(report_verb, "report", "one HTML page of stored records", "the path as JSON")
@@ -44,8 +57,33 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify.add_argument("--tolerance", type=float, default=2.0, metavar="F1", help=about)
 
 
+def _add_paper(tables: argparse.ArgumentParser) -> None:
+    """The keys of [tables] as options; whatever is not given is the matrix's."""
+    group = tables.add_argument_group(
+        "a paper's tables", "in LaTeX, into OUT/paper/; [tables] of a matrix says the same"
+    )
+    for name, says in (
+        ("rows", "rows or patterns, in order: 'zero_shot=En, concner*'"),
+        ("columns", "languages and macro, in order: 'de, zh, macro'"),
+        ("order", "of the rows: matrix, score, name"),
+        ("rule", "selection rule of the scores (default: the main one)"),
+        ("intervals", "pm, paren, none"),
+        ("layout", "wide, tall (languages below each other), by-family (rows in blocks)"),
+        ("caption", "of the first table"),
+        ("label", "of the first table, such as tab:main; the file is called as it"),
+        ("notes", "none, short, full"),
+        ("only", "which tables: 'main, contrasts'"),
+    ):
+        group.add_argument(f"--{name}", metavar="X", help=says)
+    group.add_argument("--decimals", type=int, metavar="N", help="of F1")
+    group.add_argument("--no-intervals", dest="intervals", action="store_const", const="none", help="F1 alone")
+    about = f"also OUT/paper/{BIBLIOGRAPHY}: what methods, corpora, encoders and tools are to be cited as"
+    group.add_argument("--bib", action="store_true", help=about)
+
+
 def tables_verb(args: argparse.Namespace) -> int:
-    """Print the main table and write OUT/tables/ (several OUT: one table with a suite column)."""
+    """Print the main table and write OUT/tables/ (several OUT: one table with a suite column); where the matrix has
+    [tables] a paper's tables, too. With options of [tables], or --bib, only what these ask for is written."""
     from bench.report.frame import groups, read
     from bench.report.tables import checked_formats, main_tables, write_shown, write_tables
     from bench.report.tables.render import as_json, terminal
@@ -53,12 +91,41 @@ def tables_verb(args: argparse.Namespace) -> int:
     formats = checked_formats(_names(args.format))
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
     suites = groups(read(outs))
+    paper, asked = _paper(args, outs, suites)
+    if asked:
+        return _printed(args, {"files": [path.as_posix() for path in paper]}, "".join(f"{path}\n" for path in paper))
     tables = main_tables(suites)
-    written = write_tables(_place(outs), formats, suites)
+    written = [*write_tables(_place(outs), formats, suites), *paper]
     write_shown(_place(outs), tables)
     shown = "".join(f"{terminal(table)}\n" for table in tables)
     value = {"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]}
     return _printed(args, value, f"{shown}{len(written)} files in {written[0].parent}\n")
+
+
+def _paper(args: argparse.Namespace, outs: Sequence[Path], suites: Sequence[Group]) -> tuple[list[Path], bool]:
+    """What was written into OUT/paper/, and whether options asked for it."""
+    from bench.report.tables.paper import FOLDER, paper_texts, shown_of
+
+    written = [text for out in outs for text in matrices(out)[-1:]]
+    raws = [written_tables(text.file, text.text, text.overrides) for text in written]
+    raw: dict[str, Any] = {"variant": [table for each in raws for table in each.get("variant", [])]}
+    raw |= {key: value for each in raws[:1] for key, value in each.items() if key in ("labels", "tables")}
+    lists = {f.name for f in fields(TablesSpec) if f.default == () or f.name == "only"}
+    given = {f.name: getattr(args, f.name, None) for f in fields(TablesSpec)}
+    given = {k: _listed(value) if k in lists else value for k, value in given.items() if value is not None}
+    if not (given or args.bib or "tables" in raw):
+        return [], False
+    stored = [run for group in suites for run in group.stored if not run.imported]
+    names = display_names([run.record.cell for run in stored], raw)
+    spec = build(TablesSpec, {"names": names} | raw.get("tables", {}) | given, Place("xner tables"))
+    texts = paper_texts(suites, spec) if given or "tables" in raw else {}
+    if args.bib:
+        shown = {run.record.key for group in suites for run in shown_of(group, spec).stored}
+        texts[BIBLIOGRAPHY] = bibtex([run.record.cell for run in stored if run.record.key in shown], raw)
+    folder = _place(outs) / FOLDER
+    for name, content in texts.items():
+        write_bytes(folder / name, content.encode())
+    return [folder / name for name in texts], bool(given or args.bib)
 
 
 def plots_verb(args: argparse.Namespace) -> int:
@@ -119,6 +186,11 @@ def verify_verb(args: argparse.Namespace) -> int:
 
 def _names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _listed(value: str) -> list[str]:
+    """What commas part that are not in brackets."""
+    return [item.strip() for item in re.split(r",(?![^(]*\))", value) if item.strip()]
 
 
 def _place(outs: Sequence[Path]) -> Path:

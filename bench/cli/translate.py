@@ -104,14 +104,14 @@ def _writer(
             raise BadInput(f"{'--links' if args.links else '--restart'} needs --out F: a file for the translations")
         yield lambda texts: print(texts[0], end="", flush=True)
         return
-    from bench.data.translating import Tally
+    from bench.data.translating import TranslationTally
 
     files = [Path(args.out), *([args.links] if args.links else [])]
     places = [path.resolve() for path in (args.sentences, *files)]
     if len(set(places)) < len(places):
         raise BadInput(f"{args.out}: SRC, --out and --links must be different files")
     with growing(files, made_of, args.restart) as output:
-        job.tally = Tally.of(output.notes)
+        job.tally = TranslationTally.of(output.notes)
         if job.tally.lines:
             print(f"{args.out}: resumes after line {job.tally.lines}", file=sys.stderr)
         yield lambda texts: output.append(texts, job.tally.notes())

@@ -245,7 +245,8 @@ def read_conll(
     renamed = file.format.label_map
     for old, new in renamed.items():
         if new != "O" and new not in types:
-            raise BadInput(f"label_map: '{old}' becomes '{new}', which is no type{nearest(new, [*types, 'O'])}")
+            hint = nearest(new, [*types, "O"])
+            raise BadInput(f"label_map: '{old}' becomes '{new}', which is not an entity type{hint}")
     items = list(file)
     if require_entities:
         refuse_placeholders(path, items)

@@ -128,7 +128,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedRows:
     """Rows that a first pass found readable: their number and a hash of their content."""
 
     pairs: int
@@ -137,7 +137,7 @@ class Checked:
     untranslated: int = 0  # pairs of which only the source has words
 
 
-def checked(rows: Iterable[Row]) -> Checked:
+def checked(rows: Iterable[Row]) -> CheckedRows:
     """Read everything once, so that a bad line is found now and not hours later; BadInput as `Rows`."""
     pairs = full = untranslated = 0
     digest = hashlib.sha256()
@@ -147,11 +147,11 @@ def checked(rows: Iterable[Row]) -> Checked:
         untranslated += bool(pair.source.words) and not pair.target.words
         known = None if gold is None else (sorted(gold.sure), sorted(gold.possible))
         digest.update(repr((pair.source.words, pair.target.words, known)).encode())
-    return Checked(pairs, full, digest.hexdigest(), untranslated)
+    return CheckedRows(pairs, full, digest.hexdigest(), untranslated)
 
 
 @dataclass
-class Done:
+class AlignmentProgress:
     """The progress of an alignment."""
 
     pairs: int = 0
@@ -162,13 +162,17 @@ class Done:
         return asdict(self)
 
     @classmethod
-    def of(cls, notes: Mapping[str, Any]) -> Done:
+    def of(cls, notes: Mapping[str, Any]) -> AlignmentProgress:
         """The progress that `notes` holds; none for {}."""
         return cls(**{**notes, "score": LinkScore(**notes["score"])}) if notes else cls()
 
 
 def align_rows(
-    job: Aligning, rows: Iterable[Row], size: Checked, done: Done, write: Callable[[Sequence[str]], None]
+    job: Aligning,
+    rows: Iterable[Row],
+    size: CheckedRows,
+    done: AlignmentProgress,
+    write: Callable[[Sequence[str]], None],
 ) -> None:
     """Link the rows after the first `done.pairs`; `write` gets the Pharaoh lines of each part.
 
@@ -216,7 +220,7 @@ class Texts:
 
 
 @dataclass
-class Tally:
+class ProjectionTally:
     """Outcomes of all entities and sentences, and the scores of the sentences that are written.
 
     Beside the outcomes of projection, `untranslated` counts the entities of sentences without a translation, and

@@ -152,7 +152,7 @@ def is_hub_id(name: str) -> bool:
     if name.startswith((".", "/", "~")) or not hub.ID.fullmatch(name):
         owner = next((owner for family, owner in OWNERS.items() if name.startswith(f"{family}-")), "")
         hint = f"; did you mean '{owner}/{name}'?" if owner else nearest(name, registry.names("encoder"))
-        raise BadInput(f"encoder '{name}' is no folder, no recipe and no hub id (OWNER/NAME){hint}")
+        raise BadInput(f"encoder '{name}' is neither a folder nor a recipe nor a hub id (OWNER/NAME){hint}")
     return True
 
 
@@ -171,7 +171,7 @@ def check_config(label: str, folder: Path, spec: EncoderSpec) -> None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInput(f"{label} has no config.json: nothing that transformers loads") from error
+        raise BadInput(f"{label} has no config.json, so transformers cannot load it") from error
     except ValueError as error:
         raise BadInput(f"{label}: config.json is not a JSON object: {error}") from error
     if not isinstance(config, dict):
@@ -193,11 +193,11 @@ def refuse_unfit(label: str, config: Mapping[str, Any], layers: int | None = Non
         if kind not in CONFIG_MAPPING:
             raise BadInput(f"{label}: '{kind}' needs the code of its repository, which is never run")
     if config.get("is_encoder_decoder") and kind not in WITH_DECODER:
-        raise BadInput(f"{label}: {kind} is an encoder-decoder, of which transformers cannot load the encoder alone")
+        raise BadInput(f"{label}: {kind} is an encoder-decoder whose encoder transformers cannot load alone")
     decoders = [name for name in config.get("architectures") or () if DECODER.search(name)]
     if decoders or config.get("is_decoder"):
         named = decoders[0] if decoders else f"{kind} with is_decoder"
-        raise BadInput(f"{label}: {named} is a decoder, whose words do not see what follows them: no encoder")
+        raise BadInput(f"{label}: {named} is a decoder, whose words do not see later ones: an encoder is needed")
     if kind == "xmod" and not config.get("default_language"):
         raise BadInput(f"{label}: an X-MOD needs default_language in its config.json, which chooses the adapters")
     if kind == "albert" and freeze:

@@ -164,7 +164,7 @@ def parallel_links(cell: Cell, data: CellData) -> LinkStage:
     pairs = data.data.parallel(cell.source, cell.target)
     if not pairs:
         where = f"from '{cell.source}' into '{cell.target}'"
-        raise Unavailable(f"corpus '{cell.data.corpus}' has no parallel text {where} that nobody labelled")
+        raise Unavailable(f"corpus '{cell.data.corpus}' has no unlabelled parallel text {where}")
     looked_up = replace(cell, labels=replace(cell.labels, translator="files"), translator_params={})
     known = data.data.parallel_digest(cell.source, cell.target)
     return LinkStage(looked_up, data.data, [pair.source for pair in pairs], cell.target, known)

@@ -118,7 +118,7 @@ def read_lock(out: Path) -> list[Pinned]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{out / FILE}: not what xner run writes: {error}; --upgrade after removing it") from error
+        raise BadInput(f"{out / FILE}: not written by xner run: {error}; remove it and run with --upgrade") from error
 
 
 def write_lock(out: Path, lock: Sequence[Pinned]) -> None:

@@ -55,7 +55,7 @@ class TranslatorChoice:
 
 
 @dataclass
-class Tally:
+class TranslationTally:
     """Counts of the lines so far; `provenance` is "" until a line was translated."""
 
     lines: int = 0
@@ -68,7 +68,7 @@ class Tally:
         return {**vars(self), "counts": dict(self.counts)}
 
     @classmethod
-    def of(cls, notes: Mapping[str, Any]) -> Tally:
+    def of(cls, notes: Mapping[str, Any]) -> TranslationTally:
         """The tally that `notes` holds; an empty one for {}."""
         return cls(**{**notes, "counts": Counter(notes.get("counts", {}))})
 
@@ -82,7 +82,7 @@ class Translating:
 
     def __init__(self, choice: TranslatorChoice) -> None:
         code = code_of(registry.load("translator", choice.name))  # before the settings: a wrong name is not their fault
-        self.choice, self.tally = choice, Tally()
+        self.choice, self.tally = choice, TranslationTally()
         how = {"tokenisation": choice.tokenisation, "device": choice.device}
         self.translator: Translator = registry.make("translator", choice.name, choice.settings, Place("--set"), **how)
         try:

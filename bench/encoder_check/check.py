@@ -52,7 +52,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Facts:
+class EncoderFacts:
     """An encoder's size, and the hidden layer that retrieval and projection read."""
 
     layer: int
@@ -137,7 +137,7 @@ def write_random(where: str, folder: Path) -> None:
     loaded.tokenizer.save_pretrained(folder)
 
 
-def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[EncoderEmbedder, Facts]:
+def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[EncoderEmbedder, EncoderFacts]:
     """The loaded encoder and its size; `layer` None: its recipe's, else the last.
 
     Raises:
@@ -151,7 +151,7 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
     parameters = sum(p.numel() for name, p in embedder.model.named_parameters() if "pooler" not in name)
     size = sum(file.stat().st_size for file in Path(subject.where).glob("*.safetensors"))
     origin = subject.source.recipe.what if subject.source.recipe is not None else ""
-    return embedder, Facts(chosen, embedder.layers, parameters, size, origin)
+    return embedder, EncoderFacts(chosen, embedder.layers, parameters, size, origin)
 
 
 def retrieve(

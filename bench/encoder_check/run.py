@@ -22,7 +22,7 @@ from bench.core.sentences import Sentence, spans_of, tags_of
 from bench.data.cell_data import CellData
 from bench.data.embed import EncoderEmbedder
 from bench.data.identity import keyed
-from bench.encoder_check.check import Facts, Gap, Subject
+from bench.encoder_check.check import EncoderFacts, Gap, Subject
 from bench.measure.score import count, f1
 from bench.plan.matrix import Cell, cells
 from bench.plan.spec import load_matrix
@@ -179,7 +179,7 @@ def _words(
     return np.concatenate(vectors), tags, at
 
 
-def projection(subject: Subject, facts: Facts, languages: Sequence[str], machine: Machine) -> Scores:
+def projection(subject: Subject, facts: EncoderFacts, languages: Sequence[str], machine: Machine) -> Scores:
     """F1 of English gold spans projected on PUD, by matching and language, at the layer of `facts`.
 
     Raises:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from bench.report.folder import aligned
 
 if TYPE_CHECKING:
-    from bench.encoder_check.check import Facts, Gap, RetrievalScores
+    from bench.encoder_check.check import EncoderFacts, Gap, RetrievalScores
     from bench.encoder_check.run import Scores, Training
 
 ENGLISH = ("en", "europarl-en")
 
 
 @dataclass
-class Checked:
+class CheckedEncoder:
     """The results of one encoder; None is a part that was not asked for."""
 
     label: str
     key: str
-    facts: Facts
+    facts: EncoderFacts
     retrieval: RetrievalScores | None = None
     linear: Scores | None = None
     projection: Scores | None = None
@@ -40,13 +40,13 @@ class Checked:
         return bool(self.retrieval and self.retrieval.retrieved) or any(part and part.f1 for part in scored)
 
 
-def as_json(checked: Sequence[Checked], how: Training) -> dict[str, Any]:
+def as_json(checked: Sequence[CheckedEncoder], how: Training) -> dict[str, Any]:
     """Everything, fractions from 0 to 1; a part that was not asked for is null."""
     settings = {"freeze": how.freeze, "lr": how.lr, "matcher": "min-max", "seeds": list(how.seeds), "split": how.tests}
     return {"encoders": [_encoder_json(encoder) for encoder in checked], **settings}
 
 
-def _encoder_json(encoder: Checked) -> dict[str, Any]:
+def _encoder_json(encoder: CheckedEncoder) -> dict[str, Any]:
     retrieval, ner, means = encoder.retrieval, encoder.ner, _ner(encoder.ner)
     seconds = {"retrieval": retrieval.seconds if retrieval else None, "training": ner.seconds if ner else None}
     return {
@@ -69,7 +69,7 @@ def _encoder_json(encoder: Checked) -> dict[str, Any]:
     }
 
 
-def _retrieved(encoder: Checked, way: str) -> dict[str, float]:
+def _retrieved(encoder: CheckedEncoder, way: str) -> dict[str, float]:
     return {k: getattr(v, way) for k, v in encoder.retrieval.retrieved.items()} if encoder.retrieval else {}
 
 
@@ -86,7 +86,7 @@ def _mean(values: Mapping[str, float]) -> float | None:
     return fmean(values.values()) if values else None
 
 
-def as_text(checked: Sequence[Checked], how: Training) -> str:
+def as_text(checked: Sequence[CheckedEncoder], how: Training) -> str:
     """A table for each measure, with a row for each encoder and a column for each language; percent."""
     facts = {
         encoder.label: {
@@ -119,7 +119,7 @@ def as_text(checked: Sequence[Checked], how: Training) -> str:
     return "\n\n".join(blocks)
 
 
-def _retrieval_blocks(checked: Sequence[Checked]) -> list[str]:
+def _retrieval_blocks(checked: Sequence[CheckedEncoder]) -> list[str]:
     sizes: dict[str, list[str]] = {}
     for encoder in checked:
         for language, r in (encoder.retrieval.retrieved if encoder.retrieval else {}).items():

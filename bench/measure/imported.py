@@ -54,7 +54,7 @@ class System:
             if not pattern.fullmatch(value):
                 raise BadInput(f"--{name} {value!r}: must be {allowed}")
         if self.seed < 0:
-            raise BadInput(f"--seed {self.seed}: at least 0")
+            raise BadInput(f"--seed {self.seed}: must be at least 0")
 
 
 @dataclass(frozen=True)

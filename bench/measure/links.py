@@ -94,7 +94,7 @@ class LinkLines:
         for text in line.split():
             match = _LINK.fullmatch(text)
             if not match:
-                raise BadInput(f"{where}: '{text}' is no link such as 3-4 (sure), 3?4 or 3p4 (possible)")
+                raise BadInput(f"{where}: '{text}' is not a link such as 3-4 (sure), 3?4 or 3p4 (possible)")
             source, target = int(match[1]) - self.first, int(match[3]) - self.first
             for word, side, name in ((source, pair.source, "source"), (target, pair.target, "target")):
                 count = len(side.words)

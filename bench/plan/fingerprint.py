@@ -18,6 +18,7 @@ from bench.plan.stages import VERSIONS, stages_of
 COMMIT_FILE = ".commit"  # in a copy of the code that is not a checkout: the commit that was copied
 OURS = ("bench", "methods", "data_recipes")
 _UNSAID = ("ctx", "kind", "type_comment")
+_NAMING = {ast.ClassDef: ("display", "cites"), ast.Module: ("CITES",)}  # for papers only: they decide no number
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -123,7 +124,7 @@ def _tree(file: Path) -> ast.Module:
 def digest_of(file: Path) -> str:
     """32 hex digits over the code of a source file; BadInput where it is not Python.
 
-    Positions, docstrings and empty fields are left out, so that Python versions agree.
+    Positions, docstrings, what only papers read and empty fields are left out, so that Python versions agree.
     """
     parts: list[str] = []
 
@@ -138,8 +139,16 @@ def digest_of(file: Path) -> str:
             children = item if isinstance(item, list) else [item]
             documented = name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False)
             for child in children[1:] if documented else children:
+                if name == "body" and _names(child) & {*_NAMING.get(type(node), ())}:
+                    continue
                 write(child) if isinstance(child, ast.AST) else parts.append(repr(child))
         parts.append(")")
 
     write(_tree(file))
     return sha256_of(" ".join(parts))[:32]
+
+
+def _names(node: ast.AST) -> set[str]:
+    """What an assignment gives a value to."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -173,6 +174,34 @@ class VariantSpec:
     name: str  # its row in tables
     use: str  # the method
     params: dict[str, Any] = field(default_factory=dict)
+    display: str = ""  # what a paper's tables call it
+
+
+@dataclass(frozen=True)
+class TablesSpec:
+    """[tables], and the options of `xner tables`: what a paper's tables show, and how. It is in no key."""
+
+    rows: tuple[str, ...] = ()  # rows or patterns such as "gold_projection (*, longest)", in order; "ROW=what to print"
+    columns: tuple[str, ...] = ()  # of the table, in order; languages that are left out are in no average either
+    order: Literal["matrix", "score", "name"] = "matrix"  # of the rows
+    rule: str = ""  # selection rule of the scores; "": the main one
+    decimals: int = 1  # of F1
+    intervals: Literal["pm", "paren", "none"] = "pm"  # 61.2 ± 1.3, 61.2 (±1.3), 61.2
+    layout: Literal["wide", "tall", "by-family"] = (
+        "wide"  # languages beside each other, below each other; rows in blocks
+    )
+    caption: str = ""  # of the first table
+    label: str = ""  # of the first table; names the files, too
+    notes: Literal["none", "short", "full"] = "short"  # short: without corpus and settings
+    only: tuple[str, ...] = ("main",)  # which tables
+    names: dict[str, str] = field(default_factory=dict)  # by method or variant what is printed
+
+    def __post_init__(self) -> None:
+        _within(self, "decimals", 0, 7)
+        if not self.only:
+            raise ValueError("only must name at least one table")
+        if not re.fullmatch(r"|([\w.-]+:)*[\w-][\w.-]*", self.label, re.ASCII):
+            raise ValueError("label must be letters, digits, '-', '_' and '.', such as tab:main")
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,21 @@ from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import searching
-from bench.plan.sections import AxesSpec, DataSpec, LabelsSpec, MatrixSpec, SearchSpec, Settings, TrainSpec, VariantSpec
+from bench.plan.sections import (
+    AxesSpec,
+    DataSpec,
+    LabelsSpec,
+    MatrixSpec,
+    SearchSpec,
+    Settings,
+    TablesSpec,
+    TrainSpec,
+    VariantSpec,
+)
 from bench.store.record import Contrast
 
-_TOP = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", *SECTIONS, *PLUGINS)
+_OWN = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", "tables")
+_TOP = (*_OWN, *SECTIONS, *PLUGINS)
 _OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -75,7 +86,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
     for key in raw:
         if key not in _TOP:
             raise where.at(key).error(f"unknown key '{key}'{nearest(key, _TOP)}")
-    for key in ("axes", "search", "chosen", *SECTIONS, *PLUGINS):
+    for key in ("axes", "search", "chosen", "tables", *SECTIONS, *PLUGINS):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise where.at(key).error("expected a table")
     raw["axes"] = _flat(raw["axes"])
@@ -88,6 +99,14 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
             raise where.at(*path).error(f"it is an axis of this matrix: set axes.{axis}")
     _check(spec, before, registry)
     return spec
+
+
+def written_tables(file: str, text: str, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML text that was run, --set applied: what matrix.json keeps. BadInput as `parsed_toml`."""
+    raw = parsed_toml(file, text)
+    for override in overrides:
+        _set(raw, override)
+    return raw
 
 
 def _read(name_or_path: str, include: str) -> tuple[str, str]:
@@ -168,6 +187,7 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)
+    build(TablesSpec, raw["tables"], where.at("tables"))  # only looked at: `written_tables` reads them
     made = MatrixSpec(
         name=head.name,
         source=head.source,
@@ -214,11 +234,11 @@ def _axes(raw: Mapping[str, Any], where: Place) -> AxesSpec:
 
 
 def _variant(raw: Any, where: Place) -> VariantSpec:
-    own = {key: raw[key] for key in ("name", "use") if key in raw} if isinstance(raw, dict) else raw
+    own = {key: raw[key] for key in ("name", "use", "display") if key in raw} if isinstance(raw, dict) else raw
     variant = build(VariantSpec, own, where)
     if not _LABEL.fullmatch(variant.name):
         raise where.at("name").error(f"'{variant.name}' must be letters, digits, '.', '_', '+' and '-'")
-    return VariantSpec(variant.name, variant.use, {k: v for k, v in raw.items() if k not in ("name", "use")})
+    return replace(variant, params={k: v for k, v in raw.items() if k not in ("name", "use", "display")})
 
 
 def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry) -> None:

@@ -19,6 +19,14 @@ from bench.report.folder import problem_of, resolve
 from bench.store.record import ROW_AXES, Record, Records, RuleScores, matrix_cells, row_name
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
+METHOD_FAMILIES = (  # *ours*: what a method rests on
+    "source sentences only",
+    "translated sentences",
+    "translated sentences, further loss",
+    "unlabelled text or a teacher",
+    "translation of the test",
+    "oracle",
+)
 Row = tuple[str, str]  # of a table: suite, label of the method
 T = TypeVar("T")
 
@@ -77,6 +85,20 @@ class Stored:
         """Whether the method saw gold labels of the target language."""
         factors = self.record.factors
         return self.record.resources.target_gold > 0 or "yes" in (factors.get("gold"), factors.get("target_gold"))
+
+    @property
+    def family(self) -> str:
+        """One of `METHOD_FAMILIES`, from the factors of the record; methods that state none count as the first."""
+        factors, (source, translated, further, unlabelled, test, oracle) = self.record.factors, METHOD_FAMILIES
+        if self.oracle:
+            return oracle
+        if not factors.get("test_time_translation", "no").startswith("no"):
+            return test
+        if "yes" in factors.get("unlabelled_text", "no") or factors.get("teacher", "none") != "none":
+            return unlabelled
+        if factors.get("data", "en") in ("en", "source"):
+            return source
+        return further if "+" in factors.get("loss_terms", "") else translated
 
     @property
     def test(self) -> str:

@@ -13,6 +13,7 @@ from bench.report.folder import printable
 from bench.report.frame import groups, read
 from bench.report.rescore import Rescorer, Verified
 from bench.report.tables import SHOWN, main_tables, shown_text, texts_of
+from bench.report.tables.paper import FOLDER, paper_texts, spec_of
 from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
 from bench.store.packed import FILES, is_packed
@@ -22,7 +23,7 @@ from bench.store.sidecars import GOLD, predictions_name
 _SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule
 _AT_TOP = frozenset(
     {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", CHOSEN, *FILES}
-    | {"tables", "figures", "report.html"}  # made from the others
+    | {"tables", "figures", FOLDER, "report.html"}  # made from the others
 )
 
 
@@ -152,7 +153,8 @@ def _tables(verified: Verified) -> None:
     there = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
     for name in [name for name in there if name.startswith(".")]:
         verified.leftover(there.pop(name))
-    if not there:
+    papers = sorted((verified.out / FOLDER).glob("*.tex"))
+    if not there and not papers:
         return
     if any(finding.file.startswith("records/") and finding.file.endswith(".json") for finding in verified.findings):
         verified.notes.append("tables/: not checked, since not every record could be read")
@@ -163,10 +165,15 @@ def _tables(verified: Verified) -> None:
         wanted = {path.name: text for path, text in texts_of(verified.out, formats, made).items()} if formats else {}
         if SHOWN in there:
             wanted[SHOWN] = shown_text(main_tables(made))
+        specs = {path: spec_of(path.read_text(encoding="utf-8"), path) for path in papers}
+        remade = {path: paper_texts(made, spec).get(path.name, "") for path, spec in specs.items()}
     except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
         said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
         verified.add(folder, f"cannot be made again: {said}")
         return
+    for path, expected in remade.items():
+        verified.count("tables")
+        _compare(verified, path, expected)
     for name in sorted(there.keys() - wanted.keys()):
         verified.add(there[name], "no table of these records")
     for name, expected in wanted.items():

@@ -313,7 +313,7 @@ ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; ea
 def row_name(label: str, axes: Mapping[str, Any]) -> str:
     """The name of a table's row: the method or variant, with the values of axes of [labels] in brackets.
 
-    A swept parameter, `"method.NAME.PARAM"` as an axis, is said with its name: `concner (alpha=0.5)`.
+    A swept parameter, `"method.NAME.PARAM"` as an axis, stands there with its name: `concner (alpha=0.5)`.
     """
     chosen = []
     for name, value in sorted(axes.items()):

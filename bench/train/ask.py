@@ -123,7 +123,7 @@ class CellAsk:
         self._require(Need.PLAIN_TRANSLATION if plain else Need.LABELLED_TRANSLATION, "labelled translations")
         target = self.cell.target if target is None else target
         if target != self.cell.target and target not in self.targets():
-            raise UndeclaredNeed(f"round '{self.round.name}' asked for '{target}', which is no target of the matrix")
+            raise UndeclaredNeed(f"round '{self.round.name}' asked for '{target}', which is not a target of the matrix")
         rules = PLAIN if plain else self.cell.labels
         if rules.transfer == "align":
             links = self._linked(target)
@@ -220,7 +220,8 @@ class CellAsk:
 
     def model(self, round_name: str) -> Model:
         if round_name not in self.round.teachers:
-            raise UndeclaredNeed(f"round '{self.round.name}' asked for round '{round_name}', which is no teacher of it")
+            asked = f"round '{self.round.name}' asked for round '{round_name}'"
+            raise UndeclaredNeed(f"{asked}, which is not one of its teachers")
         return self._model(round_name)
 
     def count_labels(self, counts: Mapping[str, int]) -> None:

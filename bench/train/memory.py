@@ -47,7 +47,7 @@ def resolve_device(asked: str, precisions: Iterable[str]) -> str:
         except RuntimeError as error:
             why = str(error).strip().partition("\n")[0]
             cure = "install one built for it, or --device cpu"
-            raise BadInput(f"this torch runs nothing on the card ({why}): {cure}") from error
+            raise BadInput(f"this torch cannot run on the graphics card ({why}): {cure}") from error
     for precision in precisions:
         autocast(torch.device(name), precision)
     return name

@@ -164,7 +164,7 @@ class Predictor:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         if not (folder / "config.json").is_file():
-            raise BadInput(f"{folder}: no folder of a trained tagger (there is no config.json)")
+            raise BadInput(f"{folder}: not a folder of a trained tagger (there is no config.json)")
         where = str(folder.resolve())  # never the name of a hub model
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
@@ -177,7 +177,7 @@ class Predictor:
         except (OSError, ValueError, SafetensorError) as error:
             raise BadInput(f"{folder}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
         if report["missing_keys"]:
-            raise BadInput(f"{folder}: no trained tagger: it lacks the weights {sorted(report['missing_keys'])[0]}")
+            raise BadInput(f"{folder}: not a trained tagger: it lacks the weights {sorted(report['missing_keys'])[0]}")
         labels = model.config.id2label
         self.tags = tuple(labels[number] for number in sorted(labels))  # in the order of the model's outputs
         wrong = next((tag for tag in self.tags if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:])), None)

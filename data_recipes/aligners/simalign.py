@@ -38,6 +38,7 @@ class Simalign(EmbeddingAligner):
     """
 
     name = "simalign"
+    cites = ("sabet2020simalign",)
     Params: ClassVar[type] = SimalignParams
 
     def matched(self, source: Vectors, target: Vectors) -> UnitLinks:

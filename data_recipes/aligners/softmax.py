@@ -37,6 +37,7 @@ class Softmax(EmbeddingAligner):
     """
 
     name = "softmax"
+    cites = ("dou2021word",)
     Params: ClassVar[type] = SoftmaxParams
 
     def matched(self, source: Vectors, target: Vectors) -> UnitLinks:

@@ -45,6 +45,7 @@ class StatisticalAligner(Aligner):
     """
 
     name = "statistical"
+    cites = ("ostling2016efficient",)
     Params: ClassVar[type] = StatisticalParams
 
     def identity(self, source: str, target: str) -> Mapping[str, object]:

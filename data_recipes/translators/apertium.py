@@ -42,6 +42,7 @@ class ApertiumTranslator(TextTranslator):
     """
 
     name: ClassVar[str] = "apertium"
+    cites = ("forcada2011apertium",)
     Params: ClassVar[type] = ApertiumParams
     licence: ClassVar[str] = "GPL programs and dictionaries, run as they are installed"
     params: ApertiumParams

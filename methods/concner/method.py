@@ -72,6 +72,8 @@ class Concner(Method):
     """Dual-contrastive learning on translation pairs. `L = L_CE + α·L_LCL + β·L_TCL`."""
 
     name = "concner"
+    display = "ConCNER"
+    cites = ("fu2022concner",)
     paper = "Fu et al. 2022, arXiv 2204.00796"
     Params: ClassVar[type[MethodParams]] = ConcnerParams
     needs = frozenset({Need.PLAIN_TRANSLATION})

@@ -23,6 +23,8 @@ class EnTrans(Method):
     """English ∪ translations, drawn as pairs; min…max projection, no filter, every sentence kept."""
 
     name = "en_trans"
+    display = "En + Trans"
+    cites = ("fu2022concner",)
     paper = "Fu et al. 2022 (ConCNER, arXiv 2204.00796) names it as the baseline whose gain is limited"
     Params: ClassVar[type[MethodParams]] = EnTransParams
     needs = frozenset({Need.PLAIN_TRANSLATION})

@@ -26,6 +26,8 @@ class Ensemble(Method):
     """Two taggers: one trained on English reads the translation, one trained on translations reads the sentence."""
 
     name = "ensemble"
+    display = "Ensemble"
+    cites = ("ebing2025devil",)
     paper = "Ebing and Glavaš 2025 (devil-in-details)"
     Params: ClassVar[type[MethodParams]] = EnsembleParams
     needs = frozenset({Need.TEST_TRANSLATION})

@@ -19,6 +19,8 @@ class LabelProjection(Method):
     """Translations only (or with English), labelled by the matrix's matcher and filters."""
 
     name = "label_projection"
+    display = "Label projection"
+    cites = ("ehrmann2011annotation", "ebing2025devil")
     paper = "Ehrmann et al. 2011; with filters Ebing and Glavaš 2025 (devil-in-details)"
     Params: ClassVar[type[MethodParams]] = LabelProjectionParams
     needs = frozenset({Need.LABELLED_TRANSLATION})

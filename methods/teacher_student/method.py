@@ -21,6 +21,8 @@ class TeacherStudent(Method):
     """zero_shot teaches a student that starts from the pre-trained encoder and sees unlabelled target text alone."""
 
     name = "teacher_student"
+    display = "TSL"
+    cites = ("wu2020tsl",)
     paper = "Wu, Lin, Karlsson, Lou, Huang 2020 (TSL), ACL 2020"
     Params: ClassVar[type[MethodParams]] = TeacherStudentParams
     needs = frozenset({Need.TARGET_UNLABELLED})

@@ -9,6 +9,8 @@ class TransOnly(Method):
     """en_trans's translations alone; min…max projection, no filter, every sentence kept."""
 
     name = "trans_only"
+    display = "Trans"
+    cites = ("wu2020unitrans",)
     paper = "a baseline of translate-train papers, e.g. Wu et al. 2020 (UniTrans, arXiv 2007.07683: M_trans)"
     needs = frozenset({Need.PLAIN_TRANSLATION})
     declared = Factors(data="translations", labels_from="projection (plain)")

@@ -22,6 +22,8 @@ class TranslateTest(Method):
     """zero_shot's training (shared with it), used on translations of the test."""
 
     name = "translate_test"
+    display = "Translate-test"
+    cites = ("ebing2025devil",)
     paper = "Ebing and Glavaš 2025 (devil-in-details)"
     Params: ClassVar[type[MethodParams]] = TranslateTestParams
     needs = frozenset({Need.TEST_TRANSLATION})

@@ -22,6 +22,8 @@ class TranslateTrainAll(Method):
     """English ∪ the translations into all targets, pooled; evaluated on each target."""
 
     name = "translate_train_all"
+    display = "Translate-train-all"
+    cites = ("hu2020xtreme",)
     paper = "Hu et al. 2020 (XTREME, arXiv 2003.11080), translate-train-all"
     Params: ClassVar[type[MethodParams]] = TranslateTrainAllParams
     needs = frozenset({Need.PLAIN_TRANSLATION, Need.ALL_TARGETS})

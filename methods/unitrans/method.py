@@ -41,6 +41,8 @@ class UniTrans(Method):
     """A fresh student learns from zero_shot, trans_only and zero_shot fine-tuned on translations, on target text."""
 
     name = "unitrans"
+    display = "UniTrans"
+    cites = ("wu2020unitrans",)
     paper = "Wu, Lin, Karlsson, Huang, Lou 2020 (UniTrans), IJCAI 2020, arXiv 2007.07683"
     Params: ClassVar[type[MethodParams]] = UniTransParams
     needs = frozenset({Need.PLAIN_TRANSLATION, Need.TARGET_UNLABELLED})

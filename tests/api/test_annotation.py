@@ -141,7 +141,7 @@ def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path
     text = {"n_unlabelled": 31}
     (cell,) = cells_of(plain)
     assert cell_key(replace(cell, corpus_params={**cell.corpus_params, **text})) != cell_key(cell)
-    with pytest.raises(Unavailable, match="no parallel text from 'en' into 'fr' that nobody labelled"):
+    with pytest.raises(Unavailable, match="no unlabelled parallel text from 'en' into 'fr'"):
         parallel_links(replace(cell, target="fr"), CellData(cell))
 
 

@@ -149,7 +149,7 @@ def test_a_cut_download_resumes(hub: Hub) -> None:
         (HubName("model", "org/other"), "no such model, or it is private"),
         (HubName("dataset", "org/model"), "no such data set"),
         (HubName("model", "org/model", "v9"), "no revision 'v9'"),
-        (HubName("model", "org/a--b..c"), "no hub id"),
+        (HubName("model", "org/a--b..c"), "not a hub id"),
     ],
 )
 def test_wrong_names_are_one_line(hub: Hub, name: HubName, said: str) -> None:

@@ -75,7 +75,7 @@ def test_label_map_renames_and_drops(tmp_path: Path) -> None:
     path = write(tmp_path, "a B-GPE\nb B-MISC\nc I-MISC\n")
     (sentence,) = read_conll(path, "xx", TYPES, Format(label_map={"GPE": "LOC", "MISC": "O"}))
     assert sentence.spans == (Span(0, 1, "LOC"),)
-    with pytest.raises(BadInput, match="becomes 'LOK', which is no type; did you mean 'LOC'"):
+    with pytest.raises(BadInput, match="becomes 'LOK', which is not an entity type; did you mean 'LOC'"):
         read_conll(path, "xx", TYPES, Format(label_map={"GPE": "LOK"}))
 
 

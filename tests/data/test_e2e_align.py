@@ -68,7 +68,7 @@ def test_settings_are_the_aligners(place: Place) -> None:
     [
         (("--aligner", "simaling"), "unknown aligner 'simaling'; did you mean 'simalign'?"),
         (("--aligner", "simalign"), "the aligner 'simalign' embeds sentences and needs --encoder"),
-        (("--aligner", "simalign", "--encoder", "./none"), "encoder './none' is no folder, no recipe and no hub id"),
+        (("--aligner", "simalign", "--encoder", "./none"), "'./none' is neither a folder nor a recipe nor a hub id"),
         (("--aligner", "gold"), "the gold aligner needs pairs whose links are known"),
         (("--aligner", "gold", "--encoder", "tiny"), "--encoder: the aligner 'gold' embeds nothing"),
         (("--aligner", "gold", "--set", "layer=8"), "unknown key 'layer'"),

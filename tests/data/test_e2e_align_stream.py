@@ -174,7 +174,7 @@ def test_the_score_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch, gol
 @pytest.mark.parametrize(
     ("gold", "more", "message"),
     [
-        ("0-0\n0:0\n\n\n\n", (), "gold:2: '0:0' is no link such as 3-4 (sure), 3?4 or 3p4 (possible)"),
+        ("0-0\n0:0\n\n\n\n", (), "gold:2: '0:0' is not a link such as 3-4 (sure), 3?4 or 3p4 (possible)"),
         ("0-0\n\n\n\n", (), "gold has 4 gold lines for 5 pairs"),
         ("\n\n\n\n\n0-0\n", (), "gold has 6 gold lines for 5 pairs"),
         ("0-7\n\n\n\n\n", (), "gold:1: link 0-7: the target sentence has no word 7, only 0 to 4"),
@@ -187,7 +187,7 @@ def test_the_score_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch, gol
         ("\n\n0-0\n\n\n", (), "gold:3: link 0-0: the source sentence has no word 0, none at all"),
         ("", (), "gold has 0 gold lines for 5 pairs"),
         (None, (), "gold: cannot be read: No such file or directory"),
-        ("é\n\n\n\n\n", (), "is no link such as"),
+        ("é\n\n\n\n\n", (), "is not a link such as"),
         ("\n\n\n\n\n", ("--out", "gold"), "--out gold: this file is read"),
         ("\n\n\n\n\n", ("--restart",), "--restart needs --out F"),
     ],

@@ -123,7 +123,7 @@ def test_it_says_whose_weights_they_are(place: Place, monkeypatch: pytest.Monkey
 
 def test_what_is_refused(place: Place) -> None:
     for arguments, message in {
-        ("tinny",): "encoder 'tinny' is no folder, no recipe and no hub id (OWNER/NAME); did you mean 'tiny'?",
+        ("tinny",): "encoder 'tinny' is neither a folder nor a recipe nor a hub id (OWNER/NAME); did you mean 'tiny'?",
         (place.encoder, "--only", "retreival"): "--only: no part 'retreival'; did you mean 'retrieval'?",
         (place.encoder, "--languages", "de,xx"): "--languages: no part has 'xx'",
         (place.encoder, "--layer", "3"): "--layer 3: the encoder 'tiny-for-tests' has layers 0 to 2",

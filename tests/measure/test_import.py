@@ -201,7 +201,7 @@ def test_types_that_the_gold_lacks_count_as_wrong(tmp_path: Path, xner: Run) -> 
         (("--corpus", "A B"), "--corpus 'A B'"),
         (("--rule", "../../x"), "--rule '../../x'"),
         (("--encoder", "a\x1b"), "--encoder"),
-        (("--seed", "-1"), "--seed -1: at least 0"),
+        (("--seed", "-1"), "--seed -1: must be at least 0"),
         (("--mode", "conlleval", "--scheme", "BIOES"), "conlleval.pl knows no BIOES tags"),
     ),
 )

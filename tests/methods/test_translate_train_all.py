@@ -162,7 +162,7 @@ def test_what_may_be_asked_for(plan: Any, tmp_path: Path) -> None:
     assert [pair.source for pair in found["de"]] == [pair.source for pair in found["zh"]] == every.source()
     assert every.usage.sentences["translations"] == 48 and every.usage.projection["pairs"] == 48
     assert set(every.usage.parents) == {"labels", "labels:de"}, "its own, and the other's"
-    with pytest.raises(UndeclaredNeed, match="'hu', which is no target of the matrix"):
+    with pytest.raises(UndeclaredNeed, match="'hu', which is not a target of the matrix"):
         every.labelled_translations(plain=True, target="hu")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shlex
+import shutil
 import zlib
 from pathlib import Path
 from unittest import mock
@@ -12,6 +14,7 @@ from unittest import mock
 import pytest
 from matplotlib import image
 
+from bench.cli.main import main
 from bench.report.frame import groups, read
 from bench.report.html.page import report_html
 from bench.report.plots import MAKERS
@@ -20,11 +23,12 @@ from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
 
 DRAWINGS = sorted((REPO / "results" / "reference").glob("*/figures/*.png"))
+PAPERS = sorted((REPO / "results" / "reference").glob("*/paper/*.tex"))
 SUITES = sorted(path.parent for path in (REPO / "results" / "reference").glob("*/records.jsonl"))
 
 
 def test_there_are_some_and_few_files() -> None:
-    assert SUITES
+    assert SUITES and PAPERS
     assert len([path for path in (REPO / "results").glob("reference/**/*") if path.is_file()]) <= 60
 
 
@@ -53,6 +57,20 @@ def text_of(page: str) -> str:
         r'(?<=class="packed">)[^<]*', lambda block: zlib.decompress(base64.b64decode(block[0])).decode(), page
     )
     return re.sub(r"\s*<figure .*?</figure>\s*|(?<=>)\s+(?=<)", "", unpacked, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_a_papers_table_is_made_again_by_its_command(
+    paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+    out = shutil.copytree(paper.parents[1], tmp_path / "out", ignore=shutil.ignore_patterns("paper"))
+    first = paper.read_text(encoding="utf-8").splitlines()[0].removeprefix("% made by: ")
+    command = [str(out) if word == "OUT" else word for word in shlex.split(first)[1:]]
+    assert main([*command, "--bib"]) == 0
+    for path in paper.parent.glob("*"):
+        if path in (paper, paper.with_name("references.bib")):
+            assert (out / "paper" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.plan.matrix import cells
+from bench.plan.spec import load_matrix, shipped
 from bench.report.tables import write_tables
-from tests.support.records_for_tests import CORPUS, Plan, make
+from tests.support.e2e_tools import REPO
+from tests.support.records_for_tests import CORPUS, Plan, make, put
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("pdflatex") and shutil.which("pdftotext")),
@@ -70,3 +73,50 @@ def test_letters_of_other_scripts_stay_for_an_engine_that_has_them(tmp_path: Pat
     make(tmp_path, Plan({OTHER: 0.5}))
     files = [path for path in write_tables(tmp_path) if path.suffix == ".tex"]
     assert files and all(OTHER in path.read_text(encoding="utf-8") for path in files)
+
+
+# --- in two columns ---------------------------------------------------------------------------------------------------
+
+SUITES = sorted(path.parent for path in (REPO / "results" / "reference").glob("*/records.jsonl"))
+TWO_COLUMNS = r"""\documentclass[twocolumn]{article}
+\usepackage{booktabs}
+\setlength{\columnwidth}{3.3in}\setlength{\columnsep}{0.2in}\setlength{\textwidth}{6.8in}\setlength{\textheight}{9.5in}
+\setlength{\oddsidemargin}{0pt}\setlength{\topmargin}{-0.5in}
+\begin{document}
+"""
+
+
+def overfull(folder: Path, files: list[Path]) -> list[str]:
+    """What of these tables leaves the text of an article in two columns by more than a point."""
+    inputs = "\n".join(rf"\input{{{path.as_posix()}}}\clearpage" for path in files)
+    (folder / "two.tex").write_text(f"{TWO_COLUMNS}{inputs}\n\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "two.tex"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    boxes = re.findall(r"(Overfull \\[hv]box \(([\d.]+)pt too .*)|(Float too large.*)", ran.stdout)
+    return [box or large for box, points, large in boxes if large or float(points) > 1]
+
+
+def test_an_overfull_table_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "wide.tex").write_text(r"\begin{table}\begin{tabular}{l}" + "m" * 90 + r"\end{tabular}\end{table}")
+    assert len(overfull(tmp_path, [tmp_path / "wide.tex"])) == 1
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
+def test_tables_of_committed_suites_stay_in_two_columns(suite: Path, tmp_path: Path) -> None:
+    assert overfull(tmp_path, [suite / "tables" / "main.tex", *sorted((suite / "paper").glob("*.tex"))]) == []
+
+
+@pytest.mark.parametrize("matrix", shipped())
+def test_main_tables_of_shipped_matrices_stay_in_two_columns(matrix: str, tmp_path: Path) -> None:
+    """With made-up scores of the matrix's rows and languages."""
+    out, planned = tmp_path / "out", cells(load_matrix(matrix))
+    for number, cell in enumerate(planned):
+        axes = {key: value for key, value in cell.axes.items() if key.startswith("labels.")}
+        put(out, Plan({cell.label: 0.3 + number % 7 / 10}, cell={"axes": axes}), cell.label, cell.target, 1)
+    files = [path for path in write_tables(out, ["latex"]) if path.suffix == ".tex"]
+    assert overfull(tmp_path, [path for path in files if path.stem in ("main", "contrasts")]) == []
+
+
+def test_golden_tables_stay_in_two_columns(tmp_path: Path) -> None:
+    assert overfull(tmp_path, sorted(GOLDEN.glob("*.tex"))) == []

@@ -86,7 +86,7 @@ def cell_of(plan: Plan, label: str, target: str, seed: int) -> dict[str, Any]:
 def put(out: Path, plan: Plan, label: str, target: str, seed: int) -> Record:
     """Write one finished record."""
     store, cell = Records(out), cell_of(plan, label, target, seed)
-    extra = "" if not plan.cell else "-" + json.dumps(plan.cell, sort_keys=True).encode().hex()[-40:]
+    extra = "" if not plan.cell else f"-{crc32(json.dumps(plan.cell, sort_keys=True).encode()):08x}"
     key = key_of(label, target, seed, extra)
     by_rule = {
         rule: counts_of(plan.quality[label] - 0.02 * i, label, target, seed, plan.sentences)

@@ -106,7 +106,7 @@ def test_only_the_teachers_of_a_round_can_be_asked_for(ask: MakeAsk) -> None:
     assert asked.model("first") == "first"
     assert asked.model("second") == "second"
     for name in ("third", "student", "main"):
-        with pytest.raises(UndeclaredNeed, match=f"'student' asked for round '{name}', which is no teacher of it"):
+        with pytest.raises(UndeclaredNeed, match=f"asked for round '{name}', which is not one of its teachers"):
             asked.model(name)
     with pytest.raises(UndeclaredNeed):
         ask(ALL).model("main")

@@ -23,21 +23,17 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.frame import Group, Row, Stored
+from bench.report.frame import METHOD_FAMILIES, Group, Row
 from bench.report.notes import setting_notes, title_of
 
 FORMATS = ("png", "svg", "pdf")
 GREY = "0.35"
 PANELS = 4  # side by side
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-FAMILIES = {  # *ours*: what a method rests on; after Okabe and Ito's colours, which colour-blind readers tell apart
-    "source sentences only": "#555555",
-    "translated sentences": "#0072B2",
-    "translated sentences, further loss": "#D55E00",
-    "unlabelled text or a teacher": "#009E73",
-    "translation of the test": "#B5598F",
-    "oracle": "#999999",
-}
+_COLOURS = ("#555555", "#0072B2", "#D55E00", "#009E73", "#B5598F", "#999999")
+FAMILIES = dict(
+    zip(METHOD_FAMILIES, _COLOURS, strict=True)
+)  # after Okabe and Ito, which colour-blind readers tell apart
 _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -155,24 +151,9 @@ class Look:
     oracle: bool
 
 
-def family_of(run: Stored) -> str:
-    """One of `FAMILIES`, from the factors of a record; methods that state none count as the first."""
-    factors = run.record.factors
-    if run.oracle:
-        return "oracle"
-    if not factors.get("test_time_translation", "no").startswith("no"):
-        return "translation of the test"
-    if "yes" in factors.get("unlabelled_text", "no") or factors.get("teacher", "none") != "none":
-        return "unlabelled text or a teacher"
-    if factors.get("data", "en") in ("en", "source"):
-        return "source sentences only"
-    further = "+" in factors.get("loss_terms", "")
-    return "translated sentences, further loss" if further else "translated sentences"
-
-
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
     """The looks of these rows, ordered by family and then as given; they depend on the suite's methods alone."""
-    kin = {run.row: family_of(run) for run in (*group.methods, *group.stored)}
+    kin = {run.row: run.family for run in (*group.methods, *group.stored)}
     found: dict[Row, Look] = {}
     for family, hue in FAMILIES.items():
         members = [row for row in kin if kin[row] == family]

@@ -59,6 +59,8 @@ class Table:
     blocks: Mapping[int, str] = field(default_factory=dict)  # headings, by the number of the row that they stand above
     notes: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
+    label: str = ""  # of LaTeX; "": tab:<name>
+    paren: bool = False  # LaTeX puts intervals in brackets
 
     def rows(self) -> list[Line]:
         """The rows, by column name."""

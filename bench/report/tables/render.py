@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report.folder import aligned
-from bench.report.tables.model import Entry, Line, Table
+from bench.report.tables.model import Entry, Table
 
+COLUMN, PAGE = 219.0, 455.0  # points of the text in two columns, of ACL's style; wider styles have room to spare
+HEAD = 190.0  # points, above which a head column is broken into lines
+GAP = 8.0  # points between columns
+ROWS = 45  # of a float: what a page has room for beside caption and notes
+SIZES = (("", 1.0), (r"\small", 0.92), (r"\footnotesize", 0.84), (r"\scriptsize", 0.76))  # and how wide letters are
 NEAR = "°"  # not significantly different from the column's highest
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#$])|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word is plain in Markdown
 _LATEX = str.maketrans(
@@ -56,9 +62,10 @@ def escape_latex(text: str) -> str:
     return _line(text).translate(_LATEX)
 
 
-def number(cell: Entry) -> str:
-    """The value with its half-width, or the text in its place."""
-    return cell.shown if cell.half is None else f"{cell.shown} ± {cell.half:.{cell.digits}f}"
+def number(cell: Entry, paren: bool = False) -> str:
+    """The value with its half-width (in brackets), or the text in its place."""
+    half = "" if cell.half is None else f"{cell.half:.{cell.digits}f}"
+    return cell.shown + (f" (±{half})" if half and paren else f" ± {half}" if half else "")
 
 
 def markdown(table: Table) -> str:
@@ -85,40 +92,92 @@ def _markdown_cell(cell: Entry) -> str:
 
 
 def latex(table: Table) -> str:
-    """A booktabs table environment; needs the package booktabs only."""
-    columns = list(table.frame.columns)
-    below = [*table.notes, *(f"[{i}] {text}" for i, text in enumerate(table.footnotes, 1))]
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape_latex(table.title)}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if column in table.heads else 'r' for column in columns)}}}",
-        r"\toprule",
-        " & ".join(map(escape_latex, columns)) + r" \\",
-        r"\midrule",
-        *(line for place, row in enumerate(table.rows()) for line in _latex_lines(table, place, row)),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\medskip\footnotesize\raggedright",
-        *(rf"{escape_latex(text)}\par" for text in below),
-        r"\end{table}",
+    """A booktabs float with a label, `table*` where a column of two is too narrow; needs the package booktabs only.
+
+    The size is the largest in which the table should fit, by the widths of Computer Modern. Columns that no size has
+    room for, and rows that no page has, go into floats of their own. Gaps are named in one note, below the last.
+    """
+    rows = table.rows()
+    gaps = {note for row in rows for cell in row.values() if cell.value is None for note in cell.notes}
+    kept = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
+    marks = {note: mark for mark, note in enumerate(sorted(kept), 1)}
+    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - kept]
+    below = [
+        *(note.replace(" (* in plain text)", "") for note in table.notes),
+        *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items()),
     ]
+    below += [f"Without a number: {'; '.join(why)}."] if why else []
+    grid = [[_latex_cell(row[column], marks, table.paren) for column in table.frame.columns] for row in rows]
+    columns = list(map(escape_latex, table.frame.columns))
+    starred, size, parts = _fitted([columns, *grid], len(table.heads))
+    step = math.ceil(len(grid) / math.ceil(len(grid) / ROWS)) if grid else 1
+    floats = [
+        (part, range(at, min(at + step, len(grid)))) for part in parts for at in range(0, max(len(grid), 1), step)
+    ]
+    lines = [r"% needs \usepackage{booktabs}"]
+    for number, (part, places) in enumerate(floats):
+        label = "" if number else rf"\label{{{table.label or f'tab:{table.name}'}}}"
+        lines += [
+            rf"\begin{{table{starred}}}",
+            rf"\centering\sloppy\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
+            rf"\caption{{{escape_latex(table.title)}{' (continued)' if number else ''}}}{label}",
+            *filter(None, [size]),
+            *_tabular(table, [columns, *grid], part, places),
+        ]
+        if number + 1 == len(floats) and below:
+            lines.append(r"\par\medskip\scriptsize\raggedright")
+            lines += [rf"{escape_latex(text)}\par" for text in below]
+        lines.append(rf"\end{{table{starred}}}")
     return "\n".join(lines) + "\n"
 
 
-def _latex_lines(table: Table, place: int, row: Line) -> Iterator[str]:
-    if place in table.blocks:
-        yield rf"\midrule \multicolumn{{{len(row)}}}{{l}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
-    yield " & ".join(_latex_cell(cell) for cell in row.values()) + r" \\"
+def _tabular(table: Table, grid: list[list[str]], part: Sequence[int], places: range) -> Iterator[str]:
+    """The tabular of some columns and rows; the first row of `grid` is the columns' names."""
+    wide = {i for i in range(len(table.heads)) if any(_width(row[i]) > HEAD for row in grid)}
+    kinds = [rf"p{{{HEAD:g}pt}}" if i in wide else "l" for i in range(len(table.heads))]
+    yield rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}{'r' * (len(part) - len(kinds))}@{{}}}}"
+    yield r"\toprule"
+    yield " & ".join(grid[0][i] for i in part) + r" \\"
+    yield r"\midrule"
+    for place in places:
+        if place in table.blocks:
+            heading = rf"\multicolumn{{{len(part)}}}{{@{{}}l@{{}}}}{{\emph{{{escape_latex(table.blocks[place])}}}}} \\"
+            yield heading if place == places[0] else rf"\midrule {heading}"
+        row = grid[place + 1]
+        yield " & ".join(rf"\raggedright {row[i]}" if i in wide else row[i] for i in part) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
 
 
-def _latex_cell(cell: Entry) -> str:
-    text = escape_latex(number(cell)) + (r"$^{\dagger}$" if cell.oracle else "")
+def _fitted(grid: list[list[str]], heads: int) -> tuple[str, str, list[list[int]]]:
+    """The star of the float, its size, and the columns of each part: few parts first, then narrow, then large."""
+    widths = [max(_width(row[place]) for row in grid) for place in range(len(grid[0]))]
+    widths = [min(width, HEAD) if place < heads else width for place, width in enumerate(widths)]
+    first, rest = list(range(heads)), list(range(heads, len(widths)))
+    for number in range(1, len(rest) + 1):
+        step = math.ceil(len(rest) / number)
+        parts = [first + rest[start : start + step] for start in range(0, len(rest), step)]
+        for starred, room in (("", COLUMN), ("*", PAGE))[number > 1 :]:
+            for size, scale in SIZES:
+                if all(sum(scale * widths[i] + GAP for i in part) - GAP <= room for part in parts):
+                    return starred, size, parts
+    return "*", SIZES[-1][0], [[*first, place] for place in rest]
+
+
+def _width(text: str) -> float:
+    """Points that the text takes at 10 points: about, and rather too many."""
+    bold = 1.15 if r"\textbf" in text else 1.0
+    plain = re.sub(r"\$(\^?)\{?(.*?)\}?\$", lambda m: "i" if m[1] else "M", re.sub(r"\\text\w+\{|[{}\\]", "", text))
+    return bold * sum(3.6 if c in " .,:;'|()[]-ijltfr" else 8.0 if c.isupper() or c in "mw%" else 5.4 for c in plain)
+
+
+def _latex_cell(cell: Entry, marks: Mapping[int, int], paren: bool) -> str:
+    text = escape_latex(number(cell, paren)) + (r"$^{\dagger}$" if cell.oracle else "")
     text = rf"\textbf{{{text}}}" if cell.bold else rf"{text}$^{{\circ}}$" if cell.near else text
     # Braces: a row that begins with [ would be read as the optional argument of the \\ before it.
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
-    return text + (f"$^{{{','.join(map(str, cell.notes))}}}$" if cell.notes else "")
+    noted = [str(marks[note]) for note in cell.notes if note in marks]
+    return text + (f"$^{{{','.join(noted)}}}$" if noted else "")
 
 
 def tidy_rows(table: Table) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ class WikiannCorpus(Corpus):
     """Wikipedia sentences with machine-made labels; unlabelled text is a language's training split without labels."""
 
     name: ClassVar[str] = "wikiann"
+    cites = ("pan2017crosslingual", "rahimi2019massively")
     Params: ClassVar[type] = WikiannParams
     facts: ClassVar[Facts] = Facts(
         title="WikiAnn (PAN-X)",

@@ -22,6 +22,7 @@ class E5Small(EncoderRecipe):
     """A BERT of 12 layers × 384 with XLM-R's vocabulary, 100 languages (Wang et al. 2024)."""
 
     name = "e5-small"
+    cites = ("wang2024multilingual",)
     version = 1
     what = "intfloat/multilingual-e5-small, 4-bit weights read back to float32; MIT licence"
     defaults: ClassVar[Mapping[str, Any]] = {  # the upper layers are shaped for sentence vectors (ours: see the card)

@@ -7,6 +7,8 @@ from collections import Counter
 from bench.api.projection import Projection
 from bench.core.sentences import Pair
 
+CITES = ("ebing2025devil",)
+
 
 def keep(pair: Pair, projection: Projection) -> bool:
     """Whether the pair may be trained on."""

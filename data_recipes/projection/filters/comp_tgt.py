@@ -9,6 +9,8 @@ from __future__ import annotations
 from bench.api.projection import Projection, linked_words, ranges
 from bench.core.sentences import Pair
 
+CITES = ("ebing2025devil",)
+
 
 def keep(pair: Pair, projection: Projection) -> bool:
     """Whether the pair may be trained on."""

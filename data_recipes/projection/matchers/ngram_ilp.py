@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from bench.api.candidates import Range, ilp, match_links
 from bench.core.sentences import Link, Span
 
+CITES = ("politov2025revisiting",)
+
 
 def assign(entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]) -> list[Range | None]:
     """The target words (start, end) of each entity, None where it has none; they never overlap.

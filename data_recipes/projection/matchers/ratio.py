@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
+CITES = ("politov2025revisiting",)
 GAP = 1  # words between two runs that are still one range
 LEAST = 0.8  # words of the range / words of the entity must be above this
 
