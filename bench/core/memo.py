@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
-MOST = 3 * 2**30  # bytes, everything together: pre-trained encoders, states of frozen layers, sub-words
+MOST = 3 * 2**30  # bytes, everything together: pre-trained encoders, states of frozen layers, sub-words, sentences
 
 
 class Memo:

@@ -17,6 +17,7 @@ from bench.api.method import Group, TrainingSet
 from bench.api.recipes import Corpus, suspicions
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, sha256_of, write_json
+from bench.core.memo import process_memo
 from bench.core.sentences import Pair, Sentence, Span, Split, digest, letters_of
 from bench.plan import registry
 from bench.plan.fingerprint import code_of
@@ -155,18 +156,20 @@ def digest_pairs(pairs: Sequence[Pair]) -> str:
 
 
 class CorpusData:
-    """One corpus, each split read at most once a process."""
+    """One corpus, each split read once a process as long as the process's store has room for it."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
         self._digests = Digests(corpus)
-        self._known: dict[str, Any] = {}
+        self._owner = object()  # the same corpus made anew reads its files anew
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """The value of `make`, called at most once for a name."""
-        if name not in self._known:
-            self._known[name] = make()
-        value: T = self._known[name]
+        """The value of `make` (sentences, pairs or a digest), kept by name in the process's store."""
+        key, memo = ("corpus", self._owner, name), process_memo()
+        value: T | None = memo.get(key)
+        if value is None:
+            value = make()
+            memo.put(key, value, _bytes_of(value))
         return value
 
     def read(self, language: str, split: Split) -> list[Sentence]:
@@ -193,6 +196,13 @@ class CorpusData:
 
     def parallel_digest(self, source: str, target: str) -> str:
         return self._digests.get(f"{source}={target}", lambda: digest_pairs(self.parallel(source, target)))
+
+
+def _bytes_of(value: Any) -> int:
+    """About what Python needs for sentences or pairs: a string and a place in a tuple for each word."""
+    examples = value if isinstance(value, list) else []
+    sentences = (side for e in examples for side in ((e.source, e.target) if isinstance(e, Pair) else (e,)))
+    return 1000 + sum(500 + 100 * len(sentence.words) for sentence in sentences)
 
 
 @lru_cache(maxsize=8)

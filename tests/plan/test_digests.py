@@ -13,6 +13,7 @@ from bench.api import source_files
 from bench.api.recipes import Corpus, Facts
 from bench.api.source_files import data_dir
 from bench.core.errors import Unavailable
+from bench.core.memo import process_memo
 from bench.core.sentences import Sentence, Split
 from bench.data import cell_data
 from bench.data.cell_data import CorpusData
@@ -133,3 +134,15 @@ def test_what_ships_tells_the_files_that_it_opens(name: str, monkeypatch: pytest
     assert told
     ours = (data_dir().resolve(), Path(source_files.__file__).parent)
     assert {file for file in opened if file.is_relative_to(ours[0]) or file.is_relative_to(ours[1])} <= told
+
+
+def test_sentences_lie_in_the_process_s_store_and_go_with_it() -> None:
+    data, memo = CorpusData(Lines(Params())), process_memo()
+    before = memo.bytes
+    sentences = data.read("en", "train")
+    assert data.read("en", "train") is sentences
+    assert Lines.count == 1 and memo.bytes > before
+    memo.clear()  # as after a matrix
+    assert data.read("en", "train") == sentences and Lines.count == 2
+    assert CorpusData(Lines(Params())).read("en", "train") == sentences
+    assert Lines.count == 3, "a corpus made anew reads its files anew"

@@ -206,7 +206,7 @@ def test_the_values_of_a_parameter_are_rows_of_one_table(tmp_path: Path) -> None
         drawn = sweep_figure(group)
     assert drawn is not None
     (axis,) = drawn.axes
-    assert axis.get_xlabel() == "concner.alpha (evenly spaced)"
+    assert axis.get_xlabel() == "concner.alpha"
     assert [text.get_text() for text in axis.get_xticklabels()] == ["0.1", "1.0", "10.0"]
     (line,) = axis.lines
     low, high, middle = line.get_ydata()

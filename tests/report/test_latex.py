@@ -111,7 +111,8 @@ def test_tables_of_committed_suites_stay_in_two_columns(suite: Path, tmp_path: P
 def test_main_tables_of_shipped_matrices_stay_in_two_columns(matrix: str, tmp_path: Path) -> None:
     """With made-up scores of the matrix's rows and languages."""
     out, planned = tmp_path / "out", cells(load_matrix(matrix))
-    for number, cell in enumerate(planned):
+    one = [cell for cell in planned if (cell.seed, cell.encoder) == (planned[0].seed, planned[0].encoder)]
+    for number, cell in enumerate(one):
         axes = {key: value for key, value in cell.axes.items() if key.startswith("labels.")}
         put(out, Plan({cell.label: 0.3 + number % 7 / 10}, cell={"axes": axes}), cell.label, cell.target, 1)
     files = [path for path in write_tables(out, ["latex"]) if path.suffix == ".tex"]

@@ -175,15 +175,14 @@ def sweep_figure(group: Group) -> Figure | None:
                 low, high = ([m + sign * h for m, h in zip(means, halves, strict=True)] for sign in (-1, 1))
                 axis.fill_between(places, low, high, color=style["color"], alpha=0.12, linewidth=0)
         axis.set_xticks(range(len(ticks)), [canonical_json(value).strip('"') for value in ticks])
-        axis.set(xlabel=f"{name} (evenly spaced)", ylabel=f"macro F1 over {', '.join(languages)} (strict, %)")
+        axis.set(xlabel=name, ylabel=f"macro F1 over {', '.join(languages)} (strict, %)")
         light_grid(axis)
     if not drawn:
         return None
     fig.legend(loc="outside right upper", frameon=False, fontsize=8)
-    note = (
-        "Mean over seeds; bands: the languages' mean half-width (95 %), a bound. A value that looks best on the test "
-    )
-    return finished(fig, group, "F1 against parameters", f"{note}was not chosen on it: choose on source dev.")
+    note = "Mean over seeds; bands: the languages' mean half-width (95 %), a bound. Evenly spaced values. "
+    advice = "The value that looks best here would be chosen on the test: choose on source dev."
+    return finished(fig, group, "F1 against parameters", note + advice)
 
 
 def _swept(group: Group) -> dict[str, dict[str, list[tuple[Any, Row]]]]:
