@@ -104,11 +104,11 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
     rules = {name for run in stored for name in run.record.scores}
     if rule and rule not in rules:
         raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
-    both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
-    if not both:
+    having_both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
+    if not having_both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in both]
+    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in having_both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
@@ -133,9 +133,9 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
     scores = scores_of(group, rule)
     sides = {target: (scores[rows[0], target], scores[rows[1], target]) for target in pair.targets}
     lines = [_line(group, target, labels=(a, b), a=[x], b=[y]) for target, (x, y) in sides.items()]
-    both = [sides[line.name] for line in lines if line.difference is not None]
-    macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
-    ours, theirs = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
+    comparable = [sides[line.name] for line in lines if line.difference is not None]
+    macro = _line(group, "macro", (a, b), [x for x, _ in comparable], [y for _, y in comparable])
+    runs_a, runs_b = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
     contrast = next((c for c in declared_of(group) if {c.a, c.b} == {a, b} and rule == group.main_rule), None)
     return Comparison(
         a=a,
@@ -144,8 +144,8 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
         rule=rule,
         lines=tuple(judged_together(lines)),
         macro=judged_together([macro])[0],  # a test alone, with nothing to adjust for
-        factors=_differing([run.record.factors for run in ours], [run.record.factors for run in theirs]),
-        settings=settings(ours, theirs),
+        factors=_differing([run.record.factors for run in runs_a], [run.record.factors for run in runs_b]),
+        settings=settings(runs_a, runs_b),
         declared=contrast.name if contrast else "",
         primary=bool(contrast and contrast.primary),
         title=contrast.name if contrast and contrast.a == a else f"{a} − {b}",
@@ -165,9 +165,8 @@ def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
     order = sorted((line.p, place) for place, line in enumerate(lines) if line.p is not None)
     levels, level = {}, LEVEL
     for rank, (_, place) in enumerate(order):
-        if (
-            rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL
-        ):  # after the first that is kept all share its level
+        # from the first hypothesis that Holm retains on, all share its level
+        if rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL:
             level = LEVEL / (len(order) - rank)
         levels[place] = 1 - level
     judged = []
@@ -185,7 +184,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     pair = Paired.of(a, b)
     if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
         return ComparisonLine(name, note=gap)
-    ours, theirs = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
+    mean_a, mean_b = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
     partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
     notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
     if not pair.seeds:
@@ -193,8 +192,8 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     elif not pair.a:
         why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
         notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
-    line = ComparisonLine(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
-    line = replace(line, sentences=sum(score.sentences for score in a))
+    line = ComparisonLine(name, mean_a, mean_b, mean_a - mean_b, seeds=pair.seeds, note="; ".join(notes))
+    line = replace(line, same=pair.same, sentences=sum(score.sentences for score in a))
     if not pair.a:
         return line
     alone = [difference(x, y) for x, y in zip(pair.a, pair.b, strict=True)]
@@ -274,5 +273,5 @@ def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], u
         texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in every}
         return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
 
-    both = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
-    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+    by_name = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
+    return {name: pair for name, pair in by_name.items() if pair[0] != pair[1]}

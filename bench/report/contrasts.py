@@ -85,9 +85,9 @@ def cost_of(stored: Iterable[Stored]) -> MeanCost:
 
 def cost_ratio(a: MeanCost, b: MeanCost) -> tuple[float, str] | None:
     """How many times A takes what B takes, in "seconds", or in "compute" where the seconds of one are unknown."""
-    for x, y, what in ((a.seconds, b.seconds, "seconds"), (a.tflop, b.tflop, "compute")):
+    for x, y, unit in ((a.seconds, b.seconds, "seconds"), (a.tflop, b.tflop, "compute")):
         if x is not None and y:
-            return x / y, what
+            return x / y, unit
     return None
 
 

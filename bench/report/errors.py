@@ -68,9 +68,9 @@ def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sa
         for cell, stored in group.cells.items():
             shown, chosen, every = None, middle(stored, rule), []
             for run in (run for run in stored if run.score(rule) is not None):
-                one = sample(run, rule, tests)
-                shown = one if run is chosen else shown
-                every.append(replace(one, found={}))
+                errors = sample(run, rule, tests)
+                shown = errors if run is chosen else shown
+                every.append(replace(errors, found={}))
             made[cell] = shown, every
         return made
 
@@ -80,15 +80,15 @@ def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sa
 def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
     """The errors of one record; `tests`: what was read already, by test."""
     try:
-        gold, found = _read(stored, rule, tests)
+        gold, predicted = _read(stored, rule, tests)
     except Damaged as error:
         return Sample(stored, why=f"gold or predictions of seed {stored.seed}: {error}")
-    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in found))
-    for i, spans in found.items():
-        ours, theirs = judged(gold.spans[i], spans)
-        kinds.update(ours)
-        kinds.update(kind for kind in theirs if kind == "spurious")
-    return Sample(stored, gold, found, kinds)
+    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in predicted))
+    for i, spans in predicted.items():
+        gold_kinds, predicted_kinds = judged(gold.spans[i], spans)
+        kinds.update(gold_kinds)
+        kinds.update(kind for kind in predicted_kinds if kind == "spurious")
+    return Sample(stored, gold, predicted, kinds)
 
 
 def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict[int, tuple[Span, ...]]]:
@@ -114,9 +114,9 @@ def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict
     return gold, {i: spans for i, spans in pairs if spans != gold.spans[i]}
 
 
-def judged(gold: Sequence[Span], found: Sequence[Span]) -> tuple[list[str], list[str]]:
+def judged(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
     """What becomes of each gold span, and what each predicted one is."""
-    return [_kind(span, found, "missed") for span in gold], [_kind(span, gold, "spurious") for span in found]
+    return [_kind(span, predicted, "missed") for span in gold], [_kind(span, gold, "spurious") for span in predicted]
 
 
 def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -> dict[str, Any]:
@@ -130,15 +130,20 @@ def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -
     first = next(iter(contrasts_of(group)), None)
     labels = [row[1] for row in group.rows]
     start = [labels.index(first.a), labels.index(first.b)] if first else [0, min(1, len(labels) - 1)]
-    found = {"tests": [test for test in tests if test], "types": list(types), "kinds": KINDS}
-    return {"rows": list(map(visible, labels)), "start": start, **found}
+    return {
+        "rows": list(map(visible, labels)),
+        "start": start,
+        "tests": [test for test in tests if test],
+        "types": list(types),
+        "kinds": KINDS,
+    }
 
 
-def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
-    gold = next((sample.gold for sample in found if sample and sample.gold), None)
+def _test(target: str, row_samples: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
+    gold = next((sample.gold for sample in row_samples if sample and sample.gold), None)
     if gold is None:
         return {}
-    same = [sample if sample and sample.gold is gold else None for sample in found]
+    same = [sample if sample and sample.gold is gold else None for sample in row_samples]
     wrong, test = {i for sample in same if sample for i in sample.found}, gold.sidecar
     chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
 
@@ -175,14 +180,18 @@ def confused(sample: Sample, types: Sequence[str]) -> np.ndarray | None:
     """`confusion` of a record; None where it cannot be read, or holds a type that the corpus does not name."""
     if sample.gold is None:
         return None
-    spans, found = sample.gold.spans, sample.found
-    if not {span.type for entities in (*spans, *found.values()) for span in entities} <= set(types):
+    spans, predicted = sample.gold.spans, sample.found
+    if not {span.type for entities in (*spans, *predicted.values()) for span in entities} <= set(types):
         return None
-    right = Counter(span.type for i, entities in enumerate(spans) if i not in found for span in entities)
-    return confusion([spans[i] for i in found], found.values(), types) + np.diag([*(right[t] for t in types), 0])
+    right = Counter(span.type for i, entities in enumerate(spans) if i not in predicted for span in entities)
+    return confusion([spans[i] for i in predicted], predicted.values(), types) + np.diag(
+        [*(right[t] for t in types), 0]
+    )
 
 
-def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
+def confusion(
+    gold: Iterable[Sequence[Span]], predictions: Iterable[Sequence[Span]], types: Sequence[str]
+) -> np.ndarray:
     """Counts (types + 1, types + 1): gold type by predicted type, the last row and column for none.
 
     A gold entity is taken for the type of the predicted one that shares most words with it (the same span before
@@ -195,7 +204,7 @@ def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], t
 
     place = {type_: i for i, type_ in enumerate(types)}
     counts = np.zeros((len(types) + 1, len(types) + 1), dtype=np.int64)
-    for wanted, predicted in zip(gold, found, strict=True):
+    for wanted, predicted in zip(gold, predictions, strict=True):
         for span in wanted:
             near = [other for other in predicted if _overlap(span, other) > 0]
             best = max(near, key=lambda other: closeness(span, other), default=None)

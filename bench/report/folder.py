@@ -26,8 +26,8 @@ def resolve(out: str | Path) -> Path:
     for candidate in (path, shipped):
         if (candidate / "records").is_dir() or is_packed(candidate) or (candidate / "matrix.json").is_file():
             return candidate
-    what = "no records here" if path.is_dir() else "no such folder"
-    raise BadInput(f"{path}: {what} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
+    problem = "no records here" if path.is_dir() else "no such folder"
+    raise BadInput(f"{path}: {problem} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
 
 
 @dataclass

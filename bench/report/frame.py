@@ -156,9 +156,9 @@ def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:
     Where two folders name the same matrix: the folders' names, or their paths if those are the same, too.
     """
     names = {}
-    for out, found in records.items():
-        own = [record for record in found if not record.cell.get("imported")]
-        counts = Counter(record.matrix for record in own or found)
+    for out, folder_records in records.items():
+        own = [record for record in folder_records if not record.cell.get("imported")]
+        counts = Counter(record.matrix for record in own or folder_records)
         names[out] = max(sorted(counts), key=counts.__getitem__)
     for other in (lambda out: out.resolve().name, Path.as_posix):
         shared = {name for name, number in Counter(names.values()).items() if number > 1}
@@ -242,11 +242,11 @@ class Group:
     methods: tuple[Stored, ...] = ()  # a record of each row of all groups, so that a method looks the same in each
     _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def remembered(self, what: object, make: Callable[[], T]) -> T:
+    def remembered(self, key: object, make: Callable[[], T]) -> T:
         """What `make` gives, made once: all tables and plots of a group read its sidecars once."""
-        if what not in self._memo:
-            self._memo[what] = make()
-        value: T = self._memo[what]
+        if key not in self._memo:
+            self._memo[key] = make()
+        value: T = self._memo[key]
         return value
 
     def only(self, labels: Iterable[str]) -> Group:
@@ -308,12 +308,12 @@ def groups(stored: Sequence[Stored]) -> list[Group]:
     return [Group(*key, stored=tuple(same), methods=methods) for key, same in together.items()]
 
 
-def suffixes(found: Sequence[Group]) -> list[str]:
+def suffixes(all_groups: Sequence[Group]) -> list[str]:
     """A file-name suffix per group: '' for a single one, else readable text and a hash (`[1]` is not `[-1]`)."""
-    if len(found) == 1:
+    if len(all_groups) == 1:
         return [""]
     names = []
-    for group in found:
+    for group in all_groups:
         parts = (group.corpus, group.source, group.encoder, group.axes, "intrinsic" if group.intrinsic else "")
         readable = re.sub(r"[^A-Za-z0-9=.]+", "-", "-".join(part.rsplit("/", 1)[-1] for part in parts)).strip("-.")
         names.append(f"-{readable[:60]}-{sha256_of(repr(parts))[:8]}")

@@ -31,11 +31,11 @@ def _shown(match: re.Match[str]) -> str:
     return " " if match[0] in "\t\n\r" else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
 
 
-def title_of(group: Group, what: str) -> str:
+def title_of(group: Group, subject: str) -> str:
     """What is shown, of which corpus, with the synthetic label."""
     title = " / ".join(map(str, group.values("title"))) or group.corpus
     kind = "Intrinsic (labels projected to the test itself), " if group.intrinsic else ""
-    return f"{kind}{what}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
+    return f"{kind}{subject}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
 
 
 def is_synthetic(group: Group) -> bool:
@@ -53,8 +53,8 @@ def corpus_notes(group: Group) -> list[str]:
     tested = {run.label for run in group.stored if run.record.resources.test_translation == "human"}
     if tested:
         notes.append(f"Human translations of the test, an upper bound, too: {', '.join(sorted(tested))}.")
-    said = dict.fromkeys(str(note) for run in group.stored for note in run.record.corpus.get("notes") or ())
-    notes += [f"{note.rstrip('.')}." for note in said]
+    corpus_texts = dict.fromkeys(str(note) for run in group.stored for note in run.record.corpus.get("notes") or ())
+    notes += [f"{note.rstrip('.')}." for note in corpus_texts]
     if licences := group.values("licence"):
         notes.append(f"Licence of the corpus: {'; '.join(map(str, licences))}.")
     return notes
@@ -94,9 +94,9 @@ def _values(records: Iterable[Record], part: Callable[[Record], Any]) -> str:
     return ", ".join(str(value) for value in sorted(values)) or "n/a"
 
 
-def interval_note(whats: Iterable[str], form: str = "± is half the width of a") -> str:
+def interval_note(variances: Iterable[str], form: str = "± is half the width of a") -> str:
     """Which variance the intervals hold, in words."""
-    kinds = sorted({what for what in whats if what})
+    kinds = sorted({variance for variance in variances if variance})
     if not kinds:
         return "No intervals: no counts by sentence."
     return f"{form} 95 % interval over {' or (fewer than 3 seeds) '.join(kinds)}."

@@ -54,17 +54,17 @@ class Verified:
         """From the results folder; of a packed one as it was before it was packed."""
         return file.relative_to(self.out if file.is_relative_to(self.out) else self.store.home).as_posix()
 
-    def add(self, file: Path, what: str, stored: Any = "", expected: Any = "") -> None:
+    def add(self, file: Path, problem: str, stored: Any = "", expected: Any = "") -> None:
         """Note a mismatch."""
-        self.findings.append(Finding(self._place(file), what, str(stored)[:200], str(expected)[:200]))
+        self.findings.append(Finding(self._place(file), problem, str(stored)[:200], str(expected)[:200]))
 
     def leftover(self, file: Path) -> None:
         """Note a file that a killed write left."""
         self.notes.append(f"{self._place(file)}: left by a write that did not finish; it may be deleted")
 
-    def count(self, what: str, number: int = 1) -> None:
+    def count(self, kind: str, number: int = 1) -> None:
         """Note what was looked at."""
-        self.counts[what] = self.counts.get(what, 0) + number
+        self.counts[kind] = self.counts.get(kind, 0) + number
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
@@ -141,9 +141,9 @@ class Rescorer:
             return
         if (sha, language) not in self.tests:
             self.tests[sha, language] = digest_of(gold, language)
-        if (found := self.tests[sha, language]) != wanted:
-            what = "not the test that the record names (sha256 of its sentences)"
-            self.add(self.store.sidecar(record.key, GOLD), what, found, wanted)
+        if (digest := self.tests[sha, language]) != wanted:
+            problem = "not the test that the record names (sha256 of its sentences)"
+            self.add(self.store.sidecar(record.key, GOLD), problem, digest, wanted)
 
     def _rule(self, record: Record, rule: str, gold: str, types: list[str], stored: np.ndarray | None) -> bool:
         """Whether the score of a rule could be made again; what differs is a finding."""
@@ -155,8 +155,8 @@ class Rescorer:
         if difference := _first_difference(*sides):
             self.add(self.store.sidecar(record.key, name), *difference)
             return False
-        found = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
-        every = [*types, *sorted(found.difference(types))]
+        used_types = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
+        every = [*types, *sorted(used_types.difference(types))]
         if (gold, predicted, *every) not in self.scored:
             # rules of one record often chose the same checkpoint; nothing else repeats
             self.scored = {(gold, predicted, *every): count(sides[0].spans, sides[1].spans, every)}
@@ -171,18 +171,23 @@ class Rescorer:
         sums = counts.sum(axis=0, dtype=np.int64)
         expected = {type_: TypeCounts(*row) for type_, row in zip(types, sums.tolist(), strict=True)}
         for type_ in sorted(stored.types.keys() | expected.keys()):
-            kept, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
-            if kept != made:
-                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (kept, made))
+            recorded, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
+            if recorded != made:
+                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (recorded, made))
                 self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", *triples)
         for name, value in ratios(*sums.sum(axis=0).tolist())._asdict().items():
             if not abs(getattr(stored, name) - value) <= CLOSE:
                 self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 
     def _compare_counts(
-        self, path: Path, rule: str, ids: Sequence[str], types: list[str], both: tuple[np.ndarray | None, Counts]
+        self,
+        path: Path,
+        rule: str,
+        ids: Sequence[str],
+        types: list[str],
+        stored_and_made: tuple[np.ndarray | None, Counts],
     ) -> None:
-        stored, counts = both
+        stored, counts = stored_and_made
         if stored is None:
             self.add(path, f"lacks the rule '{rule}'")
         elif stored.shape != counts.shape or stored.dtype.kind not in "iu":
@@ -191,9 +196,9 @@ class Rescorer:
         elif (stored != counts).any():
             wrong = np.argwhere((stored != counts).any(axis=2))
             (sentence, type_), number = wrong[0], len(set(wrong[:, 0].tolist()))
-            what = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
-            what += f", the first of {number} sentences" if number > 1 else ""
-            self.add(path, what, *(tuple(array[sentence, type_].tolist()) for array in (stored, counts)))
+            place = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
+            place += f", the first of {number} sentences" if number > 1 else ""
+            self.add(path, place, *(tuple(array[sentence, type_].tolist()) for array in (stored, counts)))
 
 
 def _checked(sidecar: Sidecar) -> Sidecar:
@@ -209,8 +214,8 @@ def _first_difference(gold: Sidecar, predicted: Sidecar) -> tuple[str, str, str]
     """What, stored, should be: of the first sentence that is not the gold's."""
     if len(gold.ids) != len(predicted.ids):
         return "sentences", str(len(predicted.ids)), str(len(gold.ids))
-    both = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
-    for number, (id_, other_id, words, others) in enumerate(both, 1):
+    sentences = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
+    for number, (id_, other_id, words, others) in enumerate(sentences, 1):
         if id_ != other_id:
             return f"id of sentence {number}", repr(other_id), repr(id_)
         if len(words) != len(others):

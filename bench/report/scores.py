@@ -102,7 +102,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     f1 = {run.seed: 100 * score.f1 for run, score in scored}
     mean = sum(f1.values()) / len(f1)
     low = high = None
-    what = ""
+    variance = ""
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
@@ -111,9 +111,9 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
-            low, high, what = 100 * estimate.low, 100 * estimate.high, estimate.what
+            low, high, variance = 100 * estimate.low, 100 * estimate.high, estimate.what
     oracle = any(score.oracle for _, score in scored)
-    return Score("ok", mean, low, high, what, f1, counts, scored[0][0], oracle, tuple(notes))
+    return Score("ok", mean, low, high, variance, f1, counts, scored[0][0], oracle, tuple(notes))
 
 
 def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
@@ -229,8 +229,8 @@ class Paired:
         seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
         if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
             return cls(seeds)
-        both = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
-        return cls(seeds, *map(tuple, both))
+        sides = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
+        return cls(seeds, *map(tuple, sides))
 
     @property
     def same(self) -> bool:
@@ -258,10 +258,10 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
     def names(run: Stored, sentences: int) -> list[str]:
         """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
         try:
-            found = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
+            clusters = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
         except Damaged:
-            found = []
-        return found if len(found) == sentences else [""] * sentences
+            clusters = []
+        return clusters if len(clusters) == sentences else [""] * sentences
 
     tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
     keys = [(run.target, run.test, sentences) for run, sentences in tests]

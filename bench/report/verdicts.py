@@ -31,14 +31,14 @@ TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 def conclusions(comparison: Comparison) -> list[str]:
     """Sentences: what the tests say, what the difference may be credited to, and what stands against believing it."""
     group, rule = comparison.group, comparison.rule
-    said = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
-    said += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
-    said += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
+    sentences = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
+    sentences += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
+    sentences += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
     if is_synthetic(group):
-        said.append("The corpus is synthetic: no evidence about languages.")
+        sentences.append("The corpus is synthetic: no evidence about languages.")
     if any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores):
-        said.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
-    return [sentence for sentence in said if sentence]
+        sentences.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
+    return [sentence for sentence in sentences if sentence]
 
 
 def _status(comparison: Comparison) -> str:
@@ -61,8 +61,8 @@ def _credit(comparison: Comparison) -> str:
         return "They differ in no factor or setting that the records hold."
     if len(names) == 1:
         return f"They differ in {names[0]} only, to which a difference may be credited.{unequal}"
-    what = f"They differ in {len(names)} things ({', '.join(names)})"
-    return f"{what}: a difference is not due to any one of them alone.{unequal}"
+    differences = f"They differ in {len(names)} things ({', '.join(names)})"
+    return f"{differences}: a difference is not due to any one of them alone.{unequal}"
 
 
 # --- in plain words -------------------------------------------------------------------------------------------------
@@ -76,15 +76,15 @@ def sentence(comparison: Comparison) -> str:
     where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
     limits = line.together or line.interval
     interval = f" (95 % {signed(limits[0])} to {signed(limits[1])})" if limits else ""
-    said = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
+    sentences = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
     counts = outcomes(comparison)
     if len(over) > 1 and counts["not tested"] < counts.total():
         names = ("better", "worse", "undecided", *(["not tested"] if counts["not tested"] else []))
-        said.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
+        sentences.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
     if (ratio := ratio_of(comparison)) is not None:
         unit = "long" if ratio[1] == "seconds" else "much compute"
-        said.append(f"Takes as {unit}." if abs(ratio[0] - 1) < 0.05 else f"Takes {ratio[0]:.1f} times as {unit}.")
-    return " ".join(said)
+        sentences.append(f"Takes as {unit}." if abs(ratio[0] - 1) < 0.05 else f"Takes {ratio[0]:.1f} times as {unit}.")
+    return " ".join(sentences)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -120,8 +120,11 @@ def languages(comparison: Comparison) -> str:
         notes = {"undecided": f" ({low} to {high})", "gap": f" ({line.note})"}
         small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
         by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
-    said = [f"{what} {', '.join(names)}" for what, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))]
-    return f"{comparison.a} is {'; '.join(said)}."
+    parts = [
+        f"{heading} {', '.join(names)}"
+        for heading, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))
+    ]
+    return f"{comparison.a} is {'; '.join(parts)}."
 
 
 def spelled(number: int) -> str:
@@ -156,11 +159,11 @@ def text(comparison: Comparison) -> str:
     group = comparison.group
     grid = [["language", comparison.a, comparison.b, *HEADS], *map(cells, comparison.shown)]
     lines = [title_of(group, f"{comparison.a} - {comparison.b}, F1"), "", *aligned(grid), "", *line_notes(comparison)]
-    whats = {line.what for line in (*comparison.lines, comparison.macro)}
+    variances = {line.what for line in (*comparison.lines, comparison.macro)}
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
-        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
+        f"{interval_note(variances, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
         "simultaneous: the interval at the level at which Holm tests, which leaves out 0 exactly where p (Holm) is "
         f"below {LEVEL:g}. within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average "
         "with no less variance than independent languages would have. "

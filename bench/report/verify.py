@@ -104,8 +104,8 @@ def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
         record = records[str(cell["key"])]
         for name, value in cell.items():
             if name != "key" and record.cell.get(name) != value:
-                file, what = verified.store.path(record.key), f"cell.{name} is not what matrix.json says"
-                verified.add(file, what, record.cell.get(name), value)
+                file, problem = verified.store.path(record.key), f"cell.{name} is not what matrix.json says"
+                verified.add(file, problem, record.cell.get(name), value)
     if cells and (absent := len(keys - records.keys())):
         verified.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
     if cells and (more := len(records.keys() - keys)):
@@ -150,36 +150,36 @@ def _tables(verified: Verified) -> None:
     """The tables that are there, made again from the records and compared to the byte."""
     verified.count("tables", 0)
     folder = verified.out / "tables"
-    there = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
-    for name in [name for name in there if name.startswith(".")]:
-        verified.leftover(there.pop(name))
+    files = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
+    for name in [name for name in files if name.startswith(".")]:
+        verified.leftover(files.pop(name))
     papers = sorted((verified.out / FOLDER).glob("*.tex"))
-    if not there and not papers:
+    if not files and not papers:
         return
     if any(finding.file.startswith("records/") and finding.file.endswith(".json") for finding in verified.findings):
         verified.notes.append("tables/: not checked, since not every record could be read")
         return
-    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in there)]
+    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in files)]
     try:
         made = groups(read([verified.out]))
         wanted = {path.name: text for path, text in texts_of(verified.out, formats, made).items()} if formats else {}
-        if SHOWN in there:
+        if SHOWN in files:
             wanted[SHOWN] = shown_text(main_tables(made))
         specs = {path: spec_of(path.read_text(encoding="utf-8"), path) for path in papers}
         remade = {path: paper_texts(made, spec).get(path.name, "") for path, spec in specs.items()}
     except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
-        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        verified.add(folder, f"cannot be made again: {said}")
+        reason = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        verified.add(folder, f"cannot be made again: {reason}")
         return
     for path, expected in remade.items():
         verified.count("tables")
         _compare(verified, path, expected)
-    for name in sorted(there.keys() - wanted.keys()):
-        verified.add(there[name], "no table of these records")
+    for name in sorted(files.keys() - wanted.keys()):
+        verified.add(files[name], "no table of these records")
     for name, expected in wanted.items():
-        verified.count("tables", int(name in there))
-        if name in there:
-            _compare(verified, there[name], expected)
+        verified.count("tables", int(name in files))
+        if name in files:
+            _compare(verified, files[name], expected)
         elif not is_packed(verified.out):  # a packed suite keeps the tables that somebody wants to see
             verified.add(folder / name, "missing; `xner tables` makes it")
 
@@ -192,14 +192,14 @@ def _compare(verified: Verified, path: Path, expected: str) -> None:
             number = _first_difference(*lines)
             at = [text[number] if number < len(text) else "" for text in lines]
             start = max(0, _first_difference(*at) - 40)  # shortly before it
-            what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
-            verified.add(path, what, *(repr(line[start : start + 100]) for line in at))
+            problem = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
+            verified.add(path, problem, *(repr(line[start : start + 100]) for line in at))
 
 
 def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
     """The first place in which they differ, the length of the shorter where there is none."""
-    both = enumerate(zip(text, other, strict=False))
-    return next((place for place, (a, b) in both if a != b), min(len(text), len(other)))
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
 
 def text(verified: Verified) -> str:
     """A line a mismatch, then notes, then the sum."""
-    looked, number = ", ".join(f"{number} {what}" for what, number in verified.counts.items()), len(verified.findings)
+    looked, number = ", ".join(f"{number} {kind}" for kind, number in verified.counts.items()), len(verified.findings)
     end = f"{verified.out}: {looked}: {number or 'no'} mismatch{'es' if number > 1 else ''}"
     lines = [*map(str, verified.findings), *(f"note: {note}" for note in verified.notes), end]
     return "".join(f"{printable(line)}\n" for line in lines)

@@ -52,20 +52,20 @@ def write_report(out: Path) -> Path:
 def report_html(out: Path) -> str:
     """The page. Nothing in it is fetched from anywhere, and its policy forbids that it ever is."""
     stored = read_all([out])
-    found, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
-    facts = {run.record.key: flat(run.record) for group in found for run in group.stored}
-    most = max(_FEWEST, _SENTENCES // max(sum(len(group.cells) for group in found), 1))
+    all_groups, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
+    facts = {run.record.key: flat(run.record) for group in all_groups for run in group.stored}
+    most = max(_FEWEST, _SENTENCES // max(sum(len(group.cells) for group in all_groups), 1))
     style, script = (files("bench.report.html").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     with settings():
-        across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(found)]
+        across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(all_groups)]
     page = {
-        "chapters": [_chapter(group, f"g{place}", facts, most) for place, group in enumerate(found)],
-        "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in found for run in group.stored)),
+        "chapters": [_chapter(group, f"g{place}", facts, most) for place, group in enumerate(all_groups)],
+        "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in all_groups for run in group.stored)),
         "across": across,
         "records": len(facts),
         "environment": environment(list(facts.values())),
         "status": status,
-        "synthetic": any(map(is_synthetic, found)),
+        "synthetic": any(map(is_synthetic, all_groups)),
         "style": Markup(style),
         "script": Markup(script),
         "policy": f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",

@@ -60,7 +60,7 @@ def _lines(points: Iterator[tuple[Row, Any]]) -> dict[Row, list[Any]]:
     lines: dict[Row, list[Any]] = {}
     for row, point in points:
         lines.setdefault(row, []).append(point)
-    return {row: sorted(set(found)) for row, found in lines.items() if len(set(found)) > 1}
+    return {row: sorted(set(row_points)) for row, row_points in lines.items() if len(set(row_points)) > 1}
 
 
 def quality_figure(several: Sequence[Group]) -> Figure | None:
@@ -95,8 +95,8 @@ def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tup
         scores = scores_of(group, group.main_rule)
         for row in group.rows:
             cells = [group.cells[row, target] for target in languages]
-            both = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
-            words, labels = ([value for value in values if value is not None] for values in both)
+            by_measure = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
+            words, labels = ([value for value in values if value is not None] for values in by_measure)
             mean, _ = macro(scores, row, languages)
             if mean is not None and len(words) == len(labels) == len(languages):
                 yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)

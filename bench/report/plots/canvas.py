@@ -135,9 +135,9 @@ def finish(fig: Figure, title: str, note: str) -> Figure:
     return fig
 
 
-def finished(fig: Figure, group: Group, what: str, note: str, settings_of: Group | None = None) -> Figure:
+def finished(fig: Figure, group: Group, subject: str, note: str, settings_of: Group | None = None) -> Figure:
     """`finish` with the group's title and, after the note, the settings of `settings_of` (the group's by default)."""
-    return finish(fig, title_of(group, what), " ".join([note, *setting_notes(settings_of or group)]))
+    return finish(fig, title_of(group, subject), " ".join([note, *setting_notes(settings_of or group)]))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Look:
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
     """The looks of these rows, ordered by family and then as given; they depend on the suite's methods alone."""
     kin = {run.row: run.family for run in (*group.methods, *group.stored)}
-    found: dict[Row, Look] = {}
+    by_row: dict[Row, Look] = {}
     for family, hue in FAMILIES.items():
         members = [row for row in kin if kin[row] == family]
         for row in (row for row in rows if kin[row] == family):
@@ -162,8 +162,8 @@ def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset
             shade = place / (len(members) - 1) - 0.5 if len(members) > 1 else 0.0
             oracle = row in oracles or family == "oracle"
             label = plain(group.name_of(row))[:60] + (" (oracle)" if oracle else "")
-            found[row] = Look(label, _shaded(hue, shade), MARKERS[place % len(MARKERS)], family, oracle)
-    return found
+            by_row[row] = Look(label, _shaded(hue, shade), MARKERS[place % len(MARKERS)], family, oracle)
+    return by_row
 
 
 def _shaded(hue: str, shade: float) -> str:

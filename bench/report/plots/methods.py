@@ -101,8 +101,8 @@ def forest_figure(group: Group) -> Figure | None:
                 places.append((y, shown[group.suites[0], comparison.a], line.difference, limits))
         dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
-    what = f"minus {bases.pop()}" if alike else "of the first named minus the second"
-    note = f"F1 {what}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
+    direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
+    note = f"F1 {direction}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
     return finished(fig, group, "Contrasts by target language", note)
 
 
@@ -165,7 +165,7 @@ def ranks_figure(group: Group) -> Figure | None:
     rows_axis(axis, [f"{shown[row].label}  {rank:.1f}" for row, rank in ranks.items()])
     axis.set(xlim=(0.8, max(len(ranks), 1 + critical) + 0.2), ylim=(len(ranks) - 0.5, top - 0.6))
     axis.set_xlabel("average rank (1 is best)")
-    what = (
+    bars_note = (
         "Bars join neighbours of which no two differ significantly on average (paired, seeds and sentences crossed, "
         f"p < {LEVEL}, Holm over {ranked.pairs} pairs)."
         if ranked.pairs
@@ -173,7 +173,7 @@ def ranks_figure(group: Group) -> Figure | None:
     )
     note = (
         f"Rank by mean F1 in each of {', '.join(ranked.languages)}, equals sharing theirs; without oracles and "
-        f"methods that lack a language. {what}"
+        f"methods that lack a language. {bars_note}"
     )
     return finished(fig, group, "Average ranks", note)
 
@@ -192,9 +192,9 @@ def cost_figure(group: Group) -> Figure | None:
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     shown = looks(group, group.rows, oracle_rows(scores))
-    known = {what: _cost_points(group, scores, languages, what) for what in ("seconds", "tflop")}
-    what = max(known, key=lambda what: len(known[what][0]))
-    points, placed = known[what]
+    known = {unit: _cost_points(group, scores, languages, unit) for unit in ("seconds", "tflop")}
+    unit = max(known, key=lambda unit: len(known[unit][0]))
+    points, placed = known[unit]
     if len(points) < 3:
         return None
     fig = figure(7.5, max(3.4, 1.2 + 0.19 * len(points)))
@@ -216,7 +216,7 @@ def cost_figure(group: Group) -> Figure | None:
         axis.xaxis.set_minor_formatter(NullFormatter())
     else:
         axis.set_xlim(left=0)
-    axis.set_xlabel("seconds of a cell" if what == "seconds" else "10¹² operations of a cell (training and inference)")
+    axis.set_xlabel("seconds of a cell" if unit == "seconds" else "10¹² operations of a cell (training and inference)")
     axis.set_ylabel("macro F1 (strict, %)")
     light_grid(axis)
     legend(fig, (shown[row] for row in points))
@@ -237,7 +237,7 @@ def cost_figure(group: Group) -> Figure | None:
 
 
 def _cost_points(
-    group: Group, scores: Scores, languages: Sequence[str], what: str
+    group: Group, scores: Scores, languages: Sequence[str], unit: str
 ) -> tuple[dict[Row, tuple[float, float, float]], list[Row]]:
     """Cost, macro F1 and its half-width (0 where unknown) by row, and the rows that lack a language.
 
@@ -246,7 +246,7 @@ def _cost_points(
     points, placed = dict[Row, tuple[float, float, float]](), list[Row]()
 
     def price(row: Row, targets: Sequence[str]) -> float | None:
-        value: float | None = getattr(cost_of(run for t in targets for run in group.cells[row, t]), what)
+        value: float | None = getattr(cost_of(run for t in targets for run in group.cells[row, t]), unit)
         return value
 
     for row in sorted(group.rows, key=lambda row: macro(scores, row, languages)[0] is None):
@@ -254,10 +254,10 @@ def _cost_points(
         if mean is not None and cost:
             points[row] = (cost, mean, half or 0.0)
         elif mean is None and (base := baseline_of(row, group.rows)) in points and base is not None:
-            both = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
-            means = [macro(scores, side, both)[0] for side in (row, base)]
-            costs = [price(side, both) for side in (row, base)]
-            if both and means[0] is not None and means[1] is not None and costs[0] and costs[1]:
+            common = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
+            means = [macro(scores, side, common)[0] for side in (row, base)]
+            costs = [price(side, common) for side in (row, base)]
+            if common and means[0] is not None and means[1] is not None and costs[0] and costs[1]:
                 x, y, _ = points[base]
                 points[row] = (x * costs[0] / costs[1], y + means[0] - means[1], 0.0)
                 placed.append(row)

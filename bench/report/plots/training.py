@@ -157,9 +157,9 @@ def _words(axis: Axes, points: Mapping[str, Any] | None, when: str, colors: Mapp
     if points is None:
         axis.text(0.5, 0.5, "no result", ha="center", va="center", fontsize=7, color=GREY, transform=axis.transAxes)
         return
-    ours = points["language"] == source
+    in_source = points["language"] == source
     for type_ in sorted(set(points["label"].tolist()), key=lambda type_: (type_ != "O", type_)):  # O below the others
-        for side, marker in zip((ours, ~ours), SIDES, strict=True):
+        for side, marker in zip((in_source, ~in_source), SIDES, strict=True):
             x, y = points[when][side & (points["label"] == type_)].T
             axis.scatter(x, y, s=9, marker=marker, color=colors[str(type_)], edgecolor="0.3", linewidth=0.2)
     share = points["explained"][0 if when == "before" else 1]

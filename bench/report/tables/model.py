@@ -111,13 +111,15 @@ class TableDraft:
         """A text in place of a number."""
         return Entry(text=text, status=status, notes=notes)
 
-    def table(self, name: str, what: str, columns: Sequence[str], notes: Sequence[str], of: str = "language") -> Table:
+    def table(
+        self, name: str, subject: str, columns: Sequence[str], notes: Sequence[str], of: str = "language"
+    ) -> Table:
         """The table of the rows so far; above `notes` the group's own, below them the oracles' where there are any."""
         marked = any(line[head].oracle for line in self.lines for head in self.heads)
         names, above = [*self.heads, *columns], [*corpus_notes(self.group), *setting_notes(self.group)]
         return Table(
             name=name,
-            title=title_of(self.group, what),
+            title=title_of(self.group, subject),
             heads=self.heads,
             frame=pd.DataFrame([[line[c] for c in names] for line in self.lines], columns=names, dtype=object),
             columns_are=of,

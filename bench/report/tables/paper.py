@@ -30,7 +30,7 @@ _MADE = "% made by: "
 _SPEC = "% as: "
 
 
-def paper_texts(found: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
+def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
     """By file name the text of each table that `spec` asks for; the first lines say how it was made.
 
     Raises:
@@ -41,10 +41,10 @@ def paper_texts(found: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
     for name in spec.only:
         if name not in MAKERS:
             raise BadInput(f"--only: no table '{name}'{nearest(name, MAKERS)}")
-    _check(found, spec)
+    _check(all_groups, spec)
     texts = {}
     head = f"{_MADE}{command_of(spec)}\n{_SPEC}{json.dumps(to_plain(spec), ensure_ascii=False, sort_keys=True)}\n"
-    for group, suffix in zip(found, suffixes(found), strict=True):
+    for group, suffix in zip(all_groups, suffixes(all_groups), strict=True):
         chosen = shown_of(group, spec)
         for place, name in enumerate(spec.only if chosen.stored else ()):
             shown = _by(chosen, spec) if name == "main" else chosen
@@ -71,9 +71,9 @@ def command_of(spec: TablesSpec) -> str:
 
 def spec_of(text: str, path: Path) -> TablesSpec:
     """How a table was made, from its first lines; BadInput where they do not say it."""
-    found = re.match(rf"{_MADE}.*\n{_SPEC}(.*)\n", text)
+    match = re.match(rf"{_MADE}.*\n{_SPEC}(.*)\n", text)
     try:
-        return build(TablesSpec, json.loads(found[1]) if found else {"?": ""}, Place(str(path)))
+        return build(TablesSpec, json.loads(match[1]) if match else {"?": ""}, Place(str(path)))
     except ValueError as error:
         raise BadInput(f"{path}: its first lines do not say how it was made") from error
 
@@ -81,12 +81,12 @@ def spec_of(text: str, path: Path) -> TablesSpec:
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _check(found: Sequence[Group], spec: TablesSpec) -> None:
-    rows = {row[1] for group in found for row in group.rows}
+def _check(all_groups: Sequence[Group], spec: TablesSpec) -> None:
+    rows = {row[1] for group in all_groups for row in group.rows}
     for pattern, _ in _asked(spec):
         if not any(_matches(row, pattern) for row in rows):
             raise BadInput(f"--rows: there is no row '{pattern}'{nearest(pattern, rows)}")
-    rules = {rule for group in found for run in group.stored for rule in run.record.rules}
+    rules = {rule for group in all_groups for run in group.stored for rule in run.record.rules}
     if spec.rule and spec.rule not in rules:
         raise BadInput(f"--rule: no record has scores by '{spec.rule}'{nearest(spec.rule, rules)}")
 
@@ -113,7 +113,7 @@ def _by(group: Group, spec: TablesSpec) -> Group:
     if not spec.rule or spec.rule == group.main_rule:
         return group
     runs = [(run, [rule for rule in run.record.rules if rule != spec.rule]) for run in group.stored]
-    ruled = [replace(run, record=replace(run.record, rules=(spec.rule, *rest))) for run, rest in runs]
+    ruled = [replace(run, record=replace(run.record, rules=(spec.rule, *other_rules))) for run, other_rules in runs]
     return replace(group, stored=tuple(ruled))
 
 

@@ -85,8 +85,8 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
 
     None where nothing was published on its corpus. Taggers and projected labels never share a table.
     """
-    theirs = _known(group, {*group.targets, MEAN}, folder)
-    if not theirs:
+    published = _known(group, {*group.targets, MEAN}, folder)
+    if not published:
         return None
     draft, scores = TableDraft(group, heads=HEADS), scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
@@ -95,15 +95,15 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
         entries = {target: draft.score(scores[row, target]) for target in group.targets}
         entries["macro"] = draft.macro(scores, row, languages)
         line |= {column: replace(entry, low=None, high=None) for column, entry in entries.items()}
-    _add_theirs(draft, theirs)
+    _add_published(draft, published)
     types = ", ".join(map(str, group.stored[0].record.corpus.get("types") or ()))
     notes = [
         f"Ours: strict IOB2, percent; types {types or 'n/a'}; intervals stand in the main table.",
         "Published: as printed, not made here; footnotes name the source and what differs from ours. Settings "
         "differ, so a gap between the two is no finding.",
     ]
-    what = "Ours and published F1, by method and target language"
-    return draft.table(name, what, [*group.targets, "macro"], notes)
+    subject = "Ours and published F1, by method and target language"
+    return draft.table(name, subject, [*group.targets, "macro"], notes)
 
 
 def _known(group: Group, languages: Container[str], folder: Path) -> list[Published]:
@@ -115,11 +115,11 @@ def _known(group: Group, languages: Container[str], folder: Path) -> list[Publis
     ]
 
 
-def agreement(found: Sequence[Group], tolerance: float, folder: Path = FOLDER) -> list[str]:
+def agreement(all_groups: Sequence[Group], tolerance: float, folder: Path = FOLDER) -> list[str]:
     """A line a published figure that a row of ours is meant to reproduce: both, the difference, and whether it is
     within `tolerance` points of F1. Agreement of unlike settings proves nothing, and the lines say what differs."""
     lines = []
-    for group in found:
+    for group in all_groups:
         scores = scores_of(group, group.main_rule)
         for figure in _known(group, group.targets, folder):
             method, _, encoder = figure.matches.partition(" / ")
@@ -129,27 +129,27 @@ def agreement(found: Sequence[Group], tolerance: float, folder: Path = FOLDER) -
                 mean = scores[row, figure.language].mean
                 if row[1].partition(" (")[0] == method and mean is not None:
                     gap = mean - float(figure.value)
-                    said = "within" if abs(gap) <= tolerance else "outside"
+                    verdict = "within" if abs(gap) <= tolerance else "outside"
                     kind = "reported, unverified" if figure.unverified else "published"
                     lines.append(
                         f"{group.corpus} {figure.language} {row[1]}: ours {mean:.1f}, {kind} {figure.value} "
-                        f"({figure.paper}): {gap:+.1f}, {said} ±{tolerance:g}; {figure.differs.replace(PART, '; ')}"
+                        f"({figure.paper}): {gap:+.1f}, {verdict} ±{tolerance:g}; {figure.differs.replace(PART, '; ')}"
                     )
     return lines
 
 
-def _add_theirs(draft: TableDraft, known: Sequence[Published]) -> None:
+def _add_published(draft: TableDraft, known: Sequence[Published]) -> None:
     """A row for each paper, table and method; their own mean, where they print one, in the macro column."""
     by_row: dict[tuple[object, ...], list[Published]] = {}
     for figure in known:
         by_row.setdefault((figure.paper, figure.table, figure.method, *figure.notes), []).append(figure)
     for figures_of_row in by_row.values():
-        first, found = figures_of_row[0], {figure.language: figure for figure in figures_of_row}
+        first, by_language = figures_of_row[0], {figure.language: figure for figure in figures_of_row}
         paper = re.sub(r" \(.*\)$", "", first.paper)
         paper = f"reported, unverified: {paper}" if first.unverified else paper
         method = Entry(text=first.method, notes=draft.notes(*first.notes))
         line = draft.add(("", ""), {"from": paper, "method": method}, False)
         for column in (*draft.group.targets, "macro"):
-            printed = found.get(MEAN if column == "macro" else column)
+            printed = by_language.get(MEAN if column == "macro" else column)
             value = printed.value if printed else ""  # with the decimals that were printed
             line[column] = Entry(float(value), digits=len(value.partition(".")[2])) if value else TableDraft.gap()

@@ -99,9 +99,9 @@ def latex(table: Table) -> str:
     """
     rows = table.rows()
     gaps = {note for row in rows for cell in row.values() if cell.value is None for note in cell.notes}
-    kept = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
-    marks = {note: mark for mark, note in enumerate(sorted(kept), 1)}
-    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - kept]
+    numbered = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
+    marks = {note: mark for mark, note in enumerate(sorted(numbered), 1)}
+    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - numbered]
     below = [
         *(note.replace(" (* in plain text)", "") for note in table.notes),
         *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items()),
@@ -153,15 +153,15 @@ def _fitted(grid: list[list[str]], heads: int) -> tuple[str, str, list[list[int]
     """The star of the float, its size, and the columns of each part: few parts first, then narrow, then large."""
     widths = [max(_width(row[place]) for row in grid) for place in range(len(grid[0]))]
     widths = [min(width, HEAD) if place < heads else width for place, width in enumerate(widths)]
-    first, rest = list(range(heads)), list(range(heads, len(widths)))
-    for number in range(1, len(rest) + 1):
-        step = math.ceil(len(rest) / number)
-        parts = [first + rest[start : start + step] for start in range(0, len(rest), step)]
+    first, others = list(range(heads)), list(range(heads, len(widths)))
+    for number in range(1, len(others) + 1):
+        step = math.ceil(len(others) / number)
+        parts = [first + others[start : start + step] for start in range(0, len(others), step)]
         for starred, room in (("", COLUMN), ("*", PAGE))[number > 1 :]:
             for size, scale in SIZES:
                 if all(sum(scale * widths[i] + GAP for i in part) - GAP <= room for part in parts):
                     return starred, size, parts
-    return "*", SIZES[-1][0], [[*first, place] for place in rest]
+    return "*", SIZES[-1][0], [[*first, place] for place in others]
 
 
 def _width(text: str) -> float:

@@ -85,13 +85,13 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
         line = draft.add(("", ""), {"contrast": comparison.title}, False)
         by_name = {x.name: x for x in (comparison.macro, *comparison.lines)}
         for title, target in (("average", "macro"), *((target, target) for target in group.targets)):
-            found = by_name.get(target)
-            if found is None or found.difference is None:
-                line[title] = draft.gap(notes=draft.notes(found.note) if found and found.note else ())
+            compared = by_name.get(target)
+            if compared is None or compared.difference is None:
+                line[title] = draft.gap(notes=draft.notes(compared.note) if compared and compared.note else ())
                 continue
-            low, high = found.together or (None, None)
-            sure = found.verdict in ("better", "worse")
-            line[title] = Entry(found.difference, low, high, bold=sure, signed=True, seeds=len(found.seeds))
+            low, high = compared.together or (None, None)
+            sure = compared.verdict in ("better", "worse")
+            line[title] = Entry(compared.difference, low, high, bold=sure, signed=True, seeds=len(compared.seeds))
         counts, ratio = outcomes(comparison), ratio_of(comparison)
         line["better, worse, undecided"] = Entry(
             text=", ".join(str(counts[n]) for n in ("better", "worse", "undecided"))
@@ -189,11 +189,11 @@ def _families() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _pretraining() -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
+    languages: dict[str, frozenset[str]] = {}
     for row in _rows("pretraining.csv"):
         same = row["source"].removeprefix("as ")
-        found[row["encoder"]] = found.get(same, frozenset()) | set(row["languages"].split())
-    return found
+        languages[row["encoder"]] = languages.get(same, frozenset()) | set(row["languages"].split())
+    return languages
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -272,8 +272,8 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
             line |= {target: draft.score(scores[row, target]) for target in group.targets}
             line["macro"] = draft.macro(scores, row, languages)
     same = len(set(notes.values())) == 1
-    said = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
-    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], said)
+    macro_notes = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
+    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], macro_notes)
 
 
 def gap_table(group: Group, name: str = "gap") -> Table | None:
@@ -293,9 +293,9 @@ def gap_table(group: Group, name: str = "gap") -> Table | None:
 
 
 def _share(draft: TableDraft, scores: Scores, target: str, rows: Sequence[Row]) -> Entry:
-    low, here, high = (scores[row, target].mean for row in rows)
-    if low is None or here is None or high is None:
+    low, value, high = (scores[row, target].mean for row in rows)
+    if low is None or value is None or high is None:
         return draft.gap(TEXTS["missing"])
     if high - low < 1:
         return draft.gap("n/a", "no score", draft.notes("the gap is below 1 point: no share"))
-    return Entry(100 * (here - low) / (high - low))
+    return Entry(100 * (value - low) / (high - low))

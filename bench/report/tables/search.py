@@ -17,11 +17,11 @@ Trials = Mapping[int, Mapping[int, Stored]]  # by trial, by seed
 
 def trials_of(group: Group, row: Row) -> Trials:
     """The records of a row by trial and seed."""
-    found: dict[int, dict[int, Stored]] = {}
+    trials: dict[int, dict[int, Stored]] = {}
     for run in group.stored:
         if run.row == row:
-            found.setdefault(run.trial, {})[run.seed] = run
-    return dict(sorted(found.items()))
+            trials.setdefault(run.trial, {})[run.seed] = run
+    return dict(sorted(trials.items()))
 
 
 def dev_f1(group: Group, seeds: Mapping[int, Stored]) -> float | None:
@@ -33,9 +33,9 @@ def dev_f1(group: Group, seeds: Mapping[int, Stored]) -> float | None:
 
 def best_trial(group: Group, row: Row) -> int | None:
     """The trial with the highest mean; the first of equals; None where none has finished on every seed."""
-    found = trials_of(group, row)
-    most = max(map(len, found.values()), default=0)
-    means = {trial: dev_f1(group, seeds) for trial, seeds in found.items() if len(seeds) == most}
+    trials = trials_of(group, row)
+    most = max(map(len, trials.values()), default=0)
+    means = {trial: dev_f1(group, seeds) for trial, seeds in trials.items() if len(seeds) == most}
     known = {trial: mean for trial, mean in means.items() if mean is not None}
     return max(known, key=known.__getitem__, default=None)
 
@@ -46,9 +46,9 @@ def settings_table(group: Group, name: str = "settings") -> Table | None:
         return None
     draft = TableDraft(group, heads=("method", "trial"))
     for row in group.rows:
-        found = trials_of(group, row)
-        best = best_trial(group, row) if len(found) > 1 else None
-        for trial, seeds in found.items():
+        trials = trials_of(group, row)
+        best = best_trial(group, row) if len(trials) > 1 else None
+        for trial, seeds in trials.items():
             known: dict[str, Any] = next(iter(seeds.values())).record.cell.get("settings") or {}
             mean = dev_f1(group, seeds) if known.get("dev_f1") is None else known["dev_f1"]
             line = draft.add(row, {"trial": str(known.get("trial", trial))})
@@ -71,17 +71,17 @@ def searched(out: Path) -> tuple[list[Table], str]:
     """
     stored = read_all([out])
     stored = [run for run in stored if run.place != UNPLACED] or stored  # without what older code or settings made
-    known, found = {run.record.key for run in stored}, groups(stored)
-    tables = [table for group in found if (table := settings_table(group)) is not None]
+    known, all_groups = {run.record.key for run in stored}, groups(stored)
+    tables = [table for group in all_groups if (table := settings_table(group)) is not None]
     if any(str(cell["key"]) not in known for cell in matrix_cells(out)):
         return tables, ""
-    return tables, chosen_toml(found)
+    return tables, chosen_toml(all_groups)
 
 
-def chosen_toml(found: Sequence[Group]) -> str:
+def chosen_toml(all_groups: Sequence[Group]) -> str:
     """[chosen.ENCODER.ROW] for each row that was trained; a row whose trials all failed is a comment."""
     lines = ["# Written by `xner search`: by encoder and row the trial with the best mean F1 on source dev."]
-    for group in found:
+    for group in all_groups:
         for row in group.rows:
             trials, best = trials_of(group, row), best_trial(group, row)
             cell = next(iter(next(iter(trials.values())).values())).record.cell
