@@ -1,4 +1,4 @@
-"""The model card of a tagger that `--keep-models` kept: what it is, what it was trained on, how good it is."""
+"""The model card of a tagger kept by `--keep-models`: its method, training data and scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.report.scores import Scores, scores_of
 
 
 def write_cards(all_groups: Sequence[Group]) -> dict[str, Path]:
-    """Write README.md into the folder of every tagger that is there; by key the folders."""
+    """Write README.md into the folder of every kept tagger; returns the folders by record key."""
     folders = {}
     for group in all_groups:
         for run in group.stored:
@@ -27,10 +27,10 @@ def write_cards(all_groups: Sequence[Group]) -> dict[str, Path]:
 
 
 def chosen(all_groups: Sequence[Group], cell: str) -> Stored:
-    """The record that CELL names: the beginning of its key, or ROW/TARGET/SEED.
+    """The record that `cell` names, by the beginning of its key or as ROW/TARGET/SEED.
 
     Raises:
-        BadInput: there is none, or several.
+        BadInput: no record matches, or several do.
     """
     stored = [run for group in all_groups for run in group.stored]
     named = [run for run in stored if f"{run.label}/{run.target}/{run.seed}" == cell]

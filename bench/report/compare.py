@@ -1,4 +1,4 @@
-"""Two methods against each other: difference of F1 by language and on average, and in what they differ."""
+"""Comparison of two methods: the difference of F1 by language and on average, and how their settings differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.store.record import Contrast, contrasts
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 Limits = tuple[float, float]
-Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
+Differing = dict[str, tuple[str, str]]  # the values of A and B, by name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ComparisonLine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One block: the cells of one table in which both methods stand."""
+    """Two methods compared over the cells of one table that has both."""
 
     a: str
     b: str
@@ -72,7 +72,7 @@ class Comparison:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Those that the average is over."""
+        """The languages that the average is over."""
         return tuple(line.name for line in self.lines if line.difference is not None)
 
     @property
@@ -112,7 +112,7 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
-    """The row that is meant; an axis of [labels] makes several of one method, then which one must be said."""
+    """The row that `name` means; where an axis of [labels] makes several rows of one method, `name` must be exact."""
     rows = [name] if name in known else sorted(label for label in known if label.partition(" (")[0] == name)
     if len(rows) == 1:
         return rows[0]
@@ -153,14 +153,14 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
 
 
 def declared_of(group: Group) -> list[Contrast]:
-    """What the matrices of the group's folders declare, in their order, as far as the group has both rows."""
+    """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows."""
     labels = {run.label for run in group.stored}
     every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
     return [c for c in every if {c.a, c.b} <= labels]
 
 
 def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
-    """The lines as one family of tests: with adjusted p, the interval that belongs to it, and the verdict."""
+    """The lines as one family of tests, each with its adjusted p, the matching interval and the verdict."""
     adjusted = holm([line.p for line in lines])
     order = sorted((line.p, place) for place, line in enumerate(lines) if line.p is not None)
     levels, level = {}, LEVEL
@@ -178,7 +178,7 @@ def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
 
 
 def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> ComparisonLine:
-    """The line of a language or, named macro, of the average over several; not yet judged, p not adjusted."""
+    """The line of one language, or of the average if named macro; without a verdict, p not yet adjusted."""
     if not a:
         return ComparisonLine(name, note="no language where both have a number")
     pair = Paired.of(a, b)
@@ -198,7 +198,7 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
         return line
     alone = [difference(x, y) for x, y in zip(pair.a, pair.b, strict=True)]
     estimate = alone[0] if name != "macro" else macro_difference(pair.a, pair.b, clusters_of(group, a))
-    # of the average no less than if the languages' seeds were independent: few seeds can agree by luck in their mean
+    # The average's seed variance is at least that of independent languages: few seeds may agree in their mean by luck.
     seeds = max(estimate.spread.seeds, sum(each.spread.seeds for each in alone) / len(alone) ** 2)
     cautious = replace(estimate, spread=replace(estimate.spread, seeds=seeds))
     wide, narrow = ((100 * low, 100 * high) for low, high in (estimate.limits(), cautious.limits(1 - 2 * LEVEL)))
@@ -210,12 +210,12 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
 
 
 def _mean(score: Score, seeds: Sequence[int]) -> float:
-    """Of these seeds, of all where there are none."""
+    """The mean F1 over these seeds, or over all seeds if none are given."""
     return sum(score.f1[seed] for seed in seeds or score.f1) / len(seeds or score.f1)
 
 
 def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
-    """Why two scores cannot be compared, "" where they can."""
+    """Why two scores cannot be compared; "" if they can."""
     missing = [(label, score) for label, score in zip(labels, (a, b), strict=True) if score.mean is None]
     if missing:
         return "; ".join(f"{label}: {'; '.join(score.notes) or score.status}" for label, score in missing)
@@ -240,7 +240,7 @@ def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-# --- what the two are -------------------------------------------------------------------------------------------------
+# --- how the two differ -----------------------------------------------------------------------------------------------
 
 
 def _method(run: Stored) -> str:
@@ -248,7 +248,7 @@ def _method(run: Stored) -> str:
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
-    """Parameters, axes and budget in which A and B differ; parameters only where they are one method's."""
+    """The axes and budget in which A and B differ; also the parameters if both are the same method."""
 
     def facts(run: Stored) -> dict[str, Any]:
         cell, cost = run.record.cell, run.record.cost
@@ -262,7 +262,7 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
         return values | (dict(cell.get("params") or {}) if same else {})
 
     same = {_method(run) for run in a} == {_method(run) for run in b}
-    # an axis that concerns only one of the two is no difference in setting
+    # an axis that only one of the two has is not a difference in setting
     axes = set.intersection(*({name for run in side for name in run.record.cell.get("axes") or {}} for side in (a, b)))
     return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")
 

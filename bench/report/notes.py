@@ -1,4 +1,4 @@
-"""What a reader must know before reading a number: the title and notes of every table, plot and comparison."""
+"""Titles and notes of tables, plots and comparisons: corpus, licence, settings and intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIDDEN = re.compile(
 
 
 def visible(value: Any) -> Any:
-    """Text with hidden characters as their picture or ⟨code⟩; anything else as it is."""
+    """Text with each hidden character replaced by its picture or ⟨code⟩; other values unchanged."""
     return _HIDDEN.sub(_shown, value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -32,19 +32,19 @@ def _shown(match: re.Match[str]) -> str:
 
 
 def title_of(group: Group, subject: str) -> str:
-    """What is shown, of which corpus, with the synthetic label."""
+    """A title: the subject and the corpus, marked if it is synthetic."""
     title = " / ".join(map(str, group.values("title"))) or group.corpus
     kind = "Intrinsic (labels projected to the test itself), " if group.intrinsic else ""
     return f"{kind}{subject}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
 
 
 def is_synthetic(group: Group) -> bool:
-    """Whether the corpus is no evidence about languages."""
+    """Whether the corpus is synthetic, hence no evidence about languages."""
     return any(bool(run.record.corpus.get("synthetic")) for run in group.stored)
 
 
 def corpus_notes(group: Group) -> list[str]:
-    """Labels and licence of the corpus."""
+    """Notes on the corpus: synthetic or not, human translations, its own notes, the licence."""
     notes = []
     if is_synthetic(group):
         notes.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}.")
@@ -61,7 +61,7 @@ def corpus_notes(group: Group) -> list[str]:
 
 
 def source_notes(group: Group) -> list[str]:
-    """The commits of what was read from the hub."""
+    """The sources read from the hub, with their commits."""
     read = {
         (role, source) for run in group.stored for role, text in run.record.sources.items() for source in text.split()
     }
@@ -95,7 +95,7 @@ def _values(records: Iterable[Record], part: Callable[[Record], Any]) -> str:
 
 
 def interval_note(variances: Iterable[str], form: str = "± is half the width of a") -> str:
-    """Which variance the intervals hold, in words."""
+    """Which variance the intervals cover, in words."""
     kinds = sorted({variance for variance in variances if variance})
     if not kinds:
         return "No intervals: no counts by sentence."

@@ -1,4 +1,4 @@
-"""A record's numbers, made again from its sidecars: scores, counts by sentence, sentences, tokens, the test itself."""
+"""Recomputes a record's scores, counts, sentences, tokens and test digest from its sidecars and reports mismatches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TAG = re.compile(r"O|[BI]-\S.*")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it must be: where, what is there, what should be."""
+    """One mismatch: the file, the problem, the stored value and the expected one."""
 
     file: str  # from the results folder
     what: str
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass
 class Verified:
-    """What was looked at and what was found; notes are no mismatch."""
+    """The result of a verification: counts of what was checked, mismatches, and notes (which are no mismatch)."""
 
     out: Path
     findings: list[Finding] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Verified:
         self.store = Records(self.out)
 
     def _place(self, file: Path) -> str:
-        """From the results folder; of a packed one as it was before it was packed."""
+        """The path relative to the results folder; for a packed folder, as before packing."""
         return file.relative_to(self.out if file.is_relative_to(self.out) else self.store.home).as_posix()
 
     def add(self, file: Path, problem: str, stored: Any = "", expected: Any = "") -> None:
@@ -59,16 +59,16 @@ class Verified:
         self.findings.append(Finding(self._place(file), problem, str(stored)[:200], str(expected)[:200]))
 
     def leftover(self, file: Path) -> None:
-        """Note a file that a killed write left."""
+        """Note a file left by an interrupted write."""
         self.notes.append(f"{self._place(file)}: left by a write that did not finish; it may be deleted")
 
     def count(self, kind: str, number: int = 1) -> None:
-        """Note what was looked at."""
+        """Add to the number of checked items of a kind."""
         self.counts[kind] = self.counts.get(kind, 0) + number
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
-        """Read a file inside the block: that it cannot be read is a mismatch, and no error."""
+        """Turn errors from reading the file inside the block into a mismatch."""
         try:
             yield
         except (BadInput, Damaged) as error:
@@ -100,7 +100,7 @@ class Rescorer:
         self.add, self.store = self.verified.add, self.verified.store
 
     def check(self, record: Record) -> int:
-        """The number of scores that were made again."""
+        """Check a record; returns the number of scores that were recomputed."""
         if not record.scores or set(record.scores) - set(record.rules):
             wanted = f"some of {', '.join(record.rules)}"
             self.add(self.store.path(record.key), "scores by rule", ", ".join(record.scores), wanted)
@@ -118,7 +118,7 @@ class Rescorer:
         return sum(self._rule(record, rule, gold, types, counts.get(rule)) for rule in record.scores)
 
     def _read(self, key: str, name: str) -> str:
-        """The hash of a CoNLL sidecar, by which `files` has it; '' where it cannot be read, which is a finding."""
+        """The hash of a CoNLL sidecar, its key in `files`; '' if it cannot be read, which is reported."""
         path = self.store.sidecar(key, name)
         with self.verified.reading(path):
             sha = sha256_of_file(path)
@@ -129,7 +129,7 @@ class Rescorer:
         return ""
 
     def _facts(self, record: Record, sha: str) -> None:
-        """Sentences, tokens and which test it is."""
+        """Check the numbers of sentences and tokens and the digest of the test."""
         path, gold, language = self.store.path(record.key), self.files[sha], str(record.cell["target"])
         expected = {"sentences": len(gold.ids), "tokens_gold": gold.tokens, "tokens_scored": gold.tokens}
         for name, number in expected.items():
@@ -146,7 +146,7 @@ class Rescorer:
             self.add(self.store.sidecar(record.key, GOLD), problem, digest, wanted)
 
     def _rule(self, record: Record, rule: str, gold: str, types: list[str], stored: np.ndarray | None) -> bool:
-        """Whether the score of a rule could be made again; what differs is a finding."""
+        """Recompute the score of a rule and report differences; returns whether that was possible."""
         name = predictions_name(rule)
         predicted = self._read(record.key, name)
         if not predicted:
@@ -158,7 +158,7 @@ class Rescorer:
         used_types = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
         every = [*types, *sorted(used_types.difference(types))]
         if (gold, predicted, *every) not in self.scored:
-            # rules of one record often chose the same checkpoint; nothing else repeats
+            # only the rules of one record share predictions, where they chose the same checkpoint
             self.scored = {(gold, predicted, *every): count(sides[0].spans, sides[1].spans, every)}
         counts = self.scored[gold, predicted, *every]
         self._compare_scores(record, rule, every, counts)
@@ -202,7 +202,7 @@ class Rescorer:
 
 
 def _checked(sidecar: Sidecar) -> Sidecar:
-    """The sidecar; Damaged at the first tag that is not IOB2."""
+    """The sidecar; raises Damaged for the first tag that is not IOB2."""
     known = {tag for tags in sidecar.tags for tag in tags}
     if bad := sorted(tag for tag in known if not _TAG.fullmatch(tag)):
         place = next(number for number, tags in enumerate(sidecar.tags) if set(bad) & set(tags))
@@ -211,7 +211,7 @@ def _checked(sidecar: Sidecar) -> Sidecar:
 
 
 def _first_difference(gold: Sidecar, predicted: Sidecar) -> tuple[str, str, str] | None:
-    """What, stored, should be: of the first sentence that is not the gold's."""
+    """Problem, stored and expected value at the first sentence that differs from the gold; None if none does."""
     if len(gold.ids) != len(predicted.ids):
         return "sentences", str(len(predicted.ids)), str(len(gold.ids))
     sentences = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
