@@ -1,4 +1,4 @@
-"""All tables of a results folder, written in every format."""
+"""Writes all tables of a results folder in every format."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
 
 
 def all_tables(all_groups: Sequence[Group]) -> list[Table]:
-    """Every table that the groups have something for."""
+    """Every table for which the groups have data."""
     made = (
         make(group, f"{name}{suffix}")
         for group, suffix in zip(all_groups, suffixes(all_groups), strict=True)
@@ -52,7 +52,7 @@ def checked_formats(formats: Sequence[str], known: Collection[str] = tuple(RENDE
     """The formats, each once.
 
     Raises:
-        BadInput: one is unknown, or there is none.
+        BadInput: a format is unknown, or none is given.
     """
     for name in formats:
         if name not in known:
@@ -67,7 +67,7 @@ def write_tables(
 ) -> list[Path]:
     """Write out/tables/<name>.{md,csv,tex} and records.csv (one row per record and rule); the paths, sorted.
 
-    `all_groups`: what to tabulate, the records of `out` by default; several suites share each table, with a column.
+    `all_groups` defaults to the records of `out`; several suites share each table, which then has a suite column.
 
     Raises:
         BadInput: as `read` and `checked_formats`.
@@ -79,7 +79,7 @@ def write_tables(
 
 
 def texts_of(out: Path, formats: Sequence[str], all_groups: Sequence[Group]) -> dict[Path, str]:
-    """By path below out/tables/ the text that `write_tables` writes there."""
+    """The texts that `write_tables` writes, by path."""
     tables, folder = all_tables(all_groups), out / "tables"
     endings = [RENDERERS[name] for name in checked_formats(formats)]
     texts = {folder / f"{table.name}{ending}": render(table) for table in tables for ending, render in endings}

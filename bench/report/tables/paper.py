@@ -1,4 +1,4 @@
-"""Tables as a paper takes them: the rows, columns and notes that its author asks for, in LaTeX."""
+"""LaTeX tables for a paper, with the rows, columns, layout and notes that the author asks for."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _SPEC = "% as: "
 
 
 def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
-    """By file name the text of each table that `spec` asks for; the first lines say how it was made.
+    """The text of each table that `spec` asks for, by file name; its first lines record how it was made.
 
     Raises:
-        BadInput: it names a row, column, rule or table that is not there, or two rows would print alike.
+        BadInput: it names an unknown row, column, rule or table, or two rows would print alike.
     """
     from bench.report.tables import MAKERS  # which imports this module
 
@@ -60,7 +60,7 @@ def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]
 
 
 def command_of(spec: TablesSpec) -> str:
-    """The options of `xner tables` that give the same, the plug-ins' own names left out."""
+    """The `xner tables` command that makes the same tables, apart from names that plug-ins define."""
     words = ["xner", "tables", "OUT"]
     for field in fields(spec):
         value = getattr(spec, field.name)
@@ -70,7 +70,7 @@ def command_of(spec: TablesSpec) -> str:
 
 
 def spec_of(text: str, path: Path) -> TablesSpec:
-    """How a table was made, from its first lines; BadInput where they do not say it."""
+    """The specification that a table was made from, read from its first lines; BadInput if they lack it."""
     match = re.match(rf"{_MADE}.*\n{_SPEC}(.*)\n", text)
     try:
         return build(TablesSpec, json.loads(match[1]) if match else {"?": ""}, Place(str(path)))
@@ -92,7 +92,7 @@ def _check(all_groups: Sequence[Group], spec: TablesSpec) -> None:
 
 
 def _asked(spec: TablesSpec) -> list[tuple[str, str]]:
-    """By row or pattern what is to be printed, "" if the row's own name."""
+    """The row patterns asked for, each with the name to print; "" for the row's own name."""
     return [(pattern.strip(), name.strip()) for pattern, _, name in (item.partition("=") for item in spec.rows)]
 
 
@@ -101,7 +101,7 @@ def _matches(row: str, pattern: str) -> bool:
 
 
 def shown_of(group: Group, spec: TablesSpec) -> Group:
-    """The group with the rows and languages asked for alone, so that averages and marks are over these."""
+    """The group reduced to the rows and languages asked for, so that averages and marks are over these."""
     languages = {*spec.columns} & {*group.targets} or {*group.targets}
     patterns = [pattern for pattern, _ in _asked(spec)] or ["*"]
     runs = [run for run in group.stored if run.target in languages]
@@ -109,7 +109,7 @@ def shown_of(group: Group, spec: TablesSpec) -> Group:
 
 
 def _by(group: Group, spec: TablesSpec) -> Group:
-    """The group as if the rule asked for were the main one."""
+    """The group with the rule asked for as its main rule."""
     if not spec.rule or spec.rule == group.main_rule:
         return group
     runs = [(run, [rule for rule in run.record.rules if rule != spec.rule]) for run in group.stored]
@@ -118,7 +118,7 @@ def _by(group: Group, spec: TablesSpec) -> Group:
 
 
 def _names(rows: Sequence[Row], spec: TablesSpec) -> dict[str, str]:
-    """By row what is printed: as asked for, else the method's name and what the axes chose where that differs.
+    """The printed name of each row: as asked for, else the method's name with those axis values that differ.
 
     Raises:
         BadInput: two rows would print alike.
@@ -200,7 +200,7 @@ def _formatted(entry: Entry, spec: TablesSpec) -> Entry:
 
 def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:
     comparisons = contrasts_of(group)
-    hidden = {family_note(comparisons)} if comparisons and table.lead else set()  # of lines that LaTeX does not print
+    hidden = {family_note(comparisons)} if comparisons and table.lead else set()  # the lead is not printed in LaTeX
     hidden |= {*corpus_notes(group), *setting_notes(group)} if spec.notes == "short" else set()
     unsaid = [f"{column}:" for column in ("last", "macro") if spec.columns and column not in spec.columns]
     unsaid += [] if any(cell.bold for line in table.rows() for cell in line.values()) else ["No marks"]
@@ -211,7 +211,7 @@ def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:
 
 
 def _turned(table: Table) -> Table:
-    """Columns as rows; what named a row is the head of a column."""
+    """The transposed table: columns become rows, and row names become column heads."""
     rows = table.rows()
     titles = [", ".join(row[head].text + " †" * row[head].oracle for head in table.heads) for row in rows]
     columns = list(table.frame.columns[len(table.heads) :])

@@ -1,4 +1,4 @@
-"""Tables of quantities, not scores: cost and resources, what projection did, what training did to the encoder."""
+"""Tables of quantities other than scores: cost and resources, label projection, errors, the encoder's space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
-QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
+QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: the quantity and its decimals
     "seconds": (lambda r: r.cost.seconds, 1),
     "of them inference": (lambda r: r.cost.inference, 1),
     "steps": (lambda r: r.cost.steps, 0),
@@ -76,7 +76,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
 
 
 def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
-    """Mean over the cells; n/a where one of them does not know, since a mean of the rest would look too cheap."""
+    """Mean over the cells; n/a if a value is unknown, since the mean of the others could look too cheap."""
     known = [value for value in values if value is not None]
     if known and len(known) == len(values):
         return Entry(sum(known) / len(known), digits=digits, seeds=len(known))
@@ -85,7 +85,7 @@ def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Ent
 
 
 def projection_table(group: Group, name: str = "projection") -> Table | None:
-    """What label projection did to the entities, counted by cause: means over seeds. None without any."""
+    """Entities by outcome of label projection, means over seeds; None without projection."""
     every = sorted({cause for run in group.stored for cause in run.record.projection})
     causes = sorted(every, key=lambda cause: CAUSES.index(cause) if cause in CAUSES else len(CAUSES))
     draft = TableDraft(group, heads=("method", "language"))
@@ -115,9 +115,9 @@ def _cause(stored: Sequence[Stored], cause: str) -> Entry:
 
 
 def errors_table(group: Group, name: str = "errors") -> Table | None:
-    """What became of the gold entities, and how many were spurious, in percent of the gold: means over seeds.
+    """Gold entities by kind of error, and spurious ones, in percent of the gold; means over seeds.
 
-    From the stored predictions; None where there are none.
+    Computed from the stored predictions; None if there are none.
     """
     draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
     by_cell = {cell: [shares for sample in read if (shares := _shares(sample.kinds))] for cell, read in every.items()}
@@ -141,7 +141,7 @@ Shares = Mapping[str, float]  # by kind of error, percent of the gold entities
 
 
 def _shares(kinds: Mapping[str, int]) -> Shares:
-    """Empty where there is no gold entity."""
+    """Shares by kind; empty if there is no gold entity."""
     gold = sum(count for kind, count in kinds.items() if kind != "spurious")
     return {kind: 100 * kinds.get(kind, 0) / gold for kind in KINDS} if gold else {}
 

@@ -1,4 +1,4 @@
-"""What a search tried, and what it chose: by row and encoder the trial with the best mean F1 on source dev."""
+"""Trials of a hyperparameter search, and the choice by row and encoder: the best mean F1 on source dev."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def trials_of(group: Group, row: Row) -> Trials:
 
 
 def dev_f1(group: Group, seeds: Mapping[int, Stored]) -> float | None:
-    """Mean F1 on source dev, 0 to 1, of the checkpoint that the main rule takes; None where a seed has none."""
+    """Mean F1 on source dev (0 to 1) of the main rule's checkpoint; None if a seed has none."""
     scores = [run.score("last" if group.main_rule == "target-dev" else group.main_rule) for run in seeds.values()]
     values = [score.dev_f1 for score in scores if score is not None and score.dev_f1 is not None]
     return sum(values) / len(values) if values and len(values) == len(seeds) else None
 
 
 def best_trial(group: Group, row: Row) -> int | None:
-    """The trial with the highest mean; the first of equals; None where none has finished on every seed."""
+    """The trial with the highest mean, the first of equals; None if no trial has an F1 for every seed."""
     trials = trials_of(group, row)
     most = max(map(len, trials.values()), default=0)
     means = {trial: dev_f1(group, seeds) for trial, seeds in trials.items() if len(seeds) == most}
@@ -41,7 +41,7 @@ def best_trial(group: Group, row: Row) -> int | None:
 
 
 def settings_table(group: Group, name: str = "settings") -> Table | None:
-    """With what each row was trained where a search drew or chose it, and its F1 on source dev; None without one."""
+    """Settings of each row and trial that a search drew or chose, with F1 on source dev; None without a search."""
     if not any(run.record.cell.get("settings") for run in group.stored):
         return None
     draft = TableDraft(group, heads=("method", "trial"))
@@ -64,13 +64,13 @@ def settings_table(group: Group, name: str = "settings") -> Table | None:
 
 
 def searched(out: Path) -> tuple[list[Table], str]:
-    """The tables of a search's trials, and what was chosen as the TOML that a matrix includes; "" while cells miss.
+    """The tables of a search's trials, and the chosen settings as TOML for a matrix to include; "" until all cells ran.
 
     Raises:
         BadInput: as `read_all`.
     """
     stored = read_all([out])
-    stored = [run for run in stored if run.place != UNPLACED] or stored  # without what older code or settings made
+    stored = [run for run in stored if run.place != UNPLACED] or stored  # without records of older code or settings
     known, all_groups = {run.record.key for run in stored}, groups(stored)
     tables = [table for group in all_groups if (table := settings_table(group)) is not None]
     if any(str(cell["key"]) not in known for cell in matrix_cells(out)):
