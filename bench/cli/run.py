@@ -189,9 +189,9 @@ def _report(out: Path, changed: bool) -> None:
         from bench.report.tables import main_tables, write_shown, write_tables
 
         tables = groups(read([out]))
-        write_tables(out, found=tables)
+        write_tables(out, all_groups=tables)
         write_shown(out, main_tables(tables))
-        write_plots(out, found=tables)
+        write_plots(out, all_groups=tables)
         write_cards(tables)
     print(shown.read_text(encoding="utf-8"))
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")

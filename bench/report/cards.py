@@ -1,4 +1,4 @@
-"""The model card of a tagger that `--keep-models` kept: what it is, what it was trained on, how good it is."""
+"""The model card of a tagger kept by `--keep-models`: its method, training data and scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.report.notes import corpus_notes, setting_notes, source_notes, visibl
 from bench.report.scores import Scores, scores_of
 
 
-def write_cards(found: Sequence[Group]) -> dict[str, Path]:
-    """Write README.md into the folder of every tagger that is there; by key the folders."""
+def write_cards(all_groups: Sequence[Group]) -> dict[str, Path]:
+    """Write README.md into the folder of every kept tagger; returns the folders by record key."""
     folders = {}
-    for group in found:
+    for group in all_groups:
         for run in group.stored:
             folder = run.store.out / str(run.record.ran.get("tagger", ""))
             if run.record.status == "ok" and folder.parent.name == "taggers" and folder.is_dir():
@@ -26,18 +26,18 @@ def write_cards(found: Sequence[Group]) -> dict[str, Path]:
     return folders
 
 
-def chosen(found: Sequence[Group], cell: str) -> Stored:
-    """The record that CELL names: the beginning of its key, or ROW/TARGET/SEED.
+def chosen(all_groups: Sequence[Group], cell: str) -> Stored:
+    """The record that `cell` names, by the beginning of its key or as ROW/TARGET/SEED.
 
     Raises:
-        BadInput: there is none, or several.
+        BadInput: no record matches, or several do.
     """
-    stored = [run for group in found for run in group.stored]
+    stored = [run for group in all_groups for run in group.stored]
     named = [run for run in stored if f"{run.label}/{run.target}/{run.seed}" == cell]
     named = named or [run for run in stored if len(cell) > 3 and run.record.key.startswith(cell)]
     if len(named) != 1:
-        what = "several cells" if named else "no cell"
-        raise BadInput(f"{cell}: {what}: name one by its key or as ROW/TARGET/SEED, such as concner/de/1")
+        problem = "several cells" if named else "no cell"
+        raise BadInput(f"{cell}: {problem}: name one by its key or as ROW/TARGET/SEED, such as concner/de/1")
     return named[0]
 
 

@@ -1,4 +1,4 @@
-"""Two methods against each other: difference of F1 by language and on average, and in what they differ."""
+"""Comparison of two methods: the difference of F1 by language and on average, and how their settings differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.store.record import Contrast, contrasts
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
 Limits = tuple[float, float]
-Differing = dict[str, tuple[str, str]]  # by name what A has and what B has
+Differing = dict[str, tuple[str, str]]  # the values of A and B, by name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ComparisonLine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One block: the cells of one table in which both methods stand."""
+    """Two methods compared over the cells of one table that has both."""
 
     a: str
     b: str
@@ -72,7 +72,7 @@ class Comparison:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Those that the average is over."""
+        """The languages that the average is over."""
         return tuple(line.name for line in self.lines if line.difference is not None)
 
     @property
@@ -104,15 +104,15 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
     rules = {name for run in stored for name in run.record.scores}
     if rule and rule not in rules:
         raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
-    both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
-    if not both:
+    having_both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
+    if not having_both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in both]
+    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in having_both]
 
 
 def _label(name: str, known: set[str], out: Path) -> str:
-    """The row that is meant; an axis of [labels] makes several of one method, then which one must be said."""
+    """The row that `name` means; where an axis of [labels] makes several rows of one method, `name` must be exact."""
     rows = [name] if name in known else sorted(label for label in known if label.partition(" (")[0] == name)
     if len(rows) == 1:
         return rows[0]
@@ -133,9 +133,9 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
     scores = scores_of(group, rule)
     sides = {target: (scores[rows[0], target], scores[rows[1], target]) for target in pair.targets}
     lines = [_line(group, target, labels=(a, b), a=[x], b=[y]) for target, (x, y) in sides.items()]
-    both = [sides[line.name] for line in lines if line.difference is not None]
-    macro = _line(group, "macro", (a, b), [x for x, _ in both], [y for _, y in both])
-    ours, theirs = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
+    comparable = [sides[line.name] for line in lines if line.difference is not None]
+    macro = _line(group, "macro", (a, b), [x for x, _ in comparable], [y for _, y in comparable])
+    runs_a, runs_b = ([run for run in pair.stored if run.row == row and run.record.status == "ok"] for row in rows)
     contrast = next((c for c in declared_of(group) if {c.a, c.b} == {a, b} and rule == group.main_rule), None)
     return Comparison(
         a=a,
@@ -144,8 +144,8 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
         rule=rule,
         lines=tuple(judged_together(lines)),
         macro=judged_together([macro])[0],  # a test alone, with nothing to adjust for
-        factors=_differing([run.record.factors for run in ours], [run.record.factors for run in theirs]),
-        settings=settings(ours, theirs),
+        factors=_differing([run.record.factors for run in runs_a], [run.record.factors for run in runs_b]),
+        settings=settings(runs_a, runs_b),
         declared=contrast.name if contrast else "",
         primary=bool(contrast and contrast.primary),
         title=contrast.name if contrast and contrast.a == a else f"{a} − {b}",
@@ -153,21 +153,20 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
 
 
 def declared_of(group: Group) -> list[Contrast]:
-    """What the matrices of the group's folders declare, in their order, as far as the group has both rows."""
+    """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows."""
     labels = {run.label for run in group.stored}
     every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
     return [c for c in every if {c.a, c.b} <= labels]
 
 
 def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
-    """The lines as one family of tests: with adjusted p, the interval that belongs to it, and the verdict."""
+    """The lines as one family of tests, each with its adjusted p, the matching interval and the verdict."""
     adjusted = holm([line.p for line in lines])
     order = sorted((line.p, place) for place, line in enumerate(lines) if line.p is not None)
     levels, level = {}, LEVEL
     for rank, (_, place) in enumerate(order):
-        if (
-            rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL
-        ):  # after the first that is kept all share its level
+        # from the first hypothesis that Holm retains on, all share its level
+        if rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL:
             level = LEVEL / (len(order) - rank)
         levels[place] = 1 - level
     judged = []
@@ -179,13 +178,13 @@ def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
 
 
 def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], b: Sequence[Score]) -> ComparisonLine:
-    """The line of a language or, named macro, of the average over several; not yet judged, p not adjusted."""
+    """The line of one language, or of the average if named macro; without a verdict, p not yet adjusted."""
     if not a:
         return ComparisonLine(name, note="no language where both have a number")
     pair = Paired.of(a, b)
     if gap := "" if name == "macro" else _gap(labels, a[0], b[0], pair):
         return ComparisonLine(name, note=gap)
-    ours, theirs = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
+    mean_a, mean_b = (mean_or_none([_mean(score, pair.seeds) for score in side]) or 0.0 for side in (a, b))
     partial = sorted({seed for score in (*a, *b) for seed in score.f1} - set(pair.seeds))
     notes = [f"seeds that not all have are left out: {_list(partial)}"] if partial else []
     if not pair.seeds:
@@ -193,13 +192,13 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     elif not pair.a:
         why = "counts by sentence are missing, damaged or of one sentence; see `xner verify`"
         notes.append(f"no interval: {why if name != 'macro' else 'counts by sentence are missing in a language'}")
-    line = ComparisonLine(name, ours, theirs, ours - theirs, seeds=pair.seeds, note="; ".join(notes), same=pair.same)
-    line = replace(line, sentences=sum(score.sentences for score in a))
+    line = ComparisonLine(name, mean_a, mean_b, mean_a - mean_b, seeds=pair.seeds, note="; ".join(notes))
+    line = replace(line, same=pair.same, sentences=sum(score.sentences for score in a))
     if not pair.a:
         return line
     alone = [difference(x, y) for x, y in zip(pair.a, pair.b, strict=True)]
     estimate = alone[0] if name != "macro" else macro_difference(pair.a, pair.b, clusters_of(group, a))
-    # of the average no less than if the languages' seeds were independent: few seeds can agree by luck in their mean
+    # The average's seed variance is at least that of independent languages: few seeds may agree in their mean by luck.
     seeds = max(estimate.spread.seeds, sum(each.spread.seeds for each in alone) / len(alone) ** 2)
     cautious = replace(estimate, spread=replace(estimate.spread, seeds=seeds))
     wide, narrow = ((100 * low, 100 * high) for low, high in (estimate.limits(), cautious.limits(1 - 2 * LEVEL)))
@@ -211,12 +210,12 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
 
 
 def _mean(score: Score, seeds: Sequence[int]) -> float:
-    """Of these seeds, of all where there are none."""
+    """The mean F1 over these seeds, or over all seeds if none are given."""
     return sum(score.f1[seed] for seed in seeds or score.f1) / len(seeds or score.f1)
 
 
 def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
-    """Why two scores cannot be compared, "" where they can."""
+    """Why two scores cannot be compared; "" if they can."""
     missing = [(label, score) for label, score in zip(labels, (a, b), strict=True) if score.mean is None]
     if missing:
         return "; ".join(f"{label}: {'; '.join(score.notes) or score.status}" for label, score in missing)
@@ -241,7 +240,7 @@ def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-# --- what the two are -------------------------------------------------------------------------------------------------
+# --- how the two differ -----------------------------------------------------------------------------------------------
 
 
 def _method(run: Stored) -> str:
@@ -249,7 +248,7 @@ def _method(run: Stored) -> str:
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
-    """Parameters, axes and budget in which A and B differ; parameters only where they are one method's."""
+    """The axes and budget in which A and B differ; also the parameters if both are the same method."""
 
     def facts(run: Stored) -> dict[str, Any]:
         cell, cost = run.record.cell, run.record.cost
@@ -263,7 +262,7 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
         return values | (dict(cell.get("params") or {}) if same else {})
 
     same = {_method(run) for run in a} == {_method(run) for run in b}
-    # an axis that concerns only one of the two is no difference in setting
+    # an axis that only one of the two has is not a difference in setting
     axes = set.intersection(*({name for run in side for name in run.record.cell.get("axes") or {}} for side in (a, b)))
     return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")
 
@@ -274,5 +273,5 @@ def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], u
         texts = {canonical_json(value) if isinstance(value, list | dict) else str(value) for value in every}
         return " / ".join(sorted("unknown" if text == "None" else text for text in texts))
 
-    both = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
-    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+    by_name = {name: (values(a, name), values(b, name)) for name in sorted({n for facts in (*a, *b) for n in facts})}
+    return {name: pair for name, pair in by_name.items() if pair[0] != pair[1]}

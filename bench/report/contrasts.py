@@ -1,4 +1,4 @@
-"""What a suite was made to answer: declared contrasts, else each method against the naive pool; and what they cost."""
+"""Contrasts of a suite (the declared ones, else each method against its baseline), and costs and their ratios."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contrasts_of(group: Group) -> tuple[Comparison, ...]:
 
 
 def _contrasts_of(group: Group) -> tuple[Comparison, ...]:
-    if len(group.suites) > 1:  # a row is then a suite and a label, and labels alone name none
+    if len(group.suites) > 1:  # labels alone do not identify rows there
         return ()
     pairs = [(c.a, c.b) for c in declared_of(group)]
     if not pairs:
@@ -39,7 +39,7 @@ def _contrasts_of(group: Group) -> tuple[Comparison, ...]:
 
 
 def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """What a row is measured against: the naive pool of the same translations and links, else the first one of its
+    """The baseline of a row: the naive pool of the same translations and links, else the first naive pool of its
     suite, else zero-shot transfer."""
     name, _, chosen = row[1].partition(" (")
     same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
@@ -57,7 +57,7 @@ def _first(row: Row, rows: Sequence[Row], name: str) -> Row | None:
 
 @dataclass(frozen=True)
 class MeanCost:
-    """What a cell takes on average, cold: with all that it rests on; None where a cell does not say."""
+    """Mean cold cost of a cell, including everything it depends on; None where a cell's cost is unknown."""
 
     training: float | None  # seconds
     inference: float | None
@@ -65,12 +65,12 @@ class MeanCost:
 
     @property
     def seconds(self) -> float | None:
-        """Of training, inference and what they rest on; human translation has none."""
+        """Training and inference with everything they depend on; human translation counts as none."""
         return None if self.training is None else self.training + (self.inference or 0.0)
 
 
 def cost_of(stored: Iterable[Stored]) -> MeanCost:
-    """The mean over the finished records. A record without any cost (imported predictions) knows nothing."""
+    """The mean over the finished records; unknown if one has no cost at all, as imported predictions."""
     costs = [run.record.cost for run in stored if run.record.status == "ok"]
     known = [cost for cost in costs if cost != Cost()]
 
@@ -84,17 +84,17 @@ def cost_of(stored: Iterable[Stored]) -> MeanCost:
 
 
 def cost_ratio(a: MeanCost, b: MeanCost) -> tuple[float, str] | None:
-    """How many times A takes what B takes, in "seconds", or in "compute" where the seconds of one are unknown."""
-    for x, y, what in ((a.seconds, b.seconds, "seconds"), (a.tflop, b.tflop, "compute")):
+    """The cost of A divided by that of B, in "seconds", or in "compute" where the seconds of one are unknown."""
+    for x, y, unit in ((a.seconds, b.seconds, "seconds"), (a.tflop, b.tflop, "compute")):
         if x is not None and y:
-            return x / y, what
+            return x / y, unit
     return None
 
 
 def ratio_of(comparison: Comparison) -> tuple[float, str] | None:
-    """How many times A takes what B takes, over the languages that they are compared in.
+    """The cost of A divided by that of B, over the languages in which they are compared.
 
-    In "compute", which is the same on every machine; in "seconds" where the operations of one are unknown.
+    In "compute", which does not depend on the machine; in "seconds" where the operations of one are unknown.
     """
     runs = [run for run in comparison.group.stored if run.target in comparison.languages]
     a, b = (cost_of(run for run in runs if run.label == label) for label in (comparison.a, comparison.b))

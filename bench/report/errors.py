@@ -28,7 +28,7 @@ KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overl
 
 @dataclass(frozen=True)
 class Gold:
-    """A test: its text by sentence, what that says, and the entities; read once for all records that share it."""
+    """A test set: its raw text by sentence, the parsed sidecar and the entities; shared by all records scored on it."""
 
     blocks: list[str]
     sidecar: Sidecar
@@ -37,13 +37,13 @@ class Gold:
 
 @dataclass(frozen=True)
 class Sample:
-    """Errors of one record: of its entities by kind, and what it predicts in the sentences where it is wrong."""
+    """Errors of one record: entities counted by kind of error, and its predictions for the sentences with an error."""
 
     stored: Stored
     gold: Gold | None = None
     found: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)  # by sentence that differs from the gold
     kinds: Counter[str] = field(default_factory=Counter)
-    why: str = ""  # nothing can be shown
+    why: str = ""  # why nothing can be shown
 
 
 def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
@@ -53,12 +53,12 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
 
 
 def samples(group: Group) -> dict[tuple[Row, str], Sample]:
-    """By row and target the errors of its middle seed (by F1; the lower of two), where a record is finished."""
+    """The errors of the middle seed by F1 (the lower of two) for each row and target that has a finished record."""
     return {cell: shown for cell, (shown, _) in _samples(group).items() if shown is not None}
 
 
 def kinds_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
-    """By row and target the errors of every finished record by kind; what was predicted is left out."""
+    """The errors by kind of every finished record, for each row and target, without the predicted spans."""
     return {cell: every for cell, (_, every) in _samples(group).items()}
 
 
@@ -68,9 +68,9 @@ def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sa
         for cell, stored in group.cells.items():
             shown, chosen, every = None, middle(stored, rule), []
             for run in (run for run in stored if run.score(rule) is not None):
-                one = sample(run, rule, tests)
-                shown = one if run is chosen else shown
-                every.append(replace(one, found={}))
+                errors = sample(run, rule, tests)
+                shown = errors if run is chosen else shown
+                every.append(replace(errors, found={}))
             made[cell] = shown, every
         return made
 
@@ -78,24 +78,24 @@ def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sa
 
 
 def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
-    """The errors of one record; `tests`: what was read already, by test."""
+    """The errors of one record; `tests` holds the gold data read so far, by test."""
     try:
-        gold, found = _read(stored, rule, tests)
+        gold, predicted = _read(stored, rule, tests)
     except Damaged as error:
         return Sample(stored, why=f"gold or predictions of seed {stored.seed}: {error}")
-    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in found))
-    for i, spans in found.items():
-        ours, theirs = judged(gold.spans[i], spans)
-        kinds.update(ours)
-        kinds.update(kind for kind in theirs if kind == "spurious")
-    return Sample(stored, gold, found, kinds)
+    kinds = Counter(correct=sum(len(spans) for i, spans in enumerate(gold.spans) if i not in predicted))
+    for i, spans in predicted.items():
+        gold_kinds, predicted_kinds = judged(gold.spans[i], spans)
+        kinds.update(gold_kinds)
+        kinds.update(kind for kind in predicted_kinds if kind == "spurious")
+    return Sample(stored, gold, predicted, kinds)
 
 
 def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict[int, tuple[Span, ...]]]:
-    """The gold, and the predicted entities of the sentences that differ from it: only their text is read closely.
+    """The gold, and the predicted entities of the sentences that differ from it; only those sentences are parsed.
 
     Raises:
-        Damaged: one of them cannot be read, or they are not of the same sentences.
+        Damaged: a file cannot be read, or the two do not hold the same sentences.
     """
     file = stored.store.sidecar(stored.record.key, GOLD)
     if stored.test not in tests:
@@ -105,7 +105,7 @@ def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict
     blocks = text.split("\n\n")
     differ = [i for i, pair in enumerate(zip(blocks, gold.blocks, strict=False)) if pair[0] != pair[1]]
     if len(blocks) != len(gold.blocks):
-        parsed(text)  # says what is damaged
+        parsed(text)  # raises a more precise error where the text itself is damaged
         raise Damaged("not of the same sentences")
     part = parsed("".join(f"{blocks[i]}\n\n" for i in differ)) if differ else Sidecar([], [], [], [])
     if part.words != [gold.sidecar.words[i] for i in differ]:
@@ -114,31 +114,36 @@ def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict
     return gold, {i: spans for i, spans in pairs if spans != gold.spans[i]}
 
 
-def judged(gold: Sequence[Span], found: Sequence[Span]) -> tuple[list[str], list[str]]:
-    """What becomes of each gold span, and what each predicted one is."""
-    return [_kind(span, found, "missed") for span in gold], [_kind(span, gold, "spurious") for span in found]
+def judged(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
+    """The kind of each gold span, and the kind of each predicted span."""
+    return [_kind(span, predicted, "missed") for span in gold], [_kind(span, gold, "spurious") for span in predicted]
 
 
 def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -> dict[str, Any]:
-    """JSON for the page's browser: by target the sentences on which a row errs, and where rows differ from the gold.
+    """JSON for the page's error browser: for each target the sentences with an error, and each row's predictions there.
 
-    Spans are flat lists of first word, word after the last, and place of the type. Of each target at most `most`
-    sentences, in an order that depends on the sentence only.
+    A span is three numbers in a flat list: first word, word after the last, index of the type. There are at most `most`
+    sentences for each target, in an order that depends on the sentences only.
     """
     types: dict[str, int] = {}
     tests = [_test(target, [made.get((row, target)) for row in group.rows], types, most) for target in group.targets]
     first = next(iter(contrasts_of(group)), None)
     labels = [row[1] for row in group.rows]
     start = [labels.index(first.a), labels.index(first.b)] if first else [0, min(1, len(labels) - 1)]
-    found = {"tests": [test for test in tests if test], "types": list(types), "kinds": KINDS}
-    return {"rows": list(map(visible, labels)), "start": start, **found}
+    return {
+        "rows": list(map(visible, labels)),
+        "start": start,
+        "tests": [test for test in tests if test],
+        "types": list(types),
+        "kinds": KINDS,
+    }
 
 
-def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
-    gold = next((sample.gold for sample in found if sample and sample.gold), None)
+def _test(target: str, row_samples: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:
+    gold = next((sample.gold for sample in row_samples if sample and sample.gold), None)
     if gold is None:
         return {}
-    same = [sample if sample and sample.gold is gold else None for sample in found]
+    same = [sample if sample and sample.gold is gold else None for sample in row_samples]
     wrong, test = {i for sample in same if sample for i in sample.found}, gold.sidecar
     chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
 
@@ -160,7 +165,7 @@ def _test(target: str, found: Sequence[Sample | None], types: dict[str, int], mo
 
 
 def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
-    """What a span is against the other side's; an overlap of the same type counts before one of another."""
+    """How a span compares with the other side's spans; an overlap with the same type takes precedence."""
     if span in others:
         return "correct"
     near = [other for other in others if _overlap(span, other) > 0]
@@ -172,22 +177,26 @@ def _kind(span: Span, others: Sequence[Span], alone: str) -> str:
 
 
 def confused(sample: Sample, types: Sequence[str]) -> np.ndarray | None:
-    """`confusion` of a record; None where it cannot be read, or holds a type that the corpus does not name."""
+    """The `confusion` of one record; None if it cannot be read or holds a type that the corpus does not name."""
     if sample.gold is None:
         return None
-    spans, found = sample.gold.spans, sample.found
-    if not {span.type for entities in (*spans, *found.values()) for span in entities} <= set(types):
+    spans, predicted = sample.gold.spans, sample.found
+    if not {span.type for entities in (*spans, *predicted.values()) for span in entities} <= set(types):
         return None
-    right = Counter(span.type for i, entities in enumerate(spans) if i not in found for span in entities)
-    return confusion([spans[i] for i in found], found.values(), types) + np.diag([*(right[t] for t in types), 0])
+    right = Counter(span.type for i, entities in enumerate(spans) if i not in predicted for span in entities)
+    return confusion([spans[i] for i in predicted], predicted.values(), types) + np.diag(
+        [*(right[t] for t in types), 0]
+    )
 
 
-def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
+def confusion(
+    gold: Iterable[Sequence[Span]], predictions: Iterable[Sequence[Span]], types: Sequence[str]
+) -> np.ndarray:
     """Counts (types + 1, types + 1): gold type by predicted type, the last row and column for none.
 
-    A gold entity is taken for the type of the predicted one that shares most words with it (the same span before
-    others, then its own type, then the first); a predicted entity that shares no word with any gold one stands in the
-    last row.
+    A gold entity counts under the type of the predicted entity that shares most words with it (ties: the same span,
+    then the same type, then the first); a predicted entity that shares no word with any gold one counts in the last
+    row.
     """
 
     def closeness(span: Span, other: Span) -> tuple[bool, int, bool]:
@@ -195,7 +204,7 @@ def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], t
 
     place = {type_: i for i, type_ in enumerate(types)}
     counts = np.zeros((len(types) + 1, len(types) + 1), dtype=np.int64)
-    for wanted, predicted in zip(gold, found, strict=True):
+    for wanted, predicted in zip(gold, predictions, strict=True):
         for span in wanted:
             near = [other for other in predicted if _overlap(span, other) > 0]
             best = max(near, key=lambda other: closeness(span, other), default=None)
@@ -207,5 +216,5 @@ def confusion(gold: Iterable[Sequence[Span]], found: Iterable[Sequence[Span]], t
 
 
 def _overlap(span: Span, other: Span) -> int:
-    """Words that both hold; 0 or less where they hold none."""
+    """The number of words that the two spans share; 0 or less if there are none."""
     return min(span.end, other.end) - max(span.start, other.start)

@@ -1,4 +1,4 @@
-"""A results folder from outside: where it is and how much of its matrix is done. No pandas, so that status is fast."""
+"""Locating a results folder and the state of its cells. Imports no pandas, so that `xner status` is fast."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def resolve(out: str | Path) -> Path:
     for candidate in (path, shipped):
         if (candidate / "records").is_dir() or is_packed(candidate) or (candidate / "matrix.json").is_file():
             return candidate
-    what = "no records here" if path.is_dir() else "no such folder"
-    raise BadInput(f"{path}: {what} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
+    problem = "no records here" if path.is_dir() else "no such folder"
+    raise BadInput(f"{path}: {problem} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
 
 
 @dataclass
@@ -56,7 +56,7 @@ def problem_of(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Status:
-    """A results folder in numbers, from one reading of it."""
+    """The state of a results folder at one reading."""
 
     out: Path
     tallies: dict[tuple[str, str], StateCounts]  # by (label, target), in the matrix's order
@@ -76,7 +76,7 @@ class Status:
 
 
 def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
-    """The state of a results folder; `records` if all of its were read already.
+    """The state of a results folder; pass `records` if all of them were read already.
 
     Raises:
         BadInput: matrix.json or a record is not readable by this version.
@@ -103,7 +103,7 @@ def as_json(status: Status) -> dict[str, Any]:
 
 
 def text(status: Status) -> str:
-    """A line per method and target, then why cells failed or were skipped, then the total."""
+    """One line per method and target, then the reasons of failed and skipped cells, then the total."""
     counts = [[*key, *(str(tally.states[s] or ".") for s in STATES)] for key, tally in status.tallies.items()]
     lines = aligned([("method", "target", *STATES), *(map(printable, row) for row in counts)], left=2)
     if status.why:
@@ -116,12 +116,12 @@ def text(status: Status) -> str:
 
 
 def printable(line: str) -> str:
-    """The text on one line of a terminal, whatever it holds."""
+    """The text with every unprintable character, line breaks included, replaced by a blank."""
     return "".join(c if c.isprintable() else " " for c in line)
 
 
 def aligned(grid: Iterable[Iterable[str]], left: int = 1) -> list[str]:
-    """Lines of a table whose first `left` columns stand left, the others right."""
+    """Lines of a table; the first `left` columns are aligned left, the others right."""
     rows = [list(row) for row in grid]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

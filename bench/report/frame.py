@@ -18,7 +18,7 @@ from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
 from bench.store.record import ROW_AXES, Record, Records, RuleScores, matrix_cells, row_name
 
-UNPLACED = 10**9  # the place of a record that the matrix does not name: after those that it does
+UNPLACED = 10**9  # the place of a record that the matrix does not name: after all others
 METHOD_FAMILIES = (  # *ours*: what a method rests on
     "source sentences only",
     "translated sentences",
@@ -111,7 +111,7 @@ class Stored:
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
-        """What must be one result, whatever trials and code versions lie in the folder."""
+        """Identifies one result; a folder may hold several records of it, from trials and code versions."""
         parts = (self.record.cell.get(name, "") for name in ("corpus", "source", "n_source", "encoder", "seed"))
         return (self.suite, self.label, self.target, self.axes, *map(str, parts))
 
@@ -124,7 +124,7 @@ def _plain(value: Any) -> str:
 
 
 def read(outs: Sequence[Path]) -> list[Stored]:
-    """The records of the folders, one per cell and seed: the trial that source dev chose; in the matrix's order.
+    """The records of the folders in the matrix's order, one per cell and seed: the best trial on source dev.
 
     Raises:
         BadInput: as `read_all`, or a folder holds two records for one cell.
@@ -151,14 +151,14 @@ def read_all(outs: Sequence[Path]) -> list[Stored]:
 
 
 def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:
-    """The matrix that most of a folder's own records name, so that a renamed or moved folder gives the same bytes.
+    """By folder the matrix that most of its own records name, so that renaming or moving a folder changes no output.
 
-    Where two folders name the same matrix: the folders' names, or their paths if those are the same, too.
+    Folders of the same matrix go by their folder names, or by their paths if those are equal too.
     """
     names = {}
-    for out, found in records.items():
-        own = [record for record in found if not record.cell.get("imported")]
-        counts = Counter(record.matrix for record in own or found)
+    for out, folder_records in records.items():
+        own = [record for record in folder_records if not record.cell.get("imported")]
+        counts = Counter(record.matrix for record in own or folder_records)
         names[out] = max(sorted(counts), key=counts.__getitem__)
     for other in (lambda out: out.resolve().name, Path.as_posix):
         shared = {name for name, number in Counter(names.values()).items() if number > 1}
@@ -172,7 +172,7 @@ def in_order(stored: Iterable[Stored]) -> list[Stored]:
 
 
 def chosen(stored: Iterable[Stored]) -> list[Stored]:
-    """One record per identity: of a search's trials the best on source dev, never on a test; in the matrix's order.
+    """One record per identity in the matrix's order: the best trial of a search on source dev, never on a test.
 
     Raises:
         BadInput: two records for one cell.
@@ -184,7 +184,7 @@ def chosen(stored: Iterable[Stored]) -> list[Stored]:
 
 
 def _current(same: list[Stored]) -> list[Stored]:
-    """Without the records that the present matrix no longer names (older code or settings), if it names any of them."""
+    """The records that the present matrix names; all of them if it names none (older code or settings)."""
     current = [run for run in same if run.place != UNPLACED] or same
     trials: dict[int, str] = {}
     for run in current:
@@ -221,12 +221,12 @@ def tidy(stored: Sequence[Stored]) -> pd.DataFrame:
             row |= {name: getattr(score, name, None) for name in parts}
             rows.append(row | {"oracle_rule": bool(score and score.oracle)})
     frame = pd.DataFrame(rows)
-    if frame["n_source"].isna().any():  # of imported predictions; the others' must not become fractions
+    if frame["n_source"].isna().any():  # imported predictions have none; the others must stay integers
         frame["n_source"] = frame["n_source"].astype("Int64")
     return frame
 
 
-# --- tables' worth of records -----------------------------------------------------------------------------------------
+# --- groups of records -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +242,11 @@ class Group:
     methods: tuple[Stored, ...] = ()  # a record of each row of all groups, so that a method looks the same in each
     _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def remembered(self, what: object, make: Callable[[], T]) -> T:
-        """What `make` gives, made once: all tables and plots of a group read its sidecars once."""
-        if what not in self._memo:
-            self._memo[what] = make()
-        value: T = self._memo[what]
+    def remembered(self, key: object, make: Callable[[], T]) -> T:
+        """The result of `make`, computed once per key: all tables and plots of a group read its sidecars once."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        value: T = self._memo[key]
         return value
 
     def only(self, labels: Iterable[str]) -> Group:
@@ -308,12 +308,12 @@ def groups(stored: Sequence[Stored]) -> list[Group]:
     return [Group(*key, stored=tuple(same), methods=methods) for key, same in together.items()]
 
 
-def suffixes(found: Sequence[Group]) -> list[str]:
+def suffixes(all_groups: Sequence[Group]) -> list[str]:
     """A file-name suffix per group: '' for a single one, else readable text and a hash (`[1]` is not `[-1]`)."""
-    if len(found) == 1:
+    if len(all_groups) == 1:
         return [""]
     names = []
-    for group in found:
+    for group in all_groups:
         parts = (group.corpus, group.source, group.encoder, group.axes, "intrinsic" if group.intrinsic else "")
         readable = re.sub(r"[^A-Za-z0-9=.]+", "-", "-".join(part.rsplit("/", 1)[-1] for part in parts)).strip("-.")
         names.append(f"-{readable[:60]}-{sha256_of(repr(parts))[:8]}")

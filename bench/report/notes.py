@@ -1,4 +1,4 @@
-"""What a reader must know before reading a number: the title and notes of every table, plot and comparison."""
+"""Titles and notes of tables, plots and comparisons: corpus, licence, settings and intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIDDEN = re.compile(
 
 
 def visible(value: Any) -> Any:
-    """Text with hidden characters as their picture or ⟨code⟩; anything else as it is."""
+    """Text with each hidden character replaced by its picture or ⟨code⟩; other values unchanged."""
     return _HIDDEN.sub(_shown, value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -31,20 +31,20 @@ def _shown(match: re.Match[str]) -> str:
     return " " if match[0] in "\t\n\r" else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
 
 
-def title_of(group: Group, what: str) -> str:
-    """What is shown, of which corpus, with the synthetic label."""
+def title_of(group: Group, subject: str) -> str:
+    """A title: the subject and the corpus, marked if it is synthetic."""
     title = " / ".join(map(str, group.values("title"))) or group.corpus
     kind = "Intrinsic (labels projected to the test itself), " if group.intrinsic else ""
-    return f"{kind}{what}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
+    return f"{kind}{subject}: {title}{f' ({SYNTHETIC})' if is_synthetic(group) else ''}"
 
 
 def is_synthetic(group: Group) -> bool:
-    """Whether the corpus is no evidence about languages."""
+    """Whether the corpus is synthetic, hence no evidence about languages."""
     return any(bool(run.record.corpus.get("synthetic")) for run in group.stored)
 
 
 def corpus_notes(group: Group) -> list[str]:
-    """Labels and licence of the corpus."""
+    """Notes on the corpus: synthetic or not, human translations, its own notes, the licence."""
     notes = []
     if is_synthetic(group):
         notes.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}.")
@@ -53,15 +53,15 @@ def corpus_notes(group: Group) -> list[str]:
     tested = {run.label for run in group.stored if run.record.resources.test_translation == "human"}
     if tested:
         notes.append(f"Human translations of the test, an upper bound, too: {', '.join(sorted(tested))}.")
-    said = dict.fromkeys(str(note) for run in group.stored for note in run.record.corpus.get("notes") or ())
-    notes += [f"{note.rstrip('.')}." for note in said]
+    corpus_texts = dict.fromkeys(str(note) for run in group.stored for note in run.record.corpus.get("notes") or ())
+    notes += [f"{note.rstrip('.')}." for note in corpus_texts]
     if licences := group.values("licence"):
         notes.append(f"Licence of the corpus: {'; '.join(map(str, licences))}.")
     return notes
 
 
 def source_notes(group: Group) -> list[str]:
-    """The commits of what was read from the hub."""
+    """The sources read from the hub, with their commits."""
     read = {
         (role, source) for run in group.stored for role, text in run.record.sources.items() for source in text.split()
     }
@@ -94,9 +94,9 @@ def _values(records: Iterable[Record], part: Callable[[Record], Any]) -> str:
     return ", ".join(str(value) for value in sorted(values)) or "n/a"
 
 
-def interval_note(whats: Iterable[str], form: str = "± is half the width of a") -> str:
-    """Which variance the intervals hold, in words."""
-    kinds = sorted({what for what in whats if what})
+def interval_note(variances: Iterable[str], form: str = "± is half the width of a") -> str:
+    """Which variance the intervals cover, in words."""
+    kinds = sorted({variance for variance in variances if variance})
     if not kinds:
         return "No intervals: no counts by sentence."
     return f"{form} 95 % interval over {' or (fewer than 3 seeds) '.join(kinds)}."

@@ -1,4 +1,4 @@
-"""A record's numbers, made again from its sidecars: scores, counts by sentence, sentences, tokens, the test itself."""
+"""Recomputes a record's scores, counts, sentences, tokens and test digest from its sidecars and reports mismatches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TAG = re.compile(r"O|[BI]-\S.*")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it must be: where, what is there, what should be."""
+    """One mismatch: the file, the problem, the stored value and the expected one."""
 
     file: str  # from the results folder
     what: str
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass
 class Verified:
-    """What was looked at and what was found; notes are no mismatch."""
+    """The result of a verification: counts of what was checked, mismatches, and notes (which are no mismatch)."""
 
     out: Path
     findings: list[Finding] = field(default_factory=list)
@@ -51,24 +51,24 @@ class Verified:
         self.store = Records(self.out)
 
     def _place(self, file: Path) -> str:
-        """From the results folder; of a packed one as it was before it was packed."""
+        """The path relative to the results folder; for a packed folder, as before packing."""
         return file.relative_to(self.out if file.is_relative_to(self.out) else self.store.home).as_posix()
 
-    def add(self, file: Path, what: str, stored: Any = "", expected: Any = "") -> None:
+    def add(self, file: Path, problem: str, stored: Any = "", expected: Any = "") -> None:
         """Note a mismatch."""
-        self.findings.append(Finding(self._place(file), what, str(stored)[:200], str(expected)[:200]))
+        self.findings.append(Finding(self._place(file), problem, str(stored)[:200], str(expected)[:200]))
 
     def leftover(self, file: Path) -> None:
-        """Note a file that a killed write left."""
+        """Note a file left by an interrupted write."""
         self.notes.append(f"{self._place(file)}: left by a write that did not finish; it may be deleted")
 
-    def count(self, what: str, number: int = 1) -> None:
-        """Note what was looked at."""
-        self.counts[what] = self.counts.get(what, 0) + number
+    def count(self, kind: str, number: int = 1) -> None:
+        """Add to the number of checked items of a kind."""
+        self.counts[kind] = self.counts.get(kind, 0) + number
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
-        """Read a file inside the block: that it cannot be read is a mismatch, and no error."""
+        """Turn errors from reading the file inside the block into a mismatch."""
         try:
             yield
         except (BadInput, Damaged) as error:
@@ -100,7 +100,7 @@ class Rescorer:
         self.add, self.store = self.verified.add, self.verified.store
 
     def check(self, record: Record) -> int:
-        """The number of scores that were made again."""
+        """Check a record; returns the number of scores that were recomputed."""
         if not record.scores or set(record.scores) - set(record.rules):
             wanted = f"some of {', '.join(record.rules)}"
             self.add(self.store.path(record.key), "scores by rule", ", ".join(record.scores), wanted)
@@ -118,7 +118,7 @@ class Rescorer:
         return sum(self._rule(record, rule, gold, types, counts.get(rule)) for rule in record.scores)
 
     def _read(self, key: str, name: str) -> str:
-        """The hash of a CoNLL sidecar, by which `files` has it; '' where it cannot be read, which is a finding."""
+        """The hash of a CoNLL sidecar, its key in `files`; '' if it cannot be read, which is reported."""
         path = self.store.sidecar(key, name)
         with self.verified.reading(path):
             sha = sha256_of_file(path)
@@ -129,7 +129,7 @@ class Rescorer:
         return ""
 
     def _facts(self, record: Record, sha: str) -> None:
-        """Sentences, tokens and which test it is."""
+        """Check the numbers of sentences and tokens and the digest of the test."""
         path, gold, language = self.store.path(record.key), self.files[sha], str(record.cell["target"])
         expected = {"sentences": len(gold.ids), "tokens_gold": gold.tokens, "tokens_scored": gold.tokens}
         for name, number in expected.items():
@@ -141,12 +141,12 @@ class Rescorer:
             return
         if (sha, language) not in self.tests:
             self.tests[sha, language] = digest_of(gold, language)
-        if (found := self.tests[sha, language]) != wanted:
-            what = "not the test that the record names (sha256 of its sentences)"
-            self.add(self.store.sidecar(record.key, GOLD), what, found, wanted)
+        if (digest := self.tests[sha, language]) != wanted:
+            problem = "not the test that the record names (sha256 of its sentences)"
+            self.add(self.store.sidecar(record.key, GOLD), problem, digest, wanted)
 
     def _rule(self, record: Record, rule: str, gold: str, types: list[str], stored: np.ndarray | None) -> bool:
-        """Whether the score of a rule could be made again; what differs is a finding."""
+        """Recompute the score of a rule and report differences; returns whether that was possible."""
         name = predictions_name(rule)
         predicted = self._read(record.key, name)
         if not predicted:
@@ -155,10 +155,10 @@ class Rescorer:
         if difference := _first_difference(*sides):
             self.add(self.store.sidecar(record.key, name), *difference)
             return False
-        found = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
-        every = [*types, *sorted(found.difference(types))]
+        used_types = {tag[2:] for side in sides for tags in side.tags for tag in tags if tag != "O"}
+        every = [*types, *sorted(used_types.difference(types))]
         if (gold, predicted, *every) not in self.scored:
-            # rules of one record often chose the same checkpoint; nothing else repeats
+            # only the rules of one record share predictions, where they chose the same checkpoint
             self.scored = {(gold, predicted, *every): count(sides[0].spans, sides[1].spans, every)}
         counts = self.scored[gold, predicted, *every]
         self._compare_scores(record, rule, every, counts)
@@ -171,18 +171,23 @@ class Rescorer:
         sums = counts.sum(axis=0, dtype=np.int64)
         expected = {type_: TypeCounts(*row) for type_, row in zip(types, sums.tolist(), strict=True)}
         for type_ in sorted(stored.types.keys() | expected.keys()):
-            kept, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
-            if kept != made:
-                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (kept, made))
+            recorded, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
+            if recorded != made:
+                triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (recorded, made))
                 self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", *triples)
         for name, value in ratios(*sums.sum(axis=0).tolist())._asdict().items():
             if not abs(getattr(stored, name) - value) <= CLOSE:
                 self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 
     def _compare_counts(
-        self, path: Path, rule: str, ids: Sequence[str], types: list[str], both: tuple[np.ndarray | None, Counts]
+        self,
+        path: Path,
+        rule: str,
+        ids: Sequence[str],
+        types: list[str],
+        stored_and_made: tuple[np.ndarray | None, Counts],
     ) -> None:
-        stored, counts = both
+        stored, counts = stored_and_made
         if stored is None:
             self.add(path, f"lacks the rule '{rule}'")
         elif stored.shape != counts.shape or stored.dtype.kind not in "iu":
@@ -191,13 +196,13 @@ class Rescorer:
         elif (stored != counts).any():
             wrong = np.argwhere((stored != counts).any(axis=2))
             (sentence, type_), number = wrong[0], len(set(wrong[:, 0].tolist()))
-            what = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
-            what += f", the first of {number} sentences" if number > 1 else ""
-            self.add(path, what, *(tuple(array[sentence, type_].tolist()) for array in (stored, counts)))
+            place = f"{rule}: sentence {sentence + 1} ('{ids[sentence]}'), {types[type_]} (tp, fp, fn)"
+            place += f", the first of {number} sentences" if number > 1 else ""
+            self.add(path, place, *(tuple(array[sentence, type_].tolist()) for array in (stored, counts)))
 
 
 def _checked(sidecar: Sidecar) -> Sidecar:
-    """The sidecar; Damaged at the first tag that is not IOB2."""
+    """The sidecar; raises Damaged for the first tag that is not IOB2."""
     known = {tag for tags in sidecar.tags for tag in tags}
     if bad := sorted(tag for tag in known if not _TAG.fullmatch(tag)):
         place = next(number for number, tags in enumerate(sidecar.tags) if set(bad) & set(tags))
@@ -206,11 +211,11 @@ def _checked(sidecar: Sidecar) -> Sidecar:
 
 
 def _first_difference(gold: Sidecar, predicted: Sidecar) -> tuple[str, str, str] | None:
-    """What, stored, should be: of the first sentence that is not the gold's."""
+    """Problem, stored and expected value at the first sentence that differs from the gold; None if none does."""
     if len(gold.ids) != len(predicted.ids):
         return "sentences", str(len(predicted.ids)), str(len(gold.ids))
-    both = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
-    for number, (id_, other_id, words, others) in enumerate(both, 1):
+    sentences = zip(gold.ids, predicted.ids, gold.words, predicted.words, strict=True)
+    for number, (id_, other_id, words, others) in enumerate(sentences, 1):
         if id_ != other_id:
             return f"id of sentence {number}", repr(other_id), repr(id_)
         if len(words) != len(others):

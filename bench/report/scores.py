@@ -1,4 +1,4 @@
-"""F1 of a method on a language over its seeds: mean, interval, gaps and their reasons; tests between methods."""
+"""F1 of methods by language over seeds (means, intervals, gaps with reasons), tests between methods, and rankings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bench.report.frame import Group, Row, Stored
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
-LEVEL = 0.05  # of all tests
+LEVEL = 0.05  # significance level of all tests
 AGREE = 1e-6  # stored F1 and F1 of the counts sidecar differ by rounding only
-MOST_ROWS = 30  # beyond, only pairs with the best are tested: 435 pairs are enough to adjust for
+MOST_ROWS = 30  # with more rows only pairs with the best are tested, so that p is adjusted for 435 pairs at most
 CellStatus = Literal["ok", "skipped", "failed", "missing", "no score"]
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """F1 in percent over the seeds that have one, or why there is none."""
+    """F1 in percent over the seeds that have a score, or the reason why there is none."""
 
     status: CellStatus
     mean: float | None = None
@@ -44,17 +44,17 @@ class Score:
 
     @property
     def sentences(self) -> int:
-        """Of the test."""
+        """The number of test sentences; 0 if there is no score."""
         return self.first.record.sentences if self.first else 0
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """Of the interval."""
+        """The limits of the interval; None if there is none."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
     def half(self) -> float | None:
-        """Half the interval's width, that of the side which 0 or 100 does not cut."""
+        """Half the width of the interval, see `half_width`."""
         return half_width(self.mean, self.low, self.high)
 
 
@@ -62,7 +62,7 @@ Scores = Mapping[tuple[Row, str], Score]  # by row and target
 
 
 def half_width(mean: float | None, low: float | None, high: float | None) -> float | None:
-    """Half of an interval's width: of the side that a limit (0 or 100 %) does not cut short."""
+    """Half the width of an interval, measured on the side that is not cut off at 0 or 100 %."""
     return None if mean is None or low is None or high is None else max(high - mean, mean - low)
 
 
@@ -77,7 +77,7 @@ def scores_of(group: Group, rule: str) -> Scores:
 
 
 def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
-    """By rule; every sidecar is read once for all of them."""
+    """The scores by rule; each sidecar is read once for all rules."""
     expected = {suite: sorted({run.seed for run in group.stored if run.suite == suite}) for suite in group.suites}
     scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
     for (row, target), stored in group.cells.items():
@@ -102,7 +102,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
     f1 = {run.seed: 100 * score.f1 for run, score in scored}
     mean = sum(f1.values()) / len(f1)
     low = high = None
-    what = ""
+    variance = ""
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
@@ -111,9 +111,9 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
-            low, high, what = 100 * estimate.low, 100 * estimate.high, estimate.what
+            low, high, variance = 100 * estimate.low, 100 * estimate.high, estimate.what
     oracle = any(score.oracle for _, score in scored)
-    return Score("ok", mean, low, high, what, f1, counts, scored[0][0], oracle, tuple(notes))
+    return Score("ok", mean, low, high, variance, f1, counts, scored[0][0], oracle, tuple(notes))
 
 
 def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
@@ -129,9 +129,9 @@ def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[
 
 
 def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
-    """By rule counts (seeds, sentences, 3) of tp, fp, fn, types summed, over the seeds that have a score.
+    """By rule the counts (seeds, sentences, 3) of tp, fp, fn over all types, for the seeds that have a score.
 
-    Without the rules of which a seed's counts are missing or damaged (`xner verify` says more), or of another test.
+    A rule is left out if the counts of a seed are missing, damaged (see `xner verify`) or of another test.
     """
     by_rule: dict[str, list[np.ndarray]] = {}
     for run in stored:
@@ -150,9 +150,9 @@ def counts_of(stored: Sequence[Stored]) -> dict[str, np.ndarray]:
 
 
 def average_over(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[str, ...]:
-    """The languages of the macro average: where every row that has numbers in most languages has one.
+    """The languages of the macro average: those in which every row with the most languages has a number.
 
-    Rows with fewer do not narrow it (`partial_rows`), nor do oracles, unless there is nothing else.
+    Rows with fewer languages (`partial_rows`) do not narrow the average, nor do oracles unless there are only oracles.
     """
     having = {row: sum(scores[row, t].mean is not None for t in targets) for row in rows}
     competing = [row for row in rows if having[row] and not any(scores[row, t].oracle for t in targets)]
@@ -162,7 +162,7 @@ def average_over(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) ->
 
 
 def partial_rows(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) -> tuple[Row, ...]:
-    """The rows that compete, have a number, and lack one in a language of the macro average."""
+    """The rows, oracles apart, that have some numbers but lack one in a language of the macro average."""
     languages, oracles = average_over(scores, rows, targets), oracle_rows(scores)
     some = [row for row in rows if row not in oracles and any(scores[row, t].mean is not None for t in targets)]
     return tuple(row for row in some if any(scores[row, t].mean is None for t in languages))
@@ -171,8 +171,8 @@ def partial_rows(scores: Scores, rows: Sequence[Row], targets: Sequence[str]) ->
 def macro(scores: Scores, row: Row, targets: Sequence[str]) -> tuple[float | None, float | None]:
     """Mean over the languages and a bound on its half-width; (None, None) where a language is missing.
 
-    The languages share seeds and often the sentences' sources, so their errors are correlated by an unknown amount. The
-    mean of the half-widths is what full correlation would give: no other correlation gives more.
+    The languages share seeds and often the sources of their sentences, so their errors are correlated to an unknown
+    degree. The mean of the half-widths is the half-width under full correlation, an upper bound.
     """
     parts = [scores[row, target] for target in targets]
     means = [part.mean for part in parts if part.mean is not None]
@@ -183,23 +183,23 @@ def macro(scores: Scores, row: Row, targets: Sequence[str]) -> tuple[float | Non
 
 
 def oracle_rows(scores: Scores) -> frozenset[Row]:
-    """The rows with an oracle's score: of the method, or of the rule."""
+    """The rows with an oracle's score, whether the method or the rule is the oracle."""
     return frozenset(row for (row, _), score in scores.items() if score.oracle)
 
 
 def diagnostic(stored: Sequence[Stored], name: str) -> float | None:
-    """Mean over the seeds, in percent, of a number of the diagnostics; None where no record has it."""
+    """Mean over the seeds of a diagnostic, in percent; None if no record has it."""
     return mean_or_none([100 * run.record.diagnostics[name] for run in stored if name in run.record.diagnostics])
 
 
 def mean_of(stored: Sequence[Stored], rule: str, part: Callable[[RuleScores], float | None]) -> float | None:
-    """Mean over the seeds, in percent, of a part of the scores; None where no seed has it."""
+    """Mean over the seeds of a part of the scores, in percent; None if no seed has it."""
     scores = [score for run in stored if (score := run.score(rule)) is not None]
     return mean_or_none([100 * value for score in scores if (value := part(score)) is not None])
 
 
 def mean_or_none(values: Sequence[float]) -> float | None:
-    """The mean, None of nothing."""
+    """The mean; None of an empty sequence."""
     return sum(values) / len(values) if values else None
 
 
@@ -208,7 +208,7 @@ def mean_or_none(values: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """Two methods over the seeds that both have in every language; `a`, `b`: counts (seeds, sentences, 3) by language.
+    """Two methods over their common seeds; `a` and `b` are counts (seeds, sentences, 3), one array for each language.
 
     `a` and `b` are empty where counts are missing, of different tests, or of one sentence.
     """
@@ -229,12 +229,12 @@ class Paired:
         seeds = tuple(seed for seed in a[0].f1 if all(seed in score.f1 for score in (*a, *b)))
         if not seeds or not all(comparable(x, y) for x, y in zip(a, b, strict=True)):
             return cls(seeds)
-        both = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
-        return cls(seeds, *map(tuple, both))
+        sides = ([x.counts[[x.seeds.index(s) for s in seeds]] for x in side if x.counts is not None] for side in (a, b))
+        return cls(seeds, *map(tuple, sides))
 
     @property
     def same(self) -> bool:
-        """Whether all counts are equal: one training under two names, which has no variance to test against."""
+        """Whether all counts are equal, as of one training under two names; there is no variance to test against."""
         return bool(self.a) and all(np.array_equal(x, y) for x, y in zip(self.a, self.b, strict=True))
 
     @property
@@ -242,26 +242,26 @@ class Paired:
         return bool(self.a) and len(self.seeds) >= statistics.MIN_SEEDS
 
     def p(self, estimate: Callable[[], statistics.Estimate]) -> float | None:
-        """p of their difference, which is estimated only if needed; None where no test is possible."""
+        """p of the difference, estimated only if needed; None if no test is possible."""
         return None if not self.testable else 1.0 if self.same else estimate().p
 
 
 def p_value(a: Score, b: Score) -> float | None:
-    """p of the paired difference over the seeds that both have; None where no test is possible."""
+    """p of the paired difference over the common seeds; None if no test is possible."""
     pair = Paired.of([a], [b])
     return pair.p(lambda: statistics.difference(pair.a[0], pair.b[0]))
 
 
 def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
-    """Which sentences of the languages' tests move together; `scores`: one for each language."""
+    """The clusters of parallel sentences across the languages' tests; `scores` has one score for each language."""
 
     def names(run: Stored, sentences: int) -> list[str]:
-        """By sentence the group that a parallel corpus gives it, "" where it has none or the gold is lost."""
+        """The group of each sentence in a parallel corpus; "" if it has none or the gold cannot be read."""
         try:
-            found = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
+            clusters = read_sidecar(run.store.sidecar(run.record.key, GOLD)).groups
         except Damaged:
-            found = []
-        return found if len(found) == sentences else [""] * sentences
+            clusters = []
+        return clusters if len(clusters) == sentences else [""] * sentences
 
     tests = [(x.first, x.counts.shape[1]) for x in scores if x.first is not None and x.counts is not None]
     keys = [(run.target, run.test, sentences) for run, sentences in tests]
@@ -269,9 +269,9 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
 
 
 def best_of(column: Mapping[Row, Score]) -> tuple[Row, ...] | None:
-    """The column's highest, then what is not significantly different from it (Holm within the column); no oracles.
+    """The row with the highest score, then those not significantly different (Holm within the column); no oracles.
 
-    Empty where there is nothing to compare; None where no test was possible, so that nothing may be marked.
+    Empty if there are fewer than two rows; None if a test was not possible, so that no row may be marked.
     """
     means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
     if len(means) < 2:
@@ -290,11 +290,11 @@ def best_of(column: Mapping[Row, Score]) -> tuple[Row, ...] | None:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods by macro F1, the highest first, and what the tests say of the pairs; F1 and differences in percent.
+    """Methods by macro F1, highest first, and the tests between pairs of them; F1 in percent.
 
     The average is that of the main table; p are of `macro_difference` over the seeds that all languages of both have,
     Holm-adjusted over all pairs that are tested (*ours*: the family is this table's methods). Oracles are in `rows`,
-    but compete with nobody: no pair with one is tested.
+    but are not compared: no pair with an oracle is tested.
     """
 
     languages: tuple[str, ...] = ()
@@ -305,12 +305,12 @@ class Ranking:
 
     @property
     def competing(self) -> tuple[Row, ...]:
-        """The rows that are no oracles."""
+        """The rows that are not oracles."""
         return tuple(row for row in self.rows if row not in self.oracles)
 
     @property
     def pairs(self) -> int:
-        """How many pairs were tested."""
+        """The number of tested pairs."""
         return len(self.p_values) // 2
 
     def differ(self, a: Row, b: Row) -> bool | None:
@@ -325,7 +325,7 @@ class Ranking:
         return {row: float(ranks[row]) for row in ranks.index}
 
     def ties(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-        """The longest runs of neighbours in `rows` of which no two differ significantly; runs of one left out."""
+        """The longest runs of two or more neighbours in `rows` of which no two differ significantly."""
         runs: list[tuple[Row, ...]] = []
         for start in range(len(rows)):
             end = start + 1
@@ -338,7 +338,7 @@ class Ranking:
 
 
 def ranking(group: Group) -> Ranking:
-    """The ranking of the group's methods under its main rule; an empty one where no language has all their numbers."""
+    """The ranking of the methods under the main rule; empty if no language has a number of every method."""
     return group.remembered("ranking", lambda: _ranking(group))
 
 
@@ -356,7 +356,7 @@ def _ranking(group: Group) -> Ranking:
 
 
 def _average_p(group: Group, languages: Sequence[str], a: Row, b: Row) -> float | None:
-    """p of the average difference, not adjusted; None where a language has no counts, another test, or few seeds."""
+    """Unadjusted p of the average difference; None if a language lacks counts, common seeds or a common test."""
     scores = scores_of(group, group.main_rule)
     first, second = ([scores[row, target] for target in languages] for row in (a, b))
     pair, clusters = Paired.of(first, second), clusters_of(group, first)

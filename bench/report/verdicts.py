@@ -1,4 +1,4 @@
-"""A comparison in words, as text and as JSON: what may be concluded, and what may not."""
+"""The conclusions of a comparison in words, and the comparison as text and as JSON."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """Sentences: what the tests say, what the difference may be credited to, and what stands against believing it."""
+    """Sentences: the outcome of the tests, what the difference may be credited to, and the caveats."""
     group, rule = comparison.group, comparison.rule
-    said = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
-    said += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
-    said += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
+    sentences = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
+    sentences += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
+    sentences += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
     if is_synthetic(group):
-        said.append("The corpus is synthetic: no evidence about languages.")
+        sentences.append("The corpus is synthetic: no evidence about languages.")
     if any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores):
-        said.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
-    return [sentence for sentence in said if sentence]
+        sentences.append(f"The rule {rule} looks at target labels: an oracle's choice of checkpoint.")
+    return [sentence for sentence in sentences if sentence]
 
 
 def _status(comparison: Comparison) -> str:
@@ -61,37 +61,37 @@ def _credit(comparison: Comparison) -> str:
         return "They differ in no factor or setting that the records hold."
     if len(names) == 1:
         return f"They differ in {names[0]} only, to which a difference may be credited.{unequal}"
-    what = f"They differ in {len(names)} things ({', '.join(names)})"
-    return f"{what}: a difference is not due to any one of them alone.{unequal}"
+    differences = f"They differ in {len(names)} things ({', '.join(names)})"
+    return f"{differences}: a difference is not due to any one of them alone.{unequal}"
 
 
 # --- in plain words -------------------------------------------------------------------------------------------------
 
 
 def sentence(comparison: Comparison) -> str:
-    """Difference, interval and verdict, in how many languages it goes which way, and what it costs."""
+    """Difference, interval and verdict, the number of languages for each outcome, and the cost."""
     line, over = comparison.macro, comparison.languages
     if line.difference is None:
         return f"{comparison.title}: nothing to compare ({line.note})."
     where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
     limits = line.together or line.interval
     interval = f" (95 % {signed(limits[0])} to {signed(limits[1])})" if limits else ""
-    said = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
+    sentences = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
     counts = outcomes(comparison)
     if len(over) > 1 and counts["not tested"] < counts.total():
         names = ("better", "worse", "undecided", *(["not tested"] if counts["not tested"] else []))
-        said.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
+        sentences.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
     if (ratio := ratio_of(comparison)) is not None:
         unit = "long" if ratio[1] == "seconds" else "much compute"
-        said.append(f"Takes as {unit}." if abs(ratio[0] - 1) < 0.05 else f"Takes {ratio[0]:.1f} times as {unit}.")
-    return " ".join(said)
+        sentences.append(f"Takes as {unit}." if abs(ratio[0] - 1) < 0.05 else f"Takes {ratio[0]:.1f} times as {unit}.")
+    return " ".join(sentences)
 
 
 def verdict(comparison: Comparison) -> str:
-    """What may be concluded of the average, without a stop."""
+    """The verdict on the average, as a clause without a full stop."""
     line = comparison.macro
     p = "" if line.p_holm is None else "p < 0.001" if line.p_holm < 0.001 else f"p = {line.p_holm:.3f}"
-    p = f"p = {line.p_holm:.4f}" if p == f"p = {LEVEL:.3f}" else p  # on which side of the level
+    p = f"p = {line.p_holm:.4f}" if p == f"p = {LEVEL:.3f}" else p  # shows on which side of the level p lies
     inside = line.interval is not None and max(map(abs, line.interval)) < MARGIN
     possible = "equivalence is not shown either" if inside else f"a difference above {MARGIN:g} F1 is not excluded"
     small = f", by less than {MARGIN:g} F1" if line.equivalent else ""
@@ -107,36 +107,39 @@ def verdict(comparison: Comparison) -> str:
 
 
 def outcomes(comparison: Comparison) -> Counter[str]:
-    """Languages in which A is better, worse, or neither is shown; or that could not be tested."""
+    """How many languages show A better, worse, undecided or not tested."""
     names = {"better": "better", "worse": "worse", "no test": "not tested", "no interval": "not tested"}
     return Counter(names.get(x.verdict, "undecided") for x in comparison.lines if x.verdict != "gap")
 
 
 def languages(comparison: Comparison) -> str:
-    """The languages by verdict; with the undecided ones the differences that remain possible (simultaneous 95 %)."""
+    """The languages by verdict; undecided ones with their simultaneous 95 % interval."""
     by_verdict, order = dict[str, list[str]](), list(_BY_VERDICT.values())
     for line in comparison.lines:
         low, high = map(signed, line.together or (0.0, 0.0))
         notes = {"undecided": f" ({low} to {high})", "gap": f" ({line.note})"}
         small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
         by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
-    said = [f"{what} {', '.join(names)}" for what, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))]
-    return f"{comparison.a} is {'; '.join(said)}."
+    parts = [
+        f"{heading} {', '.join(names)}"
+        for heading, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))
+    ]
+    return f"{comparison.a} is {'; '.join(parts)}."
 
 
 def spelled(number: int) -> str:
-    """The number in letters up to twelve."""
+    """The number as a word up to twelve, then in digits."""
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
 def signed(value: float) -> str:
-    """To a tenth, to a hundredth where that would be nothing, with its sign: a limit above 0 never reads 0.0."""
+    """The value with its sign and one decimal, or two if one would read 0.0."""
     text = next((t for t in (f"{value:+.1f}", f"{value:+.2f}") if float(t)), "0.0")
     return text.replace("-", "−")
 
 
 def family_note(comparisons: Sequence[Comparison]) -> str:
-    """What the numbers of the contrasts hold, and how far they may be believed."""
+    """How the numbers of the contrasts were computed and tested."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
     status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
     family = "the primary contrasts and over the others" if declared else f"the {number} contrasts"
@@ -152,15 +155,15 @@ def family_note(comparisons: Sequence[Comparison]) -> str:
 
 
 def text(comparison: Comparison) -> str:
-    """A block for the terminal."""
+    """The comparison as a block of text for the terminal."""
     group = comparison.group
     grid = [["language", comparison.a, comparison.b, *HEADS], *map(cells, comparison.shown)]
     lines = [title_of(group, f"{comparison.a} - {comparison.b}, F1"), "", *aligned(grid), "", *line_notes(comparison)]
-    whats = {line.what for line in (*comparison.lines, comparison.macro)}
+    variances = {line.what for line in (*comparison.lines, comparison.macro)}
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
-        f"{interval_note(whats, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
+        f"{interval_note(variances, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
         "simultaneous: the interval at the level at which Holm tests, which leaves out 0 exactly where p (Holm) is "
         f"below {LEVEL:g}. within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average "
         "with no less variance than independent languages would have. "
@@ -173,13 +176,13 @@ def text(comparison: Comparison) -> str:
 
 
 def line_notes(comparison: Comparison) -> list[str]:
-    """What must be said of single lines; those of gaps are among the conclusions."""
+    """The notes on single lines; notes on gaps are among the conclusions."""
     lines = (*comparison.lines, comparison.macro)
     return [f"{line.name}: {line.note}" for line in lines if line.note and line.verdict != "gap"]
 
 
 def cells(line: ComparisonLine) -> list[str]:
-    """The line's name, F1 of A and B, and what `HEADS` names."""
+    """The line's name, F1 of A and B, then the columns of `HEADS`."""
 
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else f"{value:{form}}"

@@ -1,4 +1,4 @@
-"""Whether what a results folder says follows from what it holds: records against sidecars, tables against records."""
+"""Verification of a results folder: checks its records against their sidecars and its tables against the records."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _AT_TOP = frozenset(
 def verify(out: Path) -> Verified:
     """Check everything that a results folder holds.
 
-    Scores, counts, sentences and tokens are made again from the gold and predictions of the sidecars; the gold against
-    the test's digest; tables from the records; the weights kept in models/ against their hashes. What only a training
-    knows (dev scores, entities seen, cost) cannot be checked.
+    Scores, counts, sentences and tokens are recomputed from the gold and predictions of the sidecars, and tables from
+    the records; the gold is checked against the test's digest, weights in models/ against their hashes. Facts that only
+    the training run knew (dev scores, entities seen, cost) cannot be checked.
 
     Raises:
-        BadInput: there are no records at all.
+        BadInput: the folder has no records.
     """
     verified = Verified(out)
     if not any((verified.store.home / "records").glob("*")):
@@ -74,7 +74,7 @@ def _records(verified: Verified) -> Iterator[tuple[str, Record]]:
 
 
 def _check_form(record: Record) -> None:
-    """What dataclasses do not check and everything below relies on."""
+    """Check the types of the fields that the checks below rely on; dataclasses do not."""
     fields: list[tuple[str, Any, tuple[type, ...]]] = [("key", record.key, (str,))]
     fields += [(name, getattr(record, name), (dict,)) for name in ("cell", "corpus", "factors")]
     fields += [("rules", rule, (str,)) for rule in record.rules]
@@ -92,7 +92,7 @@ def _check_form(record: Record) -> None:
 
 
 def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
-    """Keys that matrix.json names; the cell of a record must be the matrix's."""
+    """The keys in matrix.json; the cell of each record must agree with the matrix's cell."""
     path = verified.out / "matrix.json"
     try:
         cells = matrix_cells(verified.out)
@@ -104,8 +104,8 @@ def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
         record = records[str(cell["key"])]
         for name, value in cell.items():
             if name != "key" and record.cell.get(name) != value:
-                file, what = verified.store.path(record.key), f"cell.{name} is not what matrix.json says"
-                verified.add(file, what, record.cell.get(name), value)
+                file, problem = verified.store.path(record.key), f"cell.{name} is not what matrix.json says"
+                verified.add(file, problem, record.cell.get(name), value)
     if cells and (absent := len(keys - records.keys())):
         verified.notes.append(f"{absent} of the matrix's {len(keys)} cells have no (readable) record")
     if cells and (more := len(records.keys() - keys)):
@@ -114,7 +114,7 @@ def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
 
 
 def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str]) -> None:
-    """Folders and files that belong to no record."""
+    """Report folders and files that belong to no record."""
     folder = verified.store.home / "sidecars"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
@@ -134,7 +134,7 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
 
 
 def _models(verified: Verified) -> None:
-    """The artefacts of the folder, against the hashes that they were published with."""
+    """Check the artefacts in the folder against the hashes stored with them."""
     store = Artefacts(verified.out / "models")
     for path in sorted(store.root.glob("[!.]*/[!.]*")):
         if path.is_dir():
@@ -147,40 +147,40 @@ def _models(verified: Verified) -> None:
 
 
 def _tables(verified: Verified) -> None:
-    """The tables that are there, made again from the records and compared to the byte."""
+    """Make the existing tables again from the records and compare them byte for byte."""
     verified.count("tables", 0)
     folder = verified.out / "tables"
-    there = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
-    for name in [name for name in there if name.startswith(".")]:
-        verified.leftover(there.pop(name))
+    files = {path.name: path for path in sorted(folder.glob("*"))} if folder.is_dir() else {}
+    for name in [name for name in files if name.startswith(".")]:
+        verified.leftover(files.pop(name))
     papers = sorted((verified.out / FOLDER).glob("*.tex"))
-    if not there and not papers:
+    if not files and not papers:
         return
     if any(finding.file.startswith("records/") and finding.file.endswith(".json") for finding in verified.findings):
         verified.notes.append("tables/: not checked, since not every record could be read")
         return
-    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in there)]
+    formats = [format_ for format_, (ending, _) in RENDERERS.items() if any(name.endswith(ending) for name in files)]
     try:
         made = groups(read([verified.out]))
         wanted = {path.name: text for path, text in texts_of(verified.out, formats, made).items()} if formats else {}
-        if SHOWN in there:
+        if SHOWN in files:
             wanted[SHOWN] = shown_text(main_tables(made))
         specs = {path: spec_of(path.read_text(encoding="utf-8"), path) for path in papers}
         remade = {path: paper_texts(made, spec).get(path.name, "") for path, spec in specs.items()}
-    except Exception as error:  # noqa: BLE001 - whatever records of odd content raise is what there is to say
-        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        verified.add(folder, f"cannot be made again: {said}")
+    except Exception as error:  # noqa: BLE001 - malformed records may raise anything; the error is reported
+        reason = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        verified.add(folder, f"cannot be made again: {reason}")
         return
     for path, expected in remade.items():
         verified.count("tables")
         _compare(verified, path, expected)
-    for name in sorted(there.keys() - wanted.keys()):
-        verified.add(there[name], "no table of these records")
+    for name in sorted(files.keys() - wanted.keys()):
+        verified.add(files[name], "no table of these records")
     for name, expected in wanted.items():
-        verified.count("tables", int(name in there))
-        if name in there:
-            _compare(verified, there[name], expected)
-        elif not is_packed(verified.out):  # a packed suite keeps the tables that somebody wants to see
+        verified.count("tables", int(name in files))
+        if name in files:
+            _compare(verified, files[name], expected)
+        elif not is_packed(verified.out):  # a packed suite keeps only selected tables
             verified.add(folder / name, "missing; `xner tables` makes it")
 
 
@@ -191,23 +191,23 @@ def _compare(verified: Verified, path: Path, expected: str) -> None:
             lines = stored.split("\n"), expected.split("\n")
             number = _first_difference(*lines)
             at = [text[number] if number < len(text) else "" for text in lines]
-            start = max(0, _first_difference(*at) - 40)  # shortly before it
-            what = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
-            verified.add(path, what, *(repr(line[start : start + 100]) for line in at))
+            start = max(0, _first_difference(*at) - 40)  # a little context before it
+            problem = f"line {number + 1} is not what this version makes of the records (`xner tables` writes it anew)"
+            verified.add(path, problem, *(repr(line[start : start + 100]) for line in at))
 
 
 def _first_difference(text: Sequence[str], other: Sequence[str]) -> int:
-    """The first place in which they differ, the length of the shorter where there is none."""
-    both = enumerate(zip(text, other, strict=False))
-    return next((place for place, (a, b) in both if a != b), min(len(text), len(other)))
+    """The first index at which the two differ, or the length of the shorter."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
 # --- as text and JSON -------------------------------------------------------------------------------------------------
 
 
 def text(verified: Verified) -> str:
-    """A line a mismatch, then notes, then the sum."""
-    looked, number = ", ".join(f"{number} {what}" for what, number in verified.counts.items()), len(verified.findings)
+    """One line for each mismatch, then the notes, then the totals."""
+    looked, number = ", ".join(f"{number} {kind}" for kind, number in verified.counts.items()), len(verified.findings)
     end = f"{verified.out}: {looked}: {number or 'no'} mismatch{'es' if number > 1 else ''}"
     lines = [*map(str, verified.findings), *(f"note: {note}" for note in verified.notes), end]
     return "".join(f"{printable(line)}\n" for line in lines)

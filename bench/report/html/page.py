@@ -1,4 +1,4 @@
-"""report.html: one page that opens from disk, from records alone, the same bytes each time."""
+"""report.html: one self-contained page, made from the records alone and byte-identical each time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_VALUES = 8  # of one field that are listed
 
 
 def write_report(out: Path) -> Path:
-    """Write out/report.html for everything that the records have.
+    """Write out/report.html from the records of the folder.
 
     Raises:
         BadInput: as `bench.report.frame.read`.
@@ -50,22 +50,22 @@ def write_report(out: Path) -> Path:
 
 
 def report_html(out: Path) -> str:
-    """The page. Nothing in it is fetched from anywhere, and its policy forbids that it ever is."""
+    """The page. It loads nothing from outside; its Content-Security-Policy forbids that."""
     stored = read_all([out])
-    found, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
-    facts = {run.record.key: flat(run.record) for group in found for run in group.stored}
-    most = max(_FEWEST, _SENTENCES // max(sum(len(group.cells) for group in found), 1))
+    all_groups, status = groups(chosen(stored)), status_of(out, (run.record for run in stored))
+    facts = {run.record.key: flat(run.record) for group in all_groups for run in group.stored}
+    most = max(_FEWEST, _SENTENCES // max(sum(len(group.cells) for group in all_groups), 1))
     style, script = (files("bench.report.html").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     with settings():
-        across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(found)]
+        across = [_drawn(figure, f"across-{name}") for name, figure in figures_across(all_groups)]
     page = {
-        "chapters": [_chapter(group, f"g{place}", facts, most) for place, group in enumerate(found)],
-        "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in found for run in group.stored)),
+        "chapters": [_chapter(group, f"g{place}", facts, most) for place, group in enumerate(all_groups)],
+        "matrices": ", ".join(dict.fromkeys(run.record.matrix for group in all_groups for run in group.stored)),
         "across": across,
         "records": len(facts),
         "environment": environment(list(facts.values())),
         "status": status,
-        "synthetic": any(map(is_synthetic, found)),
+        "synthetic": any(map(is_synthetic, all_groups)),
         "style": Markup(style),
         "script": Markup(script),
         "policy": f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
@@ -74,7 +74,7 @@ def report_html(out: Path) -> str:
 
 
 def _templates() -> Environment:
-    """Templates that escape everything, and show what would be invisible."""
+    """Templates that escape all text and make hidden characters visible."""
     options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     made = Environment(loader=PackageLoader("bench.report.html"), autoescape=True, finalize=visible, **options)
     for function in (cells, conclusions, line_notes, problem_of, sentence):
@@ -84,7 +84,7 @@ def _templates() -> Environment:
 
 
 def _hash(text: str) -> str:
-    """The source of a Content-Security-Policy that allows this inline text and no other."""
+    """A Content-Security-Policy source that allows exactly this inline text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -92,9 +92,9 @@ def _hash(text: str) -> str:
 
 
 def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], most: int) -> dict[str, Any]:
-    """What the template shows of one table's records."""
+    """The template's values for one group of records."""
 
-    def place(row: Row, target: str = "") -> str:  # the id of a method's part of the page, or of a language's in it
+    def place(row: Row, target: str = "") -> str:  # anchor of a method's section, or of a language in it
         return f"{prefix}-m{group.rows.index(row)}" + (f"-{group.targets.index(target) + 1}" if target else "")
 
     errors = samples(group)
@@ -128,14 +128,14 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], most: int) -
 
 
 def _packed(value: dict[str, Any]) -> str:
-    """JSON, compressed and in letters, for the page's script to unpack; "" where there is nothing to browse."""
+    """Compressed JSON in base64, which the page's script unpacks; "" if there is nothing to browse."""
     if not value["tests"]:
         return ""
     return base64.b64encode(zlib.compress(canonical_json(value).encode(), 9)).decode()
 
 
 def _caveats(group: Group) -> list[str]:
-    """What a reader must know of every number of the chapter."""
+    """The notes that hold for every number of the chapter."""
     return [
         *corpus_notes(group),
         *setting_notes(group),
@@ -150,7 +150,7 @@ def _caveats(group: Group) -> list[str]:
 
 
 def _tables(group: Group) -> Iterator[Table]:
-    """All tables, without the notes that hold for the whole chapter."""
+    """All tables of the group, without the notes that the chapter shows once."""
     told = set(_caveats(group))
     for table in all_tables([group]):
         yield replace(table, notes=tuple(note for note in table.notes if note not in told))
@@ -163,7 +163,7 @@ _UNSAFE = str.maketrans({"%": "%25", "#": "%23", '"': "%22", "<": "%3C", ">": "%
 
 
 def _drawn(figure: Figure, anchor: str) -> dict[str, Any]:
-    """A vector image that nothing is fetched for, its title and its note."""
+    """The figure as inline SVG data, with its title and note."""
     title, note = (" ".join(text.split()) for text in (figure.get_suptitle(), figure.get_supxlabel()))
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
     data = Markup(compact(saved(figure, "svg").decode()).translate(_UNSAFE))
@@ -171,16 +171,16 @@ def _drawn(figure: Figure, anchor: str) -> dict[str, Any]:
 
 
 def compact(svg: str) -> str:
-    """The drawing with less to store: positions to a hundredth of a point, no comments, no names of parts."""
+    """A smaller SVG: positions to a hundredth of a point, without metadata, comments and group ids."""
     svg = _PATH.sub(lambda match: _FRACTION.sub(r"\1", match[0]), _EXTRA.sub("", svg))
     return re.sub(r"\s+", " ", svg).replace("> <", "><").strip()
 
 
-# --- what records say beside their scores -----------------------------------------------------------------------------
+# --- facts of records beside their scores -----------------------------------------------------------------------------
 
 
 def flat(record: Record) -> dict[str, str]:
-    """Every field by its dotted name; what the page tells elsewhere (scores, key, seed, label, target) left out."""
+    """The record's fields by dotted name, without those shown elsewhere (scores, key, seed, label, target)."""
     return dict(_flat("", vars(record)))
 
 
@@ -199,12 +199,12 @@ def _flat(where: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def shared(facts: Sequence[Facts]) -> dict[str, str]:
-    """The fields that have one value in all of them."""
+    """The fields that have the same value in all records."""
     return dict(set.intersection(*(set(fields.items()) for fields in facts))) if facts else {}
 
 
 def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) -> list[tuple[str, list[str]]]:
-    """Fields of a cell's records, by key in `facts`, that are not `known`: a value a seed, or one where they agree."""
+    """Fields of a cell's records that are not in `known`: one value for each seed, or a single one if all agree."""
     fields = [facts[run.record.key] for run in stored]
     names = sorted({where for record in fields for where in record if where not in known})
     values = {where: [record.get(where, "–") for record in fields] for where in names}
@@ -212,9 +212,9 @@ def by_seed(stored: Sequence[Stored], facts: Mapping[str, Facts], known: Facts) 
 
 
 def environment(facts: Sequence[Facts]) -> list[tuple[str, list[tuple[str, int]], int]]:
-    """Versions, devices, code: field, its most frequent values with their numbers of records, how many more there are.
+    """Versions, devices and code: each field, its most frequent values with record counts, and how many are not listed.
 
-    Where more values than can be listed are numbers, their range stands for them.
+    If there are too many values to list and all are numbers, their range is given instead.
     """
     counts: dict[str, Counter[str]] = {}
     for where, text in (item for record in facts for item in record.items()):

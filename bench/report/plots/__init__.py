@@ -1,4 +1,4 @@
-"""All plots of a results folder, from its records only."""
+"""Draws and writes all plots of a results folder."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ MAKERS: dict[str, Callable[[Group], Figure | None]] = {
     "loss": training.loss_figure,
     "space": training.space_figure,
 }
-ACROSS: dict[str, tuple[str, Callable[[Sequence[Group]], Figure | None]]] = {  # with the axes that vary
+ACROSS: dict[str, tuple[str, Callable[[Sequence[Group]], Figure | None]]] = {  # with the prefix of the axes that vary
     "quality": (across.TRANSLATOR, across.quality_figure),
     "sources": (across.N_SOURCE, across.sources_figure),
 }
 
 
-def write_plots(out: Path, formats: Sequence[str] = FORMATS, found: Sequence[Group] | None = None) -> list[Path]:
-    """Write out/figures/<name>.{png,svg,pdf} for everything that the records have; the paths, sorted.
+def write_plots(out: Path, formats: Sequence[str] = FORMATS, all_groups: Sequence[Group] | None = None) -> list[Path]:
+    """Write out/figures/<name>.{png,svg,pdf} for every plot that the records have data for; the paths, sorted.
 
-    `found`: what to draw, the records of `out` by default.
+    `all_groups` defaults to the records of `out`.
 
     Raises:
         BadInput: a format is unknown or none is given, or the folder has no records.
     """
     formats = checked_formats(formats, FORMATS)
-    found = groups(read([out])) if found is None else found
+    all_groups = groups(read([out])) if all_groups is None else all_groups
     written = []
     with settings():
         named = [
             (f"{name}{suffix}", figure)
-            for group, suffix in zip(found, suffixes(found), strict=True)
+            for group, suffix in zip(all_groups, suffixes(all_groups), strict=True)
             for name, figure in figures_of(group)
         ]
-        for name, figure in [*named, *figures_across(found)]:
+        for name, figure in [*named, *figures_across(all_groups)]:
             for format_ in formats:
                 written.append(out / "figures" / f"{name}.{format_}")
                 write_bytes(written[-1], saved(figure, format_))
@@ -57,16 +57,16 @@ def write_plots(out: Path, formats: Sequence[str] = FORMATS, found: Sequence[Gro
 
 
 def figures_of(group: Group) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of all that the group has something for; call inside `settings`."""
+    """Name and figure of each plot that the group has data for; call inside `settings`."""
     for name, make in MAKERS.items():
         if (figure := make(group)) is not None:
             yield name, figure
 
 
-def figures_across(found: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of all that several groups have something for together; call inside `settings`."""
+def figures_across(all_groups: Sequence[Group]) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of each plot across several groups that has data; call inside `settings`."""
     for name, (varied, draw) in ACROSS.items():
-        sets = across.sets_along(found, varied)
+        sets = across.sets_along(all_groups, varied)
         for several, suffix in zip(sets, suffixes([several[0] for several in sets]), strict=True):
             if (figure := draw(several)) is not None:
                 yield f"{name}{suffix}", figure

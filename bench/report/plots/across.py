@@ -1,4 +1,4 @@
-"""Plots of what was varied: source sentences, quality of translations, and who made them."""
+"""Plots against a varied factor: source sentences, quality and kind of translations, method parameters."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from bench.report.plots.canvas import (
 from bench.report.scores import average_over, diagnostic, macro, mean_or_none, oracle_rows, scores_of
 from bench.store.record import ROW_AXES, row_name
 
-TRANSLATOR = "translator."  # axes that make translations better and worse
+TRANSLATOR = "translator."  # axes that vary the quality of translations
 N_SOURCE = "data.n_source"
 Point = tuple[float, float, float]  # translation accuracy, F1 of the labels, F1 of the tagger, all percent
 
 
 def sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, ...]]:
-    """The groups that differ in axes whose names begin with `varied` and in nothing else, two and more together."""
+    """Sets of two or more groups that differ only in axes whose names begin with `varied`."""
     sets: dict[tuple[object, ...], list[Group]] = {}
     for group in every_group:
         other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(varied)]
@@ -50,21 +50,21 @@ def _axes(group: Group) -> Mapping[str, Any]:
 
 
 def _common_languages(several: Sequence[Group]) -> tuple[str, ...]:
-    """Where every row of every group that has any number has one."""
+    """The languages that belong to the macro average of every group."""
     common = [average_over(scores_of(g, g.main_rule), g.rows, g.targets) for g in several]
     return tuple(target for target in common[0] if all(target in languages for languages in common))
 
 
 def _lines(points: Iterator[tuple[Row, Any]]) -> dict[Row, list[Any]]:
-    """By row its points in order, for the rows that have two and more."""
+    """The sorted points of each row that has at least two."""
     lines: dict[Row, list[Any]] = {}
     for row, point in points:
         lines.setdefault(row, []).append(point)
-    return {row: sorted(set(found)) for row, found in lines.items() if len(set(found)) > 1}
+    return {row: sorted(set(row_points)) for row, row_points in lines.items() if len(set(row_points)) > 1}
 
 
 def quality_figure(several: Sequence[Group]) -> Figure | None:
-    """Two panels, a line a method: a point a translator; None where no two points of a method were measured."""
+    """Two panels, one line for each method and one point for each translator; None if no method has two points."""
     languages = _common_languages(several)
     lines = _lines(_quality(several, languages))
     if not lines:
@@ -90,20 +90,20 @@ def quality_figure(several: Sequence[Group]) -> Figure | None:
 
 
 def _quality(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, Point]]:
-    """Row and point in each group, for the rows whose labels were measured in all of the languages."""
+    """The row and point of each group, for rows whose labels were measured in all languages."""
     for group in several if languages else ():
         scores = scores_of(group, group.main_rule)
         for row in group.rows:
             cells = [group.cells[row, target] for target in languages]
-            both = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
-            words, labels = ([value for value in values if value is not None] for values in both)
+            by_measure = [[diagnostic(s, name) for s in cells] for name in ("translation_accuracy", "projection_f1")]
+            words, labels = ([value for value in values if value is not None] for values in by_measure)
             mean, _ = macro(scores, row, languages)
             if mean is not None and len(words) == len(labels) == len(languages):
                 yield row, (mean_or_none(words) or 0.0, mean_or_none(labels) or 0.0, mean)
 
 
 def sources_figure(several: Sequence[Group]) -> Figure | None:
-    """A line a method with a band, macro F1 over the languages that all have; None where no method has two points."""
+    """Macro F1 over the common languages, a line with a band for each method; None if no method has two points."""
     languages = _common_languages(several)
     lines = _lines(_sizes(several, languages))
     if not lines:
@@ -135,7 +135,7 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
 
 
 def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, tuple[int, float, float | None]]]:
-    """Row, number of source sentences (all that there are, where fewer than asked for), macro F1 and its half-width."""
+    """Row, number of source sentences (fewer than asked for if there are fewer), macro F1 and its half-width."""
     for group in several if languages else ():
         size = min(int(_axes(group)[N_SOURCE]), int(group.stored[0].record.cell["n_source"]))
         for row in group.rows:
@@ -148,7 +148,7 @@ def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple
 
 
 def sweep_figure(group: Group) -> Figure | None:
-    """Macro F1 against each parameter that is an axis, a line with a band for each row but for it; None without one.
+    """Macro F1 against each parameter that is an axis, one line for each row apart from it; None without such an axis.
 
     The languages are those that every row of a panel has.
     """
@@ -186,7 +186,7 @@ def sweep_figure(group: Group) -> Figure | None:
 
 
 def _swept(group: Group) -> dict[str, dict[str, list[tuple[Any, Row]]]]:
-    """By parameter and row name without it the values that it takes, two and more, with their rows."""
+    """By parameter, and by row name without it, its values (at least two) with their rows."""
     panels_of: dict[str, dict[str, list[tuple[Any, Row]]]] = {}
     for run in {run.row: run for run in group.stored}.values():
         axes = run.record.cell.get("axes") or {}
@@ -203,9 +203,9 @@ def _swept(group: Group) -> dict[str, dict[str, list[tuple[Any, Row]]]]:
 
 
 def translations_figure(group: Group) -> Figure | None:
-    """F1 with human translations beside that with machine translations of the same method, a panel a language.
+    """F1 with human and with machine translations of the same method, one panel for each language.
 
-    None where no method has both in a language.
+    None if no method has both in a language.
     """
     scores = scores_of(group, group.main_rule)
     variants = _by_translator(group)
@@ -235,7 +235,7 @@ def translations_figure(group: Group) -> Figure | None:
 
 
 def _by_translator(group: Group) -> dict[str, dict[str, Row]]:
-    """By method (and what else of [labels] it was made with) its rows by translator, human ones first."""
+    """By method and other [labels] axes, its rows by translator; human translation comes first."""
     variants: dict[str, dict[str, Row]] = {}
     for run in group.stored:
         axes = run.record.cell.get("axes") or {}

@@ -1,4 +1,4 @@
-"""Figures without global state: the same look and the same bytes whatever the user's matplotlib settings are."""
+"""Common parts of all figures. Look and bytes do not depend on the user's matplotlib settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.report.notes import setting_notes, title_of
 
 FORMATS = ("png", "svg", "pdf")
 GREY = "0.35"
-PANELS = 4  # side by side
+PANELS = 4  # at most, side by side
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _COLOURS = ("#555555", "#0072B2", "#D55E00", "#009E73", "#B5598F", "#999999")
 FAMILIES = dict(
@@ -44,32 +44,32 @@ _CANVASES: dict[str, type[FigureCanvasBase]] = dict(
 )
 _SETTINGS: Any = {  # matplotlib types the keys one by one
     "svg.hashsalt": "xner-bench",
-    "svg.fonttype": "path",  # a reader's machine may lack the font
+    "svg.fonttype": "path",  # the reader's machine may lack the font
     "pdf.fonttype": 42,
     "font.family": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.parse_math": False,  # a name with $ is a name
+    "text.parse_math": False,  # names may contain $
 }
 
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """matplotlib's own defaults and ours inside the block, not those of a user's matplotlibrc; restored after it."""
+    """Use matplotlib's defaults and ours inside the block instead of the user's matplotlibrc."""
     defaults: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in ("backend", "backend_fallback")}
     with matplotlib.rc_context({**defaults, **_SETTINGS}):
         yield
 
 
 def figure(width: float, height: float) -> Figure:
-    """A figure in inches that lays itself out."""
+    """A figure of this size in inches with constrained layout."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def saved(fig: Figure, format_: str) -> bytes:
     """The figure's bytes, without dates; call inside `settings`."""
-    # what savefig ends in; it would draw everything once before, for a layout that `finish` has computed
+    # instead of savefig, which would draw everything twice for a layout that `finish` has already computed
     buffer, canvas = io.BytesIO(), _CANVASES[format_](fig)
     fig.set_dpi(150)
     getattr(canvas, f"print_{format_}")(buffer, metadata=_METADATA[format_])
@@ -77,13 +77,13 @@ def saved(fig: Figure, format_: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """The text with a glyph for every character: what no font here has is written as an escape. Inside `settings`."""
+    """The text with characters that no installed font has written as escapes; call inside `settings`."""
     text = "".join(c if c.isprintable() else " " for c in text).replace("±", "+/-").replace("–", "-")
     return "".join(c if c.isascii() or _has_glyph(c) else c.encode("ascii", "backslashreplace").decode() for c in text)
 
 
 def _has_glyph(character: str) -> bool:
-    """Whether a font of the figure has it; a font of this machine that does joins the figure's."""
+    """Whether an installed font has the character; such a font is added to the figure's fonts."""
     families: list[str] = matplotlib.rcParams["font.family"]
     family = _family_with(character)
     if family and family not in families:
@@ -93,7 +93,7 @@ def _has_glyph(character: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _family_with(character: str) -> str:
-    """The font that draws a character: matplotlib's own, else the first by name that has it; "" and a word if none."""
+    """The font for a character: matplotlib's own, else the first by name that has it; else "" and a warning."""
     own = str(_SETTINGS["font.family"][0])
     fonts = [font for font in font_manager.fontManager.ttflist if font.style == "normal"]
     others = sorted({(font.name, font.fname) for font in fonts if not font.name.startswith("Last Resort")})  # boxes
@@ -109,7 +109,7 @@ def _characters_of(path: str) -> frozenset[int]:
     return frozenset(font_manager.get_font(path).get_charmap())
 
 
-@lru_cache(maxsize=64)  # once a script
+@lru_cache(maxsize=64)  # warns once for each script
 def _say_missing(script: str) -> None:
     print(
         f"warning: no font here has {script} letters, so figures show escapes for them; a package with such a font "
@@ -124,7 +124,7 @@ def wrapped(text: str, width: float, size: float = 8.0) -> str:
 
 
 def finish(fig: Figure, title: str, note: str) -> Figure:
-    """Title above, note below, both inside the layout; which is computed here, once for all formats."""
+    """Add the title above and the note below, and compute the layout once for all formats."""
     width = float(fig.get_figwidth())
     fig.suptitle(wrapped(title, width * (0.62 if fig.legends else 1), 11), fontsize=10, x=0.01, ha="left")
     fig.supxlabel(wrapped(note, width), fontsize=7.5, color=GREY, x=0.01, ha="left")
@@ -135,14 +135,14 @@ def finish(fig: Figure, title: str, note: str) -> Figure:
     return fig
 
 
-def finished(fig: Figure, group: Group, what: str, note: str, settings_of: Group | None = None) -> Figure:
+def finished(fig: Figure, group: Group, subject: str, note: str, settings_of: Group | None = None) -> Figure:
     """`finish` with the group's title and, after the note, the settings of `settings_of` (the group's by default)."""
-    return finish(fig, title_of(group, what), " ".join([note, *setting_notes(settings_of or group)]))
+    return finish(fig, title_of(group, subject), " ".join([note, *setting_notes(settings_of or group)]))
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn in every figure of a suite: its family's hue, and a shade and a marker of its own in it."""
+    """How a method is drawn in every figure of a suite: the hue of its family, and its own shade and marker."""
 
     label: str
     face: str
@@ -154,7 +154,7 @@ class Look:
 def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset()) -> dict[Row, Look]:
     """The looks of these rows, ordered by family and then as given; they depend on the suite's methods alone."""
     kin = {run.row: run.family for run in (*group.methods, *group.stored)}
-    found: dict[Row, Look] = {}
+    by_row: dict[Row, Look] = {}
     for family, hue in FAMILIES.items():
         members = [row for row in kin if kin[row] == family]
         for row in (row for row in rows if kin[row] == family):
@@ -162,29 +162,29 @@ def looks(group: Group, rows: Sequence[Row], oracles: frozenset[Row] = frozenset
             shade = place / (len(members) - 1) - 0.5 if len(members) > 1 else 0.0
             oracle = row in oracles or family == "oracle"
             label = plain(group.name_of(row))[:60] + (" (oracle)" if oracle else "")
-            found[row] = Look(label, _shaded(hue, shade), MARKERS[place % len(MARKERS)], family, oracle)
-    return found
+            by_row[row] = Look(label, _shaded(hue, shade), MARKERS[place % len(MARKERS)], family, oracle)
+    return by_row
 
 
 def _shaded(hue: str, shade: float) -> str:
-    """The colour nearer to black (down to -0.5) or to white (up to 0.5)."""
+    """The colour moved towards black (`shade` down to -0.5) or white (up to 0.5)."""
     end, share = (1.0, 0.8 * shade) if shade > 0 else (0.0, -shade)
     red, green, blue = (part + share * (end - part) for part in to_rgb(hue))
     return to_hex((red, green, blue))
 
 
 def marked(look: Look) -> dict[str, Any]:
-    """A method's marker; oracles' are hollow."""
+    """The marker of a method; hollow for oracles."""
     return {"marker": look.marker, "color": look.face, "mfc": "white" if look.oracle else look.face, "zorder": 3}
 
 
 def line_style(look: Look) -> dict[str, Any]:
-    """How a method is drawn as a line. A leading blank, as in `legend`."""
+    """The line of a method. The label has a leading blank, as in `legend`."""
     return {**marked(look), "ls": "--" if look.oracle else "-", "label": f" {look.label}", "linewidth": 1.3}
 
 
 def panels(rows: int, names: Sequence[str], label: float) -> tuple[Figure, list[Axes]]:
-    """Panels with these titles and the same rows, `label` inches left of them; the axes that are not used are gone."""
+    """Panels with these titles and the same rows, with `label` inches for the row labels; unused axes are removed."""
     across = min(len(names), PANELS)
     lines = -(-len(names) // across)
     fig = figure(max(6.5, label + 2.0 * across), 1.3 + lines * (0.5 + 0.19 * rows))
@@ -202,13 +202,13 @@ def dots(axis: Axes, places: Iterable[tuple[float, Look, float, tuple[float, flo
     every = list(places)
     if drawn := [(y, *limits, look.face) for y, look, _, limits in every if limits is not None]:
         ys, lows, highs, colors = zip(*drawn, strict=True)
-        axis.hlines(ys, lows, highs, colors=colors, linewidth=1.4, zorder=2)  # one artist, since they cost
+        axis.hlines(ys, lows, highs, colors=colors, linewidth=1.4, zorder=2)  # a single artist, since each is slow
     for y, look, value, _ in every:
         axis.plot(value, y, ls="", markersize=5, **marked(look))
 
 
 def rows_axis(axis: Axes, labels: Sequence[str]) -> None:
-    """The y axis of a panel with a row a label, from above."""
+    """Set up the y axis of a panel: one row for each label, from the top."""
     axis.set_yticks(range(len(labels)), ["\n".join(textwrap.wrap(label, 40)) for label in labels], fontsize=8)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
@@ -216,13 +216,13 @@ def rows_axis(axis: Axes, labels: Sequence[str]) -> None:
 
 
 def light_grid(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
-    """Lines behind the data."""
+    """Light grid lines behind the data."""
     axis.set_axisbelow(True)
     axis.grid(axis=which, color="0.9", linewidth=0.6)
 
 
 def legend(fig: Figure, shown: Iterable[Look]) -> None:
-    """The legend, right of the axes. A leading blank, since matplotlib hides labels that begin with an underscore."""
+    """The legend, right of the axes. Labels get a blank in front, since matplotlib hides those that begin with _."""
     looks = list(shown)
     handles = [Line2D([], [], ls="", markersize=6, **marked(look)) for look in looks]
     fig.legend(handles, [f" {look.label}" for look in looks], loc="outside right upper", frameon=False, fontsize=8)

@@ -35,12 +35,12 @@ from bench.report.plots.canvas import (
 from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, ranking, scores_of
 from bench.report.verdicts import family_note, signed
 
-MOST_NUMBERS = 20  # methods of a heat map whose cells have room for a number
+MOST_NUMBERS = 20  # methods up to which the cells of the heat map have room for a number
 Limits = tuple[float, float]
 
 
 def f1_figure(group: Group) -> Figure | None:
-    """A dot with its interval a method, a panel a language and one for the average; None where no cell has a number."""
+    """F1 with its interval by method, one panel for each language and the average; None if no cell has a number."""
     scores = scores_of(group, group.main_rule)
     if all(score.mean is None for score in scores.values()):
         return None
@@ -70,9 +70,9 @@ def f1_figure(group: Group) -> Figure | None:
 
 
 def forest_figure(group: Group) -> Figure | None:
-    """The contrasts by language and on average with simultaneous intervals, the zone of ±1 F1 shaded; None without any.
+    """The contrasts by language and on average with simultaneous intervals; None without contrasts.
 
-    A panel a contrast where there are few, else a panel a language.
+    One panel for each contrast if there are few, else one for each language.
     """
     comparisons = [c for c in contrasts_of(group) if c.macro.difference is not None]
     if not comparisons:
@@ -101,13 +101,13 @@ def forest_figure(group: Group) -> Figure | None:
                 places.append((y, shown[group.suites[0], comparison.a], line.difference, limits))
         dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
-    what = f"minus {bases.pop()}" if alike else "of the first named minus the second"
-    note = f"F1 {what}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
+    direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
+    note = f"F1 {direction}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
     return finished(fig, group, "Contrasts by target language", note)
 
 
 def pairs_figure(group: Group) -> Figure | None:
-    """Differences of all pairs on average as a heat map; None where fewer than three methods compete."""
+    """Heat map of the average differences of all pairs; None with fewer than three competing methods."""
     ranked = ranking(group)
     rows = ranked.competing
     if len(rows) < 3:
@@ -141,8 +141,8 @@ def pairs_figure(group: Group) -> Figure | None:
 def ranks_figure(group: Group) -> Figure | None:
     """Average ranks over languages with critical-difference bars (after Demšar, J. Machine Learning Research 7, 2006).
 
-    Bars join what our test does not tell apart; above them Nemenyi's critical difference, which knows the languages
-    only. None with fewer than three methods, or fewer than two languages that all of them have.
+    Bars join methods that our test does not tell apart; above them is Nemenyi's critical difference, which uses ranks
+    only. None with fewer than three methods or fewer than two common languages.
     """
     ranked = ranking(group)
     ranks = ranked.average_ranks(scores_of(group, group.main_rule))
@@ -165,7 +165,7 @@ def ranks_figure(group: Group) -> Figure | None:
     rows_axis(axis, [f"{shown[row].label}  {rank:.1f}" for row, rank in ranks.items()])
     axis.set(xlim=(0.8, max(len(ranks), 1 + critical) + 0.2), ylim=(len(ranks) - 0.5, top - 0.6))
     axis.set_xlabel("average rank (1 is best)")
-    what = (
+    bars_note = (
         "Bars join neighbours of which no two differ significantly on average (paired, seeds and sentences crossed, "
         f"p < {LEVEL}, Holm over {ranked.pairs} pairs)."
         if ranked.pairs
@@ -173,7 +173,7 @@ def ranks_figure(group: Group) -> Figure | None:
     )
     note = (
         f"Rank by mean F1 in each of {', '.join(ranked.languages)}, equals sharing theirs; without oracles and "
-        f"methods that lack a language. {what}"
+        f"methods that lack a language. {bars_note}"
     )
     return finished(fig, group, "Average ranks", note)
 
@@ -185,16 +185,16 @@ def critical_difference(methods: int, languages: int) -> float:
 
 
 def cost_figure(group: Group) -> Figure | None:
-    """F1 against what a cell takes, with the Pareto front; None where fewer than three methods have both.
+    """F1 against the cost of a cell, with the Pareto front; None if fewer than three methods have both.
 
-    In seconds, or in operations of training and inference where more methods know those.
+    Cost is in seconds, or in operations if more methods have those.
     """
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     shown = looks(group, group.rows, oracle_rows(scores))
-    known = {what: _cost_points(group, scores, languages, what) for what in ("seconds", "tflop")}
-    what = max(known, key=lambda what: len(known[what][0]))
-    points, placed = known[what]
+    known = {unit: _cost_points(group, scores, languages, unit) for unit in ("seconds", "tflop")}
+    unit = max(known, key=lambda unit: len(known[unit][0]))
+    points, placed = known[unit]
     if len(points) < 3:
         return None
     fig = figure(7.5, max(3.4, 1.2 + 0.19 * len(points)))
@@ -216,7 +216,7 @@ def cost_figure(group: Group) -> Figure | None:
         axis.xaxis.set_minor_formatter(NullFormatter())
     else:
         axis.set_xlim(left=0)
-    axis.set_xlabel("seconds of a cell" if what == "seconds" else "10¹² operations of a cell (training and inference)")
+    axis.set_xlabel("seconds of a cell" if unit == "seconds" else "10¹² operations of a cell (training and inference)")
     axis.set_ylabel("macro F1 (strict, %)")
     light_grid(axis)
     legend(fig, (shown[row] for row in points))
@@ -237,16 +237,16 @@ def cost_figure(group: Group) -> Figure | None:
 
 
 def _cost_points(
-    group: Group, scores: Scores, languages: Sequence[str], what: str
+    group: Group, scores: Scores, languages: Sequence[str], unit: str
 ) -> tuple[dict[Row, tuple[float, float, float]], list[Row]]:
     """Cost, macro F1 and its half-width (0 where unknown) by row, and the rows that lack a language.
 
-    Such a row stands where its difference from its baseline, and the ratio of their costs, put it.
+    Such a row is placed relative to its baseline, by their difference in F1 and the ratio of their costs.
     """
     points, placed = dict[Row, tuple[float, float, float]](), list[Row]()
 
     def price(row: Row, targets: Sequence[str]) -> float | None:
-        value: float | None = getattr(cost_of(run for t in targets for run in group.cells[row, t]), what)
+        value: float | None = getattr(cost_of(run for t in targets for run in group.cells[row, t]), unit)
         return value
 
     for row in sorted(group.rows, key=lambda row: macro(scores, row, languages)[0] is None):
@@ -254,10 +254,10 @@ def _cost_points(
         if mean is not None and cost:
             points[row] = (cost, mean, half or 0.0)
         elif mean is None and (base := baseline_of(row, group.rows)) in points and base is not None:
-            both = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
-            means = [macro(scores, side, both)[0] for side in (row, base)]
-            costs = [price(side, both) for side in (row, base)]
-            if both and means[0] is not None and means[1] is not None and costs[0] and costs[1]:
+            common = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
+            means = [macro(scores, side, common)[0] for side in (row, base)]
+            costs = [price(side, common) for side in (row, base)]
+            if common and means[0] is not None and means[1] is not None and costs[0] and costs[1]:
                 x, y, _ = points[base]
                 points[row] = (x * costs[0] / costs[1], y + means[0] - means[1], 0.0)
                 placed.append(row)
@@ -265,7 +265,7 @@ def _cost_points(
 
 
 def pareto(points: Mapping[Row, tuple[float, float]]) -> list[Row]:
-    """The rows (cost, F1) that none surpasses at the same cost or less, the cheapest first."""
+    """The rows that no other surpasses in F1 at the same cost or less, cheapest first; `points` holds (cost, F1)."""
     front: list[Row] = []
     for row in sorted(points, key=lambda row: (points[row][0], -points[row][1])):
         if not front or points[row][1] > points[front[-1]][1]:
@@ -274,7 +274,7 @@ def pareto(points: Mapping[Row, tuple[float, float]]) -> list[Row]:
 
 
 def confusion_figure(group: Group) -> Figure | None:
-    """A panel a method, over its languages, of their middle seeds; None where no gold and predictions are stored."""
+    """Confused types by method, over its languages, of the middle seeds; None without stored gold and predictions."""
     types = sorted({str(type_) for run in group.stored for type_ in run.record.corpus.get("types") or ()})
     counted = dict[Row, np.ndarray]()
     for (row, _), sample in samples(group).items():
@@ -284,7 +284,7 @@ def confusion_figure(group: Group) -> Figure | None:
         return None
     names = [textwrap.fill(plain(name), 14) for name in (*types, "none")]
     margin = 0.06 * max(len(line) for name in names for line in name.splitlines())
-    side = max(1.35, 0.24 * len(names)) + margin  # inches: every percentage has room, and the names beside it
+    side = max(1.35, 0.24 * len(names)) + margin  # inches, with room for the percentages and the names
     shown = looks(group, list(counted))
     across = max(1, min(PANELS + 2, len(shown), int(12 / side)))
     lines = -(-len(shown) // across)
@@ -304,7 +304,7 @@ def confusion_figure(group: Group) -> Figure | None:
 
 
 def _confused_panel(axis: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
-    """One panel; `names` are those of the types, and of none, as they are shown."""
+    """Draw one panel; `names` are the printed names of the types, then of none."""
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(100 * counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     share[-1] = np.nan

@@ -1,4 +1,4 @@
-"""Plots of what training did, from the records' sidecars: learning curves, loss terms, the encoder's space."""
+"""Plots of training, from the records' sidecars: learning curves, loss terms, the encoder's space."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bench.store.sidecars import Damaged, read_arrays
 Points = dict[float, list[float]]  # values by step, over seeds and languages
 DASHES = ("-", "--", ":", "-.")
 SIDES = ("o", "^")  # markers of source and target
-MOST = 4  # rows and columns of panels of the space: a plot is to be read
+MOST = 4  # rows and columns of panels in the plot of the space, to keep it legible
 
 
 def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
-    """By row curves.json of the records that have one, read once for both plots."""
+    """The curves.json of the records that have one, by row; read once for both plots."""
 
     def read() -> dict[Row, list[Mapping[str, Any]]]:
         by_row: dict[Row, list[Mapping[str, Any]]] = {row: [] for row in group.rows}
@@ -48,7 +48,7 @@ def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
 def _points(series: Iterable[tuple[Sequence[float], Sequence[float | None]]]) -> Points:
     points: Points = {}
     for steps, values in series:
-        for step, value in zip(steps, values, strict=False):  # a killed run may lack its last value
+        for step, value in zip(steps, values, strict=False):  # an interrupted run may lack its last value
             if value is not None:
                 points.setdefault(step, []).append(float(value))
     return dict(sorted(points.items()))
@@ -59,7 +59,7 @@ def _means(points: Points, scale: float = 1.0) -> tuple[list[float], list[float]
 
 
 def curves_figure(group: Group) -> Figure | None:
-    """F1 on source dev against steps; None where no method has two points."""
+    """F1 on source dev against steps; None if no method has two points."""
     drawn: dict[Row, Points] = {}
     for row, curves in _curves(group).items():
         points = _points((curve.get("eval_step", ()), curve.get("source-dev", ())) for curve in curves)
@@ -83,7 +83,7 @@ def curves_figure(group: Group) -> Figure | None:
 
 
 def loss_figure(group: Group) -> Figure | None:
-    """The terms of each method's loss against steps, a panel a method that has several; None where none has."""
+    """Loss terms against steps, one panel for each method with several terms; None if there is no such method."""
     panels: dict[Row, dict[str, Points]] = {}
     for row, curves in _curves(group).items():
         names = dict.fromkeys(name for curve in curves for name in curve.get("loss", {}))
@@ -115,7 +115,7 @@ def loss_figure(group: Group) -> Figure | None:
 def space_figure(group: Group) -> Figure | None:
     """Principal components of words before and after training, target × method, first seed; None without records."""
     drawn = {cell: points for cell, stored in group.cells.items() if (points := _space(stored))}
-    asked = {label for comparison in contrasts_of(group) for label in (comparison.a, comparison.b)}  # they come first
+    asked = {label for comparison in contrasts_of(group) for label in (comparison.a, comparison.b)}  # these come first
     rows = [row for row in group.rows if any(row == other for other, _ in drawn)]
     rows = sorted(rows, key=lambda row: row[1] not in asked)[:MOST]
     targets = [target for target in group.targets if any(target == other for _, other in drawn)][:MOST]
@@ -143,7 +143,7 @@ def space_figure(group: Group) -> Figure | None:
 
 
 def _space(stored: Sequence[Stored]) -> dict[str, Any]:
-    """space.npz of the first seed that has one that can be read, {} where none has."""
+    """The first readable space.npz over the seeds; {} if there is none."""
     for run in stored:
         try:
             return read_arrays(run.store.sidecar(run.record.key, "space.npz"))
@@ -157,9 +157,9 @@ def _words(axis: Axes, points: Mapping[str, Any] | None, when: str, colors: Mapp
     if points is None:
         axis.text(0.5, 0.5, "no result", ha="center", va="center", fontsize=7, color=GREY, transform=axis.transAxes)
         return
-    ours = points["language"] == source
+    in_source = points["language"] == source
     for type_ in sorted(set(points["label"].tolist()), key=lambda type_: (type_ != "O", type_)):  # O below the others
-        for side, marker in zip((ours, ~ours), SIDES, strict=True):
+        for side, marker in zip((in_source, ~in_source), SIDES, strict=True):
             x, y = points[when][side & (points["label"] == type_)].T
             axis.scatter(x, y, s=9, marker=marker, color=colors[str(type_)], edgecolor="0.3", linewidth=0.2)
     share = points["explained"][0 if when == "before" else 1]

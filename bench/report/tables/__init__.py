@@ -1,4 +1,4 @@
-"""All tables of a results folder, written in every format."""
+"""Writes all tables of a results folder in every format."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ MAKERS: dict[str, Callable[[Group, str], Table | None]] = {
 }
 
 
-def all_tables(found: Sequence[Group]) -> list[Table]:
-    """Every table that the groups have something for."""
+def all_tables(all_groups: Sequence[Group]) -> list[Table]:
+    """Every table for which the groups have data."""
     made = (
         make(group, f"{name}{suffix}")
-        for group, suffix in zip(found, suffixes(found), strict=True)
+        for group, suffix in zip(all_groups, suffixes(all_groups), strict=True)
         for name, make in MAKERS.items()
     )
     return [table for table in made if table is not None]
 
 
-def main_tables(found: Sequence[Group]) -> list[Table]:
+def main_tables(all_groups: Sequence[Group]) -> list[Table]:
     """The main table of each group."""
-    return [main_table(group, f"main{suffix}") for group, suffix in zip(found, suffixes(found), strict=True)]
+    return [main_table(group, f"main{suffix}") for group, suffix in zip(all_groups, suffixes(all_groups), strict=True)]
 
 
 def checked_formats(formats: Sequence[str], known: Collection[str] = tuple(RENDERERS)) -> list[str]:
     """The formats, each once.
 
     Raises:
-        BadInput: one is unknown, or there is none.
+        BadInput: a format is unknown, or none is given.
     """
     for name in formats:
         if name not in known:
@@ -63,28 +63,28 @@ def checked_formats(formats: Sequence[str], known: Collection[str] = tuple(RENDE
 
 
 def write_tables(
-    out: Path, formats: Sequence[str] = tuple(RENDERERS), found: Sequence[Group] | None = None
+    out: Path, formats: Sequence[str] = tuple(RENDERERS), all_groups: Sequence[Group] | None = None
 ) -> list[Path]:
     """Write out/tables/<name>.{md,csv,tex} and records.csv (one row per record and rule); the paths, sorted.
 
-    `found`: what to tabulate, the records of `out` by default; several suites share each table, with a column.
+    `all_groups` defaults to the records of `out`; several suites share each table, which then has a suite column.
 
     Raises:
         BadInput: as `read` and `checked_formats`.
     """
-    texts = texts_of(out, formats, groups(read([out])) if found is None else found)
+    texts = texts_of(out, formats, groups(read([out])) if all_groups is None else all_groups)
     for path, text in texts.items():
         write_bytes(path, text.encode())
     return sorted(texts)
 
 
-def texts_of(out: Path, formats: Sequence[str], found: Sequence[Group]) -> dict[Path, str]:
-    """By path below out/tables/ the text that `write_tables` writes there."""
-    tables, folder = all_tables(found), out / "tables"
+def texts_of(out: Path, formats: Sequence[str], all_groups: Sequence[Group]) -> dict[Path, str]:
+    """The texts that `write_tables` writes, by path."""
+    tables, folder = all_tables(all_groups), out / "tables"
     endings = [RENDERERS[name] for name in checked_formats(formats)]
     texts = {folder / f"{table.name}{ending}": render(table) for table in tables for ending, render in endings}
     if "csv" in formats:
-        records = tidy(in_order(run for group in found for run in group.stored))
+        records = tidy(in_order(run for group in all_groups for run in group.stored))
         texts[folder / "records.csv"] = records.to_csv(index=False, lineterminator="\n", float_format="%.6f")
     return texts
 

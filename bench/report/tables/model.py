@@ -1,4 +1,4 @@
-"""The one table model that every renderer reads, and the parts that most tables share."""
+"""The table model that all renderers read, and a builder for tables of a group."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TEXTS = {"skipped": "–", "failed": "failed", "missing": "–", "no score": "�
 
 @dataclass(frozen=True)
 class Entry:
-    """One number with its interval, or a text in its place. Units are the column's; intervals are absolute."""
+    """A cell of a table: a number with its interval limits, in the column's unit, or a text in its place."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    text: str = ""  # printed where there is no value
+    text: str = ""  # printed if there is no value
     digits: int = 1
     bold: bool = False  # the column's highest; of a difference: significant
     near: bool = False  # not significantly different from the highest
@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        """The value as it is printed, or the text in its place."""
+        """The printed value, or the text in its place."""
         return self.text if self.value is None else f"{self.value:{'+' if self.signed else ''},.{self.digits}f}"
 
 
@@ -48,15 +48,15 @@ Line = dict[str, Entry]  # a row, by column
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table: `frame` holds Entries only; its first columns, named in `heads`, say what a row is."""
+    """A table; `frame` holds only entries, and its first columns, named in `heads`, identify the row."""
 
     name: str  # of the files, without ending
     title: str
     heads: tuple[str, ...]
     frame: pd.DataFrame
-    columns_are: str = "quantity"  # what the other columns are: language, type, rule, quantity
-    lead: tuple[str, ...] = ()  # the answer, before everything
-    blocks: Mapping[int, str] = field(default_factory=dict)  # headings, by the number of the row that they stand above
+    columns_are: str = "quantity"  # kind of the other columns: language, type, rule, quantity
+    lead: tuple[str, ...] = ()  # the main findings, above everything else
+    blocks: Mapping[int, str] = field(default_factory=dict)  # headings, by the index of the row below them
     notes: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
     label: str = ""  # of LaTeX; "": tab:<name>
@@ -68,7 +68,7 @@ class Table:
 
 
 class TableDraft:
-    """A table of a group while it is built: its rows so far, and its footnotes (the same text gets one number)."""
+    """A table under construction: its rows so far and its footnotes (equal texts share a number)."""
 
     def __init__(self, group: Group, scores: Scores | None = None, heads: Sequence[str] = ("method",)) -> None:
         self.group = group
@@ -83,7 +83,7 @@ class TableDraft:
         return tuple(self.footnotes.index(text) + 1 for text in texts)
 
     def add(self, row: Row, heads: Mapping[str, str | Entry] | None = None, oracle: bool | None = None) -> Line:
-        """A new row of a method, to be filled; `heads`: what names it beside suite and method."""
+        """A new row of a method, to be filled; `heads` gives its head columns other than suite and method."""
         marked = row in self.oracles if oracle is None else oracle
         line = {"suite": Entry(text=row[0]), "method": Entry(text=row[1], oracle=marked)}
         line |= {name: Entry(text=head) if isinstance(head, str) else head for name, head in (heads or {}).items()}
@@ -111,13 +111,15 @@ class TableDraft:
         """A text in place of a number."""
         return Entry(text=text, status=status, notes=notes)
 
-    def table(self, name: str, what: str, columns: Sequence[str], notes: Sequence[str], of: str = "language") -> Table:
-        """The table of the rows so far; above `notes` the group's own, below them the oracles' where there are any."""
+    def table(
+        self, name: str, subject: str, columns: Sequence[str], notes: Sequence[str], of: str = "language"
+    ) -> Table:
+        """The table of the rows so far; the group's notes come before `notes`, the note on oracles after them."""
         marked = any(line[head].oracle for line in self.lines for head in self.heads)
         names, above = [*self.heads, *columns], [*corpus_notes(self.group), *setting_notes(self.group)]
         return Table(
             name=name,
-            title=title_of(self.group, what),
+            title=title_of(self.group, subject),
             heads=self.heads,
             frame=pd.DataFrame([[line[c] for c in names] for line in self.lines], columns=names, dtype=object),
             columns_are=of,
@@ -127,7 +129,7 @@ class TableDraft:
 
 
 def macro_note(languages: Sequence[str]) -> str:
-    """The set of languages that the macro average is over."""
+    """The note that names the languages of the macro average."""
     if not languages:
         return "No macro average: no language where all compared methods have numbers."
     return (

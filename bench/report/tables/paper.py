@@ -1,4 +1,4 @@
-"""Tables as a paper takes them: the rows, columns and notes that its author asks for, in LaTeX."""
+"""LaTeX tables for a paper, with the rows, columns, layout and notes that the author asks for."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _MADE = "% made by: "
 _SPEC = "% as: "
 
 
-def paper_texts(found: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
-    """By file name the text of each table that `spec` asks for; the first lines say how it was made.
+def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
+    """The text of each table that `spec` asks for, by file name; its first lines record how it was made.
 
     Raises:
-        BadInput: it names a row, column, rule or table that is not there, or two rows would print alike.
+        BadInput: it names an unknown row, column, rule or table, or two rows would print alike.
     """
     from bench.report.tables import MAKERS  # which imports this module
 
     for name in spec.only:
         if name not in MAKERS:
             raise BadInput(f"--only: no table '{name}'{nearest(name, MAKERS)}")
-    _check(found, spec)
+    _check(all_groups, spec)
     texts = {}
     head = f"{_MADE}{command_of(spec)}\n{_SPEC}{json.dumps(to_plain(spec), ensure_ascii=False, sort_keys=True)}\n"
-    for group, suffix in zip(found, suffixes(found), strict=True):
+    for group, suffix in zip(all_groups, suffixes(all_groups), strict=True):
         chosen = shown_of(group, spec)
         for place, name in enumerate(spec.only if chosen.stored else ()):
             shown = _by(chosen, spec) if name == "main" else chosen
@@ -60,7 +60,7 @@ def paper_texts(found: Sequence[Group], spec: TablesSpec) -> dict[str, str]:
 
 
 def command_of(spec: TablesSpec) -> str:
-    """The options of `xner tables` that give the same, the plug-ins' own names left out."""
+    """The `xner tables` command that makes the same tables, apart from names that plug-ins define."""
     words = ["xner", "tables", "OUT"]
     for field in fields(spec):
         value = getattr(spec, field.name)
@@ -70,10 +70,10 @@ def command_of(spec: TablesSpec) -> str:
 
 
 def spec_of(text: str, path: Path) -> TablesSpec:
-    """How a table was made, from its first lines; BadInput where they do not say it."""
-    found = re.match(rf"{_MADE}.*\n{_SPEC}(.*)\n", text)
+    """The specification that a table was made from, read from its first lines; BadInput if they lack it."""
+    match = re.match(rf"{_MADE}.*\n{_SPEC}(.*)\n", text)
     try:
-        return build(TablesSpec, json.loads(found[1]) if found else {"?": ""}, Place(str(path)))
+        return build(TablesSpec, json.loads(match[1]) if match else {"?": ""}, Place(str(path)))
     except ValueError as error:
         raise BadInput(f"{path}: its first lines do not say how it was made") from error
 
@@ -81,18 +81,18 @@ def spec_of(text: str, path: Path) -> TablesSpec:
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _check(found: Sequence[Group], spec: TablesSpec) -> None:
-    rows = {row[1] for group in found for row in group.rows}
+def _check(all_groups: Sequence[Group], spec: TablesSpec) -> None:
+    rows = {row[1] for group in all_groups for row in group.rows}
     for pattern, _ in _asked(spec):
         if not any(_matches(row, pattern) for row in rows):
             raise BadInput(f"--rows: there is no row '{pattern}'{nearest(pattern, rows)}")
-    rules = {rule for group in found for run in group.stored for rule in run.record.rules}
+    rules = {rule for group in all_groups for run in group.stored for rule in run.record.rules}
     if spec.rule and spec.rule not in rules:
         raise BadInput(f"--rule: no record has scores by '{spec.rule}'{nearest(spec.rule, rules)}")
 
 
 def _asked(spec: TablesSpec) -> list[tuple[str, str]]:
-    """By row or pattern what is to be printed, "" if the row's own name."""
+    """The row patterns asked for, each with the name to print; "" for the row's own name."""
     return [(pattern.strip(), name.strip()) for pattern, _, name in (item.partition("=") for item in spec.rows)]
 
 
@@ -101,7 +101,7 @@ def _matches(row: str, pattern: str) -> bool:
 
 
 def shown_of(group: Group, spec: TablesSpec) -> Group:
-    """The group with the rows and languages asked for alone, so that averages and marks are over these."""
+    """The group reduced to the rows and languages asked for, so that averages and marks are over these."""
     languages = {*spec.columns} & {*group.targets} or {*group.targets}
     patterns = [pattern for pattern, _ in _asked(spec)] or ["*"]
     runs = [run for run in group.stored if run.target in languages]
@@ -109,16 +109,16 @@ def shown_of(group: Group, spec: TablesSpec) -> Group:
 
 
 def _by(group: Group, spec: TablesSpec) -> Group:
-    """The group as if the rule asked for were the main one."""
+    """The group with the rule asked for as its main rule."""
     if not spec.rule or spec.rule == group.main_rule:
         return group
     runs = [(run, [rule for rule in run.record.rules if rule != spec.rule]) for run in group.stored]
-    ruled = [replace(run, record=replace(run.record, rules=(spec.rule, *rest))) for run, rest in runs]
+    ruled = [replace(run, record=replace(run.record, rules=(spec.rule, *other_rules))) for run, other_rules in runs]
     return replace(group, stored=tuple(ruled))
 
 
 def _names(rows: Sequence[Row], spec: TablesSpec) -> dict[str, str]:
-    """By row what is printed: as asked for, else the method's name and what the axes chose where that differs.
+    """The printed name of each row: as asked for, else the method's name with those axis values that differ.
 
     Raises:
         BadInput: two rows would print alike.
@@ -200,7 +200,7 @@ def _formatted(entry: Entry, spec: TablesSpec) -> Entry:
 
 def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:
     comparisons = contrasts_of(group)
-    hidden = {family_note(comparisons)} if comparisons and table.lead else set()  # of lines that LaTeX does not print
+    hidden = {family_note(comparisons)} if comparisons and table.lead else set()  # the lead is not printed in LaTeX
     hidden |= {*corpus_notes(group), *setting_notes(group)} if spec.notes == "short" else set()
     unsaid = [f"{column}:" for column in ("last", "macro") if spec.columns and column not in spec.columns]
     unsaid += [] if any(cell.bold for line in table.rows() for cell in line.values()) else ["No marks"]
@@ -211,7 +211,7 @@ def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:
 
 
 def _turned(table: Table) -> Table:
-    """Columns as rows; what named a row is the head of a column."""
+    """The transposed table: columns become rows, and row names become column heads."""
     rows = table.rows()
     titles = [", ".join(row[head].text + " †" * row[head].oracle for head in table.heads) for row in rows]
     columns = list(table.frame.columns[len(table.heads) :])

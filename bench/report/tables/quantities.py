@@ -1,4 +1,4 @@
-"""Tables of quantities, not scores: cost and resources, what projection did, what training did to the encoder."""
+"""Tables of quantities other than scores: cost and resources, label projection, errors, the encoder's space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.report.scores import diagnostic
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
-QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: what, and its decimals
+QUANTITIES: dict[str, tuple[Callable[[Record], float | None], int]] = {  # by column: the quantity and its decimals
     "seconds": (lambda r: r.cost.seconds, 1),
     "of them inference": (lambda r: r.cost.inference, 1),
     "steps": (lambda r: r.cost.steps, 0),
@@ -53,8 +53,8 @@ def cost_table(group: Group, name: str = "cost") -> Table:
             values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
             line[title] = _mean(draft, values, digits)
         base = baseline_of(row, group.rows) or row
-        both = {run.target for run in done} & {run.target for run in group.stored if run.row == base}
-        sides = [cost_of(run for t in both for run in group.cells[side, t]) for side in (row, base)]
+        common = {run.target for run in done} & {run.target for run in group.stored if run.row == base}
+        sides = [cost_of(run for t in common for run in group.cells[side, t]) for side in (row, base)]
         ratio = cost_ratio(*sides)
         ratios |= {ratio[1]} if ratio else set()
         line["ratio"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], digits=2)
@@ -76,7 +76,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
 
 
 def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Entry:
-    """Mean over the cells; n/a where one of them does not know, since a mean of the rest would look too cheap."""
+    """Mean over the cells; n/a if a value is unknown, since the mean of the others could look too cheap."""
     known = [value for value in values if value is not None]
     if known and len(known) == len(values):
         return Entry(sum(known) / len(known), digits=digits, seeds=len(known))
@@ -85,7 +85,7 @@ def _mean(draft: TableDraft, values: Sequence[float | None], digits: int) -> Ent
 
 
 def projection_table(group: Group, name: str = "projection") -> Table | None:
-    """What label projection did to the entities, counted by cause: means over seeds. None without any."""
+    """Entities by outcome of label projection, means over seeds; None without projection."""
     every = sorted({cause for run in group.stored for cause in run.record.projection})
     causes = sorted(every, key=lambda cause: CAUSES.index(cause) if cause in CAUSES else len(CAUSES))
     draft = TableDraft(group, heads=("method", "language"))
@@ -115,33 +115,33 @@ def _cause(stored: Sequence[Stored], cause: str) -> Entry:
 
 
 def errors_table(group: Group, name: str = "errors") -> Table | None:
-    """What became of the gold entities, and how many were spurious, in percent of the gold: means over seeds.
+    """Gold entities by kind of error, and spurious ones, in percent of the gold; means over seeds.
 
-    From the stored predictions; None where there are none.
+    Computed from the stored predictions; None if there are none.
     """
     draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
-    found = {cell: [shares for one in read if (shares := _shares(one.kinds))] for cell, read in every.items()}
-    draft.notes(*(f"{row[1]}, {t}: {one.why}" for (row, t), read in every.items() for one in read if one.why))
-    kinds = [kind for kind in KINDS if any(shares[kind] for seeds in found.values() for shares in seeds)]
+    by_cell = {cell: [shares for sample in read if (shares := _shares(sample.kinds))] for cell, read in every.items()}
+    draft.notes(*(f"{row[1]}, {t}: {sample.why}" for (row, t), read in every.items() for sample in read if sample.why))
+    kinds = [kind for kind in KINDS if any(shares[kind] for seeds in by_cell.values() for shares in seeds)]
     for row in group.rows:
-        means = {target: _mean_shares(seeds) for target in group.targets if (seeds := found[row, target])}
+        means = {target: _mean_shares(seeds) for target in group.targets if (seeds := by_cell[row, target])}
         for target, shares in (means | ({"mean": _mean_shares([*means.values()])} if len(means) > 1 else {})).items():
             line = draft.add(row, {"language": target})
-            line |= {kind: Entry(shares[kind], seeds=len(found.get((row, target), ())) or None) for kind in kinds}
-    said = [
+            line |= {kind: Entry(shares[kind], seeds=len(by_cell.get((row, target), ())) or None) for kind in kinds}
+    notes = [
         "Percent of the gold entities, mean over seeds; mean: over the languages, each the same. "
         f"Checkpoint: {group.main_rule or 'n/a'}.",
         *(f"{kind}: {KINDS[kind]}." for kind in kinds),
         "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
     ]
-    return draft.table(name, "Entities by kind of error", kinds, said, of="kind") if draft.lines else None
+    return draft.table(name, "Entities by kind of error", kinds, notes, of="kind") if draft.lines else None
 
 
 Shares = Mapping[str, float]  # by kind of error, percent of the gold entities
 
 
 def _shares(kinds: Mapping[str, int]) -> Shares:
-    """Empty where there is no gold entity."""
+    """Shares by kind; empty if there is no gold entity."""
     gold = sum(count for kind, count in kinds.items() if kind != "spurious")
     return {kind: 100 * kinds.get(kind, 0) / gold for kind in KINDS} if gold else {}
 
@@ -165,8 +165,8 @@ def space_table(group: Group, name: str = "space") -> Table | None:
         "Of training pairs, with the last round before distillation; percent (cosines x 100). Retrieval: share of "
         "sentences whose translation is nearest. Label: entity words of one type, and of another type or outside."
     )
-    what = "The encoder's space before and after training"
-    return draft.table(name, what, group.targets, [note]) if draft.lines else None
+    subject = "The encoder's space before and after training"
+    return draft.table(name, subject, group.targets, [note]) if draft.lines else None
 
 
 def _diagnostic(stored: Sequence[Stored], name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""Markdown, CSV, LaTeX, JSON and plain text of the one table model; names from outside are escaped in each."""
+"""Renders a table as Markdown, CSV, LaTeX, JSON or plain text, escaping all text for each format."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from bench.report.folder import aligned
 from bench.report.tables.model import Entry, Table
 
-COLUMN, PAGE = 219.0, 455.0  # points of the text in two columns, of ACL's style; wider styles have room to spare
-HEAD = 190.0  # points, above which a head column is broken into lines
+COLUMN, PAGE = 219.0, 455.0  # width of a column and of the page in points, ACL style
+HEAD = 190.0  # points; wider head columns are broken into lines
 GAP = 8.0  # points between columns
-ROWS = 45  # of a float: what a page has room for beside caption and notes
-SIZES = (("", 1.0), (r"\small", 0.92), (r"\footnotesize", 0.84), (r"\scriptsize", 0.76))  # and how wide letters are
+ROWS = 45  # rows of a float that fit on a page with caption and notes
+SIZES = (("", 1.0), (r"\small", 0.92), (r"\footnotesize", 0.84), (r"\scriptsize", 0.76))  # with relative letter width
 NEAR = "°"  # not significantly different from the column's highest
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#$])|(?<![^\W_])_|_(?![^\W_])")  # _ inside a word is plain in Markdown
 _LATEX = str.maketrans(
@@ -29,7 +29,7 @@ _LATEX = str.maketrans(
         "|": r"\textbar{}",
         '"': r"\char34{}",
         **{letter: rf"\{letter}" for letter in "{}$&#_%"},
-        # signs that text fonts lack; letters are the engine's business, which reads UTF-8
+        # signs that text fonts lack; letters are left to the engine, which reads UTF-8
         "±": r"$\pm$",
         "†": r"$^{\dagger}$",
         "°": r"$^{\circ}$",
@@ -52,13 +52,13 @@ def _line(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """The text as Markdown (and the HTML inside it) prints it literally."""
+    """The text escaped so that Markdown, and HTML in it, print it literally."""
     text = _line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(lambda match: "\\" + match[0], text)
 
 
 def escape_latex(text: str) -> str:
-    """The text as a LaTeX that reads UTF-8 prints it literally; pdflatex has the letters of Latin scripts only."""
+    """The text escaped so that LaTeX (UTF-8) prints it literally; pdflatex has letters of Latin scripts only."""
     return _line(text).translate(_LATEX)
 
 
@@ -92,16 +92,16 @@ def _markdown_cell(cell: Entry) -> str:
 
 
 def latex(table: Table) -> str:
-    """A booktabs float with a label, `table*` where a column of two is too narrow; needs the package booktabs only.
+    """A booktabs float with a label, `table*` if one of two columns is too narrow; needs only the package booktabs.
 
-    The size is the largest in which the table should fit, by the widths of Computer Modern. Columns that no size has
-    room for, and rows that no page has, go into floats of their own. Gaps are named in one note, below the last.
+    The font size is the largest at which the table should fit, by the widths of Computer Modern. Columns and rows that
+    do not fit go into further floats. One note below the last float explains all gaps.
     """
     rows = table.rows()
     gaps = {note for row in rows for cell in row.values() if cell.value is None for note in cell.notes}
-    kept = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
-    marks = {note: mark for mark, note in enumerate(sorted(kept), 1)}
-    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - kept]
+    numbered = {note for row in rows for cell in row.values() if cell.value is not None for note in cell.notes}
+    marks = {note: mark for mark, note in enumerate(sorted(numbered), 1)}
+    why = [text.rstrip(".") for note, text in enumerate(table.footnotes, 1) if note in gaps - numbered]
     below = [
         *(note.replace(" (* in plain text)", "") for note in table.notes),
         *(f"[{mark}] {table.footnotes[note - 1]}" for note, mark in marks.items()),
@@ -150,22 +150,22 @@ def _tabular(table: Table, grid: list[list[str]], part: Sequence[int], places: r
 
 
 def _fitted(grid: list[list[str]], heads: int) -> tuple[str, str, list[list[int]]]:
-    """The star of the float, its size, and the columns of each part: few parts first, then narrow, then large."""
+    """The float's star, font size, and columns by part: prefers few parts, then the narrow float, then large type."""
     widths = [max(_width(row[place]) for row in grid) for place in range(len(grid[0]))]
     widths = [min(width, HEAD) if place < heads else width for place, width in enumerate(widths)]
-    first, rest = list(range(heads)), list(range(heads, len(widths)))
-    for number in range(1, len(rest) + 1):
-        step = math.ceil(len(rest) / number)
-        parts = [first + rest[start : start + step] for start in range(0, len(rest), step)]
+    first, others = list(range(heads)), list(range(heads, len(widths)))
+    for number in range(1, len(others) + 1):
+        step = math.ceil(len(others) / number)
+        parts = [first + others[start : start + step] for start in range(0, len(others), step)]
         for starred, room in (("", COLUMN), ("*", PAGE))[number > 1 :]:
             for size, scale in SIZES:
                 if all(sum(scale * widths[i] + GAP for i in part) - GAP <= room for part in parts):
                     return starred, size, parts
-    return "*", SIZES[-1][0], [[*first, place] for place in rest]
+    return "*", SIZES[-1][0], [[*first, place] for place in others]
 
 
 def _width(text: str) -> float:
-    """Points that the text takes at 10 points: about, and rather too many."""
+    """Estimated width of the text in points at size 10; errs on the wide side."""
     bold = 1.15 if r"\textbf" in text else 1.0
     plain = re.sub(r"\$(\^?)\{?(.*?)\}?\$", lambda m: "i" if m[1] else "M", re.sub(r"\\text\w+\{|[{}\\]", "", text))
     return bold * sum(3.6 if c in " .,:;'|()[]-ijltfr" else 8.0 if c.isupper() or c in "mw%" else 5.4 for c in plain)
@@ -181,7 +181,7 @@ def _latex_cell(cell: Entry, marks: Mapping[int, int], paren: bool) -> str:
 
 
 def tidy_rows(table: Table) -> list[dict[str, Any]]:
-    """One row a number: the row's head columns, the column's name, value, interval, seeds, n (test sentences)."""
+    """One row for each entry: head columns, column name, value, interval, seeds, n (test sentences), marks."""
     rows = []
     for row in table.rows():
         heads = [row[name] for name in table.heads]
@@ -199,7 +199,7 @@ def tidy_rows(table: Table) -> list[dict[str, Any]]:
 
 
 def as_csv(table: Table) -> str:
-    """The tidy rows; a gap is empty, numbers have four decimals."""
+    """The tidy rows as CSV; gaps are empty, numbers have four decimals."""
     rows = tidy_rows(table)
     names = {name: "mean" if name == "value" and table.columns_are == "language" else name for name in rows[0]}
     buffer = io.StringIO()

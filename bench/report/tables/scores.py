@@ -1,4 +1,4 @@
-"""Tables of scores, methods × target languages: the main one, groups, types, seen entities, rules, the gap closed."""
+"""Tables of scores: main table, contrasts, groups of languages, entity types, seen entities, rules, gap closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.store.sidecars import GOLD, Damaged, read_sidecar
 _HERE = Path(__file__).parent
 UNKNOWN = "unknown"
 _SCRIPTS = {"Cjk": "Han", "Hiragana": "Kana", "Katakana": "Kana"}
-ENOUGH = 20_000  # letters that say which script a text is in
+ENOUGH = 20_000  # letters that suffice to tell the script of a text
 Part = Callable[[RuleScores], float | None]
 NO_RECALL = "unknown, or no such entity"
 MARKS = (
@@ -34,8 +34,8 @@ MARKS = (
 def main_table(group: Group, name: str = "main") -> Table:
     """F1 (percent, mean over seeds) ± half the 95 % interval, by method and target language, with the macro average.
 
-    The rule is the first of the records' rules; the column `last` gives the macro average of the last checkpoint. The
-    contrasts stand above; methods that lack a language of the average stand in a block of their own.
+    The rule is the main one; the column `last` gives the macro average of the last checkpoint. The contrasts come
+    first; methods that lack a language of the average are in a separate block.
     """
     rule = group.main_rule
     scores, last = scores_of(group, rule), scores_of(group, "last")
@@ -76,7 +76,7 @@ def main_table(group: Group, name: str = "main") -> Table:
 
 
 def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
-    """The contrasts by language and on average, with simultaneous intervals, p and the ratio of cost; None without."""
+    """The contrasts by language and on average: simultaneous intervals, p and cost ratio; None without contrasts."""
     comparisons = contrasts_of(group)
     if not comparisons:
         return None
@@ -85,13 +85,13 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
         line = draft.add(("", ""), {"contrast": comparison.title}, False)
         by_name = {x.name: x for x in (comparison.macro, *comparison.lines)}
         for title, target in (("average", "macro"), *((target, target) for target in group.targets)):
-            found = by_name.get(target)
-            if found is None or found.difference is None:
-                line[title] = draft.gap(notes=draft.notes(found.note) if found and found.note else ())
+            compared = by_name.get(target)
+            if compared is None or compared.difference is None:
+                line[title] = draft.gap(notes=draft.notes(compared.note) if compared and compared.note else ())
                 continue
-            low, high = found.together or (None, None)
-            sure = found.verdict in ("better", "worse")
-            line[title] = Entry(found.difference, low, high, bold=sure, signed=True, seeds=len(found.seeds))
+            low, high = compared.together or (None, None)
+            sure = compared.verdict in ("better", "worse")
+            line[title] = Entry(compared.difference, low, high, bold=sure, signed=True, seeds=len(compared.seeds))
         counts, ratio = outcomes(comparison), ratio_of(comparison)
         line["better, worse, undecided"] = Entry(
             text=", ".join(str(counts[n]) for n in ("better", "worse", "undecided"))
@@ -108,9 +108,9 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
 
 
 def groups_table(group: Group, name: str = "groups") -> Table | None:
-    """Means over the languages of a script, a family, and those that the encoder's pre-training had and had not.
+    """Means over the languages by script, by family, and by whether the encoder saw them in pre-training.
 
-    Only languages of the main table's average; None where they are all of one group.
+    Covers the languages of the main table's average; None if every grouping puts them in one group.
     """
     scores = scores_of(group, group.main_rule)
     members = _members(group, average_over(scores, group.rows, group.targets))
@@ -129,7 +129,7 @@ def groups_table(group: Group, name: str = "groups") -> Table | None:
 
 
 def _members(group: Group, languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Languages by group, for each way of grouping that tells some apart."""
+    """Languages by group, for each grouping that has several groups."""
     ways: dict[str, Callable[[str], str]] = {
         "script": partial(_script, group),
         "family": family_of,
@@ -146,7 +146,7 @@ def _members(group: Group, languages: Sequence[str]) -> dict[str, tuple[str, ...
 
 
 def _script(group: Group, target: str) -> str:
-    """Read off the gold of the first finished record that has it."""
+    """The script of a target language, from the gold of its first finished record."""
     for run in group.stored:
         if run.target == target and run.record.status == "ok":
             try:
@@ -158,7 +158,7 @@ def _script(group: Group, target: str) -> str:
 
 
 def script_of(words: Iterable[str]) -> str:
-    """The script of most letters of the first words, by Unicode's names; a code does not say it: Serbian has two."""
+    """The script of most letters of the first words, by Unicode names; language codes do not tell (Serbian has two)."""
     seen: Counter[str] = Counter()
     for word in words:
         seen.update(c for c in word if c.isalpha())
@@ -172,12 +172,12 @@ def script_of(words: Iterable[str]) -> str:
 
 
 def family_of(language: str) -> str:
-    """Its family, of Indo-European and Afro-Asiatic the branch (families.csv)."""
+    """The language family, or the branch for Indo-European and Afro-Asiatic (families.csv)."""
     return _families().get(language, UNKNOWN)
 
 
 def pretrained_on(encoder: str, language: str) -> str:
-    """'seen' or 'not seen' by the encoder's pre-training (pretraining.csv, which says where its lists are from)."""
+    """'seen' or 'not seen' in the encoder's pre-training (pretraining.csv, which cites its sources)."""
     known = _pretraining().get(encoder.rsplit("/", 1)[-1])
     return UNKNOWN if known is None else "seen" if language in known else "not seen"
 
@@ -189,11 +189,11 @@ def _families() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _pretraining() -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
+    languages: dict[str, frozenset[str]] = {}
     for row in _rows("pretraining.csv"):
         same = row["source"].removeprefix("as ")
-        found[row["encoder"]] = found.get(same, frozenset()) | set(row["languages"].split())
-    return found
+        languages[row["encoder"]] = languages.get(same, frozenset()) | set(row["languages"].split())
+    return languages
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -216,7 +216,7 @@ def types_table(group: Group, name: str = "types") -> Table | None:
 
 
 def _type_f1(type_: str, score: RuleScores) -> float | None:
-    """F1 of a type; None where it has no gold entity, since a test without it says nothing of it."""
+    """F1 of a type; None if the test has no gold entity of it."""
     counts = score.types.get(type_)
     if counts is None or counts.tp + counts.fn == 0:
         return None
@@ -224,7 +224,7 @@ def _type_f1(type_: str, score: RuleScores) -> float | None:
 
 
 def seen_table(group: Group, name: str = "seen") -> Table | None:
-    """Recall of entities that stand in the training labels (surface and type), and of those that do not."""
+    """Recall of entities that occur in the training labels (same words and type), and of those that do not."""
     parts: dict[str, Part] = {"seen": lambda s: s.recall_seen, "unseen": lambda s: s.recall_unseen}
     scores = [score for run in group.stored for score in run.record.scores.values()]
     if all(part(score) is None for score in scores for part in parts.values()):
@@ -235,7 +235,7 @@ def seen_table(group: Group, name: str = "seen") -> Table | None:
 
 
 def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> TableDraft:
-    """Rows (method, part) × languages, from the main rule's scores; `none`: what a value that is missing means."""
+    """Rows (method, part) × languages, from the main rule's scores; `none` is the footnote of missing values."""
     rule, scores = group.main_rule, scores_of(group, group.main_rule)
     draft = TableDraft(group, scores, ("method", head))
     for row in group.rows:
@@ -256,7 +256,7 @@ def _parts(group: Group, head: str, parts: Mapping[str, Part], none: str) -> Tab
 
 
 def rules_table(group: Group, name: str = "rules") -> Table | None:
-    """F1 by selection rule; rules that look at target labels are oracles. None where there is one rule."""
+    """F1 by selection rule; rules that look at target labels are oracles. None if there is only one rule."""
     rules = list(dict.fromkeys(rule for run in group.stored for rule in run.record.rules))
     if len(rules) < 2:
         return None
@@ -272,14 +272,14 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
             line |= {target: draft.score(scores[row, target]) for target in group.targets}
             line["macro"] = draft.macro(scores, row, languages)
     same = len(set(notes.values())) == 1
-    said = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
-    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], said)
+    macro_notes = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
+    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], macro_notes)
 
 
 def gap_table(group: Group, name: str = "gap") -> Table | None:
     """Share of the gap from zero_shot to target_supervised that a method closes, in percent (DESIGN.md §7).
 
-    None where the matrix lacks either end. A gap below 1 point is not divided by.
+    None if the matrix lacks either method; no share is given for a gap below 1 point.
     """
     scores = scores_of(group, group.main_rule)
     draft = TableDraft(group, scores)
@@ -293,9 +293,9 @@ def gap_table(group: Group, name: str = "gap") -> Table | None:
 
 
 def _share(draft: TableDraft, scores: Scores, target: str, rows: Sequence[Row]) -> Entry:
-    low, here, high = (scores[row, target].mean for row in rows)
-    if low is None or here is None or high is None:
+    low, value, high = (scores[row, target].mean for row in rows)
+    if low is None or value is None or high is None:
         return draft.gap(TEXTS["missing"])
     if high - low < 1:
         return draft.gap("n/a", "no score", draft.notes("the gap is below 1 point: no share"))
-    return Entry(100 * (here - low) / (high - low))
+    return Entry(100 * (value - low) / (high - low))

@@ -1,4 +1,4 @@
-"""What a search tried, and what it chose: by row and encoder the trial with the best mean F1 on source dev."""
+"""Trials of a hyperparameter search, and the choice by row and encoder: the best mean F1 on source dev."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ Trials = Mapping[int, Mapping[int, Stored]]  # by trial, by seed
 
 def trials_of(group: Group, row: Row) -> Trials:
     """The records of a row by trial and seed."""
-    found: dict[int, dict[int, Stored]] = {}
+    trials: dict[int, dict[int, Stored]] = {}
     for run in group.stored:
         if run.row == row:
-            found.setdefault(run.trial, {})[run.seed] = run
-    return dict(sorted(found.items()))
+            trials.setdefault(run.trial, {})[run.seed] = run
+    return dict(sorted(trials.items()))
 
 
 def dev_f1(group: Group, seeds: Mapping[int, Stored]) -> float | None:
-    """Mean F1 on source dev, 0 to 1, of the checkpoint that the main rule takes; None where a seed has none."""
+    """Mean F1 on source dev (0 to 1) of the main rule's checkpoint; None if a seed has none."""
     scores = [run.score("last" if group.main_rule == "target-dev" else group.main_rule) for run in seeds.values()]
     values = [score.dev_f1 for score in scores if score is not None and score.dev_f1 is not None]
     return sum(values) / len(values) if values and len(values) == len(seeds) else None
 
 
 def best_trial(group: Group, row: Row) -> int | None:
-    """The trial with the highest mean; the first of equals; None where none has finished on every seed."""
-    found = trials_of(group, row)
-    most = max(map(len, found.values()), default=0)
-    means = {trial: dev_f1(group, seeds) for trial, seeds in found.items() if len(seeds) == most}
+    """The trial with the highest mean, the first of equals; None if no trial has an F1 for every seed."""
+    trials = trials_of(group, row)
+    most = max(map(len, trials.values()), default=0)
+    means = {trial: dev_f1(group, seeds) for trial, seeds in trials.items() if len(seeds) == most}
     known = {trial: mean for trial, mean in means.items() if mean is not None}
     return max(known, key=known.__getitem__, default=None)
 
 
 def settings_table(group: Group, name: str = "settings") -> Table | None:
-    """With what each row was trained where a search drew or chose it, and its F1 on source dev; None without one."""
+    """Settings of each row and trial that a search drew or chose, with F1 on source dev; None without a search."""
     if not any(run.record.cell.get("settings") for run in group.stored):
         return None
     draft = TableDraft(group, heads=("method", "trial"))
     for row in group.rows:
-        found = trials_of(group, row)
-        best = best_trial(group, row) if len(found) > 1 else None
-        for trial, seeds in found.items():
+        trials = trials_of(group, row)
+        best = best_trial(group, row) if len(trials) > 1 else None
+        for trial, seeds in trials.items():
             known: dict[str, Any] = next(iter(seeds.values())).record.cell.get("settings") or {}
             mean = dev_f1(group, seeds) if known.get("dev_f1") is None else known["dev_f1"]
             line = draft.add(row, {"trial": str(known.get("trial", trial))})
@@ -64,24 +64,24 @@ def settings_table(group: Group, name: str = "settings") -> Table | None:
 
 
 def searched(out: Path) -> tuple[list[Table], str]:
-    """The tables of a search's trials, and what was chosen as the TOML that a matrix includes; "" while cells miss.
+    """The tables of a search's trials, and the chosen settings as TOML for a matrix to include; "" until all cells ran.
 
     Raises:
         BadInput: as `read_all`.
     """
     stored = read_all([out])
-    stored = [run for run in stored if run.place != UNPLACED] or stored  # without what older code or settings made
-    known, found = {run.record.key for run in stored}, groups(stored)
-    tables = [table for group in found if (table := settings_table(group)) is not None]
+    stored = [run for run in stored if run.place != UNPLACED] or stored  # without records of older code or settings
+    known, all_groups = {run.record.key for run in stored}, groups(stored)
+    tables = [table for group in all_groups if (table := settings_table(group)) is not None]
     if any(str(cell["key"]) not in known for cell in matrix_cells(out)):
         return tables, ""
-    return tables, chosen_toml(found)
+    return tables, chosen_toml(all_groups)
 
 
-def chosen_toml(found: Sequence[Group]) -> str:
+def chosen_toml(all_groups: Sequence[Group]) -> str:
     """[chosen.ENCODER.ROW] for each row that was trained; a row whose trials all failed is a comment."""
     lines = ["# Written by `xner search`: by encoder and row the trial with the best mean F1 on source dev."]
-    for group in found:
+    for group in all_groups:
         for row in group.rows:
             trials, best = trials_of(group, row), best_trial(group, row)
             cell = next(iter(next(iter(trials.values())).values())).record.cell
