@@ -70,7 +70,7 @@ def test_machine_translation_is_crossed_as_its_comment_says() -> None:
         plain = [cell for cell in made if cell.label == label and cell.labels.aligner == "simalign"]
         assert {(cell.target, cell.labels.translator) for cell in plain} == systems
     tested = [cell for cell in made if cell.label == "translate_test"]
-    assert {(cell.target, cell.labels.translator) for cell in tested} == every
+    assert {(cell.target, cell.labels.translator) for cell in tested} == every - {("pt", "files")}
     special = {
         (cell.label, cell.labels.translator, cell.labels.aligner, cell.labels.transfer)
         for cell in made
