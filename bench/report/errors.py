@@ -130,13 +130,8 @@ def browsable(group: Group, made: Mapping[tuple[Row, str], Sample], most: int) -
     first = next(iter(contrasts_of(group)), None)
     labels = [row[1] for row in group.rows]
     start = [labels.index(first.a), labels.index(first.b)] if first else [0, min(1, len(labels) - 1)]
-    return {
-        "rows": list(map(visible, labels)),
-        "start": start,
-        "tests": [test for test in tests if test],
-        "types": list(types),
-        "kinds": KINDS,
-    }
+    content = {"tests": [test for test in tests if test], "types": list(types), "kinds": KINDS}
+    return {"rows": list(map(visible, labels)), "start": start, **content}
 
 
 def _test(target: str, row_samples: Sequence[Sample | None], types: dict[str, int], most: int) -> dict[str, Any]:

@@ -180,14 +180,9 @@ class Rescorer:
                 self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 
     def _compare_counts(
-        self,
-        path: Path,
-        rule: str,
-        ids: Sequence[str],
-        types: list[str],
-        stored_and_made: tuple[np.ndarray | None, Counts],
+        self, path: Path, rule: str, ids: Sequence[str], types: list[str], sides: tuple[np.ndarray | None, Counts]
     ) -> None:
-        stored, counts = stored_and_made
+        stored, counts = sides
         if stored is None:
             self.add(path, f"lacks the rule '{rule}'")
         elif stored.shape != counts.shape or stored.dtype.kind not in "iu":

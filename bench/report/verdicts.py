@@ -121,8 +121,7 @@ def languages(comparison: Comparison) -> str:
         small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
         by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
     parts = [
-        f"{heading} {', '.join(names)}"
-        for heading, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))
+        f"{head} {', '.join(names)}" for head, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))
     ]
     return f"{comparison.a} is {'; '.join(parts)}."
 

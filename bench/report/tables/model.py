@@ -111,15 +111,13 @@ class TableDraft:
         """A text in place of a number."""
         return Entry(text=text, status=status, notes=notes)
 
-    def table(
-        self, name: str, subject: str, columns: Sequence[str], notes: Sequence[str], of: str = "language"
-    ) -> Table:
+    def table(self, name: str, topic: str, columns: Sequence[str], notes: Sequence[str], of: str = "language") -> Table:
         """The table of the rows so far; the group's notes come before `notes`, the note on oracles after them."""
         marked = any(line[head].oracle for line in self.lines for head in self.heads)
         names, above = [*self.heads, *columns], [*corpus_notes(self.group), *setting_notes(self.group)]
         return Table(
             name=name,
-            title=title_of(self.group, subject),
+            title=title_of(self.group, topic),
             heads=self.heads,
             frame=pd.DataFrame([[line[c] for c in names] for line in self.lines], columns=names, dtype=object),
             columns_are=of,
