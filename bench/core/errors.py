@@ -33,7 +33,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the known names if none is near, to end a BadInput message with."""
     known = sorted(known)
     alike = [word for word in known if unicodedata.normalize("NFKC", word) == unicodedata.normalize("NFKC", name)]
-    if close := alike or difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+    close = difflib.get_close_matches(name, known, cutoff=0.6)  # best first; letters that changed places before others
+    if close := alike or sorted(close, key=lambda word: sorted(word) != sorted(name)):
         return f"; did you mean '{close[0]}'?{lookalike(name, close[0])}"
     return f"; known: {', '.join(known)}" if known else ""
 

@@ -324,9 +324,9 @@ def test_an_encoder_of_unknown_or_own_code_is_refused(copied: Path) -> None:
     ("name", "message"),
     [
         ("tinny", "did you mean 'tiny'"),
-        ("./nowhere", "is no folder"),
-        ("/no/where", "is no folder"),
-        ("a b", "is no folder"),
+        ("./nowhere", "is neither a folder"),
+        ("/no/where", "is neither a folder"),
+        ("a b", "is neither a folder"),
     ],
 )
 def test_an_encoder_that_is_nowhere(name: str, message: str) -> None:

@@ -246,7 +246,7 @@ def stage_of(*arguments: Any, **named: Any) -> LinkStage:
 def test_an_aligner_that_embeds_needs_an_encoder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^labels\.aligner_encoder: the aligner 'simalign' embeds sentences"):
         stage_of("").links_key()
-    with pytest.raises(BadInput, match=r"^labels\.aligner_encoder: encoder 'tiney' is no folder.* 'tiny'"):
+    with pytest.raises(BadInput, match=r"^labels\.aligner_encoder: encoder 'tiney' is neither a folder.* 'tiny'"):
         stage_of("tiney").links_key()
     with pytest.raises(BadInput, match=r"^labels\.aligner_encoder: .*no config\.json"):
         stage_of(tmp_path).links_key()

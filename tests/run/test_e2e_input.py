@@ -116,7 +116,7 @@ def test_wrong_arguments(place: Place, verb: str, arguments: tuple[str, ...], sa
     ("encoder", "said"),
     [
         ("tinny", ("encoder 'tinny'", "did you mean 'tiny'?")),
-        ("./nowhere", ("encoder './nowhere'", "no folder")),
+        ("./nowhere", ("encoder './nowhere'", "neither a folder")),
         ("org/never-cached", ("model org/never-cached", "not in the hub's cache")),
         ("empty", ("encoder folder 'empty'", "config.json")),
     ],
