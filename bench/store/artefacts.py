@@ -94,6 +94,8 @@ class Artefacts:
             existing = self.get(stage, key)
             if existing is not None:
                 return existing
+            for abandoned in final.parent.glob(f".{key}.*/"):  # by a process that was killed: its lock is ours now
+                shutil.rmtree(abandoned)
             temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{key}."))
             try:
                 begin = time.perf_counter()

@@ -59,6 +59,16 @@ def test_an_artefact_is_made_once_and_read_back(store: Artefacts) -> None:
     assert first.folder.stat().st_mode & 0o777 == 0o755, "colleagues who share the cache can read it"
 
 
+def test_what_a_killed_process_left_of_an_artefact_goes_when_it_is_made_again(store: Artefacts) -> None:
+    half = store.folder("stage", KEY).parent / f".{KEY}.abcdefgh"
+    other = half.with_name(".another.abcdefgh")
+    for folder in (half, other):
+        folder.mkdir(parents=True)
+        (folder / "eval-000.safetensors").write_bytes(b"half")
+    made(store)
+    assert (half.exists(), other.exists()) == (False, True), "another artefact may be in the making"
+
+
 def test_details_are_the_same_when_made_and_when_read(store: Artefacts) -> None:
     first = made(store, "b" * 16, lambda folder: {"pair": (1, 2), "by_number": {10: "a", 2: "b"}})
     assert store.get("stage", "b" * 16) == first
