@@ -1,4 +1,4 @@
-"""Renews bench/plan/stages.lock after the core has changed: `python -m tests.relock`.
+"""Renews bench/plan/stages.lock and plugins.lock after the code has changed: `python -m tests.relock [--same NAME …]`.
 
 The lock holds of each stage its version, the fingerprint of its code, and the digest of what it gave in the golden
 cells: four methods, one target, 24 sentences, 8 steps. Where any of these outputs changed, the version of each stage
@@ -7,10 +7,15 @@ whose code changed must be raised, so that no result made by the old code is tak
 The outputs are those that machines agree on: sentences, translations, links, labels, counts, predicted tags, losses and
 dev F1 to 3 decimals, means of vectors to 3 decimals; no weights, no times. The last digit of a float may still differ
 on a machine of another type: there renew the lock of a clean checkout first, which is always allowed.
+
+plugins.lock holds of each shipped plug-in that declares a version the version and the fingerprint of its code. Not all
+of them run in the golden cells. So where code changed and the version did not, whoever changed it says that results
+stay the same: `--same concner`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -19,18 +24,25 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import canonical_json, sha256_of
-from bench.plan.fingerprint import stage_fingerprints
+from bench.plan.fingerprint import fingerprint, stage_fingerprints
+from bench.plan.registry import KINDS, REGISTRY
 from bench.plan.stages import VERSIONS
 from tests.support.e2e_tools import REPO, Place, matrix_text, name_of, records, unpacked
 
 LOCK = REPO / "bench" / "plan" / "stages.lock"
+PLUGINS = LOCK.with_name("plugins.lock")
 Lock = Mapping[str, Mapping[str, Any]]  # by stage: version, fingerprint, golden
 ADDED = ("parallel",)  # resources that records of before do not name: they count where they are used
 METHODS = ("zero_shot", "label_projection", "concner+kd", "translate_test")
 
 
 def main() -> int:
-    """Write the lock, or say what forbids it."""
+    """Write the locks, or say what forbids it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.relock")
+    parser.add_argument("--same", nargs="+", default=[], metavar="NAME", help="plug-ins whose results stay the same")
+    same = parser.parse_args().same
+    if code := _renew_plugins({*same}):
+        return code
     old: Lock = json.loads(LOCK.read_text(encoding="utf-8")) if LOCK.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         golden = golden_outputs(Path(folder))
@@ -49,6 +61,44 @@ def main() -> int:
     return 0
 
 
+def plugin_lock() -> Lock:
+    """By kind and name of each shipped plug-in with a declared version: version and fingerprint."""
+    lock = {}
+    for kind in KINDS:
+        for name in REGISTRY.names(kind.name):
+            module = REGISTRY.module_of(kind.name, name)
+            version = vars(REGISTRY.load(kind.name, name)).get("version")
+            if version is not None and module.startswith(f"{kind.package}."):
+                lock[f"{kind.name} {name}"] = {"version": version, "fingerprint": fingerprint(module)[:16]}
+    return lock
+
+
+def forgotten_plugins(old: Lock, new: Lock) -> list[str]:
+    """The plug-ins whose code is not what the lock knows under this version; also those that it does not know."""
+    return [name for name, entry in new.items() if old.get(name) != entry]
+
+
+def _renew_plugins(same: set[str]) -> int:
+    old: Lock = json.loads(PLUGINS.read_text(encoding="utf-8")) if PLUGINS.exists() else {}
+    new = plugin_lock()
+    if unknown := sorted(same - {name.split()[1] for name in new}):
+        print(f"--same: there is no plug-in {', '.join(unknown)} with a declared version", file=sys.stderr)
+        return 2
+    changed = forgotten_plugins(old, new)
+    unsaid = [
+        name
+        for name in changed
+        if name in old and new[name]["version"] == old[name]["version"] and name.split()[1] not in same
+    ]
+    if unsaid:
+        print(f"changed without a new version: {', '.join(unsaid)}", file=sys.stderr)
+        print("raise `version` where results change; where none does, name the plug-in: --same NAME", file=sys.stderr)
+        return 1
+    PLUGINS.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"plug-ins renewed: {', '.join(changed)}" if changed else "no plug-in has changed")
+    return 0
+
+
 def refused(old: Lock, new: Lock) -> list[str]:
     """The stages whose code changed and whose version was not raised, where any golden output changed.
 
@@ -64,9 +114,9 @@ def refused(old: Lock, new: Lock) -> list[str]:
 def forgotten(lock: Lock, versions: Mapping[str, int], home: Path) -> dict[str, str]:
     """By stage what is to be done where the code in `home` is not what the lock knows."""
     found = {}
-    for stage, fingerprint in stage_fingerprints(home).items():
+    for stage, code in stage_fingerprints(home).items():
         known = lock.get(stage, {})
-        if known.get("fingerprint") != fingerprint or known.get("version") != versions[stage]:
+        if known.get("fingerprint") != code or known.get("version") != versions[stage]:
             found[stage] = "changed: raise its version if its output changes; then python -m tests.relock"
     return found
 

@@ -14,6 +14,7 @@ class GoldAligner(Aligner):
     """An upper bound for aligners, on text whose links are known by construction."""
 
     name: ClassVar[str] = "gold"
+    version = 1
     from_what: ClassVar[str] = "corpus demo or translator frames"
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:

@@ -38,6 +38,7 @@ class Simalign(EmbeddingAligner):
     """
 
     name = "simalign"
+    version = 1
     cites = ("sabet2020simalign",)
     Params: ClassVar[type] = SimalignParams
 

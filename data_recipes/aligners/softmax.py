@@ -37,6 +37,7 @@ class Softmax(EmbeddingAligner):
     """
 
     name = "softmax"
+    version = 1
     cites = ("dou2021word",)
     Params: ClassVar[type] = SoftmaxParams
 

@@ -45,6 +45,7 @@ class StatisticalAligner(Aligner):
     """
 
     name = "statistical"
+    version = 1
     cites = ("ostling2016efficient",)
     Params: ClassVar[type] = StatisticalParams
 

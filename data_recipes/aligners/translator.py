@@ -11,4 +11,5 @@ class TranslatorAligner(GoldAligner):
     """A translator's own links (apertium, dictionary, or pivot through two such): not an upper bound."""
 
     name: ClassVar[str] = "translator"
+    version = 1
     from_what: ClassVar[str] = "a translator that gives links: apertium, dictionary, or pivot through two such"

@@ -42,6 +42,7 @@ class ApertiumTranslator(TextTranslator):
     """
 
     name: ClassVar[str] = "apertium"
+    version = 1
     cites = ("forcada2011apertium",)
     Params: ClassVar[type] = ApertiumParams
     licence: ClassVar[str] = "GPL programs and dictionaries, run as they are installed"

@@ -44,6 +44,7 @@ class BergamotTranslator(TextTranslator):
     """
 
     name: ClassVar[str] = "bergamot"
+    version = 1
     Params: ClassVar[type] = BergamotParams
     licence: ClassVar[str] = "Bergamot/Firefox weights, licence unstated in the package, presumably MPL-2.0"
     params: BergamotParams

@@ -46,6 +46,7 @@ class DictionaryTranslator(Translator):
     """
 
     name: ClassVar[str] = "dictionary"
+    version = 1
     Params: ClassVar[type] = DictionaryParams
     params: DictionaryParams
 

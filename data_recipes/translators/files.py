@@ -24,6 +24,7 @@ class FilesTranslator(Translator):
     """Looks translations up in `corpus.pairs`; without tags, like every translator."""
 
     name: ClassVar[str] = "files"
+    version = 1
     marks: ClassVar[bool] = False
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:

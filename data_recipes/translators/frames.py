@@ -44,6 +44,7 @@ class FramesTranslator(Translator):
     """
 
     name = "frames"
+    version = 1
     Params = FramesParams
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:

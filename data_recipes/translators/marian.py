@@ -24,6 +24,7 @@ class MarianTranslator(Seq2SeqTranslator):
     """A Marian model; one for several target languages is told which by a token before the sentence."""
 
     name: ClassVar[str] = "marian"
+    version = 1
     cites = ("tiedemann2020opus",)
     Params: ClassVar[type] = MarianParams
 

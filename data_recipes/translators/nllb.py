@@ -22,6 +22,7 @@ class NllbTranslator(Seq2SeqTranslator):
     """A model of the NLLB family; the target language is the first token that it writes."""
 
     name: ClassVar[str] = "nllb"
+    version = 1
     cites = ("nllb2022",)
     Params: ClassVar[type] = NllbParams
     licence: ClassVar[str] = "CC BY-NC 4.0, for non-commercial use only"

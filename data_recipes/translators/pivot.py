@@ -35,6 +35,7 @@ class PivotTranslator(Translator):
     """
 
     name: ClassVar[str] = "pivot"
+    version = 1
     Params: ClassVar[type] = PivotParams
     params: PivotParams
 

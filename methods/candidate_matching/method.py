@@ -47,6 +47,7 @@ class CandidateMatching(Method):
     """Translations (or with English), labelled by matching the source entities with candidate ranges."""
 
     name = "candidate_matching"
+    version = 1
     display = "Candidate matching"
     cites = ("politov2025revisiting",)
     paper = "Politov, Shkalikov, Jäkel, Färber 2025, arXiv 2501.18750"

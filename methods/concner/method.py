@@ -72,6 +72,7 @@ class Concner(Method):
     """Dual-contrastive learning on translation pairs. `L = L_CE + α·L_LCL + β·L_TCL`."""
 
     name = "concner"
+    version = 1
     display = "ConCNER"
     cites = ("fu2022concner",)
     paper = "Fu et al. 2022, arXiv 2204.00796"

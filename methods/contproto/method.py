@@ -45,6 +45,7 @@ class Contproto(Method):
     """A teacher's soft labels of target spans, refined while a fresh student learns from them and from the source."""
 
     name = "contproto"
+    version = 1
     display = "ContProto"
     cites = ("zhou2023contproto",)
     paper = "Zhou, Li, Bing, Cambria, Miao 2023, arXiv 2305.13628"

@@ -23,6 +23,7 @@ class EnTrans(Method):
     """English ∪ translations, drawn as pairs; min…max projection, no filter, every sentence kept."""
 
     name = "en_trans"
+    version = 1
     display = "En + Trans"
     cites = ("fu2022concner",)
     paper = "Fu et al. 2022 (ConCNER, arXiv 2204.00796) names it as the baseline whose gain is limited"

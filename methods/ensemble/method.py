@@ -26,6 +26,7 @@ class Ensemble(Method):
     """Two taggers: one trained on English reads the translation, one trained on translations reads the sentence."""
 
     name = "ensemble"
+    version = 1
     display = "Ensemble"
     cites = ("ebing2025devil",)
     paper = "Ebing and Glavaš 2025 (devil-in-details)"

@@ -15,6 +15,7 @@ class GoldProjection(Method):
     """The quality of projected labels: links, matcher and filters against the target side's gold."""
 
     name = "gold_projection"
+    version = 1
     display = "Gold projection"
     cites = ("garciaferrero2022model", "politov2025revisiting")
     paper = "the intrinsic evaluation of Easy-Label-Projection (García-Ferrero et al. 2022) and of Politov et al. 2025"

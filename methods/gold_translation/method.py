@@ -9,6 +9,7 @@ class GoldTranslation(Method):
     """The upper bound of en_trans: the corpus's own translations, with gold labels."""
 
     name = "gold_translation"
+    version = 1
     display = "Gold translation"
     needs = frozenset({Need.TARGET_GOLD})
     declared = Factors(data="both", labels_from="target gold", target_gold="yes")

@@ -19,6 +19,7 @@ class LabelProjection(Method):
     """Translations only (or with English), labelled by the matrix's matcher and filters."""
 
     name = "label_projection"
+    version = 1
     display = "Label projection"
     cites = ("ehrmann2011annotation", "ebing2025devil")
     paper = "Ehrmann et al. 2011; with filters Ebing and Glavaš 2025 (devil-in-details)"

@@ -27,6 +27,7 @@ class SelfTraining(Method):
     """zero_shot labels target text; a fresh student is trained on English and the confidently labelled sentences."""
 
     name = "self_training"
+    version = 1
     display = "Self-training"
     cites = ("yarowsky1995unsupervised",)
     paper = "Yarowsky 1995, 'Unsupervised word sense disambiguation rivaling supervised methods', of pseudo-labels"

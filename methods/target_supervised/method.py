@@ -9,6 +9,7 @@ class TargetSupervised(Method):
     """As many gold-labelled target sentences as the other methods have source sentences: the upper bound."""
 
     name = "target_supervised"
+    version = 1
     display = "Target-supervised"
     needs = frozenset({Need.TARGET_GOLD})
     declared = Factors(data="target", labels_from="target gold", target_gold="yes")

@@ -21,6 +21,7 @@ class TeacherStudent(Method):
     """zero_shot teaches a student that starts from the pre-trained encoder and sees unlabelled target text alone."""
 
     name = "teacher_student"
+    version = 1
     display = "TSL"
     cites = ("wu2020tsl",)
     paper = "Wu, Lin, Karlsson, Lou, Huang 2020 (TSL), ACL 2020"

@@ -9,6 +9,7 @@ class TransOnly(Method):
     """en_trans's translations alone; min…max projection, no filter, every sentence kept."""
 
     name = "trans_only"
+    version = 1
     display = "Trans"
     cites = ("wu2020unitrans",)
     paper = "a baseline of translate-train papers, e.g. Wu et al. 2020 (UniTrans, arXiv 2007.07683: M_trans)"

@@ -22,6 +22,7 @@ class TranslateTest(Method):
     """zero_shot's training (shared with it), used on translations of the test."""
 
     name = "translate_test"
+    version = 1
     display = "Translate-test"
     cites = ("ebing2025devil",)
     paper = "Ebing and Glavaš 2025 (devil-in-details)"

@@ -22,6 +22,7 @@ class TranslateTrainAll(Method):
     """English ∪ the translations into all targets, pooled; evaluated on each target."""
 
     name = "translate_train_all"
+    version = 1
     display = "Translate-train-all"
     cites = ("hu2020xtreme",)
     paper = "Hu et al. 2020 (XTREME, arXiv 2003.11080), translate-train-all"

@@ -41,6 +41,7 @@ class UniTrans(Method):
     """A fresh student learns from zero_shot, trans_only and zero_shot fine-tuned on translations, on target text."""
 
     name = "unitrans"
+    version = 1
     display = "UniTrans"
     cites = ("wu2020unitrans",)
     paper = "Wu, Lin, Karlsson, Huang, Lou 2020 (UniTrans), IJCAI 2020, arXiv 2007.07683"

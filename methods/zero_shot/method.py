@@ -9,6 +9,7 @@ class ZeroShot(Method):
     """Source sentences only: every default of the interface. One training serves all targets."""
 
     name = "zero_shot"
+    version = 1
     display = "En"
     cites = ("pires2019multilingual",)
     paper = "Pires et al. 2019, 'How multilingual is multilingual BERT?'"

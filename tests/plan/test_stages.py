@@ -16,7 +16,7 @@ import pytest
 
 from bench.plan.fingerprint import stage_fingerprints
 from bench.plan.stages import MODULES, VERSIONS, stages_of
-from tests.relock import LOCK, forgotten, refused
+from tests.relock import LOCK, PLUGINS, forgotten, forgotten_plugins, plugin_lock, refused
 from tests.support.e2e_tools import REPO
 
 
@@ -44,6 +44,37 @@ def edit(tree: Path, file: str, old: str, new: str) -> None:
 def test_the_lock_knows_the_code(lock: Mapping[str, Any]) -> None:
     """Where this fails: raise the version of a stage whose output changes, then `python -m tests.relock`."""
     assert forgotten(lock, VERSIONS, REPO) == {}
+
+
+def test_the_lock_knows_the_plugins() -> None:
+    """Where this fails: raise `version` of a plug-in whose results change; then `python -m tests.relock`."""
+    assert forgotten_plugins(json.loads(PLUGINS.read_text(encoding="utf-8")), plugin_lock()) == []
+
+
+def test_a_changed_plugin_without_a_new_version_is_found(tree: Path) -> None:
+    """Here: the weight of ConCNER's second loss. A comment is no change."""
+    code = (
+        "import json, sys; from tests.relock import *\n"
+        "old = json.loads(PLUGINS.read_text('utf-8'))\n"
+        "print(forgotten_plugins(old, plugin_lock()), end='|', file=sys.stderr)\n"
+        "sys.exit(main())"
+    )
+    shutil.copytree(REPO / "tests", tree / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def relock(*options: str) -> subprocess.CompletedProcess[str]:
+        golden = "import tests.relock; tests.relock.golden_outputs = lambda folder: {s: '' for s in VERSIONS}\n"
+        command = [sys.executable, "-c", code.replace("sys.exit", f"{golden}sys.exit"), *options]
+        return subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
+
+    edit(tree, "methods/concner/method.py", r"import annotations\n", "import annotations\n# a comment\n")
+    assert relock().stderr.startswith("[]|")
+    edit(tree, "methods/concner/method.py", r"beta: float = [0-9.]+", "beta: float = 0.7")
+    changed = relock()
+    assert changed.returncode == 1 and changed.stderr.startswith("['method concner']|"), changed.stderr
+    assert "changed without a new version: method concner" in changed.stderr
+    assert relock("--same", "concnre").returncode == 2
+    edit(tree, "methods/concner/method.py", "version = 1", "version = 2")
+    assert "plug-ins renewed: method concner" in relock().stdout
 
 
 def test_every_module_that_is_named_is_there() -> None:

@@ -51,6 +51,7 @@ class ConllCorpus(Corpus):
     """CoNLL-style files in one folder."""
 
     name: ClassVar[str] = "conll"
+    version = 1
     Params: ClassVar[type] = ConllParams
     facts: ClassVar[Facts] = Facts(
         title="CoNLL-style files of your own", licence="as your files say", notes=("see the files' own documentation",)

@@ -40,6 +40,7 @@ class DemoCorpus(Corpus):
     own training text (for the oracle that trains on it) and unlabelled text are separate draws."""
 
     name = "demo"
+    version = 1
     Params = DemoParams
     types = TYPES
     facts = Facts(

@@ -50,6 +50,7 @@ class EuroparlCorpus(Corpus):
     """English is the training text, the other three are tests: the gold of label projection, nothing to train on."""
 
     name: ClassVar[str] = "europarl_ner"
+    version = 1
     cites = ("agerri2018building",)
     Params: ClassVar[type] = EuroparlParams
     sources: ClassVar[tuple[str, ...]] = ("europarl_ner",)

@@ -42,6 +42,7 @@ class MasakhanerCorpus(Corpus):
     """News in 20 African languages; unlabelled text is a language's training split without labels."""
 
     name: ClassVar[str] = "masakhaner"
+    version = 1
     cites = ("adelani2022masakhaner",)
     Params: ClassVar[type] = MasakhanerParams
     facts: ClassVar[Facts] = Facts(

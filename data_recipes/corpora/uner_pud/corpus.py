@@ -37,6 +37,7 @@ class UnerPudCorpus(Corpus):
     """PUD and, as tests, Europarl, Bosque, GSDSimp, Turku, NerKor and others, by language."""
 
     name: ClassVar[str] = "uner_pud"
+    version = 1
     cites = ("mayhew2024universal",)
     Params: ClassVar[type] = UnerPudParams
     sources: ClassVar[tuple[str, ...]] = ("uner", "ud_pud", "europarl_ner", "turku_ner", "nerkor", "ntrex", "flores")

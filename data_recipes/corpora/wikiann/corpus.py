@@ -46,6 +46,7 @@ class WikiannCorpus(Corpus):
     """Wikipedia sentences with machine-made labels; unlabelled text is a language's training split without labels."""
 
     name: ClassVar[str] = "wikiann"
+    version = 1
     cites = ("pan2017crosslingual", "rahimi2019massively")
     Params: ClassVar[type] = WikiannParams
     facts: ClassVar[Facts] = Facts(

@@ -16,6 +16,7 @@ class Mini(EncoderRecipe):
     """A BERT of 4 layers × 384 for the languages of `text.LANGUAGES` and English."""
 
     name = "mini"
+    version = 1
     align_layer = 4
     shipped = WEIGHTS
 

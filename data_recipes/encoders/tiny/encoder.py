@@ -31,6 +31,7 @@ class Tiny(EncoderRecipe):
     """2 layers × 96: any AutoModel call loads it."""
 
     name = "tiny"
+    version = 1
 
     def texts(self) -> Iterable[str]:
         return (side.text for pair in parallel_text(DemoParams(), PAIRS) for side in pair)

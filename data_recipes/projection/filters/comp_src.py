@@ -6,6 +6,7 @@ from bench.api.projection import Projection
 from bench.core.sentences import Pair
 
 CITES = ("ebing2025devil",)
+version = 1
 
 
 def keep(pair: Pair, projection: Projection) -> bool:

@@ -10,6 +10,7 @@ from bench.api.projection import Projection, linked_words, ranges
 from bench.core.sentences import Pair
 
 CITES = ("ebing2025devil",)
+version = 1
 
 
 def keep(pair: Pair, projection: Projection) -> bool:

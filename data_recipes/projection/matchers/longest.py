@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
+version = 1
+
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
     """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
+version = 1
+
 GAP = 1  # words between two runs that are still one range
 
 

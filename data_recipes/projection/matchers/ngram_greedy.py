@@ -13,6 +13,7 @@ from bench.api.candidates import Range, greedy, match_links
 from bench.core.sentences import Link, Span
 
 CITES = ("politov2025revisiting",)
+version = 1
 
 
 def assign(entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]) -> list[Range | None]:

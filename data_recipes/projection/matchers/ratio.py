@@ -12,6 +12,7 @@ from bench.api.projection import longest, ranges
 from bench.core.sentences import Span
 
 CITES = ("politov2025revisiting",)
+version = 1
 GAP = 1  # words between two runs that are still one range
 LEAST = 0.8  # words of the range / words of the entity must be above this
 

@@ -13,6 +13,8 @@ from difflib import SequenceMatcher
 from bench.api.projection import PROJECTED, Marked, Outcome, Words, bracketed, has_bracket, unbracketed
 from bench.core.sentences import Sentence, Span
 
+version = 1
+
 COUNTS = ("brackets_wrong",)
 IN_CONTEXT_FIRST = False  # theirs: each entity translated by itself; in its sentence where that fails is ours
 LEAST = 0.5  # the ratio must be above

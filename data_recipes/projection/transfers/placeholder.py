@@ -13,6 +13,8 @@ from dataclasses import replace
 from bench.api.projection import PROJECTED, Marked, Words
 from bench.core.sentences import Sentence, Span
 
+version = 1
+
 COUNTS = ("placeholders_lost", "placeholders_doubled", "placeholders_mangled")
 IN_CONTEXT_FIRST = True  # theirs: each entity as it is translated in its sentence, where that can be had
 
