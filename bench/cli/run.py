@@ -98,7 +98,7 @@ def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Writte
 
 
 def search_verb(args: argparse.Namespace) -> int:
-    """Run the missing trials of [search] (into results/NAME-search), then write the chosen settings as TOML."""
+    """Run the missing trials of [search] (into results/NAME-search), then write what was chosen as TOML."""
     args.set = [*args.set, "search.run=true"]
     return run_verb(args, _report_search)
 
@@ -198,7 +198,7 @@ def _report(out: Path, changed: bool) -> None:
 
 
 def _report_search(out: Path, changed: bool) -> None:
-    """Print every trial; where all are done, write the chosen settings."""
+    """Print every trial, and write what was chosen for the rows whose trials are all done."""
     from bench.core.files import write_bytes
     from bench.report.tables import shown_text
     from bench.report.tables.search import searched
@@ -206,9 +206,8 @@ def _report_search(out: Path, changed: bool) -> None:
 
     tables, chosen = searched(out)
     print(shown_text(tables), end="")
-    if chosen:
-        write_bytes(out / CHOSEN, chosen.encode())
-        print(f'chosen   {out / CHOSEN}\nrun with it: --set include={out / CHOSEN}, or include = "…" in the matrix')
+    write_bytes(out / CHOSEN, chosen.encode())
+    print(f'chosen   {out / CHOSEN}\nrun with it: --set include={out / CHOSEN}, or include = "…" in the matrix')
 
 
 def _closing(out: Path, records: list[Record], missing: int) -> int:

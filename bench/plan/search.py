@@ -32,11 +32,16 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
         raise place.at("seeds").error(f"seed {shared[0]} is reported, so no setting may be chosen on it")
     if search.trials and search.target not in spec.axes.targets and (search.run or not spec.where.given):
         raise place.at("target").error(f"'{search.target}' is no target{nearest(search.target, spec.axes.targets)}")
+    rows = {*spec.axes.methods} - search.same_as.keys()
+    for row, other in search.same_as.items():
+        if other not in rows and not spec.where.given:
+            raise place.at("same_as", row).error(f"'{other}' is no row that is searched{nearest(other, rows)}")
     if not search.run:
         return spec
     if not search.trials:
         raise place.error("it says no `trials`, so there is nothing to search")
-    axes = replace(spec.axes, targets=(search.target,), seeds=search.seeds)
+    methods = tuple(label for label in spec.axes.methods if label in rows)
+    axes = replace(spec.axes, methods=methods, targets=(search.target,), seeds=search.seeds)
     return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())
 
 
@@ -44,7 +49,7 @@ def settings_of(resolver: Resolver, spec: MatrixSpec, label: str, encoder: str, 
     """What a row is trained with where that is not as the matrix says: drawn in a search, else what one chose."""
     if not spec.search.run:
         chosen = spec.chosen.get(encoder) or spec.chosen.get(encoder.rpartition("/")[2]) or {}
-        return chosen.get(label, Settings())
+        return chosen.get(spec.search.same_as.get(label, label), Settings())
     if trial == 0:
         return Settings()
     train, recipe = resolver.training(encoder, point)

@@ -119,6 +119,7 @@ class SearchSpec:
     head_lr: tuple[float, ...] = ()
     steps: tuple[float, ...] = ()
     dropout: tuple[float, ...] = ()
+    same_as: dict[str, str] = field(default_factory=dict)  # a row, and the one whose settings it takes unsearched
     run: bool = False  # this is the search itself, not the matrix
 
     def __post_init__(self) -> None:

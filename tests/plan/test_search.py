@@ -107,6 +107,7 @@ def test_every_row_draws_the_same_of_the_shared_space_and_its_own_beside(make: C
         ("trials = 4", "trials = -1", "search.trials: must not be below 0"),
         ("lr = [0.5, 1, 2]", "lr = [0.0]", "search.lr: must hold numbers above 0"),
         ("dropout = [0.1, 0.2]", "dropout = [1.0]", "search.dropout: must hold numbers from 0 to below 1"),
+        ("dropout = [0.1, 0.2]", 'same_as = { "concner+kd" = "concer" }', "search.same_as.*did you mean 'concner'"),
     ],
 )
 def test_a_mistake_is_named(load: Load, old: str, new: str, message: str) -> None:
@@ -138,6 +139,15 @@ def test_what_was_chosen_is_included(load: Load, make: Callable[..., list[Cell]]
     assert make(MATRIX, f"include={given}") == make(text)
     assert {c.trial for c in make(text + SPACE, RUN)} == {0, 1, 2, 3}
     assert {c.recipe.lr for c in make(text + SPACE, RUN) if c.encoder == "tiny"} <= {1e-5, 2e-5, 4e-5}
+
+
+def test_a_row_may_take_what_was_chosen_for_another(make: Callable[..., list[Cell]], place: tuple[Path, Any]) -> None:
+    (place[0] / "chosen.toml").write_text(CHOSEN.replace("concner+kd", "concner"))
+    text = MATRIX + SPACE + '[search.same_as]\n"concner+kd" = "concner"\n'
+    assert {cell.label for cell in make(text, RUN)} == {"zero_shot", "concner"}, "it is not searched itself"
+    made = make(text, f"include={place[0] / 'chosen.toml'}")
+    steps = {cell.label: cell.train.steps for cell in made if cell.encoder == "tiny"}
+    assert steps == {"zero_shot": 20, "concner": 40, "concner+kd": 40}
 
 
 @pytest.mark.parametrize(

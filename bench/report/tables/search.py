@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def settings_table(group: Group, name: str = "settings") -> Table | None:
 
 
 def searched(out: Path) -> tuple[list[Table], str]:
-    """The tables of a search's trials, and the chosen settings as TOML for a matrix to include; "" until all cells ran.
+    """The tables of a search's trials, and `chosen_toml` for a matrix to include.
 
     Raises:
         BadInput: as `read_all`.
@@ -73,18 +73,23 @@ def searched(out: Path) -> tuple[list[Table], str]:
     stored = [run for run in stored if run.place != UNPLACED] or stored  # without records of older code or settings
     known, all_groups = {run.record.key for run in stored}, groups(stored)
     tables = [table for group in all_groups if (table := settings_table(group)) is not None]
-    if any(str(cell["key"]) not in known for cell in matrix_cells(out)):
-        return tables, ""
-    return tables, chosen_toml(all_groups)
+    missing = {(cell["encoder"], cell["label"]) for cell in matrix_cells(out) if str(cell["key"]) not in known}
+    return tables, chosen_toml(all_groups, missing)
 
 
-def chosen_toml(all_groups: Sequence[Group]) -> str:
-    """[chosen.ENCODER.ROW] for each row that was trained; a row whose trials all failed is a comment."""
+def chosen_toml(all_groups: Sequence[Group], missing: Collection[tuple[str, str]] = ()) -> str:
+    """[chosen.ENCODER.ROW] for each row whose trials all ran; of others, and where all failed, a comment.
+
+    `missing`: encoder and label of the rows that lack trials.
+    """
     lines = ["# Written by `xner search`: by encoder and row the trial with the best mean F1 on source dev."]
     for group in all_groups:
         for row in group.rows:
             trials, best = trials_of(group, row), best_trial(group, row)
             cell = next(iter(next(iter(trials.values())).values())).record.cell
+            if (cell["encoder"], cell["label"]) in missing:
+                lines += ["", f"# {cell['label']}, {cell['encoder']}: not all trials ran yet, so nothing is chosen"]
+                continue
             if best is None:
                 lines += ["", f"# {cell['label']}: no trial has an F1 on source dev for every seed: as the matrix says"]
                 continue
