@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -254,7 +255,8 @@ def read_conll(
     for item, sentence in zip(items, sentences, strict=True):
         for span in sentence.spans or ():
             if span.type not in types:
-                hint = f'{nearest(span.type, [*types, *renamed])} (label_map renames a type, or drops it with "O")'
+                cure = f'types = {json.dumps([*types])}; label_map renames a type, or drops it with "O"'
+                hint = f"{nearest(span.type, [*types, *renamed])} ({cure})"
                 raise BadInput(f"{path}:{item.lines[span.start]}: unknown entity type '{span.type}'{hint}")
     if require_entities and not any(sentence.spans for sentence in sentences):
         raise BadInput(f"{path}: no entity of {', '.join(types)} is left: a test on it would mean nothing")

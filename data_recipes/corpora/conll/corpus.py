@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -260,7 +261,8 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
             raise BadInput(f"{path}:{number}: word {error.position + 1}: {error}") from error
         for span in spans or ():
             if span.type not in known:
-                raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{nearest(span.type, known)}")
+                hint = f"{nearest(span.type, known)} (types = {json.dumps([*known])})"
+                raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{hint}")
         rows[fields[0]] = TranslatedRow(words, spans)
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
