@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,9 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
         error: dict[str, Any] = record.error or {}
         cell = f"{record.cell['label']} {record.cell['target']} seed {record.cell['seed']}"
         print(f"failed: {cell}: {error.get('type')}: {error.get('message')}", file=sys.stderr)
+    skipped = Counter(record.reason for record in records if record.status == "skipped")
+    for reason, count in skipped.most_common(5):
+        print(f"skipped ({count} cells): {reason}", file=sys.stderr)
     for target in dict.fromkeys(str(record.cell["target"]) for record in records):
         counted = [record.projection for record in records if record.cell["target"] == target]
         lost = [counts for counts in counted if counts.get("missing")]

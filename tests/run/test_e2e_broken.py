@@ -151,6 +151,7 @@ def test_a_skip_is_no_failure(failing: Failing, name: str) -> None:
     assert (record["status"], record["error"]) == ("skipped", None)
     assert BROKEN[name][2] in record["reason"]
     assert f"failed: {name}" not in failing.ran.err
+    assert f"skipped (1 cells): {record['reason']}" in failing.ran.err
 
 
 def test_the_others_finish_and_the_exit_code_says_so(failing: Failing) -> None:
