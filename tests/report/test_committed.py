@@ -15,10 +15,12 @@ import pytest
 from matplotlib import image
 
 from bench.cli.main import main
+from bench.report.contrasts import contrasts_of
 from bench.report.frame import groups, read
 from bench.report.html.page import report_html
 from bench.report.plots import MAKERS
 from bench.report.plots.canvas import saved, settings
+from bench.report.verdicts import sentence
 from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
 
@@ -93,3 +95,12 @@ def test_the_readmes_table_is_the_suites() -> None:
     readme = (REPO / "README.md").read_text(encoding="utf-8")
     assert len(rows) > 2
     assert not [row for row in rows if row not in readme]
+
+
+def test_the_answer_is_what_the_declared_contrasts_say() -> None:
+    """README's first screen: each sentence of a declared contrast that has been measured, word for word."""
+    (group,) = groups(read([REPO / "results/reference/uner-reference"]))
+    measured = [comparison for comparison in contrasts_of(group) if comparison.macro.difference is not None]
+    assert measured and all(comparison.declared for comparison in measured)
+    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    assert not [text for text in map(sentence, measured) if f"- {text}" not in readme]
