@@ -54,7 +54,8 @@ def test_the_lock_knows_the_plugins() -> None:
 def test_a_changed_plugin_without_a_new_version_is_found(tree: Path) -> None:
     """Here: the weight of ConCNER's second loss. A comment is no change."""
     code = (
-        "import json, sys; from tests.relock import *\n"
+        "import json, sys, tests.relock; from tests.relock import *\n"
+        "tests.relock.golden_outputs = lambda folder: {stage: '' for stage in VERSIONS}\n"
         "old = json.loads(PLUGINS.read_text('utf-8'))\n"
         "print(forgotten_plugins(old, plugin_lock()), end='|', file=sys.stderr)\n"
         "sys.exit(main())"
@@ -62,8 +63,7 @@ def test_a_changed_plugin_without_a_new_version_is_found(tree: Path) -> None:
     shutil.copytree(REPO / "tests", tree / "tests", ignore=shutil.ignore_patterns("__pycache__"))
 
     def relock(*options: str) -> subprocess.CompletedProcess[str]:
-        golden = "import tests.relock; tests.relock.golden_outputs = lambda folder: {s: '' for s in VERSIONS}\n"
-        command = [sys.executable, "-c", code.replace("sys.exit", f"{golden}sys.exit"), *options]
+        command = [sys.executable, "-c", code, *options]
         return subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
 
     edit(tree, "methods/concner/method.py", r"import annotations\n", "import annotations\n# a comment\n")

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from bench.report.frame import groups, read
-from bench.report.tables.search import settings_table
+from bench.report.tables.search import chosen_toml, settings_table
 from tests.support.e2e_tools import Place, matrix_text, records
 
 SEARCH = """
@@ -19,12 +19,19 @@ steps = [2]
 """
 
 
+def test_rows_that_lack_trials_are_named() -> None:
+    text = chosen_toml([], {("tiny", "en_trans"), ("tiny", "concner")})
+    assert tomllib.loads(text) == {} and "# concner, tiny: not all trials ran yet" in text
+
+
 def test_search_then_run_with_what_was_chosen(tmp_path: Path, tiny_folder: Path) -> None:
     place = Place(tmp_path, tiny_folder)
     matrix = place.matrix(matrix_text(tiny_folder, ("zero_shot", "concner"), ("de",), (1,), more=SEARCH))
     part = place.xner("search", matrix, "--only", "method=zero_shot")
     assert part.code == 0, part.err
     out = tmp_path / "results" / "small-search"
+    (begun,) = tomllib.loads((out / "chosen.toml").read_text())["chosen"].values()
+    assert begun.keys() == {"zero_shot"}, "rows whose trials are all done"
     ran = place.xner("search", matrix)
     assert ran.code == 0 and "8 cells, 4 done, 4 to run" in ran.err, ran.err
     found = records(out)

@@ -88,7 +88,6 @@ def chosen_toml(all_groups: Sequence[Group], missing: Collection[tuple[str, str]
             trials, best = trials_of(group, row), best_trial(group, row)
             cell = next(iter(next(iter(trials.values())).values())).record.cell
             if (cell["encoder"], cell["label"]) in missing:
-                lines += ["", f"# {cell['label']}, {cell['encoder']}: not all trials ran yet, so nothing is chosen"]
                 continue
             if best is None:
                 lines += ["", f"# {cell['label']}: no trial has an F1 on source dev for every seed: as the matrix says"]
@@ -98,6 +97,8 @@ def chosen_toml(all_groups: Sequence[Group], missing: Collection[tuple[str, str]
             lines += ["", f"[chosen.{json.dumps(cell['encoder'])}.{json.dumps(cell['label'])}]", f"trial = {best}"]
             lines.append(f"dev_f1 = {dev_f1(group, seeds):.4f}  # of {len(trials)} trials, seeds {sorted(seeds)}")
             lines += [f"{key} = {_toml(value)}" for key, value in known.items() if key not in ("trial", "dev_f1")]
+    for encoder, label in sorted(missing):
+        lines += ["", f"# {label}, {encoder}: not all trials ran yet, so nothing is chosen"]
     return "\n".join(lines) + "\n"
 
 
