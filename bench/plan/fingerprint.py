@@ -82,20 +82,20 @@ def sources(module: str) -> dict[str, Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        package = name.rpartition(".")[0]
         file = None if name in files or name.partition(".")[0] not in tops else _file(name)
         if file is None:
             continue
         files[name] = file
-        waiting += [package] if package else []
-        package = name if file.name == "__init__.py" else package
+        parent = name.rpartition(".")[0]
+        waiting.append(parent)
+        package = (name if file.name == "__init__.py" else parent).split(".")
         for node in ast.walk(_tree(file)):
             if isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):  # an imported name may be a module or part of one
-                base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-                base += [node.module] if node.module else []
-                waiting += [".".join([*base, *tail]) for tail in ([], *([alias.name] for alias in node.names))]
+                above = package[: len(package) - node.level + 1] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                waiting += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     if module not in files:
         raise BadInput(f"fingerprint: there is no module {module}")
     return files

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.files import canonical_json, sha256_of, write_bytes
+from bench.plan.schema import to_plain
 from bench.plan.stages import VERSIONS
 
 if TYPE_CHECKING:
@@ -38,15 +39,19 @@ class Key(str):
 def key_of(stage: str, **components: Any) -> Key:
     """The key of what a stage makes from its components: 32 hex digits, the same for the same content.
 
-    The stage's declared version is added. Components are JSON values: resolved parameters, parents' keys, hashes of
-    data and weights, seeds, versions. No paths, host or device: another machine must get the same key.
+    The stage's declared version is added. Components are resolved parameters, parents' keys, hashes of data and
+    weights, seeds, versions. No paths, host or device: another machine must get the same key.
 
     Raises:
-        TypeError: a component is not a plain JSON value (a Path, a set, a tensor, a dict with other keys than strings).
+        TypeError: a component has no plain form (a Path, a set, a tensor, a dict with other keys than strings).
         ValueError: a number is not finite.
     """
     components |= {"version": VERSIONS[stage]} if stage in VERSIONS else {}
-    components = {name: _plain(value, name) for name, value in components.items()}
+    for name, value in components.items():
+        try:
+            components[name] = to_plain(value)
+        except TypeError as error:
+            raise TypeError(f"{name} cannot be part of a key: {error}") from error
     return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
 
 
@@ -73,17 +78,6 @@ def rng(seed: int, *names: str) -> np.random.Generator:
     import numpy as np  # here, so that plans without a search do not pay for it
 
     return np.random.default_rng(seed_stream(seed, *names))
-
-
-def _plain(value: Any, place: str) -> Any:
-    """A component as JSON has it: lists for tuples. json.dumps would write the keys 1 and "1" of a dict alike."""
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{place}[{position}]") for position, item in enumerate(value)]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, f"{place}.{key}") for key, item in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{place}: {type(value).__name__} cannot be part of a key: {value!r}")
 
 
 def keys_below(value: Any) -> Iterator[Key]:
