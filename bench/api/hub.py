@@ -120,7 +120,7 @@ def commit_of(name: HubName) -> str:
 def fetch(name: HubName, commit: str, *, local: bool = False, bars: bool = False) -> Path:
     """The folder with the files of a commit that match the name's patterns, downloaded if they are not cached.
 
-    Interrupted downloads resume. `local` looks only into the cache. BadInput as `resolve`.
+    Interrupted downloads resume. `local` looks only into the cache, `bars` shows the client's. BadInput as `resolve`.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars

@@ -36,7 +36,7 @@ class Facts:
 
 
 class Recipe(ABC):
-    """What all recipes have."""
+    """What corpora, translators, aligners and encoders have in common: a name, and parameters fixed when made."""
 
     name: ClassVar[str]
     cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
