@@ -100,7 +100,7 @@ class Cell:
     axes: dict[str, Any] = field(default_factory=dict)  # the extra axes that concern this cell, by dotted key
     settings: dict[str, Any] = field(default_factory=dict)  # what a search drew or chose, already applied above
     broken: str = ""  # why the method cannot be used, in one line: the cell will be a failure
-    targets: tuple[str, ...] = ()  # of all cells that differ in the target alone, sorted; known once all cells are
+    targets: tuple[str, ...] = ()  # of all cells of the matrix that differ in the target alone, sorted
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,7 @@ class _Maker:
             aligner_recipe=common.aligner_recipe,
             axes=dict(axes),
             settings=settings.plain(),
+            targets=(),  # known once all cells are
             broken=broken,
             **common.plugins,
         )
