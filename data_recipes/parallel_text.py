@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from bench.api.source_files import here, index
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import text_lines
-from bench.core.languages import table
+from bench.core.languages import NLLB
 from bench.core.sentences import Pair, Sentence
 from bench.core.tokenise import UNSPACED, expanded, tokenise
 from data_recipes.corpora.uner_pud.ntrex import FILES, Segmenter
@@ -123,8 +123,7 @@ def _ntrex(language: str) -> list[list[str]]:
     """The variants of a language, each a list of one file."""
     if language == "en":
         return [["ntrex/newstest2019-src.eng.txt"]]
-    nllb = table()[language].nllb if language in table() else ""
-    code = _NTREX.get(language, nllb.partition("_")[0])
+    code = _NTREX.get(language, NLLB.get(language, "").partition("_")[0])
     pattern = re.compile(rf"ntrex/newstest2019-ref(-\d+)?\.{code}(-\w+)?\.txt")
     variants = [[source.path] for source in index() if code and pattern.fullmatch(source.path)]
     if not variants:

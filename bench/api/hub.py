@@ -9,9 +9,7 @@ import hashlib
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
@@ -119,15 +117,15 @@ def commit_of(name: HubName) -> str:
     return commit
 
 
-def fetch(name: HubName, commit: str, *, local: bool = False) -> Path:
+def fetch(name: HubName, commit: str, *, local: bool = False, bars: bool = False) -> Path:
     """The folder with the files of a commit that match the name's patterns, downloaded if they are not cached.
 
-    Interrupted downloads resume. `local` looks only into the cache. Shows no bars. BadInput as `resolve`.
+    Interrupted downloads resume. `local` looks only into the cache, `bars` shows the client's. BadInput as `resolve`.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils.tqdm import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-    disable_progress_bars()
+    (enable_progress_bars if bars else disable_progress_bars)()
     patterns, local = list(name.patterns) or None, local or offline()
     download = partial(snapshot_download, name.id, repo_type=name.kind, revision=commit, local_files_only=local)
     return Path(retried(name, lambda: download(allow_patterns=patterns)))
@@ -144,46 +142,13 @@ def cached(name: HubName, commit: str) -> Path | None:
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
-    """As `fetch`; a download of about `size` bytes shows a bar on a terminal and prints a line otherwise."""
+    """As `fetch`; a download of about `size` bytes prints a line, and on a terminal shows bars."""
     folder = cached(name, commit)
     if folder is not None or offline():
         return folder or fetch(name, commit)
     facts = ", ".join(filter(None, (which, f"{size / 1e6:.1f} MB" if size else "")))
-    told = f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}"
-    if not sys.stderr.isatty():
-        print(told, file=sys.stderr, flush=True)
-        return fetch(name, commit)
-    from tqdm import tqdm
-
-    before, done = _downloaded(name), threading.Event()
-    bar: Any = tqdm(total=size or None, desc=told, unit="B", unit_scale=True, dynamic_ncols=True)
-
-    def watch() -> None:  # how the cache of the repository grows, twice a second
-        while not done.wait(0.5):
-            bar.update(_downloaded(name) - before - bar.n)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        folder = fetch(name, commit)
-        bar.update(max(0, _downloaded(name) - before - bar.n))
-        return folder
-    finally:
-        done.set()
-        watcher.join()
-        bar.close()
-
-
-def _downloaded(name: HubName) -> int:
-    """Bytes of the repository in the cache, of any commit, unfinished downloads included."""
-    from huggingface_hub import constants
-
-    folder = Path(constants.HF_HUB_CACHE) / f"{name.kind}s--{name.id.replace('/', '--')}" / "blobs"
-    sizes = []
-    for path in folder.glob("*"):
-        with suppress(FileNotFoundError):  # it was finished and renamed meanwhile
-            sizes.append(path.stat().st_size)
-    return sum(sizes)
+    print(f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}", file=sys.stderr, flush=True)
+    return fetch(name, commit, bars=sys.stderr.isatty())
 
 
 def verified(name: HubName, commit: str) -> tuple[Path, int]:

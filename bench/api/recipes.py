@@ -35,19 +35,24 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-class Corpus(ABC):
+class Recipe(ABC):
+    """What corpora, translators, aligners and encoders have in common: a name, and parameters fixed when made."""
+
+    name: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
+    Params: ClassVar[type] = NoParams
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+
+class Corpus(Recipe):
     """A source of sentences. Reading is lazy and validated; the same bytes give the same sentences, in order.
 
     A folder `data_recipes/corpora/<name>/corpus.py` (or an entry point of group `xner.corpora`) holds one subclass.
     """
 
-    name: ClassVar[str]
-    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
-    Params: ClassVar[type] = NoParams
     facts: ClassVar[Facts]
-
-    def __init__(self, params: Any = None) -> None:
-        self.params = self.Params() if params is None else params
 
     @property
     @abstractmethod
@@ -116,22 +121,19 @@ class Translated:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class Translator(ABC):
+class Translator(Recipe):
     """Turns labelled source sentences into sentences of another language.
 
     One module `data_recipes/translators/<name>.py` (or an entry point of group `xner.translators`) holds one subclass.
     """
 
-    name: ClassVar[str]
-    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
-    Params: ClassVar[type] = NoParams
     licence: ClassVar[str] = ""  # of the model or program, as users must know it
     human: ClassVar[bool] = False
     marks: ClassVar[bool] = True  # whether it translates any sentence, so also one with marks or placeholders
 
     def __init__(self, params: Any = None, *, tokenisation: str = "corpus", device: str = "auto") -> None:
         """`tokenisation`: of [labels], "corpus" (the corpus's own) or a scheme. `device`: auto, cpu or cuda."""
-        self.params = self.Params() if params is None else params
+        super().__init__(params)
         self.tokenisation, self.device = tokenisation, device
 
     @classmethod
@@ -185,17 +187,14 @@ class Embedder(Protocol):
         """Vectors of sentences (as words), in their order; a word that the tokenizer drops has no piece."""
 
 
-class Aligner(ABC):
+class Aligner(Recipe):
     """Links words of translation pairs. A module `data_recipes/aligners/<name>.py` (or an entry point) holds one."""
 
-    name: ClassVar[str]
-    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
-    Params: ClassVar[type] = NoParams
     embeds: ClassVar[bool] = False  # whether `align` needs an embedder
     streams: ClassVar[bool] = False  # whether a pair's links depend on no other pair, so that text may come in parts
 
     def __init__(self, params: Any = None, *, embedder: Embedder | None = None) -> None:
-        self.params = self.Params() if params is None else params
+        super().__init__(params)
         self.embedder = embedder
 
     def layer(self, embedder: Embedder) -> int:
@@ -221,23 +220,17 @@ class Aligner(ABC):
 Progress = Callable[[int, int, str], None]  # done, total, what
 
 
-class EncoderRecipe(ABC):
+class EncoderRecipe(Recipe):
     """An encoder that we make ourselves: trained, or read from a package that carries it.
 
     `data_recipes/encoders/<name>/encoder.py` holds one subclass; a dash of the name is an underscore of the folder's.
     """
 
-    name: ClassVar[str]
-    cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
-    Params: ClassVar[type] = NoParams
     what: ClassVar[str] = ""  # origin and licence of weights that are not ours
     version: ClassVar[int] = 1  # raised when the same `sources` give other weights or another tokenizer
     align_layer: ClassVar[int | None] = None  # hidden layer whose word vectors align best; None: no advice
     shipped: ClassVar[Path | None] = None  # a folder of the package with the output of `make`; None: made when used
     defaults: ClassVar[Mapping[str, Any]] = {}  # of its training: keys of [encoder."x"] that a matrix may override
-
-    def __init__(self, params: Any = None) -> None:
-        self.params = self.Params() if params is None else params
 
     @abstractmethod
     def texts(self) -> Iterable[str]:

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, NamedTuple, cast
@@ -55,24 +55,19 @@ def data_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner"
 
 
+@cache
 def index() -> tuple[SourceFile, ...]:
     """Every file of `sources.csv`, in its order.
 
     Raises:
         BadInput: a row has an address that is not https, or a path outside the data directory.
     """
-    table = _table()
-    return _index(table, table.stat().st_mtime_ns)
+    with _table().open(encoding="utf-8", newline="") as file:
+        return tuple(_source_file(row, f"sources.csv:{line}") for line, row in enumerate(csv.DictReader(file), 2))
 
 
 def _table() -> Path:
     return Path(str(resources.files("data_recipes") / "sources.csv"))
-
-
-@lru_cache(maxsize=2)
-def _index(table: Path, _changed: int) -> tuple[SourceFile, ...]:
-    with table.open(encoding="utf-8", newline="") as file:
-        return tuple(_source_file(row, f"{table.name}:{line}") for line, row in enumerate(csv.DictReader(file), 2))
 
 
 def _source_file(row: dict[str, str], where: str) -> SourceFile:
@@ -188,15 +183,13 @@ def held_out(language: str, part: Part) -> HeldOut:
     """
     if language in _NTREX:
         text, names = "NTREX", ("ntrex/newstest2019-src.eng.txt", f"ntrex/newstest2019-ref.{_NTREX[language]}.txt")
-    else:
-        text, names = "FLORES", (f"flores/en-de/flores-{part}.en", f"flores/en-{language}/flores-{part}.{language}")
-    english, other = (list(text_lines(here(name))) for name in names)
-    if len(english) != len(other) or not english:
-        raise BadInput(f"$XNER_DATA/{names[1]}: {len(other)} lines, but {len(english)} in {names[0]}")
-    if text == "NTREX":
         half = NTREX_HELD_OUT // 2
         chosen = slice(-NTREX_HELD_OUT, -half) if part == "dev" else slice(-half, None)
     else:
+        text, names = "FLORES", (f"flores/en-de/flores-{part}.en", f"flores/en-{language}/flores-{part}.{language}")
         chosen = slice(-FLORES_HELD_OUT, None) if part == "dev" else slice(None)
+    english, other = (list(text_lines(here(name))) for name in names)
+    if len(english) != len(other) or not english:
+        raise BadInput(f"$XNER_DATA/{names[1]}: {len(other)} lines, but {len(english)} in {names[0]}")
     kept = [(e, o) for e, o in zip(english[chosen], other[chosen], strict=True) if e.strip() and o.strip()]
     return HeldOut(text, [e for e, _ in kept], [o for _, o in kept])

@@ -13,7 +13,7 @@ from typing import TextIO
 from bench.core.conll import TaggedFile, conll_text, has_control
 from bench.core.errors import BadInput, nearest
 from bench.core.files import published, text_lines
-from bench.core.languages import table
+from bench.core.languages import NLLB
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES, tokenise
 
@@ -83,8 +83,8 @@ def written(out: Path) -> Iterator[TextIO]:
 
 def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
     """The file's sentences, without labels, one at a time. BadInput as `run`."""
-    if args.language and args.language not in table():
-        raise BadInput(f"--language {args.language}: unknown{nearest(args.language, table())}")
+    if args.language and args.language not in NLLB:
+        raise BadInput(f"--language {args.language}: unknown{nearest(args.language, NLLB)}")
     form = args.format or ENDINGS.get(args.file.suffix.lower())
     if form is None:
         raise BadInput(f"{args.file}: say --format text or --format conll: its ending says neither")

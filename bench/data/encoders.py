@@ -123,13 +123,11 @@ def find_encoder(name: str, spec: EncoderSpec) -> EncoderSource:
         recipe: EncoderRecipe = registry.make("encoder", name)
         if recipe.shipped is not None and recipe.shipped.is_dir():
             check_config(f"encoder '{name}'", recipe.shipped, spec)
-            return EncoderSource(
-                name, key_of("encoder", files=_hashes(recipe.shipped)), str(recipe.shipped), None, recipe
-            )
-        if sources := recipe.sources():
-            key = key_of("encoder", code=code_of(type(recipe)), name=name, files=dict(sources))
-        else:
-            key = key_of("encoder", code=code_of(type(recipe)), name=name, versions=versions())
+            key = key_of("encoder", files=_hashes(recipe.shipped))
+            return EncoderSource(name, key, str(recipe.shipped), None, recipe)
+        sources = recipe.sources()
+        made_of = {"files": dict(sources)} if sources else {"versions": versions()}
+        key = key_of("encoder", code=code_of(type(recipe)), name=name, **made_of)
         return EncoderSource(name, key, recipe=recipe)
     folder = Path(name).expanduser()
     if folder.is_dir():

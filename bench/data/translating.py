@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from bench.api.recipes import Corpus, Facts, Progress, Translator
 from bench.core.errors import BadInput, Unavailable, nearest
-from bench.core.languages import table
+from bench.core.languages import NLLB
 from bench.core.sentences import Link, Sentence, Split
 from bench.data.aligning import pharaoh
 from bench.plan import registry
@@ -88,10 +88,10 @@ class Translating:
         try:
             identity = self.translator.identity(choice.source, choice.target)
         except Unavailable as error:  # for an unknown code the message names the nearest one
-            strange = [code for code in (choice.source, choice.target) if code not in table()]
+            strange = [code for code in (choice.source, choice.target) if code not in NLLB]
             if not strange or any(hint in str(error) for hint in ("; did you mean", "; known: ")):
                 raise
-            raise BadInput(f"{error}{nearest(strange[0], table())}") from error
+            raise BadInput(f"{error}{nearest(strange[0], NLLB)}") from error
         self.made_of: dict[str, object] = {
             "translator": choice.name,
             "languages": [choice.source, choice.target],

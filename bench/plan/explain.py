@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
-from bench.plan.keys import Key, KeyChange, key_changes, read_key
+from bench.plan.keys import KeyChange, key_changes
 from bench.plan.matrix import Cell, cells, only
 from bench.plan.spec import load_matrix, parsed_matrix
 from bench.plan.units import Planned, describe
@@ -42,26 +42,24 @@ class Shelf:
     """The records of a folder by key and by cell; imported ones have no key that a plan could give."""
 
     def __init__(self, out: Path) -> None:
-        self.records = Records(out)
-        self.by_key = {record.key: record for record in self.records.all()}
+        records = Records(out)
+        self.home = records.home
+        self.by_key = {record.key: record for record in records.all()}
         self.by_cell: dict[str, list[Record]] = {}
         for record in self.by_key.values():
             self.by_cell.setdefault(cell_name(record.cell), []).append(record)
-        self.damaged = self.records.damaged(self.by_key)
+        self.damaged = records.damaged(self.by_key)
 
-    def state_of(self, planned: Planned, asked: str = "") -> CellState:
-        """The state of a cell; `asked`: the key of the older record to compare with, "" for the nearest one."""
+    def state_of(self, planned: Planned, asked: Container[str] = ()) -> CellState:
+        """The state of a cell, by the older record whose key is asked for, else by today's, else by the nearest one."""
         cell, key = describe(planned.cell), planned.key
         record = self.by_key.get(key)
-        if record is not None and asked in ("", record.key):
-            return CellState(cell, record.status, str(key), record)
         older = [earlier for earlier in self.by_cell.get(cell_name(cell), ()) if earlier.key != key]
         older = [earlier for earlier in older if not earlier.cell.get("imported")]
-        compared = []
-        for earlier in [earlier for earlier in older if earlier.key == asked] or older:
-            stored = read_key(self.records.home, earlier.key)
-            changes = key_changes(stored, key) if stored is not None and isinstance(key, Key) else []
-            compared.append((earlier, tuple(changes)))
+        named = [earlier for earlier in older if earlier.key in asked]
+        if record is not None and not named:
+            return CellState(cell, record.status, str(key), record)
+        compared = [(earlier, key_changes(self.home, earlier.key, key)) for earlier in named or older]
         if compared:
             return CellState(cell, "stale", str(key), *min(compared, key=lambda pair: len(pair[1]) or 10**6))
         bad = self.damaged.get(key)
@@ -88,22 +86,15 @@ def why(
     Raises:
         BadInput: a word names nothing, with the nearest right one; or the words together select no cell.
     """
-    shelf, stored = Shelf(out), [*matrix_cells(out)]
-    records = [record.cell | {"key": record.key} for record in shelf.by_key.values()]
-    known = {cell_name(cell): {k: v for k, v in cell.items() if k != "key"} for cell in (*records, *stored)}
-    keys = {str(cell["key"]): cell_name(cell) for cell in (*records, *stored)}
-    chosen, asked = _chosen(known, keys, words)
+    shelf = Shelf(out)
+    stored = [(record.key, record.cell) for record in shelf.by_key.values()]
+    stored += [(str(cell.pop("key")), cell) for cell in matrix_cells(out)]
+    known = {cell_name(cell): cell for _, cell in stored}
+    chosen, asked = _chosen(known, {key: cell_name(cell) for key, cell in stored}, words)
     today: dict[str, Cell] = {}
     problem = "the matrix has no such cell"
     try:
-        if matrix:
-            resolved = cells(load_matrix(matrix, overrides))
-        else:
-            run = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
-            resolved = [cell for spec, part in run for cell in only(cells(spec), part)]
-        if not resolved:
-            raise BadInput("the folder does not know its matrix (an older version ran it): give --matrix MATRIX")
-        today = {cell_name(describe(cell)): cell for cell in resolved}
+        today = {cell_name(describe(cell)): cell for cell in _resolved(out, matrix, overrides)}
     except BadInput as error:
         problem = str(error)
 
@@ -115,17 +106,26 @@ def why(
         try:
             if name not in today:
                 raise BadInput(problem)
-            named = next((k for k in asked if keys[k] == name and k in shelf.by_key), "")
-            return shelf.state_of(key(today[name]), named)
+            return shelf.state_of(key(today[name]), asked)
         except BadInput as error:
             return CellState(known[name], "unknown", "", own[0] if own else None, note=str(error))
 
     return [state(name) for name in chosen]
 
 
+def _resolved(out: Path, matrix: str, overrides: Sequence[str]) -> list[Cell]:
+    """The cells of a matrix, else of those that were run into the folder; BadInput if it does not know them."""
+    if matrix:
+        return cells(load_matrix(matrix, overrides))
+    run = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
+    if not run:
+        raise BadInput("the folder does not know its matrix (an older version ran it): give --matrix MATRIX")
+    return [cell for spec, part in run for cell in only(cells(spec), part)]
+
+
 def _chosen(
     known: Mapping[str, Mapping[str, Any]], keys: Mapping[str, str], words: Sequence[str]
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], set[str]]:
     """Names of the cells that all words select, in order; and the keys that begin with a word."""
     have: dict[str, set[str]] = {}
     for name, cell in known.items():
@@ -135,15 +135,16 @@ def _chosen(
         have[name] = {value for k, value in values.items() if k != "trial"} | {f"method={values['label']}"}
         have[name] |= {f"{k}={value}" for k, value in values.items()}
     every = set[str]().union(*have.values())
-    names, asked = list(known), list[str]()
+    names, asked = list(known), set[str]()
     for word in (part for text in words for part in text.split()):
         # `concner/de/1` is three words, an encoder's own slash is none
         for part in [word] if word in every else [part for part in word.split("/") if part]:
-            begun = [key for key in keys if len(part) >= SHORTEST and key.startswith(part)]
+            begun = {key for key in keys if len(part) >= SHORTEST and key.startswith(part)}
             if part not in every and not begun:
                 raise BadInput(f"no cell or key is named '{part}'{nearest(part, every)}")
-            names = [name for name in names if part in have[name] or any(keys[key] == name for key in begun)]
-            asked += begun
+            of_keys = {keys[key] for key in begun}
+            names = [name for name in names if part in have[name] or name in of_keys]
+            asked |= begun
     if not names:
         raise BadInput(f"no cell is {' '.join(words)}: each word names cells, but none all of them")
     return names, asked

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,37 +82,35 @@ def sources(module: str) -> dict[str, Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        package = name.rpartition(".")[0]
         file = None if name in files or name.partition(".")[0] not in tops else _file(name)
         if file is None:
             continue
         files[name] = file
-        waiting += [package] if package else []
-        package = name if file.name == "__init__.py" else package
+        parent = name.rpartition(".")[0]
+        waiting.append(parent)
+        package = (name if file.name == "__init__.py" else parent).split(".")
         for node in ast.walk(_tree(file)):
             if isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):  # an imported name may be a module or part of one
-                base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-                base += [node.module] if node.module else []
-                waiting += [".".join([*base, *tail]) for tail in ([], *([alias.name] for alias in node.names))]
+                above = package[: len(package) - node.level + 1] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                waiting += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     if module not in files:
         raise BadInput(f"fingerprint: there is no module {module}")
     return files
 
 
 def _file(module: str) -> Path | None:
+    """The source file of a module; its parents are not imported, as `importlib.util.find_spec` would."""
     top, *parts = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):  # __main__ and modules made by hand have no spec
         return None
-    if spec is None or spec.submodule_search_locations is None:
-        origin = spec.origin if spec and not parts else None
-        return Path(origin) if origin and origin.endswith(".py") else None
-    bases = [Path(root, *parts) for root in spec.submodule_search_locations]
-    files = [file for base in bases for file in (base / "__init__.py", base.with_name(base.name + ".py"))]
-    return next((file for file in (files if parts else files[::2]) if file.is_file()), None)
+    for part in parts:
+        spec = PathFinder.find_spec(part, spec.submodule_search_locations or []) if spec else None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _tree(file: Path) -> ast.Module:

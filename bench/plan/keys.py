@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.files import canonical_json, sha256_of, write_bytes
+from bench.plan.schema import to_plain
 from bench.plan.stages import VERSIONS
 
 if TYPE_CHECKING:
@@ -19,20 +20,17 @@ if TYPE_CHECKING:
 
 NAME = "key.json"  # among the sidecars of a record
 ABSENT = "(absent)"
-_LAST = ("versions", "stages", "version", "code")  # listed last among differences
+_LAST = frozenset({"versions", "stages", "version", "code"})  # listed last among differences
 
 
 class Key(str):
     """A key, equal to its text, that remembers its stage and components; keys among the components do, too."""
 
-    __slots__ = ("components", "stage")
-
     stage: str
-    components: Mapping[str, Any]
+    components: dict[str, Any]
 
     @classmethod
-    def of(cls, text: str, stage: str, components: Mapping[str, Any]) -> Key:
-        """The key whose text is `text`."""
+    def of(cls, text: str, stage: str, components: dict[str, Any]) -> Key:
         key = cls(text)
         key.stage, key.components = stage, components
         return key
@@ -41,16 +39,19 @@ class Key(str):
 def key_of(stage: str, **components: Any) -> Key:
     """The key of what a stage makes from its components: 32 hex digits, the same for the same content.
 
-    The stage's declared version is added. Components are JSON values: resolved parameters, parents' keys, hashes of
-    data and weights, seeds, versions. No paths, host or device: another machine must get the same key.
+    The stage's declared version is added. Components are resolved parameters, parents' keys, hashes of data and
+    weights, seeds, versions. No paths, host or device: another machine must get the same key.
 
     Raises:
-        TypeError: a component is not a plain JSON value (a Path, a set, a tensor, a dict with other keys than strings).
+        TypeError: a component has no plain form (a Path, a set, a tensor, a dict with other keys than strings).
         ValueError: a number is not finite.
     """
     components |= {"version": VERSIONS[stage]} if stage in VERSIONS else {}
     for name, value in components.items():
-        _refuse_others(value, name)
+        try:
+            components[name] = to_plain(value)
+        except TypeError as error:
+            raise TypeError(f"{name} cannot be part of a key: {error}") from error
     return Key.of(sha256_of(canonical_json({"stage": stage, "components": components}))[:32], stage, components)
 
 
@@ -79,63 +80,37 @@ def rng(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(seed_stream(seed, *names))
 
 
-def _refuse_others(value: Any, place: str) -> None:
-    # json.dumps would write the keys 1 and "1" of a dict alike
-    if isinstance(value, list | tuple):
-        for position, item in enumerate(value):
-            _refuse_others(item, f"{place}[{position}]")
-    elif isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        for key, item in value.items():
-            _refuse_others(item, f"{place}.{key}")
-    elif value is not None and not isinstance(value, bool | int | float | str):
-        raise TypeError(f"{place}: {type(value).__name__} cannot be part of a key: {value!r}")
-
-
-# --- a key's components, stored beside its record ---------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    """A component as JSON: a key becomes an object of `key`, `stage` and `components`, recursively."""
-    if isinstance(value, Key):
-        return {"key": str(value), "stage": value.stage, "components": _plain(value.components)}
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _parsed(text: str) -> Any:
-    """The inverse of `_plain`, from JSON text."""
-
-    def restore(value: dict[str, Any]) -> Any:
-        is_key = value.keys() == {"key", "stage", "components"}
-        return Key.of(value["key"], value["stage"], value["components"]) if is_key else value
-
-    return json.loads(text, object_hook=restore)
-
-
 def keys_below(value: Any) -> Iterator[Key]:
     """Every key among the components of a key, however deep: those of all its ancestors."""
     inner = value.components if isinstance(value, Key) else value
-    items = inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, list | tuple) else ()
+    items = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
     for item in items:
         if isinstance(item, Key):
             yield item
         yield from keys_below(item)
 
 
+# --- a key's components, stored beside its record ---------------------------------------------------------------------
+
+
 def write_key(out: Path, key: str) -> None:
     """Publish a key's components, if it remembers them, among its record's sidecars."""
     if isinstance(key, Key):
-        write_bytes(out / "sidecars" / key / NAME, (canonical_json(_plain(key)) + "\n").encode())
+        write_bytes(out / "sidecars" / key / NAME, (canonical_json(_unfolded(key)) + "\n").encode())
 
 
-def read_key(out: Path, key: str) -> Key | None:
-    """A key with its components; None where they were not stored or cannot be read."""
-    try:
-        value = _parsed((out / "sidecars" / key / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, Key) and value == key else None
+def _unfolded(value: Any) -> Any:
+    """A component with an object of `key`, `stage` and `components` for every key."""
+    if isinstance(value, Key):
+        return {"key": str(value), "stage": value.stage, "components": _unfolded(value.components)}
+    if isinstance(value, dict):
+        return {name: _unfolded(item) for name, item in value.items()}
+    return [_unfolded(item) for item in value] if isinstance(value, list) else value
+
+
+def _folded(value: dict[str, Any]) -> Any:
+    is_key = value.keys() == {"key", "stage", "components"}
+    return Key.of(value["key"], value["stage"], value["components"]) if is_key else value
 
 
 @dataclass(frozen=True)
@@ -150,14 +125,23 @@ class KeyChange:
         return f"{self.what}: {self.old} → {self.new}"
 
 
-def key_changes(old: Key, new: Key) -> list[KeyChange]:
-    """The differences of a stored key and a present one: settings first, then data, versions and code."""
+def key_changes(out: Path, old: str, new: str) -> tuple[KeyChange, ...]:
+    """The differences of a stored key and a present one: settings first, then data, versions and code.
+
+    () where the components of either are not known: they were not stored, or cannot be read.
+    """
 
     def rank(change: KeyChange) -> tuple[bool, bool, str]:
         hashes = all(re.fullmatch("[0-9a-f]{8}", value) or value == ABSENT for value in (change.old, change.new))
-        return bool(set(change.what.split(".")) & set(_LAST)), hashes, change.what
+        return not _LAST.isdisjoint(change.what.split(".")), hashes, change.what
 
-    return sorted(_changes(old, _parsed(canonical_json(_plain(new))), ""), key=rank)
+    try:
+        text = (out / "sidecars" / old / NAME).read_text(encoding="utf-8")
+        stored = json.loads(text, object_hook=_folded)
+    except (OSError, ValueError):
+        return ()
+    known = isinstance(stored, Key) and stored == old and isinstance(new, Key)
+    return tuple(sorted(_changes(stored, new, ""), key=rank)) if known else ()
 
 
 def _changes(old: Any, new: Any, place: str) -> Iterator[KeyChange]:

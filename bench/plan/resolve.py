@@ -15,6 +15,7 @@ from bench.plan.sections import DataSpec, EncoderSpec, LabelsSpec, MatrixSpec, T
 T = TypeVar("T")
 Point = Mapping[str, Any]  # one value of each extra axis, by its dotted key
 
+AXES = ("methods", "targets", "encoders", "seeds")  # the axes of every matrix; the extra ones have dotted keys
 SECTIONS: Mapping[str, type] = {"data": DataSpec, "labels": LabelsSpec, "train": TrainSpec}
 PLUGINS = ("method", "corpus", "translator", "aligner", "encoder")  # tables [kind.name]; `encoder` holds recipes
 _OF_PLUGINS = tuple(f"{kind}.NAME.KEY" for kind in PLUGINS)
@@ -33,8 +34,7 @@ def axis_path(key: str, where: Place) -> Path:
         return (head, name.strip("\"'"), last)
     known = [f"{section}.{field}" for section, cls in SECTIONS.items() for field in field_names(cls)]
     if key not in known:
-        own = ["methods", "targets", "encoders", "seeds"]
-        raise where.at(key).error(f"'{key}' cannot be an axis{nearest(key, [*own, *known, *_OF_PLUGINS])}")
+        raise where.at(key).error(f"'{key}' cannot be an axis{nearest(key, [*AXES, *known, *_OF_PLUGINS])}")
     return (head, tail)
 
 

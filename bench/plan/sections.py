@@ -199,10 +199,9 @@ class TablesSpec:
 
     def __post_init__(self) -> None:
         _within(self, "decimals", 0, 7)
-        if not self.only:
-            raise ValueError("only must name at least one table")
-        if not re.fullmatch(r"|([\w.-]+:)*[\w-][\w.-]*", self.label, re.ASCII):
-            raise ValueError("label must be letters, digits, '-', '_' and '.', such as tab:main")
+        require(bool(self.only), "only must name at least one table")
+        label = re.fullmatch(r"|([\w.-]+:)*[\w-][\w.-]*", self.label, re.ASCII)
+        require(bool(label), "label must be letters, digits, '-', '_' and '.', such as tab:main")
 
 
 @dataclass(frozen=True)

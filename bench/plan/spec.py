@@ -18,7 +18,7 @@ from typing import Any
 from bench.core.errors import BadInput, nearest
 from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
-from bench.plan.resolve import PLUGINS, SECTIONS, Resolver, axis_path
+from bench.plan.resolve import AXES, PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import searching
 from bench.plan.sections import (
@@ -36,7 +36,6 @@ from bench.store.record import Contrast
 
 _OWN = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", "tables")
 _TOP = (*_OWN, *SECTIONS, *PLUGINS)
-_OWN_AXES = ("methods", "targets", "encoders", "seeds")
 _CELL_KEYS = {"method": "methods", "target": "targets", "encoder": "encoders", "seed": "seeds"}  # of [[exclude]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -218,11 +217,11 @@ def _tables(raw: Mapping[str, Any], key: str, where: Place) -> list[dict[str, An
 def _axes(raw: Mapping[str, Any], where: Place) -> AxesSpec:
     extra: dict[str, tuple[Any, ...]] = {}
     for key, values in raw.items():
-        if key not in _OWN_AXES:
+        if key not in AXES:
             axis_path(key, where)  # refuses what cannot be an axis
             extra[key] = convert(tuple[Any, ...], values, where.at(key))
-    axes = build(AxesSpec, {key: raw[key] for key in _OWN_AXES if key in raw} | {"extra": {}}, where)
-    for key, values in [*((key, getattr(axes, key)) for key in _OWN_AXES), *extra.items()]:
+    axes = build(AxesSpec, {key: raw[key] for key in AXES if key in raw} | {"extra": {}}, where)
+    for key, values in [*((key, getattr(axes, key)) for key in AXES), *extra.items()]:
         if not values:
             raise where.at(key).error("the axis is empty")
         for position, value in enumerate(values):

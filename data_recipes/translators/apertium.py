@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from bench.core.errors import Unavailable, require
 from bench.core.files import sha256_of_unchanged
-from bench.core.languages import table
+from bench.core.languages import NLLB
 from data_recipes.translators._apertium import TranslationMode
 from data_recipes.translators._texts import Asked, Draft, TextTranslator
 
@@ -100,8 +100,7 @@ def modes_folder() -> Path | None:
 
 def codes(language: str) -> tuple[str, ...]:
     """Codes by which Apertium may know a language: three letters, in older pairs two."""
-    known = table().get(language)
-    three = known.nllb.partition("_")[0] if known else ""
+    three = NLLB.get(language, "").partition("_")[0]
     return tuple(dict.fromkeys(code for code in (three, language) if code))
 
 

@@ -6,21 +6,21 @@ import langcodes
 import pytest
 
 from bench.core.errors import Unavailable
-from bench.core.languages import from_english, nllb_code, opus_code, opus_tokens, table
+from bench.core.languages import NLLB, OPUS, from_english, nllb_code, opus_code, opus_tokens
 
 PANX = """af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur
 vi yo zh"""
 MASAKHANER = "bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul"
 OTHERS = "ca gl is mk da sk sr hr sv ro uk pl cs lt ceb"
-COVERED = sorted(code for code, names in table().items() if names.nllb)
+COVERED = sorted(code for code, name in NLLB.items() if name)
 NOT_COVERED = {"bbj", "pcm"}
 OTHER_SCRIPT = {"ko": "Hang"}  # langcodes: Kore, Hangul and Han together
 
 
 def test_every_language_of_the_suites_has_a_row() -> None:
     assert len(PANX.split()) == 40 and len(MASAKHANER.split()) == 20
-    assert set(table()) == {*PANX.split(), *MASAKHANER.split(), *OTHERS.split()}
-    assert set(table()) - set(COVERED) == NOT_COVERED
+    assert set(NLLB) == {*PANX.split(), *MASAKHANER.split(), *OTHERS.split()}
+    assert set(NLLB) - set(COVERED) == NOT_COVERED
 
 
 @pytest.mark.parametrize("code", COVERED)
@@ -53,7 +53,7 @@ def test_an_unknown_language_names_the_nearest() -> None:
         nllb_code("swh")
 
 
-@pytest.mark.parametrize("code", [code for code, names in table().items() if names.opus and code != "en"])
+@pytest.mark.parametrize("code", [code for code in OPUS if code != "en"])
 def test_opus_names_are_the_same_language(code: str) -> None:
     tags = [langcodes.standardize_tag(one, macro=True) for one in (code, opus_code(code))]
     assert tags[0] == tags[1] and from_english(code)
