@@ -6,6 +6,7 @@ import argparse
 import json
 
 from bench.core.errors import BadInput
+from bench.plan.json_schema import matrix_schema
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,8 +21,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def schema_verb(args: argparse.Namespace) -> int:
     """Print the schema as JSON."""
-    from bench.plan.json_schema import matrix_schema
-
     print(json.dumps(matrix_schema(), indent=1, ensure_ascii=False))
     return 0
 

@@ -127,8 +127,8 @@ class CellTrainer:
         if weights is None:
             return None
         round_ = next(r for r in self.method.rounds() if r.name == round_name)
-        worker = self._worker(round_)
-        ask = self._ask(worker, round_, needs_of(worker, round_))
+        worker = self.worker(round_)
+        ask = self.ask(worker, round_, needs_of(worker, round_))
         with torch.random.fork_rng(devices=[]):
             tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
         load_weights(tagger, load_file(weights))
@@ -138,7 +138,7 @@ class CellTrainer:
     def space(self) -> tuple[dict[str, float], bytes]:
         """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
-        ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
+        ask = CellAsk(self.cell, Round("space"), needs, cache, self.teacher, self._new_tagger)
         translated = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
@@ -147,18 +147,18 @@ class CellTrainer:
         spaces = [space_of(t, after.collator, translated, after.precision) for t in (before, after.tagger)]
         return compared(spaces[0], spaces[1], ask.rng("points"))
 
-    def ask_for_test(self) -> CellAsk:
-        """The access of `predict`: all of the method's needs, test-time translation included."""
+    def ask_for_test(self, needs: frozenset[Need] | None = None) -> CellAsk:
+        """The access of `predict`: all of the method's needs unless these are given, test-time translation included."""
         rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
-        ask = self._ask(self.method, last, self.method.needs)
+        ask = self.ask(self.method, last, self.method.needs if needs is None else needs)
         self.usages.append(ask.usage)
         return ask
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
             other = CellTrainer(
-                self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
+                self.cell, self.worker(round_), self.encoder, self.places, self.watched, memory=self.memory
             )
             trained = list(other.all().values())[-1]
             self.seen |= other.seen
@@ -166,8 +166,8 @@ class CellTrainer:
             self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
             self._reads = other._reads
             return trained
-        worker = self._worker(round_)
-        ask = self._ask(worker, round_, needs_of(worker, round_))
+        worker = self.worker(round_)
+        ask = self.ask(worker, round_, needs_of(worker, round_))
         self.usages.append(ask.usage)
         data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
         data = self._guarded(data, ask.needs)
@@ -178,17 +178,17 @@ class CellTrainer:
                 self.seen |= surfaces([sentence.words], [sentence.spans])
         return self._fit(worker, round_, ask, data)
 
-    def _worker(self, round_: Round) -> Method:
+    def worker(self, round_: Round) -> Method:
         if isinstance(round_.method, str):
             made: Method = registry.make("method", round_.method)
             return made
         return self.method if round_.method is None else round_.method
 
-    def _ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
+    def ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
         cache, device = self.places.cache, str(self.places.device)
-        return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
+        return CellAsk(self.cell, round_, needs, cache, self.teacher, self._new_tagger, device, worker.files())
 
-    def _own_model(self, name: str) -> Model:
+    def teacher(self, name: str) -> Model:
         model = self.model(name)
         assert model is not None  # source-dev always chooses a checkpoint
         return model
