@@ -17,7 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.api.hub import HubName, cached
+from bench.api.source_files import data_dir
 from bench.core.errors import BadInput
+from bench.data.encoders import find_encoder
+from bench.data.sources import FILE, read_lock
+from bench.plan import registry
+from bench.plan.sections import EncoderSpec
+from bench.store.artefacts import Artefacts, cache_root
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -187,9 +194,6 @@ def _hub() -> Item:
 def _disks(out: Path) -> Iterator[Item]:
     from huggingface_hub import constants
 
-    from bench.api.source_files import data_dir
-    from bench.core.files import cache_root
-
     places = {"results": out, "data": data_dir(), "cache": cache_root(), "hub cache": Path(constants.HF_HUB_CACHE)}
     for name, folder in places.items():
         existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
@@ -215,11 +219,6 @@ def _environment() -> Iterator[Item]:
 
 def _encoders() -> Iterator[Item]:
     """Which of our own encoders are available."""
-    from bench.data.encoders import find_encoder
-    from bench.plan import registry
-    from bench.plan.sections import EncoderSpec
-    from bench.store.artefacts import Artefacts, cache_root
-
     cache = Artefacts(cache_root())
     for name in registry.names("encoder"):
         try:
@@ -238,9 +237,6 @@ def _encoders() -> Iterator[Item]:
 
 def _sources(out: Path) -> Iterator[Item]:
     """The sources in the results folder's lock, and whether they are in the hub's cache."""
-    from bench.api.hub import HubName, cached
-    from bench.data.sources import FILE, read_lock
-
     try:
         lock = read_lock(out)
     except BadInput as error:
@@ -254,8 +250,6 @@ def _sources(out: Path) -> Iterator[Item]:
 
 
 def _plugins() -> Iterator[Item]:
-    from bench.plan import registry
-
     for kind in registry.KINDS:
         loaded = []
         for name in registry.names(kind.name):

@@ -120,9 +120,8 @@ def _checked(
         if begins("projection", pud, subject):
             checked[-1].projection = projection(subject, facts, pud, machine)
     if "ner" in parts and tests:
-        scores = ner(subjects, tests, how, machine)
-        for encoder in checked:
-            encoder.ner = scores[encoder.label]
+        for encoder, scores in zip(checked, ner(subjects, tests, how, machine), strict=True):
+            encoder.ner = scores
     return checked
 
 

@@ -33,7 +33,7 @@ from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
 from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, Keeper, snapshot
-from bench.train.memory import Peak, device_name, give_back
+from bench.train.memory import device_name, give_back
 from bench.train.predict import Meter, given, predict
 from bench.train.tagger import LinearTagger
 
@@ -96,19 +96,14 @@ class CellTrainer:
     overlap: Overlap = field(default_factory=Overlap)
     usages: list[Usage] = field(default_factory=list)  # of each round, then of predicting
     meter: Meter = field(default_factory=Meter)
-    memory: Peak | None = None  # since the cell was begun
     _reads: tuple[Any, int] | None = None  # the encoder's tokenizer and longest input, once it is loaded
 
     def __post_init__(self) -> None:
         self.data = CellData(self.cell)
-        self.memory = self.memory or Peak(self.places.device)
         self.guard = Guard(self.data.test())
         known = self.guard.overlap_of_texts(self.encoder.texts())
         if known.total:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
-
-    def peak(self) -> dict[str, int]:
-        return self.memory.read() if self.memory else {}
 
     @property
     def usage(self) -> Usage:
@@ -157,9 +152,7 @@ class CellTrainer:
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
-            other = CellTrainer(
-                self.cell, self.worker(round_), self.encoder, self.places, self.watched, memory=self.memory
-            )
+            other = CellTrainer(self.cell, self.worker(round_), self.encoder, self.places, self.watched)
             trained = list(other.all().values())[-1]
             self.seen |= other.seen
             self.usages += other.usages
