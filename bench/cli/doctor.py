@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.hub import HubName, cached
+from bench.api.hub import HubName, cached, offline
 from bench.api.source_files import data_dir
 from bench.core.errors import BadInput
 from bench.data.encoders import find_encoder
@@ -58,7 +58,6 @@ class Item:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `doctor`."""
     parser = commands.add_parser(
         "doctor",
         help="what this machine has, and what is broken",
@@ -175,7 +174,7 @@ def _cpu_bf16() -> str:
 
 def _hub() -> Item:
     """Whether the hub answers at all; not asked where it is switched off."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if offline():
         return Item("hub", "not asked: HF_HUB_OFFLINE is set", "what its cache holds can be used")
     from huggingface_hub import constants
 

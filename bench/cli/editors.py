@@ -10,7 +10,6 @@ from bench.plan.json_schema import matrix_schema
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the two verbs."""
     about = "Print the JSON Schema of a matrix file, with the methods and other plug-ins that are found here."
     schema = commands.add_parser("schema", help="the JSON Schema of a matrix file, for editors", description=about)
     schema.set_defaults(run=schema_verb)

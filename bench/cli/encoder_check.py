@@ -24,7 +24,6 @@ PARTS = ("retrieval", "linear", "projection", "ner")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `encoder-check`."""
     parser = commands.add_parser(
         "encoder-check",
         help="the quality of an encoder: retrieval, projection, zero-shot NER",

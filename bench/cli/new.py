@@ -156,7 +156,6 @@ package-data = {{ "xner_{name}" = ["README.md"] }}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `new` with its one verb."""
     parser = commands.add_parser("new", help="write a method that already runs, to start from")
     verbs = parser.add_subparsers(metavar="method", required=True)
     method = verbs.add_parser(

@@ -12,7 +12,6 @@ from bench.store.packed import FILES, pack, refuse_packed, unpack
 
 
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
-    """Register the three verbs."""
     for name, summary, run in (
         ("pack", "put a finished suite into a few files, to be committed or handed on", pack_verb),
         ("unpack", "put a packed suite back into a file a record", unpack_verb),

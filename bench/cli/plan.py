@@ -26,7 +26,6 @@ SHOWN = 8  # changes; --json has them all
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register both verbs."""
     plan = commands.add_parser("plan", help="what a run would do: cells, done, stale and missing, disk, time")
     matrix_arguments(plan)
     plan.add_argument("--json", action="store_true")

@@ -28,7 +28,6 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the verbs."""
 
     def verb(run: Verb, name: str, about: str, says: str, several: bool = False) -> argparse.ArgumentParser:
         parser = commands.add_parser(name, help=about, description=run.__doc__)

@@ -24,7 +24,6 @@ WAYS = " or --mode conlleval"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `score`."""
     parser = commands.add_parser(
         "score",
         help="entity F1 of predictions in a CoNLL file",

@@ -12,7 +12,6 @@ from bench.run import loggers
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `push` and `log`."""
     push = commands.add_parser("push", help="upload a kept tagger to the hub", description=push_verb.__doc__)
     log = commands.add_parser("log", help="curves for TensorBoard or Weights & Biases", description=log_verb.__doc__)
     for verb in (push, log):

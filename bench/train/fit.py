@@ -38,11 +38,15 @@ class FitPlan:
         return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
 
     def steps(self, data: TrainingSet) -> int:
-        """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over the largest stream."""
-        if self.train.budget == "steps":
-            return self.train.steps
-        sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
-        return max(1, math.ceil(self.train.epochs * sentences / self.train.batch))
+        """Optimiser steps, with `budget = "epochs"` by passes over the largest stream."""
+        return steps_of(self.train, max(sum(map(len, groups)) for groups in data.streams().values()))
+
+
+def steps_of(train: TrainSpec, sentences: int) -> int:
+    """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over so many sentences."""
+    if train.budget == "steps":
+        return train.steps
+    return max(1, math.ceil(train.epochs * sentences / train.batch))
 
 
 def fit(
