@@ -59,7 +59,8 @@ def run_unit(
     )
     watched: dict[str, Sequence[Sentence]] = {}
     if "target-dev" in cell.train.rules:
-        watched = {planned.cell.target: CellData(planned.cell).target_dev() for planned in unit}
+        cells = [planned.cell for planned in unit]
+        watched = {rule_name("target-dev", cell.target): CellData(cell).target_dev() for cell in cells}
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
         write_key(settings.out, planned.key)

@@ -31,11 +31,7 @@ class FitPlan:
     recipe: EncoderSpec
     seed: int
     dev: Sequence[Sentence]  # source dev
-    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
-
-    def devs(self) -> dict[str, Sequence[Sentence]]:
-        """The dev sets by the rule that uses them."""
-        return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
+    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, the dev sets of target-dev only
 
     def steps(self, data: TrainingSet) -> int:
         """Optimiser steps, with `budget = "epochs"` by passes over the largest stream."""
@@ -101,7 +97,7 @@ def fit(
             plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
         if number + 1 in marks:
             drain(run.log, history)
-            evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+            evaluate({"source-dev": plan.dev, **plan.watched}, tagger, collator, history, number + 1, folder)
             keeper.save(run, folder)
         tick(number + 1)
     optimiser.zero_grad(set_to_none=True)

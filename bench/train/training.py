@@ -90,7 +90,7 @@ class CellTrainer:
     method: Method
     encoder: EncoderSource
     places: Places
-    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, of all cells of the unit
+    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, target-dev of all cells
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
     overlap: Overlap = field(default_factory=Overlap)
@@ -214,7 +214,7 @@ class CellTrainer:
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
         key = self._fit_key(worker, data, start)
-        needed = {f"target-dev:{target}" for target, dev in self.watched.items() if dev}
+        needed = {rule for rule, dev in self.watched.items() if dev}
         old = self.places.models.get(FIT, key)
         if old is not None and not needed <= set(_history(old).best):
             self.places.models.remove(FIT, key)  # trained when these dev sets were not watched
