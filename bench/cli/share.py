@@ -57,7 +57,7 @@ def log_verb(args: argparse.Namespace) -> int:
     if args.online and args.to != "wandb":
         raise BadInput("--online goes with --to wandb")
     out = resolve(args.out)
-    logger = loggers.tensorboard if args.to == "tensorboard" else partial(loggers.wandb, online=args.online)
-    count = loggers.log(out, logger)
+    wandb = partial(loggers.wandb, online=args.online)
+    count = loggers.log(out, loggers.tensorboard if args.to == "tensorboard" else wandb)
     print(f"{out}: {count} cells in {out / ('logs' if args.to == 'tensorboard' else 'wandb')}")
     return 0
