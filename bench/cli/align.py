@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `align`."""
     parser = commands.add_parser(
         "align",
         help="link the words of parallel text",

@@ -17,7 +17,6 @@ from bench.plan.spec import add_settings, parsed
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `data` with its three verbs."""
     parser = commands.add_parser("data", help="list, fetch and check corpora and their source files")
     verbs = parser.add_subparsers(metavar="list|fetch|check", required=True)
     about = "corpora, source files, translators: licences, and files here"

@@ -17,7 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.api.hub import HubName, cached, offline
+from bench.api.source_files import data_dir
 from bench.core.errors import BadInput
+from bench.data.encoders import find_encoder
+from bench.data.sources import FILE, read_lock
+from bench.plan import registry
+from bench.plan.sections import EncoderSpec
+from bench.store.artefacts import Artefacts, cache_root
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -51,7 +58,6 @@ class Item:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `doctor`."""
     parser = commands.add_parser(
         "doctor",
         help="what this machine has, and what is broken",
@@ -168,7 +174,7 @@ def _cpu_bf16() -> str:
 
 def _hub() -> Item:
     """Whether the hub answers at all; not asked where it is switched off."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if offline():
         return Item("hub", "not asked: HF_HUB_OFFLINE is set", "what its cache holds can be used")
     from huggingface_hub import constants
 
@@ -186,9 +192,6 @@ def _hub() -> Item:
 
 def _disks(out: Path) -> Iterator[Item]:
     from huggingface_hub import constants
-
-    from bench.api.source_files import data_dir
-    from bench.core.files import cache_root
 
     places = {"results": out, "data": data_dir(), "cache": cache_root(), "hub cache": Path(constants.HF_HUB_CACHE)}
     for name, folder in places.items():
@@ -215,11 +218,6 @@ def _environment() -> Iterator[Item]:
 
 def _encoders() -> Iterator[Item]:
     """Which of our own encoders are available."""
-    from bench.data.encoders import find_encoder
-    from bench.plan import registry
-    from bench.plan.sections import EncoderSpec
-    from bench.store.artefacts import Artefacts, cache_root
-
     cache = Artefacts(cache_root())
     for name in registry.names("encoder"):
         try:
@@ -238,9 +236,6 @@ def _encoders() -> Iterator[Item]:
 
 def _sources(out: Path) -> Iterator[Item]:
     """The sources in the results folder's lock, and whether they are in the hub's cache."""
-    from bench.api.hub import HubName, cached
-    from bench.data.sources import FILE, read_lock
-
     try:
         lock = read_lock(out)
     except BadInput as error:
@@ -254,8 +249,6 @@ def _sources(out: Path) -> Iterator[Item]:
 
 
 def _plugins() -> Iterator[Item]:
-    from bench.plan import registry
-
     for kind in registry.KINDS:
         loaded = []
         for name in registry.names(kind.name):

@@ -6,10 +6,10 @@ import argparse
 import json
 
 from bench.core.errors import BadInput
+from bench.plan.json_schema import matrix_schema
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the two verbs."""
     about = "Print the JSON Schema of a matrix file, with the methods and other plug-ins that are found here."
     schema = commands.add_parser("schema", help="the JSON Schema of a matrix file, for editors", description=about)
     schema.set_defaults(run=schema_verb)
@@ -20,8 +20,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def schema_verb(args: argparse.Namespace) -> int:
     """Print the schema as JSON."""
-    from bench.plan.json_schema import matrix_schema
-
     print(json.dumps(matrix_schema(), indent=1, ensure_ascii=False))
     return 0
 

@@ -24,7 +24,6 @@ PARTS = ("retrieval", "linear", "projection", "ner")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `encoder-check`."""
     parser = commands.add_parser(
         "encoder-check",
         help="the quality of an encoder: retrieval, projection, zero-shot NER",
@@ -120,9 +119,8 @@ def _checked(
         if begins("projection", pud, subject):
             checked[-1].projection = projection(subject, facts, pud, machine)
     if "ner" in parts and tests:
-        scores = ner(subjects, tests, how, machine)
-        for encoder in checked:
-            encoder.ner = scores[encoder.label]
+        for encoder, scores in zip(checked, ner(subjects, tests, how, machine), strict=True):
+            encoder.ner = scores
     return checked
 
 

@@ -13,7 +13,6 @@ from bench.report.folder import resolve
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `import`."""
     parser = commands.add_parser(
         "import",
         help="another system's predictions as a record",

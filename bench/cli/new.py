@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.core.errors import BadInput
+from bench.plan import registry
 
 METHOD = '''"""{title}: what it does, in one line. For now: zero_shot {about}."""
 
@@ -155,7 +156,6 @@ package-data = {{ "xner_{name}" = ["README.md"] }}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `new` with its one verb."""
     parser = commands.add_parser("new", help="write a method that already runs, to start from")
     verbs = parser.add_subparsers(metavar="method", required=True)
     method = verbs.add_parser(
@@ -212,8 +212,6 @@ def check_method(args: argparse.Namespace) -> int:
     Raises:
         BadInput: there is no such method, or it trains nothing.
     """
-    from bench.plan import registry
-
     if registry.load("method", args.name).intrinsic:
         raise BadInput(f"'{args.name}' scores projected labels and trains nothing: the suite is for taggers")
     from bench.run.conformance import kept_rules
@@ -237,8 +235,6 @@ def check_name(name: str) -> None:
     Raises:
         BadInput: no lower-case identifier, or the name of a method that is there; with one that would do.
     """
-    from bench.plan import registry
-
     known = registry.names("method")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         better = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).strip("_")

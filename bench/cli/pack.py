@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench.report.folder import resolve
+from bench.report.folder import printable, resolve
 from bench.run.prune import prune
 from bench.store.artefacts import Artefacts, cache_root
 from bench.store.packed import FILES, pack, refuse_packed, unpack
 
 
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
-    """Register the three verbs."""
     for name, summary, run in (
         ("pack", "put a finished suite into a few files, to be committed or handed on", pack_verb),
         ("unpack", "put a packed suite back into a file a record", unpack_verb),
@@ -69,14 +68,10 @@ def prune_verb(args: argparse.Namespace) -> int:
         items = [item for item in findings.items if item.kind == kind]
         print(f"{kind}: {sum(len(item.paths) for item in items)} paths, {sum(item.size for item in items):,} bytes")
         for item in items if args.dry_run or kind == "stale records" else ():
-            print(f"  {_plain(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
+            print(f"  {printable(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
     for reason in findings.kept:
         print(f"kept: {reason}")
     for name in findings.foreign:
-        print(f"not ours, left alone: {_plain(name)}")
+        print(f"not ours, left alone: {printable(name)}")
     print(f"{out}: {total:,} bytes {'would be freed' if args.dry_run else 'freed'}")
     return 0
-
-
-def _plain(value: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in value)

@@ -6,19 +6,19 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from bench.cli.run import matrix_arguments, planned_cells
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.plan.estimate import Time
-    from bench.plan.explain import CellState
-    from bench.plan.units import Planned
-    from bench.store.artefacts import Artefacts
-    from bench.store.record import Records
+from bench.data.identity import keyed
+from bench.data.sources import not_cached, with_commits
+from bench.plan.estimate import Time, shared, time_of, trainings
+from bench.plan.explain import CellState, states, why
+from bench.plan.units import Planned, units
+from bench.report.folder import printable, resolve
+from bench.run.prune import peak_bytes
+from bench.store.artefacts import Artefacts, cache_root
+from bench.store.record import Records
 
 STATES = ("ok", "skipped", "failed", "stale", "missing")
 TO_RUN = ("stale", "missing")
@@ -26,36 +26,27 @@ SHOWN = 8  # changes; --json has them all
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register both verbs."""
     plan = commands.add_parser("plan", help="what a run would do: cells, done, stale and missing, disk, time")
     matrix_arguments(plan)
     plan.add_argument("--json", action="store_true")
     plan.set_defaults(run=plan_verb)
-    why = commands.add_parser(
+    parser = commands.add_parser(
         "why",
         help="why a cell is done, stale or missing",
         description="Compares the key that a cell has today with the one that its record was stored under, and names "
         "the components that differ, with old and new value: settings first, then data, versions and code.",
     )
-    why.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
+    parser.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
     about = "the beginning of a record's key, or words that must all hold: method, target, encoder, seed, k=v"
-    why.add_argument("cell", nargs="+", metavar="CELL", help=about)
-    why.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
-    why.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
-    why.add_argument("--json", action="store_true", help="print JSON")
-    why.set_defaults(run=why_verb)
+    parser.add_argument("cell", nargs="+", metavar="CELL", help=about)
+    parser.add_argument("--matrix", default="", help="take the settings from this matrix (default: what was run last)")
+    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=why_verb)
 
 
 def plan_verb(args: argparse.Namespace) -> int:
     """Print the cells by state, and the trainings, shared artefacts, disk and time that a run would take."""
-    from bench.data.sources import not_cached
-    from bench.plan.estimate import shared, trainings
-    from bench.plan.explain import states
-    from bench.plan.units import units
-    from bench.run.prune import peak_bytes
-    from bench.store.artefacts import Artefacts, cache_root
-    from bench.store.record import Records
-
     out, planned, _, lock = planned_cells(args)
     states_today = states(planned, out)
     todo = [cell for cell, state in zip(planned, states_today, strict=True) if state.state in TO_RUN]
@@ -124,8 +115,6 @@ def _in_words(time: Time, units: int) -> str:
 
 def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefacts) -> Time:
     """The time from records; without any, by timing a few steps here, for which torch is imported."""
-    from bench.plan.estimate import time_of
-
     time = time_of(work, records.all(), cache)
     if not time.unknown:
         return time
@@ -133,24 +122,19 @@ def _time_of(work: Sequence[Sequence[Planned]], records: Records, cache: Artefac
 
     calibrated = Calibrated(cache)
     time = time_of(work, records.all(), cache, calibrated.seconds)
-    for encoder, why in calibrated.failed.items():
-        print(f"no step of encoder '{encoder}' can be timed: {why}", file=sys.stderr)
+    for encoder, reason in calibrated.failed.items():
+        print(f"no step of encoder '{encoder}' can be timed: {reason}", file=sys.stderr)
     return time
 
 
 def why_verb(args: argparse.Namespace) -> int:
     """Print the state of the cells; BadInput where there is no such folder or cell."""
-    from bench.data.identity import keyed
-    from bench.data.sources import with_commits
-    from bench.plan.explain import why
-    from bench.report.folder import resolve
-
     out = resolve(args.out)
-    states = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
+    cells = why(out, args.cell, lambda cell: keyed(with_commits([cell], out)[0])[0], args.matrix, args.set)
     if args.json:
-        print(json.dumps([_state_as_json(state) for state in states], indent=1, sort_keys=True, ensure_ascii=False))
-    for state in [] if args.json else states:
-        print("\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in _state_in_words(state)))
+        print(json.dumps([_state_as_json(state) for state in cells], indent=1, sort_keys=True, ensure_ascii=False))
+    for state in [] if args.json else cells:
+        print("\n  ".join(map(printable, _state_in_words(state))))
     return 0
 
 

@@ -22,7 +22,6 @@ BLOCK = 4096  # sentences that are held at a time
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `predict`."""
     parser = commands.add_parser(
         "predict",
         help="tag new text with a trained tagger",

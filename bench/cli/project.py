@@ -36,7 +36,6 @@ POSSIBLE = ("link", "drop")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `project`."""
     parser = commands.add_parser(
         "project",
         help="carry the entity labels of a CoNLL file to its translations",

@@ -28,7 +28,6 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the verbs."""
 
     def verb(run: Verb, name: str, about: str, says: str, several: bool = False) -> argparse.ArgumentParser:
         parser = commands.add_parser(name, help=about, description=run.__doc__)
@@ -88,7 +87,7 @@ def tables_verb(args: argparse.Namespace) -> int:
     from bench.report.tables import checked_formats, main_tables, write_shown, write_tables
     from bench.report.tables.render import as_json, terminal
 
-    formats = checked_formats(_names(args.format))
+    formats = checked_formats(_listed(args.format))
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
     suites = groups(read(outs))
     paper, asked = _paper(args, outs, suites)
@@ -132,7 +131,7 @@ def plots_verb(args: argparse.Namespace) -> int:
     """Write OUT/figures/: contrasts, F1 by language, differences, ranks, cost, learning curves; as PNG, SVG and PDF."""
     from bench.report.plots import write_plots
 
-    written = write_plots(resolve(args.out), _names(args.format))
+    written = write_plots(resolve(args.out), _listed(args.format))
     value = {"files": [path.as_posix() for path in written]}
     return _printed(args, value, f"{len(written)} files in {written[0].parent}\n")
 
@@ -182,10 +181,6 @@ def verify_verb(args: argparse.Namespace) -> int:
     result = verify(out)
     _printed(args, as_json(result), text(result))
     return 1 if result.findings else 0
-
-
-def _names(value: str) -> list[str]:
-    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _listed(value: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.api.hub import Pinned
 from bench.core.errors import BadInput
+from bench.core.files import write_bytes
 from bench.data.cell_data import warnings_of
 from bench.data.identity import keyed
 from bench.data.sources import fetch_all, not_cached, refuse_unfit_encoders, with_commits, write_lock
@@ -23,7 +24,7 @@ from bench.report.folder import resolve
 from bench.run import local, slurm
 from bench.run.shared import RunSettings
 from bench.store.packed import refuse_packed
-from bench.store.record import Record, Records, Written
+from bench.store.record import CHOSEN, Record, Records, Written
 
 MODES = ("missing", "retry", "force", "read-only")
 
@@ -200,10 +201,8 @@ def _report(out: Path, changed: bool) -> None:
 
 def _report_search(out: Path, changed: bool) -> None:
     """Print every trial, and write what was chosen for the rows whose trials are all done."""
-    from bench.core.files import write_bytes
     from bench.report.tables import shown_text
     from bench.report.tables.search import searched
-    from bench.store.record import CHOSEN
 
     tables, chosen = searched(out)
     print(shown_text(tables), end="")

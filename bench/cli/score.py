@@ -14,6 +14,7 @@ from bench.cli.formats import add_format, formats_of
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import MODES, Mode
 from bench.measure.tagged import Spans, Tagged, check_same
+from bench.report.folder import aligned
 
 if TYPE_CHECKING:  # numpy stays out of `xner --help`
     from bench.measure.score import Summary
@@ -23,7 +24,6 @@ WAYS = " or --mode conlleval"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `score`."""
     parser = commands.add_parser(
         "score",
         help="entity F1 of predictions in a CoNLL file",
@@ -127,9 +127,4 @@ def as_table(total: Summary, mode: str, sentences: int, tokens: int) -> str:
     for name, tp, fp, fn in sums:
         percent = [f"{100 * value:.2f}" for value in ratios(tp, fp, fn)]
         rows.append((name, *percent, str(tp + fn), str(tp + fp), str(tp)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"{sentences} sentences, {tokens} tokens, mode {mode}, percent"]
-    for name, *numbers in rows:
-        cells = (text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True))
-        lines.append("  ".join([name.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
+    return "\n".join([f"{sentences} sentences, {tokens} tokens, mode {mode}, percent", *aligned(rows)])

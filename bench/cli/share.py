@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
+from bench.api.hub import HubName, offline, retried
 from bench.core.errors import BadInput
 from bench.report.folder import resolve
+from bench.run import loggers
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `push` and `log`."""
     push = commands.add_parser("push", help="upload a kept tagger to the hub", description=push_verb.__doc__)
     log = commands.add_parser("log", help="curves for TensorBoard or Weights & Biases", description=log_verb.__doc__)
     for verb in (push, log):
@@ -28,7 +29,6 @@ def push_verb(args: argparse.Namespace) -> int:
     """Upload a tagger that a run with --keep-models kept, with its model card, to a repository of the hub."""
     from huggingface_hub import HfApi
 
-    from bench.api.hub import HubName, offline, retried
     from bench.report.cards import chosen, write_cards
     from bench.report.frame import groups, read
 
@@ -54,11 +54,10 @@ def push_verb(args: argparse.Namespace) -> int:
 def log_verb(args: argparse.Namespace) -> int:
     """Hand the loss terms, dev F1 and scores of finished cells to a logger; nothing leaves this machine unless
     --online says so."""
-    from bench.run.loggers import log, tensorboard, wandb
-
     if args.online and args.to != "wandb":
         raise BadInput("--online goes with --to wandb")
     out = resolve(args.out)
-    count = log(out, tensorboard if args.to == "tensorboard" else partial(wandb, online=args.online))
+    wandb = partial(loggers.wandb, online=args.online)
+    count = loggers.log(out, loggers.tensorboard if args.to == "tensorboard" else wandb)
     print(f"{out}: {count} cells in {out / ('logs' if args.to == 'tensorboard' else 'wandb')}")
     return 0

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `translate`."""
     parser = commands.add_parser(
         "translate",
         help="translate sentences",

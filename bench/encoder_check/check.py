@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -186,15 +186,9 @@ def retrieve(
     return scores
 
 
-class Retrieval(NamedTuple):
-    """Shares (0 to 1) of sentences whose translation is found, from the first side in the second, and back."""
-
-    forward: float
-    backward: float
-
-
-def retrieval(first: Vectors, second: Vectors) -> Retrieval:
-    """Accuracy@1 of two sides (n, H), whose rows i translate each other.
+def retrieval(first: Vectors, second: Vectors) -> tuple[float, float]:
+    """Accuracy@1 of two sides (n, H), whose rows i translate each other: shares (0 to 1) found from first to second
+    and back.
 
     A translation is found if no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder with the
     same vector for every sentence finds nothing. A vector of zeros is equally near to all.
@@ -209,7 +203,7 @@ def retrieval(first: Vectors, second: Vectors) -> Retrieval:
         wide = side.astype(np.float64)  # equal rows stay equal, whatever the order of a sum in float32
         norms = np.linalg.norm(wide, axis=1, keepdims=True)
         sides.append(wide / np.where(norms == 0, 1, norms))
-    return Retrieval(_accuracy(*sides), _accuracy(*sides[::-1]))
+    return _accuracy(*sides), _accuracy(*sides[::-1])
 
 
 def _accuracy(queries: Vectors, candidates: Vectors) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,45 +64,39 @@ class Training:
 
 @dataclass
 class Scores:
-    """F1 (0 to 1): of NER by test and seed, of projection by matching and language; and what is missing."""
+    """F1 (0 to 1) of an encoder: of NER by test and seed, of projection by matching and language; what is missing."""
 
+    subject: Subject
     f1: dict[str, dict[str, float]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
-    seconds: float | None = None  # a training and the prediction of the smallest test, mean over the seeds
+    training: dict[str, float] = field(default_factory=dict)  # seconds by seed, the prediction of the smallest test too
+
+    @property
+    def seconds(self) -> float | None:
+        """Of a training and the prediction of the smallest test, mean over the seeds."""
+        return sum(self.training.values()) / len(self.training) if self.training else None
 
 
-def ner(subjects: Sequence[Subject], languages: Iterable[str], how: Training, machine: Machine) -> dict[str, Scores]:
-    """Zero-shot F1 from English by encoder, test and seed; missing tests are gaps.
+def ner(subjects: Sequence[Subject], languages: Sequence[str], how: Training, machine: Machine) -> list[Scores]:
+    """Zero-shot F1 from English of each encoder, by test and seed; missing tests are gaps.
 
     Raises:
         BadInput: a file is not as published.
     """
-    wanted = list(languages)
-    by_encoder = {subject.label: Scores() for subject in subjects}
-    planned: list[tuple[Subject, str, Planned]] = []
-    for subject in subjects:
-        settings = _ner_settings(subject, wanted, how) | {"train.threads": machine.threads}
-        made = _cells("encoder-check", settings)
-        if "en" in wanted and how.tests == "test":
+    by_encoder = [Scores(subject) for subject in subjects]
+    made: list[tuple[Scores, Cell]] = []
+    for scores in by_encoder:
+        settings = _ner_settings(scores.subject, languages, how) | {"train.threads": machine.threads}
+        made += [(scores, cell) for cell in _cells("encoder-check", settings)]
+        if "en" in languages and how.tests == "test":
             settings |= {"axes.methods": [EUROPARL], "axes.targets": ["en"], "corpus.uner_pud.english": "europarl"}
-            made += _cells("encoder-check", settings)
-        for cell in made:
-            column = cell.target if cell.label != EUROPARL else EUROPARL
-            with _gap(by_encoder[subject.label].gaps, "ner", column):
-                _readable(cell)
-                planned.append((subject, column, keyed([cell])[0]))
-    records = _run([unit for _, _, unit in planned], machine, machine.out / "ner")
-    costs: dict[str, dict[str, float]] = {}  # by encoder and seed, of the test that is predicted fastest
-    for subject, column, unit in planned:
-        scores, seed = by_encoder[subject.label], str(unit.cell.seed)
-        with _gap(scores.gaps, "ner", column):
-            record = _finished(records.get(unit.key))
-            scores.f1.setdefault(column, {})[seed] = record.scores[record.rules[0]].f1
-            if record.cost.seconds is not None:
-                own, known = record.cost.seconds - subject.made_in, costs.setdefault(subject.label, {})
-                known[seed] = min(known.get(seed, own), own)
-    for label, seconds in costs.items():
-        by_encoder[label].seconds = sum(seconds.values()) / len(seconds)
+            made += [(scores, cell) for cell in _cells("encoder-check", settings)]
+    for scores, cell, record in _run(made, "ner", machine, machine.out / "ner"):
+        seed = str(cell.seed)
+        scores.f1.setdefault(_column(cell), {})[seed] = record.scores[record.rules[0]].f1
+        if record.cost.seconds is not None:
+            own = record.cost.seconds - scores.subject.made_in
+            scores.training[seed] = min(scores.training.get(seed, own), own)
     return by_encoder
 
 
@@ -123,7 +117,7 @@ def linear(subject: Subject, embedder: EncoderEmbedder, layer: int, languages: S
     Raises:
         BadInput: a file is not as published.
     """
-    scores, tests = Scores(), {}
+    scores, tests = Scores(subject), {}
     made = _cells("encoder-check", _ner_settings(subject, languages, how) | {"axes.seeds": [1]})
     for cell in made:
         with _gap(scores.gaps, "linear", cell.target):
@@ -194,17 +188,11 @@ def projection(subject: Subject, facts: EncoderFacts, languages: Sequence[str], 
         f'encoder."{subject.name}".align_layer': facts.layer,
         "train.threads": machine.threads,
     }
-    scores = Scores()
-    planned = []
-    for cell in _cells("pud-projection", settings):
-        with _gap(scores.gaps, "projection", cell.target):
-            _readable(cell)
-            planned += keyed([cell])
-    records = _run(planned, machine, machine.out / "projection" / subject.label.replace("/", "-"))
-    for unit in planned:
-        with _gap(scores.gaps, "projection", unit.cell.target):
-            record, matching = _finished(records.get(unit.key)), str(unit.cell.aligner_params["matching"])
-            scores.f1.setdefault(matching, {})[unit.cell.target] = record.scores[record.rules[0]].f1
+    scores, out = Scores(subject), machine.out / "projection" / subject.label.replace("/", "-")
+    made = [(scores, cell) for cell in _cells("pud-projection", settings)]
+    for _, cell, record in _run(made, "projection", machine, out):
+        matching = str(cell.aligner_params["matching"])
+        scores.f1.setdefault(matching, {})[cell.target] = record.scores[record.rules[0]].f1
     return scores
 
 
@@ -233,8 +221,16 @@ def _readable(cell: Cell) -> CellData:
     return data
 
 
-def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, Record]:
-    """The records of the cells by key; missing ones are made first."""
+def _run(
+    made: Sequence[tuple[Scores, Cell]], part: str, machine: Machine, out: Path
+) -> Iterator[tuple[Scores, Cell, Record]]:
+    """The cells with their records, missing ones made first; one without a score becomes a gap of its Scores."""
+    readable: list[tuple[Scores, Planned]] = []
+    for scores, cell in made:
+        with _gap(scores.gaps, part, _column(cell)):
+            _readable(cell)
+            readable.append((scores, keyed([cell])[0]))
+    planned = [unit for _, unit in readable]
     todo = unfinished(planned, out, retry=True)
     if todo:
         print(f"{todo[0].cell.matrix}: {len(planned)} cells, {len(todo)} to run", file=sys.stderr, flush=True)
@@ -242,8 +238,14 @@ def _run(planned: Sequence[Planned], machine: Machine, out: Path) -> dict[str, R
         write_matrix(planned, out)
         jobs = machine.jobs or default_jobs(machine.device, max(unit.cell.train.threads for unit in todo))
         local.run(todo, RunSettings(out, machine.device), jobs, retry=True)
-    records = Records(out)
-    return {unit.key: record for unit in planned if (record := records.get(unit.key)) is not None}
+    for scores, unit in readable:
+        with _gap(scores.gaps, part, _column(unit.cell)):
+            yield scores, unit.cell, _finished(Records(out).get(unit.key))
+
+
+def _column(cell: Cell) -> str:
+    """The cell's column in tables, and the language of its gap."""
+    return EUROPARL if cell.label == EUROPARL else cell.target
 
 
 def _finished(record: Record | None) -> Record:

@@ -30,11 +30,11 @@ from bench.plan.fingerprint import commit
 from bench.plan.keys import versions, write_key
 from bench.plan.units import Planned, describe, method_of
 from bench.run.shared import RunSettings
-from bench.store.artefacts import Artefacts, Busy, cache_root
+from bench.store.artefacts import Artefacts, Busy
 from bench.store.record import Cost, Record, Records, Resources, RuleScores, Translation
 from bench.store.sidecars import GOLD, predictions_name
 from bench.train.history import History
-from bench.train.memory import device_name
+from bench.train.memory import Peak, device_name
 from bench.train.predict import bare, checked, given, raised_in
 from bench.train.tagger import LinearTagger, save_tagger
 from bench.train.training import CellTrainer, Places
@@ -51,7 +51,7 @@ def run_unit(
     cell = unit[0].cell
     torch.set_num_threads(cell.train.threads)
     places = Places(
-        Artefacts(settings.cache or cache_root()),
+        Artefacts(settings.cache),
         Artefacts(settings.out / "models"),
         torch.device(settings.device),
         progress or (lambda done, total, activity: None),
@@ -59,7 +59,8 @@ def run_unit(
     )
     watched: dict[str, Sequence[Sentence]] = {}
     if "target-dev" in cell.train.rules:
-        watched = {planned.cell.target: CellData(planned.cell).target_dev() for planned in unit}
+        cells = [planned.cell for planned in unit]
+        watched = {rule_name("target-dev", cell.target): CellData(cell).target_dev() for cell in cells}
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
         write_key(settings.out, planned.key)
@@ -93,11 +94,13 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
         skip = method.applies(cell)
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)
+        peak = Peak(places.device)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
         if Need.TEST_TRANSLATION in method.needs:  # without them the cell is skipped before anything is trained
             trainer.ask_for_test().test_translations([bare(sentence) for sentence in trainer.data.test()])
         trainer.all()
-        return scored(base, trainer, records, settings)
+        record = scored(base, trainer, records, settings)
+        return replace(record, ran=record.ran | peak.read())
     except Busy:
         raise
     except Unavailable as reason:  # Leakage is one
@@ -148,7 +151,7 @@ def scored(base: Record, trainer: CellTrainer, records: Records, settings: RunSe
         diagnostics |= space
         write_bytes(records.sidecar(base.key, "space.npz"), points)
     exported = {"tagger": _exported(trainer, settings.out, base.key)} if settings.keep_models and history else {}
-    facts = exported | {"device": device_name(trainer.places.device), **trainer.peak()}
+    facts = exported | {"device": device_name(trainer.places.device)}
     resources = resources_of(trainer)
     return replace(
         base,

@@ -253,7 +253,7 @@ def needs_are_declared_and_used(suite: Suite, label: str) -> None:
 def _raises_without(ready: Ready, need: Need, test: list[Sentence]) -> bool:
     for round_, worker in ready.workers():
         try:
-            worker.prepare(round_, ready.ask(round_, needs_of(worker, round_) - {need}))
+            worker.prepare(round_, ready.trainer.ask(worker, round_, needs_of(worker, round_) - {need}))
         except UndeclaredNeed as error:
             return need.name in str(error)
     named = {round_.method for round_ in ready.method.rounds() if isinstance(round_.method, str)}

@@ -211,7 +211,7 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
     if where.keep_models:
         keep_weights(where.out)
     try:
-        make_shared(todo, where.cache, progress.tick, where.device)
+        make_shared(todo, where, progress.tick)
         process_memo().forget("translator")  # frees memory that the training processes need
         gc.collect()
         if where.device.startswith("cuda"):

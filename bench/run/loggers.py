@@ -5,51 +5,37 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench.core.errors import BadInput
 from bench.store.record import Record, Records, row_name
 
-
-class Logger(Protocol):
-    """Where the numbers of one cell go."""
-
-    def scalars(self, values: Mapping[str, float], step: int) -> None: ...  # `step` grows
-
-    def close(self) -> None: ...
+Scalars = Callable[[Mapping[str, float], int], None]  # takes the numbers of one cell at a step, which grows
 
 
-def tensorboard(out: Path, record: Record, name: str) -> Logger:
+@contextmanager
+def tensorboard(out: Path, record: Record, name: str) -> Iterator[Scalars]:
     """Event files in OUT/logs, a folder a cell. BadInput where TensorBoard is not here."""
-    writer = _client("torch.utils.tensorboard", "tensorboard").SummaryWriter(
-        str(out / "logs" / f"{name.replace('/', '-')}-{record.key[:8]}")
-    )
+    folder = out / "logs" / f"{name.replace('/', '-')}-{record.key[:8]}"
+    writer = _client("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(folder))
 
-    class Events:
-        def scalars(self, values: Mapping[str, float], step: int) -> None:
-            for scalar, value in values.items():
-                writer.add_scalar(scalar, value, step)
+    def scalars(values: Mapping[str, float], step: int) -> None:
+        for scalar, value in values.items():
+            writer.add_scalar(scalar, value, step)
 
-        def close(self) -> None:
-            writer.close()
-
-    return Events()
+    yield scalars
+    writer.close()
 
 
-def wandb(out: Path, record: Record, name: str, online: bool = False) -> Logger:
+@contextmanager
+def wandb(out: Path, record: Record, name: str, online: bool = False) -> Iterator[Scalars]:
     """A run in OUT/wandb, which stays on this machine unless `online`. BadInput where wandb is not here."""
     mode, config = "online" if online else "offline", {**record.cell, "factors": record.factors}
     run = _client("wandb", "wandb").init(project=record.matrix, name=name, config=config, dir=str(out), mode=mode)
-
-    class Run:
-        def scalars(self, values: Mapping[str, float], step: int) -> None:
-            run.log(dict(values), step=step)
-
-        def close(self) -> None:
-            run.finish()
-
-    return Run()
+    yield lambda values, step: run.log(dict(values), step=step)
+    run.finish()
 
 
 def _client(module: str, extra: str) -> Any:
@@ -59,18 +45,17 @@ def _client(module: str, extra: str) -> Any:
         raise BadInput(f"the extra `{extra}` is not here: pip install 'xner-bench[{extra}]'") from error
 
 
-def log(out: Path, opened: Callable[[Path, Record, str], Logger]) -> int:
+def log(out: Path, logger: Callable[[Path, Record, str], AbstractContextManager[Scalars]]) -> int:
     """Hand the loss terms, dev F1 and test scores of every finished cell over; how many cells there were."""
     records = [record for record in Records(out).all() if record.status == "ok"]
     for record in records:
         cell, numbers = record.cell, dict[int, dict[str, float]]()
         row = row_name(str(cell["label"]), cell.get("axes") or {})
-        logger = opened(out, record, f"{row}/{cell['target']}/seed {cell.get('seed', 0)}")
         for term, step, value in _numbers(record, Records(out).sidecar(record.key, "curves.json")):
             numbers.setdefault(step, {})[term] = value
-        for step, values in sorted(numbers.items()):
-            logger.scalars(values, step)
-        logger.close()
+        with logger(out, record, f"{row}/{cell['target']}/seed {cell.get('seed', 0)}") as scalars:
+            for step, values in sorted(numbers.items()):
+                scalars(values, step)
     return len(records)
 
 

@@ -13,9 +13,8 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,13 +29,13 @@ from bench.data.identity import encoder_of, keyed
 from bench.plan import registry
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.plan.units import Planned, method_of, workers_of
+from bench.plan.units import Planned, method_of
 from bench.run import local
 from bench.run.shared import RunSettings
 from bench.store.artefacts import Artefacts
 from bench.store.record import Record, Records
 from bench.train import training
-from bench.train.ask import CellAsk, needs_of
+from bench.train.ask import needs_of
 from bench.train.history import History
 from bench.train.training import CellTrainer, Places
 
@@ -84,42 +83,34 @@ def require(held: object, rule: str) -> None:
 # --- the files that a plug-in opens itself ----------------------------------------------------------------------------
 
 Opened = set[tuple[str, str]]  # the plug-in's module, and the real path
-_WATCH: ContextVar[tuple[tuple[str, ...], Opened] | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
 def opened_by(modules: Collection[str]) -> Iterator[Opened]:
     """What these modules, and others of their packages, open meanwhile in this process: not what is imported."""
-    _install()
     opened: Opened = set()
-    token = _WATCH.set((tuple(modules), opened))
+    packages = {module: module.rpartition(".")[0] or module for module in modules}
+
+    def see(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not watching or not isinstance(arguments[0], str | bytes | os.PathLike):
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            name = str(frame.f_globals.get("__name__", ""))
+            if name.startswith(("bench.", "importlib")):
+                return
+            for module, package in packages.items():
+                if name == module or name.startswith(f"{package}."):
+                    opened.add((module, os.path.realpath(os.fsdecode(arguments[0]))))
+                    return
+            frame = frame.f_back
+
+    watching = True
+    sys.addaudithook(see)  # it cannot be taken out again, only told to look away
     try:
         yield opened
     finally:
-        _WATCH.reset(token)
-
-
-@cache
-def _install() -> None:
-    sys.addaudithook(_seen)  # it cannot be taken out again, only told to look away
-
-
-def _seen(event: str, arguments: tuple[Any, ...]) -> None:
-    watch = _WATCH.get()
-    if event != "open" or watch is None or not isinstance(arguments[0], str | bytes | os.PathLike):
-        return
-    modules, opened = watch
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith(("bench.", "importlib")):
-            return
-        for module in modules:
-            package = module.rpartition(".")[0] or module
-            if name == module or name.startswith(f"{package}."):
-                opened.add((module, os.path.realpath(os.fsdecode(arguments[0]))))
-                return
-        frame = frame.f_back
+        watching = False
 
 
 # --- one tiny cell of every label, run under observation --------------------------------------------------------------
@@ -144,33 +135,24 @@ class Ready:
     method: Method
     trainer: CellTrainer
 
-    def ask(self, round_: Round, needs: frozenset[Need]) -> CellAsk:
-        """What the round may reach, were its needs these."""
-        trainer, files = self.trainer, {k: v for worker in workers_of(self.method) for k, v in worker.files().items()}
-        model, new_tagger = trainer._own_model, trainer._new_tagger
-        return CellAsk(trainer.cell, round_, needs, trainer.places.cache, model, new_tagger, files=files)
-
     def workers(self) -> list[tuple[Round, Method]]:
         """The rounds that the method prepares itself; one that names another method is that method's own matter."""
-        rounds = [r for r in self.method.rounds() if not isinstance(r.method, str)]
-        return [(r, r.method if isinstance(r.method, Method) else self.method) for r in rounds]
+        return [(r, self.trainer.worker(r)) for r in self.method.rounds() if not isinstance(r.method, str)]
 
     def digests(self, *, untaught: bool = False) -> dict[str, str]:
         """By round the digest of a training set prepared anew; `untaught`: only of rounds without a teacher."""
         digests = {}
         for round_, worker in self.workers():
             if not (untaught and round_.teachers):
-                data = worker.prepare(round_, self.ask(round_, needs_of(worker, round_)))
+                data = worker.prepare(round_, self.trainer.ask(worker, round_, needs_of(worker, round_)))
                 require(isinstance(data, TrainingSet), f"prepare gives a TrainingSet, not a {type(data).__name__}")
                 digests[round_.name] = data.digest()
         return digests
 
     def predicted(self, sentences: list[Sentence], needs: frozenset[Need]) -> Any:
         """What the method predicts, were its needs these."""
-        rounds = self.method.rounds()
-        models = {round_.name: self.trainer._own_model(round_.name) for round_ in rounds}
-        last = replace(rounds[-1], teachers=tuple(round_.name for round_ in rounds))
-        return self.method.predict(self.ask(last, needs), models, sentences)
+        models = {round_.name: self.trainer.teacher(round_.name) for round_ in self.method.rounds()}
+        return self.method.predict(self.trainer.ask_for_test(needs), models, sentences)
 
 
 @dataclass

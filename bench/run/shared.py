@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.api.method import LINKED, Need
@@ -27,7 +27,7 @@ class RunSettings:
     out: Path
     device: str = "cpu"
     keep_models: bool = False
-    cache: Path | None = None
+    cache: Path = field(default_factory=cache_root)
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,15 @@ class Piece:
     make: Callable[[Artefacts, str, Progress], object]  # of cache, device, progress
 
 
-def make_shared(todo: Sequence[Planned], cache: Path | None, progress: Progress, device: str = "cpu") -> None:
+def make_shared(todo: Sequence[Planned], where: RunSettings, progress: Progress) -> None:
     """Make the shared artefacts of these cells; a failure is reported, and becomes the result of its cells."""
-    artefacts = Artefacts(cache or cache_root())
     tried: set[str] = set()
     for planned in todo:
         with reported(planned):
             for piece in pieces(planned):
                 if piece.key not in tried:
                     tried.add(piece.key)
-                    piece.make(artefacts, device, progress)
+                    piece.make(Artefacts(where.cache), where.device, progress)
 
 
 def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:

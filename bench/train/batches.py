@@ -93,7 +93,7 @@ class Collator:
 class Stream:
     """One stream of a training set: endless batches of about `batch` sentences, whole groups, bucketed by length.
 
-    Each pass is a fresh permutation; `passes` counts the finished ones.
+    Each pass is a fresh permutation.
     """
 
     def __init__(self, groups: Sequence[Group], batch: int, collator: Collator, rng: np.random.Generator) -> None:
@@ -109,12 +109,7 @@ class Stream:
         self.waiting: list[int] = []  # group indices drawn, in the order of the permutations
         sizes = {len(group) for group in groups}
         self.exact = len(sizes) == 1 and batch % largest == 0  # every batch is full, so pools leave nothing over
-        self.drawn = 0
-
-    @property
-    def passes(self) -> int:
-        """Completed passes over the stream, by groups drawn."""
-        return self.drawn // len(self.groups)
+        self.drawn = 0  # groups
 
     def ids(self) -> Ints:
         """The distinct sub-words of its batches."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import time
@@ -34,6 +33,7 @@ from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.plan.units import Planned, method_of, trains
 from bench.store.artefacts import Artefacts
 from bench.train.encoder import Encoder, optimiser_of
+from bench.train.fit import steps_of
 from bench.train.memory import device_name, resolve_device
 from bench.train.predict import autocast
 from bench.train.tagger import LinearTagger
@@ -87,14 +87,11 @@ class Calibrated:
         cell = unit[0].cell
         train, data = cell.train, CellData(cell)
         source, dev = data.source(), data.dev()
-        steps = train.steps
-        if train.budget == "epochs":
-            steps = max(1, math.ceil(train.epochs * len(source) / train.batch))
         evaluated = _pieces(dev) * ("source-dev" in train.rules)
         if "target-dev" in train.rules:
             evaluated += sum(_pieces(CellData(planned.cell).target_dev()) for planned in unit)
         of_step = pace.step + pace.trained * train.batch * _pieces(source) / len(source)
-        of_training = steps * of_step + train.evals * evaluated * pace.read
+        of_training = steps_of(train, len(source)) * of_step + train.evals * evaluated * pace.read
         of_training += (_pieces(source) + evaluated) * pace.frozen
         new = {name for planned in unit for name in trainings_of(planned.cell)} - self._counted
         self._counted |= new

@@ -31,18 +31,18 @@ class FitPlan:
     recipe: EncoderSpec
     seed: int
     dev: Sequence[Sentence]  # source dev
-    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, for the target-dev rule only
-
-    def devs(self) -> dict[str, Sequence[Sentence]]:
-        """The dev sets by the rule that uses them."""
-        return {"source-dev": self.dev} | {f"target-dev:{name}": dev for name, dev in self.watched.items()}
+    watched: dict[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, the dev sets of target-dev only
 
     def steps(self, data: TrainingSet) -> int:
-        """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over the largest stream."""
-        if self.train.budget == "steps":
-            return self.train.steps
-        sentences = max(sum(len(group) for group in groups) for groups in data.streams().values())
-        return max(1, math.ceil(self.train.epochs * sentences / self.train.batch))
+        """Optimiser steps, with `budget = "epochs"` by passes over the largest stream."""
+        return steps_of(self.train, max(sum(map(len, groups)) for groups in data.streams().values()))
+
+
+def steps_of(train: TrainSpec, sentences: int) -> int:
+    """Optimiser steps: the same for every method, or with `budget = "epochs"` by passes over so many sentences."""
+    if train.budget == "steps":
+        return train.steps
+    return max(1, math.ceil(train.epochs * sentences / train.batch))
 
 
 def fit(
@@ -97,7 +97,7 @@ def fit(
             plan.method.on_epoch(tagger, EpochState(run.epoch, number + 1, total))
         if number + 1 in marks:
             drain(run.log, history)
-            evaluate(plan.devs(), tagger, collator, history, number + 1, folder)
+            evaluate({"source-dev": plan.dev, **plan.watched}, tagger, collator, history, number + 1, folder)
             keeper.save(run, folder)
         tick(number + 1)
     optimiser.zero_grad(set_to_none=True)

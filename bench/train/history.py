@@ -116,14 +116,18 @@ class Reached:
     log: list[list[tuple[str, torch.Tensor]]] = field(default_factory=list)  # loss terms not read off the device yet
     step: int = 0  # steps done
     seen: int = 0  # sentences of the first stream
-    epoch: int = 0
 
     def count(self, drawn: Mapping[str, Inputs]) -> bool:
         """Note a step on these batches; whether an epoch ended with it."""
         self.history.sentences += sum(len(inputs.sentences) for inputs in drawn.values())
+        before = self.epoch
         self.step, self.seen = self.step + 1, self.seen + len(next(iter(drawn.values())).sentences)
-        before, self.epoch = self.epoch, self.seen // self.size
         return self.epoch > before
+
+    @property
+    def epoch(self) -> int:
+        """Completed passes over the first stream."""
+        return self.seen // self.size
 
 
 class Keeper:
@@ -178,10 +182,10 @@ def _write(run: Reached, folder: Path, place: Path) -> Mapping[str, Any]:
     tensors |= {f"carried.{name}": value for name, value in carried.items() if isinstance(value, torch.Tensor)}
     tensors |= {f"random.{name}": state for name, state in run.backoff.random_state().items()}
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, place / TENSORS)
-    state = {name: getattr(run, name) for name in ("step", "seen", "epoch")}
-    state |= {"checkpointing": run.backoff.checkpointing, "parts": run.backoff.parts, "history": asdict(run.history)}
-    plain = {name: value for name, value in carried.items() if not isinstance(value, torch.Tensor)}
-    write_json(place / STATE, {**state, "carried": plain})
+    state = {"step": run.step, "seen": run.seen, "history": asdict(run.history)}
+    state |= {"checkpointing": run.backoff.checkpointing, "parts": run.backoff.parts}
+    state |= {"carried": {name: value for name, value in carried.items() if not isinstance(value, torch.Tensor)}}
+    write_json(place / STATE, state)
     for number in set(run.history.best.values()):
         shutil.copyfile(snapshot(folder, number), snapshot(place, number))
     return {"step": run.step}
@@ -203,7 +207,7 @@ def _read(run: Reached, place: Path, folder: Path) -> None:
     run.method.carry_on(run.tagger, state["carried"] | part("carried."))
     run.history.__dict__.update(state["history"])
     run.history.ran["resumed"] = run.history.ran.get("resumed", 0) + 1
-    run.step, run.seen, run.epoch = state["step"], state["seen"], state["epoch"]
+    run.step, run.seen = state["step"], state["seen"]
     for number in set(run.history.best.values()):
         shutil.copyfile(snapshot(place, number), snapshot(folder, number))
     run.backoff.restore_random(part("random."))

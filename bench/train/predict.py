@@ -58,11 +58,9 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 @dataclass
 class Meter:
-    """Numbers of sentences, real sub-words and forward passes of predictions."""
+    """Real sub-words that predictions read."""
 
-    sentences: int = 0
     tokens: int = 0
-    passes: int = 0
 
 
 @torch.no_grad()
@@ -91,9 +89,7 @@ def predict(
         for i, s, p in zip(rows, predicted.spans, predicted.probabilities, strict=True):
             spans[i], probabilities[i] = s, p
         if meter is not None:
-            meter.sentences += len(rows)
             meter.tokens += inputs.tokens
-            meter.passes += 1
     tagger.train(was_training)
     return checked(Predictions(tuple(spans), tuple(p for p in probabilities if p is not None)), sentences)
 

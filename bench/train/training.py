@@ -33,7 +33,7 @@ from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
 from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, Keeper, snapshot
-from bench.train.memory import Peak, device_name, give_back
+from bench.train.memory import device_name, give_back
 from bench.train.predict import Meter, given, predict
 from bench.train.tagger import LinearTagger
 
@@ -90,25 +90,20 @@ class CellTrainer:
     method: Method
     encoder: EncoderSource
     places: Places
-    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # target → dev, of all cells of the unit
+    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, target-dev of all cells
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
     overlap: Overlap = field(default_factory=Overlap)
     usages: list[Usage] = field(default_factory=list)  # of each round, then of predicting
     meter: Meter = field(default_factory=Meter)
-    memory: Peak | None = None  # since the cell was begun
     _reads: tuple[Any, int] | None = None  # the encoder's tokenizer and longest input, once it is loaded
 
     def __post_init__(self) -> None:
         self.data = CellData(self.cell)
-        self.memory = self.memory or Peak(self.places.device)
         self.guard = Guard(self.data.test())
         known = self.guard.overlap_of_texts(self.encoder.texts())
         if known.total:
             raise Leakage(f"the encoder was pre-trained on test sentences; {known.reason()}")
-
-    def peak(self) -> dict[str, int]:
-        return self.memory.read() if self.memory else {}
 
     @property
     def usage(self) -> Usage:
@@ -127,8 +122,8 @@ class CellTrainer:
         if weights is None:
             return None
         round_ = next(r for r in self.method.rounds() if r.name == round_name)
-        worker = self._worker(round_)
-        ask = self._ask(worker, round_, needs_of(worker, round_))
+        worker = self.worker(round_)
+        ask = self.ask(worker, round_, needs_of(worker, round_))
         with torch.random.fork_rng(devices=[]):
             tagger: Any = given(worker.tagger(round_, ask), torch.nn.Module, worker, "tagger")
         load_weights(tagger, load_file(weights))
@@ -138,7 +133,7 @@ class CellTrainer:
     def space(self) -> tuple[dict[str, float], bytes]:
         """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
-        ask = CellAsk(self.cell, Round("space"), needs, cache, self._own_model, self._new_tagger)
+        ask = CellAsk(self.cell, Round("space"), needs, cache, self.teacher, self._new_tagger)
         translated = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
@@ -147,27 +142,25 @@ class CellTrainer:
         spaces = [space_of(t, after.collator, translated, after.precision) for t in (before, after.tagger)]
         return compared(spaces[0], spaces[1], ask.rng("points"))
 
-    def ask_for_test(self) -> CellAsk:
-        """The access of `predict`: all of the method's needs, test-time translation included."""
+    def ask_for_test(self, needs: frozenset[Need] | None = None) -> CellAsk:
+        """The access of `predict`: all of the method's needs unless these are given, test-time translation included."""
         rounds = self.method.rounds()
         last = replace(rounds[-1] if rounds else Round("none"), teachers=tuple(r.name for r in rounds))
-        ask = self._ask(self.method, last, self.method.needs)
+        ask = self.ask(self.method, last, self.method.needs if needs is None else needs)
         self.usages.append(ask.usage)
         return ask
 
     def _train(self, round_: Round) -> Trained:
         if isinstance(round_.method, str):
-            other = CellTrainer(
-                self.cell, self._worker(round_), self.encoder, self.places, self.watched, memory=self.memory
-            )
+            other = CellTrainer(self.cell, self.worker(round_), self.encoder, self.places, self.watched)
             trained = list(other.all().values())[-1]
             self.seen |= other.seen
             self.usages += other.usages
             self.overlap = max(self.overlap, other.overlap, key=lambda overlap: overlap.total)
             self._reads = other._reads
             return trained
-        worker = self._worker(round_)
-        ask = self._ask(worker, round_, needs_of(worker, round_))
+        worker = self.worker(round_)
+        ask = self.ask(worker, round_, needs_of(worker, round_))
         self.usages.append(ask.usage)
         data = given(worker.prepare(round_, ask), TrainingSet, worker, "prepare")
         data = self._guarded(data, ask.needs)
@@ -178,17 +171,17 @@ class CellTrainer:
                 self.seen |= surfaces([sentence.words], [sentence.spans])
         return self._fit(worker, round_, ask, data)
 
-    def _worker(self, round_: Round) -> Method:
+    def worker(self, round_: Round) -> Method:
         if isinstance(round_.method, str):
             made: Method = registry.make("method", round_.method)
             return made
         return self.method if round_.method is None else round_.method
 
-    def _ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
+    def ask(self, worker: Method, round_: Round, needs: frozenset[Need]) -> CellAsk:
         cache, device = self.places.cache, str(self.places.device)
-        return CellAsk(self.cell, round_, needs, cache, self._own_model, self._new_tagger, device, worker.files())
+        return CellAsk(self.cell, round_, needs, cache, self.teacher, self._new_tagger, device, worker.files())
 
-    def _own_model(self, name: str) -> Model:
+    def teacher(self, name: str) -> Model:
         model = self.model(name)
         assert model is not None  # source-dev always chooses a checkpoint
         return model
@@ -221,7 +214,7 @@ class CellTrainer:
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
         key = self._fit_key(worker, data, start)
-        needed = {f"target-dev:{target}" for target, dev in self.watched.items() if dev}
+        needed = {rule for rule, dev in self.watched.items() if dev}
         old = self.places.models.get(FIT, key)
         if old is not None and not needed <= set(_history(old).best):
             self.places.models.remove(FIT, key)  # trained when these dev sets were not watched

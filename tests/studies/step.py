@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="steps-") as folder:
         where = RunSettings(Path(folder) / "out", cache=Path(folder) / "cache")
         todo = sorted(keyed(cells(spec)), key=lambda one: one.cell.seed)
-        make_shared(todo, where.cache, lambda done, total, what: None)
+        make_shared(todo, where, lambda done, total, what: None)
         for one in todo:
             taken = statistics.median(steps_of(one, where))
             seconds[one.cell.label].append(taken)

@@ -85,7 +85,7 @@ def test_every_group_once_a_pass(sizes: list[int], batch: int) -> None:
     for done in range(1, 4):
         drawn = [i for _ in range(sum(sizes) // batch) for i, _ in _runs(take(source))]
         assert len(drawn) == len(set(drawn)) == len(sizes)
-        assert source.passes == done
+        assert source.drawn == done * len(sizes)
 
 
 def test_batches_of_small_streams_hold_different_sentences() -> None:
@@ -122,7 +122,7 @@ def test_draws_from_a_later_one_on_are_those_of_a_stream_from_the_start(
 ) -> None:
     whole, tail = ({"labelled": stream(sizes, batch, 3)} for _ in range(2))
     assert list(prefetched(whole, first + 8))[first:] == list(prefetched(tail, first + 8, first))
-    assert whole["labelled"].passes == tail["labelled"].passes
+    assert whole["labelled"].drawn == tail["labelled"].drawn
 
 
 def test_same_seed_same_order_and_another_seed_another() -> None:

@@ -355,14 +355,14 @@ def test_snapshots_are_those_that_a_rule_chose(
     new_collator: Callable[..., Any],
     toy: Callable[..., list[Sentence]],
 ) -> None:
-    watched = {"de": toy(16, 6, "de"), "hu": []}
+    watched = {"target-dev:de": toy(16, 6, "de"), "target-dev:hu": []}
     made = run(spec=replace(TRAIN, evals=8), watched=watched)
     history = made.history
     assert set(history.best) == {"last", "source-dev", "target-dev:de"}, "no dev set, no choice"
     assert history.best["last"] == 7
     assert set(made.folder.iterdir()) == {snapshot(made.folder, n) for n in history.best.values()}
     assert set(history.dev_f1) == {"source-dev", "target-dev:de"}
-    devs = {"source-dev": toy(16, 5), "target-dev:de": watched["de"]}
+    devs = {"source-dev": toy(16, 5), "target-dev:de": watched["target-dev:de"]}
     for rule, values in history.dev_f1.items():
         assert len(values) == 8
         assert history.best[rule] == int(np.argmax(values)), "the first of the best"
