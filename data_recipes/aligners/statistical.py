@@ -32,8 +32,8 @@ class StatisticalParams(Run):
 
     def __post_init__(self) -> None:
         for name, least in {"prefix": 0, "same": 0, "dictionary": 0, "seed": -1, "samplers": 1}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}{' (none)' if name == 'seed' else ''}")
+            hint = " (none)" if name == "seed" else ""
+            require(getattr(self, name) >= least, f"{name} must be at least {least}{hint}")
         require(self.iterations > 0, "iterations must be above 0")
         require(0 < self.null_prior < 1, "null_prior must be between 0 and 1")
 
@@ -88,8 +88,6 @@ class StatisticalAligner(Aligner):
 
     def _extra(self, sides: Sequence[Sides], source: str, target: str) -> list[Sides]:
         names = [name for name in parallel_text.TEXTS if name in self.params.extra]
-        if not names:
-            return []
         lines = [line for name in names for line in parallel_text.lines_of(name, source, target)]
         split = [
             parallel_text.splitter(language, {word for side in sides for word in side[i]})
