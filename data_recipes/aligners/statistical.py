@@ -15,8 +15,7 @@ from data_recipes.wiktionary import files_for, hashes_of
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]  # the words of a pair
 Symmetrisation = Literal["intersection", "grow-diag-final-and", "union"]
-_BESIDE = ((-1, 0), (0, -1), (1, 0), (0, 1))
-_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+_NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))  # first beside, then diagonal
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _grow_diag_final_and(kept: set[Link], forward: set[Link], reverse: set[Link]
     while grown:
         grown = False
         for source, target in sorted(kept):
-            for down, right in (*_BESIDE, *_DIAGONAL):
+            for down, right in _NEIGHBOURS:
                 link = (source + down, target + right)
                 free = link[0] not in linked[0] or link[1] not in linked[1]
                 if free and link not in kept and (link in forward or link in reverse):

@@ -165,7 +165,6 @@ class Concner(Method):
         return Diagnostics(space="" if self.params.labels == "parallel" else "main")
 
     def factors(self) -> Factors:
-        """Which terms the parameters leave, and where the labels come from."""
         p = self.params
         terms = ["cross-entropy", *(["LCL"] if p.alpha else []), *(["TCL"] if p.beta else [])]
         labels = {"plain": "plain", "matrix": "matcher and filters", "parallel": "a teacher's, parallel text"}[p.labels]
