@@ -32,16 +32,11 @@ _VOWELS = frozenset("aeiou")
 # suffix: its replacements in a base form, - for none
 _SUFFIXES = "ies: y ie; ied: y; es: e -; s: -; ed: e -; ing: e -; iest: y; ier: y; est: - e; er: - e; ly: -"
 _ENDINGS = {row.split(":")[0]: row.replace("-", "").split(" ")[1:] for row in _SUFFIXES.split("; ")}
-_BASES = {
+IRREGULAR_BASES = {  # by form, in lower case
     form: base.strip()
     for base, _, forms in (row.partition(":") for row in _IRREGULAR.split(";"))
     for form in forms.split()
 }
-
-
-def irregular_base(word: str) -> str:
-    """The base of an irregular form in lower case, "" for any other word."""
-    return _BASES.get(word, "")
 
 
 def bases(word: str) -> list[str]:

@@ -39,7 +39,7 @@ def lines_of(text: Text, source: str, target: str) -> list[tuple[str, str]]:
         Unavailable: the text has no such language, or a file is not here; with how to fetch it.
         BadInput: the two sides have different numbers of lines.
     """
-    variants = itertools.product(_FILES[text](source), _FILES[text](target))
+    variants = itertools.product(_needed(text, source), _needed(text, target))
     return [(s, t) for sides in variants for s, t in _joined(text, sides) if s.strip() and t.strip()]
 
 
@@ -84,16 +84,9 @@ def bitext(texts: Iterable[Text], source: Side, target: Side) -> list[Pair]:
     return pairs
 
 
-def _variants(text: Text, language: str) -> list[list[str]]:
-    try:
-        return _FILES[text](language)
-    except Unavailable:
-        return []
-
-
 def files_of(texts: Iterable[Text], source: str, target: str) -> list[Path]:
     """The files of these texts that `lines_of` reads; Unavailable as `lines_of`."""
-    names = {name for text in texts for code in (source, target) for variant in _FILES[text](code) for name in variant}
+    names = {name for text in texts for code in (source, target) for variant in _needed(text, code) for name in variant}
     return [here(name) for name in sorted(names)]
 
 
@@ -119,25 +112,21 @@ def splitter(language: str, words: Iterable[str]) -> Callable[[str], Sequence[st
     return lambda line: tokenise(line, language, "moses" if whole else "ud")
 
 
-def _ntrex(language: str) -> list[list[str]]:
-    """The variants of a language, each a list of one file."""
+def _needed(text: Text, language: str) -> list[list[str]]:
+    if variants := _variants(text, language):
+        return variants
+    raise Unavailable(f"{text.upper()} has no '{language}': take {text} out of the aligner's extra")
+
+
+def _variants(text: Text, language: str) -> list[list[str]]:
+    """The variants of a language, each a list of files: of NTREX one, of FLORES two; [] where a text lacks it."""
+    listed = [source.path for source in index()]
+    if text == "flores":
+        folder = "de" if language == "en" else language  # the English side is the same everywhere
+        names = [f"flores/en-{folder}/flores-{part}.{language}" for part in ("dev", "test")]
+        return [names] if set(listed).issuperset(names) else []
     if language == "en":
         return [["ntrex/newstest2019-src.eng.txt"]]
     code = _NTREX.get(language, NLLB.get(language, "").partition("_")[0])
     pattern = re.compile(rf"ntrex/newstest2019-ref(-\d+)?\.{code}(-\w+)?\.txt")
-    variants = [[source.path] for source in index() if code and pattern.fullmatch(source.path)]
-    if not variants:
-        raise Unavailable(f"NTREX has no '{language}': take ntrex out of the aligner's extra")
-    return variants
-
-
-def _flores(language: str) -> list[list[str]]:
-    """The one variant of a language: two files."""
-    folder = "de" if language == "en" else language  # the English side is the same everywhere
-    names = [f"flores/en-{folder}/flores-{part}.{language}" for part in ("dev", "test")]
-    if not {source.path for source in index()}.issuperset(names):
-        raise Unavailable(f"FLORES has no '{language}': take flores out of the aligner's extra")
-    return [names]
-
-
-_FILES = {"ntrex": _ntrex, "flores": _flores}
+    return [[path] for path in listed if pattern.fullmatch(path)]

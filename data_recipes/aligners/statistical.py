@@ -15,8 +15,7 @@ from data_recipes.wiktionary import files_for, hashes_of
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]  # the words of a pair
 Symmetrisation = Literal["intersection", "grow-diag-final-and", "union"]
-_BESIDE = ((-1, 0), (0, -1), (1, 0), (0, 1))
-_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+_NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))  # first beside, then diagonal
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class StatisticalParams(Run):
 
     def __post_init__(self) -> None:
         for name, least in {"prefix": 0, "same": 0, "dictionary": 0, "seed": -1, "samplers": 1}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}{' (none)' if name == 'seed' else ''}")
+            hint = " (none)" if name == "seed" else ""
+            require(getattr(self, name) >= least, f"{name} must be at least {least}{hint}")
         require(self.iterations > 0, "iterations must be above 0")
         require(0 < self.null_prior < 1, "null_prior must be between 0 and 1")
 
@@ -88,8 +87,6 @@ class StatisticalAligner(Aligner):
 
     def _extra(self, sides: Sequence[Sides], source: str, target: str) -> list[Sides]:
         names = [name for name in parallel_text.TEXTS if name in self.params.extra]
-        if not names:
-            return []
         lines = [line for name in names for line in parallel_text.lines_of(name, source, target)]
         split = [
             parallel_text.splitter(language, {word for side in sides for word in side[i]})
@@ -171,7 +168,7 @@ def _grow_diag_final_and(kept: set[Link], forward: set[Link], reverse: set[Link]
     while grown:
         grown = False
         for source, target in sorted(kept):
-            for down, right in (*_BESIDE, *_DIAGONAL):
+            for down, right in _NEIGHBOURS:
                 link = (source + down, target + right)
                 free = link[0] not in linked[0] or link[1] not in linked[1]
                 if free and link not in kept and (link in forward or link in reverse):

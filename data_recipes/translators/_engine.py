@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -192,14 +193,10 @@ def limit_of(length: int, positions: int) -> int:
 
 def batches(lengths: Sequence[tuple[int, int]], room: int) -> Iterator[list[int]]:
     """Indices of (length, index) in batches of one length class that, padded, fill the room; long ones first."""
-    batch: list[int] = []
-    longest = 0
-    for length, index in sorted(lengths, reverse=True):
-        new_class = limit_of(length, 1 << 30) != limit_of(longest, 1 << 30) if batch else False
-        if batch and (new_class or (len(batch) + 1) * longest > room):
-            yield batch
-            batch = []
-        longest = max(longest, length) if batch else length
-        batch.append(index)
-    if batch:
-        yield batch
+    for _, members in groupby(sorted(lengths, reverse=True), key=lambda item: limit_of(item[0], 1 << 30)):
+        waiting = list(members)
+        while waiting:
+            longest = waiting[0][0]
+            size = max(1, room // longest)
+            yield [index for _, index in waiting[:size]]
+            waiting = waiting[size:]

@@ -93,7 +93,7 @@ class Seq2SeqTranslator(TextTranslator):
         """Translations without chunks: attention is no alignment."""
         model = self.find(source, target)
         engine = self.engine(model)
-        provenance = self.credit(f"{model.label}@{model.version}", [engine.runtime] * bool(engine.runtime))
+        provenance = self.credit(f"{model.label}@{model.version}", engine.runtime)
         drafts = engine.translate([request.text for request in asked], self.request(engine.tokenizer, source, target))
         if target == "sr" and self.params.serbian == "latin":
             drafts = [draft._replace(text=to_latin(draft.text)) for draft in drafts]

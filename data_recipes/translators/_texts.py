@@ -93,12 +93,12 @@ class TextTranslator(Translator):
                 counts.update(dict(zip(LINKED, (len(sentence.words), linked[0], len(words), linked[1]), strict=True)))
         return Translated(tuple(targets), tuple(links), provenance, dict(counts))
 
-    def credit(self, label: str, remarks: Sequence[str] = ()) -> str:
-        """The label with licence and remarks, for provenance; the licence is also printed, once per process."""
+    def credit(self, label: str, remark: str = "") -> str:
+        """The label with licence and remark, for provenance; the licence is also printed, once per process."""
         if self.licence:
             _say(f"{label}: {self.licence}")
-        notes = [self.licence] * bool(self.licence) + list(remarks)
-        return label + (f" ({'; '.join(notes)})" if notes else "")
+        notes = "; ".join(filter(None, (self.licence, remark)))
+        return f"{label} ({notes})" if notes else label
 
 
 def language_of(sentences: Sequence[Sentence]) -> str:
@@ -129,10 +129,6 @@ def words_at(words: Sequence[str], text: str) -> list[tuple[int, ...]]:
     places = [place for place, letter in enumerate(text) if not letter.isspace()]
     owners: list[tuple[int, ...]] = [()] * len(text)
     word_letters, text_letters = [letter for letter, _ in letters], [text[place] for place in places]
-    if word_letters == text_letters:
-        for place, (_, number) in zip(places, letters, strict=True):
-            owners[place] = (number,)
-        return owners
     for kind, a, b, c, d in SequenceMatcher(None, word_letters, text_letters, autojunk=False).get_opcodes():
         numbers = tuple(sorted({number for _, number in letters[a:b]}))
         for offset, place in enumerate(places[c:d]):

@@ -50,12 +50,10 @@ class ApertiumTranslator(TextTranslator):
 
     @classmethod
     def missing(cls) -> str:
-        """What to install."""
         folder = modes_folder()
         return "" if folder and any(folder.glob("*.mode")) else INSTALL
 
     def kept_types(self) -> Sequence[str]:
-        """The parameter `keep`."""
         return self.params.keep
 
     def path(self, source: str, target: str) -> Path:

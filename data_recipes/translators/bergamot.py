@@ -52,8 +52,7 @@ class BergamotTranslator(TextTranslator):
 
     @classmethod
     def missing(cls) -> str:
-        """What to install."""
-        return "" if installed(ENGINE) and folder_of_weights() is not None else INSTALL
+        return "" if installed() and folder_of_weights() is not None else INSTALL
 
     def files(self, source: str, target: str) -> Files:
         """The files of a direction.
@@ -83,7 +82,7 @@ class BergamotTranslator(TextTranslator):
         """The files by hash, and the engine's version."""
         files = self.files(source, target)
         hashes = {path.name: sha256_of_unchanged(path) for path in files if path}
-        return {"model": hashes, ENGINE: installed(ENGINE)}
+        return {"model": hashes, ENGINE: installed()}
 
     def drafts(self, asked: Sequence[Asked], source: str, target: str) -> tuple[list[Draft], str]:
         """The model's output unedited."""
@@ -97,7 +96,7 @@ class BergamotTranslator(TextTranslator):
                 written = str(engine.translate(text)).strip()
                 drafts.append(Draft(written, "translated" if written else "failed"))
         label = f"{files.model.name}@sha256:{sha256_of_unchanged(files.model)[:16]}"
-        return drafts, self.credit(label, [f"{ENGINE} {installed(ENGINE)}"])
+        return drafts, self.credit(label, f"{ENGINE} {installed()}")
 
     def _engine(self, files: Files) -> tuple[Any, Any]:
         """The model and the source's vocabulary, loaded once for all calls.
@@ -125,10 +124,10 @@ class BergamotTranslator(TextTranslator):
         return self._loaded[1:]
 
 
-def installed(package: str) -> str:
-    """The installed version; "" where there is none."""
+def installed() -> str:
+    """The engine's installed version; "" where there is none."""
     try:
-        return version(package)
+        return version(ENGINE)
     except PackageNotFoundError:
         return ""
 

@@ -12,7 +12,7 @@ from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import require
 from bench.core.sentences import Link, Sentence
 from bench.core.tokenise import UNSPACED, tokenise
-from data_recipes.english import FUNCTION_WORDS, bases, irregular_base
+from data_recipes.english import FUNCTION_WORDS, IRREGULAR_BASES, bases
 from data_recipes.translators._texts import language_of
 from data_recipes.wiktionary import Lexicon, files_for, hashes_of, lexicon, version_of
 
@@ -168,7 +168,7 @@ class Lookup:
 
     def _heads(self, words: Sequence[str], joined: str, small: str, initial: bool) -> Iterator[tuple[str, bool]]:
         """Headwords to try, and whether the translation keeps the dictionary's case."""
-        base = irregular_base(small) if self.english and len(words) == 1 else ""
+        base = IRREGULAR_BASES.get(small, "") if self.english and len(words) == 1 else ""
         kinds = self.lexicon.kinds.get(small, set())
         if base and not (kinds & _PRONOUNS or ("v" in kinds and base in _AUXILIARIES)):
             yield base, False  # saw is a form of see, not a tool; but an entry of its own for `is` or `him` is right

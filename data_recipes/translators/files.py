@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 from bench.api.recipes import Corpus, Translated, Translator
 from bench.core.errors import Unavailable
@@ -12,16 +12,11 @@ from bench.core.sentences import Sentence
 from data_recipes.translators._texts import language_of
 
 
-@runtime_checkable
-class SaysProvenance(Protocol):
-    """A corpus that knows who or what translated into a language."""
-
-    def provenance(self, target: str) -> str:
-        """For example "human" or "facebook/nllb-200-distilled-600M@<revision>"; "" if unknown."""
-
-
 class FilesTranslator(Translator):
-    """Looks translations up in `corpus.pairs`; without tags, like every translator."""
+    """Looks translations up in `corpus.pairs`; without tags, like every translator.
+
+    A corpus may say who or what translated into a language, in a method `provenance(target)`; "" if it does not know.
+    """
 
     name: ClassVar[str] = "files"
     version = 1
@@ -40,7 +35,8 @@ class FilesTranslator(Translator):
             )
         translated = [pairs.get(sentence.id) for sentence in sentences]
         missing = sum(pair is None for pair in translated)
-        named = corpus.provenance(target) if isinstance(corpus, SaysProvenance) else ""
+        provenance = getattr(corpus, "provenance", None)
+        named = provenance(target) if provenance else ""
         return Translated(
             targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in translated),
             links=tuple(None if pair is None else pair.links for pair in translated),

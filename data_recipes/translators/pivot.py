@@ -94,7 +94,7 @@ class PivotTranslator(Translator):
         if not sentences:
             return Translated((), (), "", {"translated": 0, "failed": 0})
         targets: list[Sentence | None] = list(sentences)
-        links: list[tuple[Link, ...] | None] | None = None
+        links: list[list[tuple[Link, ...] | None]] = []  # of each step
         counts: dict[str, int] = {}
         made_by = []
         for key, translator, _, into in self.legs(language_of(sentences), target):
@@ -103,14 +103,12 @@ class PivotTranslator(Translator):
             counts |= {f"{key}_{name}": count for name, count in out.counts.items() if name != "different_texts"}
             steps = iter(zip(out.targets, out.links, strict=True))
             rows = [(None, None) if sentence is None else next(steps) for sentence in targets]
-            targets = [row[0] for row in rows]
-            links = [row[1] for row in rows] if links is None else list(map(composed, links, [row[1] for row in rows]))
+            targets = [sentence for sentence, _ in rows]
+            links.append([linked for _, linked in rows])
         done = sum(sentence is not None for sentence in targets)
         return Translated(
             tuple(targets),
-            tuple(
-                linked if sentence is not None else None for sentence, linked in zip(targets, links or [], strict=True)
-            ),
+            tuple(map(composed, *links)),
             f"{made_by[0]}, then {made_by[1]}",
             {"translated": done, "failed": len(targets) - done, **counts},
         )

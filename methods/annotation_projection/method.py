@@ -36,7 +36,6 @@ class AnnotationProjection(Method):
     params: AnnotationProjectionParams
 
     def rounds(self) -> tuple[Round, ...]:
-        """zero_shot's training (shared with it), then the method's own."""
         return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
@@ -46,7 +45,6 @@ class AnnotationProjection(Method):
         return TrainingSet(labelled=labelled if self.params.english == "none" else labelled + singles(ask.source()))
 
     def factors(self) -> Factors:
-        """Whether English is in."""
         if self.params.english != "none":
             return self.declared
         return Factors("translations", self.declared.labels_from, teacher=self.declared.teacher)

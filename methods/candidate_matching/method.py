@@ -73,7 +73,6 @@ class CandidateMatching(Method):
         return self.params.candidates == "tagger" or self.params.score != "align"
 
     def rounds(self) -> tuple[Round, ...]:
-        """zero_shot's training (shared with it) where a tagger is used, then the method's own."""
         if not self.taught:
             return (Round("main"),)
         return (Round("teacher", method="zero_shot"), Round("main", teachers=("teacher",)))

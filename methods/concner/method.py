@@ -24,6 +24,7 @@ from bench.api.method import (
     pairs,
     singles,
 )
+from bench.core.errors import require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,20 +53,13 @@ class ConcnerParams(MethodParams):
     parallel: Annotation = field(default_factory=Annotation)  # which of the parallel text is kept
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be below 0")
+        for name in ("alpha", "beta", "head"):
+            require(getattr(self, name) >= 0, f"{name} must not be below 0")
         for name in ("temperature", "translation_temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0")
-        if not 0 < self.outside_share <= 1:
-            raise ValueError("outside_share must be above 0 and at most 1")
-        if self.head < 0:
-            raise ValueError("head must not be below 0")
-        if not 0 <= self.tcl_first < 1:
-            raise ValueError("tcl_first must be at least 0 and below 1")
-        if self.tcl_first and not self.beta:
-            raise ValueError("tcl_first needs beta above 0")
+            require(getattr(self, name) > 0, f"{name} must be above 0")
+        require(0 < self.outside_share <= 1, "outside_share must be above 0 and at most 1")
+        require(0 <= self.tcl_first < 1, "tcl_first must be at least 0 and below 1")
+        require(not self.tcl_first or self.beta > 0, "tcl_first needs beta above 0")
 
 
 class Concner(Method):
@@ -171,7 +165,6 @@ class Concner(Method):
         return Diagnostics(space="" if self.params.labels == "parallel" else "main")
 
     def factors(self) -> Factors:
-        """Which terms the parameters leave, and where the labels come from."""
         p = self.params
         terms = ["cross-entropy", *(["LCL"] if p.alpha else []), *(["TCL"] if p.beta else [])]
         labels = {"plain": "plain", "matrix": "matcher and filters", "parallel": "a teacher's, parallel text"}[p.labels]

@@ -128,7 +128,8 @@ class Contproto(Method):
         import torch
         from torch.nn.functional import one_hot
 
-        from methods.contproto.prototypes import contrast, some_outside, span_loss
+        from bench.api.objectives import supervised_contrastive
+        from methods.contproto.prototypes import some_outside, span_loss
         from methods.contproto.spans import gold_classes
 
         p = self.params
@@ -149,8 +150,9 @@ class Contproto(Method):
             current = soft.argmax(-1)
             chosen = [some_outside(c, p.outside_most) for c in (classes, current)]
             views = [torch.cat([of[i][chosen[i]] for i in range(2)]) for of in (q, again)]
-            labels = torch.cat([classes[chosen[0]], current[chosen[1]]])
-            terms.append(Term("contrast", contrast((views[0], views[1]), labels, p.temperature), p.contrast_weight))
+            labels = torch.cat([classes[chosen[0]], current[chosen[1]]])  # O is a class like any other
+            value = supervised_contrastive(torch.cat(views), labels.repeat(2), p.temperature)
+            terms.append(Term("contrast", value, p.contrast_weight))
         return tuple(terms)
 
     def on_epoch(self, tagger: Any, state: EpochState) -> None:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.api.method import Step
-from bench.api.objectives import supervised_contrastive
 from bench.core.sentences import Span
 from methods.contproto.spans import most_probable
 
@@ -35,11 +34,6 @@ def some_outside(classes: Tensor, most: int) -> Tensor:
         return torch.arange(len(classes), device=classes.device)
     drawn = outside[torch.randperm(len(outside), device=classes.device)[:most]]
     return torch.cat([(classes != 0).nonzero()[:, 0], drawn])
-
-
-def contrast(views: tuple[Tensor, Tensor], classes: Tensor, temperature: float) -> Tensor:
-    """Supervised contrast over both views (M, Q) of spans of the classes (M,); O is a class like any other."""
-    return supervised_contrastive(torch.cat(views), classes.repeat(2), temperature)
 
 
 def moved(vectors: Tensor, q: Tensor, classes: Tensor, momentum: float) -> Tensor:

@@ -34,7 +34,6 @@ class EnTrans(Method):
     params: EnTransParams
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        """All pairs."""
         groups = pairs(ask.labelled_translations(plain=True))
         weight = self.params.english_weight
         return TrainingSet(labelled=tuple((replace(source, weight=weight), target) for source, target in groups))

@@ -42,7 +42,6 @@ class SelfTraining(Method):
     params: SelfTrainingParams
 
     def rounds(self) -> tuple[Round, ...]:
-        """zero_shot's training (shared with it), then the students."""
         names = ["teacher", *(f"student-{number}" for number in range(1, self.params.rounds + 1))]
         students = (Round(name, teachers=(before,)) for before, name in pairwise(names))
         return (Round("teacher", method="zero_shot"), *students)

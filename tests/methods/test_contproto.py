@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api.method import Round, Step, TrainingSet, singles
+from bench.api.objectives import supervised_contrastive
 from bench.core.sentences import Sentence, Span
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.batches import Collator
@@ -23,7 +24,7 @@ from bench.train.diagnostics import pseudo_f1
 from bench.train.fit import FitPlan, fit
 from bench.train.predict import predict
 from methods.contproto.method import Contproto, ContprotoParams
-from methods.contproto.prototypes import Prototypes, contrast, moved, refined, some_outside, span_loss
+from methods.contproto.prototypes import Prototypes, moved, refined, some_outside, span_loss
 from methods.contproto.spans import (
     SpanTagger,
     candidates,
@@ -117,7 +118,7 @@ def test_contrast_is_its_formula(seed: int, count: int, tau: float) -> None:
         positives = [p for p in range(2 * count) if p != i and of[p] == of[i]]
         shares = [math.log(math.exp(float(z[i] @ z[p]) / tau) / whole) for p in positives]
         losses.append(-sum(shares) / len(shares))  # its own second view is one at least
-    found = contrast((torch.tensor(first), torch.tensor(second)), torch.tensor(classes), tau)
+    found = supervised_contrastive(torch.tensor(z), torch.tensor(of), tau)
     assert float(found) == pytest.approx(sum(losses) / len(losses), rel=1e-6, abs=1e-6)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +14,12 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from bench.api.recipes import Progress
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json, write_bytes, write_json
 from bench.plan.schema import Place, build
 from bench.plan.spec import add_settings, parsed
-from data_recipes.encoders.mini.text import dictionary_entries, training_text
+from data_recipes.encoders.mini.text import LANGUAGES, training_text
+from data_recipes.parallel_text import word_pairs
 from tests.studies.mini import guard, start, train
 from tests.studies.mini import teacher as teachers
 from tests.studies.mini.prepare import Prepared, prepare
@@ -134,6 +135,18 @@ def _prepared(work: Path, params: MiniParams, teacher: Any) -> tuple[Any, Any]:
     data.save(arrays)
     write_bytes(mark, said.encode())
     return tokenizer, data
+
+
+def dictionary_entries() -> Iterator[tuple[str, str, str]]:
+    """(language, word, English word): the best translation of every headword; some languages have no dictionary."""
+    for language in LANGUAGES:
+        try:
+            entries = word_pairs("en", language)
+        except Unavailable as missing:
+            if "there is no dictionary" not in str(missing):
+                raise
+            continue
+        yield from ((language, word, head) for head, word in entries)
 
 
 def _say(what: str) -> None:

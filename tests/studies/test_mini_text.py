@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bench.api.source_files import here
 from bench.core.errors import BadInput, Unavailable
-from data_recipes.encoders.mini.text import LANGUAGES, Line, Text, dictionary_entries, training_text
+from data_recipes.encoders.mini.text import LANGUAGES, Line, Text, training_text
+from tests.studies.make_mini import dictionary_entries
 from tests.studies.mini import guard, links, prepare, vocabulary
 from tests.studies.mini.prepare import ENGLISH, ENTRY, FOREIGN, Prepared
 from tests.studies.mini.vocabulary import Mix, splitter, train_tokenizer, words_of

@@ -13,7 +13,7 @@ from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
 from bench.core.conll import Format, Ids, TaggedFile, has_control, in_form, read_conll, read_lines, read_tagged
 from bench.core.errors import BadInput, nearest, require
-from bench.core.sentences import IllFormedError, Pair, Sentence, Span, Split, decode
+from bench.core.sentences import IllFormedError, Pair, Sentence, Split, decode
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"
@@ -90,9 +90,22 @@ class ConllCorpus(Corpus):
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
-        """The training sentences with a translation in `translations/<target>.tsv`, its tags as gold spans."""
+        """The training sentences with a translation in `translations/<target>.tsv`, its tags as gold spans.
+
+        Raises:
+            BadInput: as `read`; or no id of the file is the id of a training sentence.
+        """
         translations = self._translations(target)
-        return translations.pairs(self.read(source, "train"), target) if translations else []
+        if translations is None:
+            return []
+        rows, sources = translations.rows, self.read(source, "train")
+        pairs = [Pair(s, replace(rows[s.id], group=s.group)) for s in sources if s.id in rows]
+        if sources and not pairs:
+            raise BadInput(
+                f"{translations.path}: no id is the id of a training sentence:"
+                f" '{next(iter(rows))}' here, '{sources[0].id}' there"
+            )
+        return pairs
 
     def provenance(self, target: str) -> str:
         """Who or what translated, as the translation file says; "" if it does not."""
@@ -188,45 +201,22 @@ class ConllCorpus(Corpus):
 
 
 @dataclass(frozen=True, slots=True)
-class TranslatedRow:
-    """A translation: its words, and its spans where the file has tags."""
-
-    words: tuple[str, ...]
-    spans: tuple[Span, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class TranslationFile:
-    """The rows by sentence id, and who or what translated ("" where the file does not say)."""
+    """The translations by sentence id, with spans where the file has tags, and who or what translated.
+
+    `provenance` is "" where the file does not say.
+    """
 
     path: Path
-    rows: dict[str, TranslatedRow]
+    rows: dict[str, Sentence]
     provenance: str
-
-    def pairs(self, sources: Iterable[Sentence], language: str) -> list[Pair]:
-        """The source sentences that have a row, each with its translation, in the order of the source.
-
-        Raises:
-            BadInput: no id of the file is an id of the source.
-        """
-        sources = list(sources)
-        pairs = [
-            Pair(source, Sentence(source.id, language, row.words, row.spans, source.group))
-            for source in sources
-            if (row := self.rows.get(source.id)) is not None
-        ]
-        if sources and not pairs:
-            first = next(iter(self.rows))
-            raise BadInput(
-                f"{self.path}: no id is the id of a training sentence: '{first}' here, '{sources[0].id}' there"
-            )
-        return pairs
 
 
 def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
     """Read a TSV with a header `id, text` or `id, text, tags`; words and IOB2 tags are separated by single spaces.
 
-    A first line `# provenance: …` says who or what translated. Nothing is quoted or escaped.
+    The file's name is the language. A first line `# provenance: …` says who or what translated. Nothing is quoted or
+    escaped.
 
     Raises:
         BadInput: file:line of a wrong header or column count, a repeated id, an empty text, or tags that do not fit.
@@ -238,7 +228,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
     header = lines[first].split("\t") if first < len(lines) else []
     if header not in _HEADERS:
         raise BadInput(f"{path}:{first + 1}: expected the header id TAB text (TAB tags), found {header}")
-    rows: dict[str, TranslatedRow] = {}
+    rows: dict[str, Sentence] = {}
     known = frozenset(types)
     for number, line in enumerate(lines[first + 1 :], first + 2):
         if not line.strip():
@@ -263,7 +253,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
             if span.type not in known:
                 hint = f"{nearest(span.type, known)} (types = {json.dumps([*known])})"
                 raise BadInput(f"{path}:{number}: unknown entity type '{span.type}'{hint}")
-        rows[fields[0]] = TranslatedRow(words, spans)
+        rows[fields[0]] = Sentence(fields[0], path.stem, words, spans)
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
     return TranslationFile(path, rows, provenance)

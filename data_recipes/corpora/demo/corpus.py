@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.api.recipes import Corpus, Facts
 from bench.core.errors import BadInput
 from bench.core.sentences import Pair, Sentence, Split
-from data_recipes.corpora.demo.grammar import Content, Placeholder, Rendered, links, render
+from data_recipes.corpora.demo.grammar import Content, Placeholder, links, render
 from data_recipes.corpora.demo.tables import CASES, LANGUAGES, TYPES, Frame, Name, tables
 
 PATIENCE = 500  # after this many repeated draws in a row a split is exhausted
@@ -122,21 +122,16 @@ class Drawn:
 
     group: str
     content: Content
-    sides: dict[str, Rendered] = field(default_factory=dict, compare=False, repr=False)  # by language, once rendered
 
     def sentence(self, language: str, *, labelled: bool = True) -> Sentence:
         """The content in one language; the id is the group, the same in all languages."""
-        side = self._side(language)
+        side = render(self.content, language)
         return Sentence(self.group, language, side.words, side.spans if labelled else None, self.group)
 
     def pair(self, source: str, target: str) -> Pair:
         """The content in two languages, with gold links."""
-        return Pair(self.sentence(source), self.sentence(target), links(self._side(source), self._side(target)))
-
-    def _side(self, language: str) -> Rendered:
-        if language not in self.sides:
-            self.sides[language] = render(self.content, language)
-        return self.sides[language]
+        linked = links(render(self.content, source), render(self.content, target))
+        return Pair(self.sentence(source), self.sentence(target), linked)
 
 
 def frames_of(split: str) -> tuple[Frame, ...]:

@@ -68,7 +68,6 @@ class EuroparlCorpus(Corpus):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """PER, LOC, ORG, and MISC where it is kept."""
         return (*TYPES, "MISC") if self.params.misc else TYPES
 
     def languages(self) -> tuple[str, ...]:

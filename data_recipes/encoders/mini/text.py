@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bench.api.source_files import FLORES_HELD_OUT, NTREX_HELD_OUT, here, index
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput
 from bench.core.files import text_lines
 from bench.core.sentences import letters_of
-from data_recipes.parallel_text import word_pairs
 
 SHORTEST = 12  # letters and digits: shorter lines, such as "Não fui eu.", also occur in tests
 # Bosnian, close to Croatian, gives 2,000 lines more; zho-TW is read in simplified characters
@@ -71,18 +70,6 @@ def training_text() -> Text:
             lines = _parallel(name, len(flores))[:used]
             foreign += [Line(language, text, len(ntrex) + i) for i, text in enumerate(lines)]
     return Text((*ntrex, *flores[:used]), tuple(line for line in foreign if len(letters_of(line.text)) >= SHORTEST))
-
-
-def dictionary_entries() -> Iterator[tuple[str, str, str]]:
-    """(language, word, English word): the best translation of every headword; some languages have no dictionary."""
-    for language in LANGUAGES:
-        try:
-            entries = word_pairs("en", language)
-        except Unavailable as missing:
-            if "there is no dictionary" not in str(missing):
-                raise
-            continue
-        yield from ((language, word, head) for head, word in entries)
 
 
 def _flores(language: str) -> list[str]:

@@ -12,6 +12,5 @@ version = 1
 
 
 def keep(pair: Pair, projection: Projection) -> bool:
-    """Whether the pair may be trained on."""
     wanted = Counter(span.type for span in pair.source.spans or ())
     return wanted == Counter(span.type for span in projection.spans)

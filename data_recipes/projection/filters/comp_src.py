@@ -10,6 +10,5 @@ version = 1
 
 
 def keep(pair: Pair, projection: Projection) -> bool:
-    """Whether the pair may be trained on."""
     linked = {source for source, _ in pair.links or ()}
     return all(word in linked for span in pair.source.spans or () for word in range(span.start, span.end))

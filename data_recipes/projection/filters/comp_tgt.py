@@ -14,5 +14,4 @@ version = 1
 
 
 def keep(pair: Pair, projection: Projection) -> bool:
-    """Whether the pair may be trained on."""
     return all(len(ranges(linked_words(span, pair.links or ()))) <= 1 for span in pair.source.spans or ())

@@ -15,5 +15,4 @@ LOWEST, HIGHEST = 0.4, 2.5  # ours; both inclusive
 
 
 def keep(pair: Pair, projection: Projection) -> bool:
-    """Whether the pair may be trained on."""
     return LOWEST <= len(pair.target.words) / len(pair.source.words) <= HIGHEST

@@ -14,5 +14,4 @@ version = 1
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
-    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
     return longest(ranges(linked))

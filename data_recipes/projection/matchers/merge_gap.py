@@ -19,5 +19,4 @@ GAP = 1  # words between two runs that are still one range
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
-    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
     return longest(ranges(linked, GAP))

@@ -10,5 +10,4 @@ version = 1
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int]:
-    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one)."""
     return linked[0], linked[-1] + 1

@@ -17,5 +17,4 @@ version = 1
 
 
 def assign(entities: Sequence[Span], links: Sequence[Link], words: Sequence[str]) -> list[Range | None]:
-    """The target words (start, end) of each entity, None where it has none; they never overlap."""
     return match_links(entities, links, words, greedy)

@@ -18,6 +18,5 @@ LEAST = 0.8  # words of the range / words of the entity must be above this
 
 
 def match(entity: Span, linked: Sequence[int]) -> tuple[int, int] | None:
-    """The target words (start, end) of an entity whose words are linked to `linked` (sorted, at least one), or None."""
     start, end = longest(ranges(linked, GAP))
     return (start, end) if (end - start) / (entity.end - entity.start) > LEAST else None
