@@ -45,24 +45,19 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
 
 def samples(group: Group) -> dict[tuple[Row, str], Sample]:
     """The errors of the middle seed by F1 (the lower of two) for each row and target that has a finished record."""
-    return {cell: shown for cell, (shown, _) in _samples(group).items() if shown is not None}
-
-
-def kinds_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
-    """The errors by kind of every finished record, for each row and target, without the predicted spans."""
-    return {cell: every for cell, (_, every) in _samples(group).items()}
+    shown = {cell: middle(stored, group.main_rule) for cell, stored in group.cells.items()}
+    every = samples_by_seed(group).items()
+    return {cell: errors for cell, by_seed in every for errors in by_seed if errors.stored is shown[cell]}
 
 
 @once_a_group
-def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
+def samples_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
+    """The errors of every finished record for each row and target; only the middle seed's keep the predicted spans."""
     rule, tests, made = group.main_rule, dict[str, Sidecar](), {}
     for cell, stored in group.cells.items():
-        shown, chosen, every = None, middle(stored, rule), []
-        for run in (run for run in stored if run.score(rule) is not None):
-            errors = sample(run, rule, tests)
-            shown = errors if run is chosen else shown
-            every.append(replace(errors, found={}))
-        made[cell] = shown, every
+        shown = middle(stored, rule)
+        every = [sample(run, rule, tests) for run in stored if run.score(rule) is not None]
+        made[cell] = [errors if errors.stored is shown else replace(errors, found={}) for errors in every]
     return made
 
 

@@ -43,10 +43,19 @@ def read_arrays(file: Path | IO[bytes], without: str = "") -> dict[str, np.ndarr
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != without}
-    except FileNotFoundError:
-        raise Damaged("missing") from None
     except _BROKEN as error:
-        raise Damaged(f"truncated or damaged: {error}") from error
+        raise Damaged(damage(error)) from error
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a file, from the error of reading it."""
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, OSError):  # gzip.BadGzipFile is one
+        return f"cannot be read: {error.strerror or error}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    return f"truncated or damaged: {error}"
 
 
 def npz_of(arrays: Mapping[str, Any]) -> bytes:
@@ -104,14 +113,8 @@ def unpacked(path: Path) -> str:
     """The text of a gzipped sidecar; Damaged as `read_sidecar`."""
     try:
         return gzip.decompress(path.read_bytes()).decode()
-    except FileNotFoundError:
-        raise Damaged("missing") from None
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise Damaged(f"cannot be read: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise Damaged(f"truncated or damaged: {error}") from error
-    except UnicodeDecodeError as error:
-        raise Damaged(f"not UTF-8 at byte {error.start}") from error
+    except _BROKEN as error:
+        raise Damaged(damage(error)) from error
 
 
 def parsed(text: str) -> Sidecar:
