@@ -28,7 +28,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -149,25 +148,6 @@ class Estimate:
         """Confidence limits, clipped to what an F1 or a difference can be; ValueError for a level not in (0, 1)."""
         half = self.spread.half_width(level)
         return max(-1.0 if self.paired else 0.0, self.mean - half), min(1.0, self.mean + half)
-
-    @cached_property
-    def _limits(self) -> tuple[float, float]:
-        return self.limits()
-
-    @property
-    def low(self) -> float:
-        """The lower 95 % confidence limit."""
-        return self._limits[0]
-
-    @property
-    def high(self) -> float:
-        """The upper one."""
-        return self._limits[1]
-
-    @property
-    def what(self) -> What:
-        """Which variance the limits hold."""
-        return self.spread.what
 
     @property
     def p(self) -> float | None:

@@ -52,7 +52,7 @@ def _lines(group: Group, run: Stored, scores: Scores) -> Iterator[str]:
     yield "| language | this tagger | its method: mean over seeds | 95 % interval |\n|:--|--:|--:|--:|"
     for other in same:
         score, own = scores[run.row, other.target], other.score(rule)
-        limits = "n/a" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
+        limits = "n/a" if score.limits is None else "{:.1f} to {:.1f}".format(*score.limits)
         if own is not None and score.mean is not None:
             yield f"| {other.target} | {100 * own.f1:.1f} | {score.mean:.1f} ({len(score.seeds)} seeds) | {limits} |"
     params = json.dumps(cell.get("params") or {}, ensure_ascii=False, sort_keys=True)

@@ -11,12 +11,11 @@ from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
 from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
 from bench.report.frame import Group, Stored, groups, read
-from bench.report.scores import LEVEL, Paired, Score, clusters_of, mean_or_none, scores_of
+from bench.report.scores import LEVEL, Limits, Paired, Score, clusters_of, mean_or_none, scores_of
 from bench.store.record import Contrast, contrasts
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
-Limits = tuple[float, float]
 Differing = dict[str, tuple[str, str]]  # the values of A and B, by name
 
 
@@ -203,8 +202,8 @@ def _line(group: Group, name: str, labels: tuple[str, str], a: Sequence[Score], 
     cautious = replace(estimate, spread=replace(estimate.spread, seeds=seeds))
     wide, narrow = ((100 * low, 100 * high) for low, high in (estimate.limits(), cautious.limits(1 - 2 * LEVEL)))
     exact = [100 * sum(float(f1_by_seed(x).mean()) for x in side) / len(side) for side in (pair.a, pair.b)]
-    line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide, what=estimate.what)
-    line = replace(line, estimate=estimate)
+    line = replace(line, a=exact[0], b=exact[1], difference=100 * estimate.mean, interval=wide)
+    line = replace(line, estimate=estimate, what=estimate.spread.what)
     equivalent = (narrow[0] > -MARGIN and narrow[1] < MARGIN) if pair.testable else None
     return replace(line, narrow=narrow, p=pair.p(lambda: estimate), equivalent=equivalent)
 
@@ -243,10 +242,6 @@ def _list(values: Sequence[int]) -> str:
 # --- how the two differ -----------------------------------------------------------------------------------------------
 
 
-def _method(run: Stored) -> str:
-    return str(run.record.cell.get("method"))
-
-
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
     """The axes and budget in which A and B differ; also the parameters if both are the same method."""
 
@@ -261,7 +256,7 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
         values |= {"steps": cost.steps, "batch": cost.batch} if cost.steps else {}
         return values | (dict(cell.get("params") or {}) if same else {})
 
-    same = {_method(run) for run in a} == {_method(run) for run in b}
+    same = {run.record.cell.get("method") for run in a} == {run.record.cell.get("method") for run in b}
     # an axis that only one of the two has is not a difference in setting
     axes = set.intersection(*({name for run in side for name in run.record.cell.get("axes") or {}} for side in (a, b)))
     return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")

@@ -6,23 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.report.compare import Comparison, compared, declared_of, judged_together
-from bench.report.frame import Group, Row, Stored
+from bench.report.frame import Group, Row, Stored, once_a_group
 from bench.report.scores import mean_or_none
 from bench.store.record import Cost
 
 BASELINE, FLOOR = "en_trans", "zero_shot"
 
 
+@once_a_group
 def contrasts_of(group: Group) -> tuple[Comparison, ...]:
     """The declared contrasts of the group, primary ones first; without any, each competing method minus its baseline.
 
     Averages are judged as families (Holm): the primary contrasts, the other declared ones, or all that are exploratory.
     Each average is over the languages of its own pair, so that no other method narrows it.
     """
-    return group.remembered("contrasts", lambda: _contrasts_of(group))
-
-
-def _contrasts_of(group: Group) -> tuple[Comparison, ...]:
     if len(group.suites) > 1:  # labels alone do not identify rows there
         return ()
     pairs = [(c.a, c.b) for c in declared_of(group)]
@@ -45,11 +42,8 @@ def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
     same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
     if same in rows or name == BASELINE:
         return same
-    return _first(row, rows, BASELINE) or _first(row, rows, FLOOR)
-
-
-def _first(row: Row, rows: Sequence[Row], name: str) -> Row | None:
-    return next((other for other in rows if other[0] == row[0] and other[1].partition(" (")[0] == name), None)
+    bases = {other[1].partition(" (")[0]: other for other in reversed(rows) if other[0] == row[0]}  # the first of each
+    return bases.get(BASELINE) or bases.get(FLOOR)
 
 
 # --- cost -------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import numpy as np
 from bench.core.files import sha256_of
 from bench.core.sentences import Span
 from bench.report.contrasts import contrasts_of
-from bench.report.frame import Group, Row, Stored
+from bench.report.frame import Group, Row, Stored, once_a_group
 from bench.report.notes import visible
-from bench.store.sidecars import GOLD, Damaged, Sidecar, parsed, predictions_name, unpacked
+from bench.store.sidecars import GOLD, Damaged, Sidecar, parsed, predictions_name, read_sidecar, unpacked
 
 KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overlap it
     "correct": "same words, same type",
@@ -27,20 +27,11 @@ KINDS = {  # *ours*: what becomes of an entity, by the predicted ones that overl
 
 
 @dataclass(frozen=True)
-class Gold:
-    """A test set: its raw text by sentence, the parsed sidecar and the entities; shared by all records scored on it."""
-
-    blocks: list[str]
-    sidecar: Sidecar
-    spans: list[tuple[Span, ...]]
-
-
-@dataclass(frozen=True)
 class Sample:
     """Errors of one record: entities counted by kind of error, and its predictions for the sentences with an error."""
 
     stored: Stored
-    gold: Gold | None = None
+    gold: Sidecar | None = None
     found: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)  # by sentence that differs from the gold
     kinds: Counter[str] = field(default_factory=Counter)
     why: str = ""  # why nothing can be shown
@@ -54,30 +45,23 @@ def middle(stored: Sequence[Stored], rule: str) -> Stored | None:
 
 def samples(group: Group) -> dict[tuple[Row, str], Sample]:
     """The errors of the middle seed by F1 (the lower of two) for each row and target that has a finished record."""
-    return {cell: shown for cell, (shown, _) in _samples(group).items() if shown is not None}
+    shown = {cell: middle(stored, group.main_rule) for cell, stored in group.cells.items()}
+    every = samples_by_seed(group).items()
+    return {cell: errors for cell, by_seed in every for errors in by_seed if errors.stored is shown[cell]}
 
 
-def kinds_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
-    """The errors by kind of every finished record, for each row and target, without the predicted spans."""
-    return {cell: every for cell, (_, every) in _samples(group).items()}
+@once_a_group
+def samples_by_seed(group: Group) -> dict[tuple[Row, str], list[Sample]]:
+    """The errors of every finished record for each row and target; only the middle seed's keep the predicted spans."""
+    rule, tests, made = group.main_rule, dict[str, Sidecar](), {}
+    for cell, stored in group.cells.items():
+        shown = middle(stored, rule)
+        every = [sample(run, rule, tests) for run in stored if run.score(rule) is not None]
+        made[cell] = [errors if errors.stored is shown else replace(errors, found={}) for errors in every]
+    return made
 
 
-def _samples(group: Group) -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
-    def read() -> dict[tuple[Row, str], tuple[Sample | None, list[Sample]]]:
-        rule, tests, made = group.main_rule, dict[str, Gold](), {}
-        for cell, stored in group.cells.items():
-            shown, chosen, every = None, middle(stored, rule), []
-            for run in (run for run in stored if run.score(rule) is not None):
-                errors = sample(run, rule, tests)
-                shown = errors if run is chosen else shown
-                every.append(replace(errors, found={}))
-            made[cell] = shown, every
-        return made
-
-    return group.remembered("samples", read)
-
-
-def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
+def sample(stored: Stored, rule: str, tests: dict[str, Sidecar]) -> Sample:
     """The errors of one record; `tests` holds the gold data read so far, by test."""
     try:
         gold, predicted = _read(stored, rule, tests)
@@ -91,7 +75,7 @@ def sample(stored: Stored, rule: str, tests: dict[str, Gold]) -> Sample:
     return Sample(stored, gold, predicted, kinds)
 
 
-def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict[int, tuple[Span, ...]]]:
+def _read(stored: Stored, rule: str, tests: dict[str, Sidecar]) -> tuple[Sidecar, dict[int, tuple[Span, ...]]]:
     """The gold, and the predicted entities of the sentences that differ from it; only those sentences are parsed.
 
     Raises:
@@ -99,19 +83,19 @@ def _read(stored: Stored, rule: str, tests: dict[str, Gold]) -> tuple[Gold, dict
     """
     file = stored.store.sidecar(stored.record.key, GOLD)
     if stored.test not in tests:
-        text = unpacked(file)
-        tests[stored.test] = Gold(text.split("\n\n"), parsed(text), parsed(text).spans)
+        tests[stored.test] = read_sidecar(file)
     gold, text = tests[stored.test], unpacked(file.with_name(predictions_name(rule)))
-    blocks = text.split("\n\n")
-    differ = [i for i, pair in enumerate(zip(blocks, gold.blocks, strict=False)) if pair[0] != pair[1]]
+    blocks = text.split("\n\n")[:-1]
     if len(blocks) != len(gold.blocks):
         parsed(text)  # raises a more precise error where the text itself is damaged
         raise Damaged("not of the same sentences")
-    part = parsed("".join(f"{blocks[i]}\n\n" for i in differ)) if differ else Sidecar([], [], [], [])
-    if part.words != [gold.sidecar.words[i] for i in differ]:
+    differ = [i for i, (block, other) in enumerate(zip(blocks, gold.blocks, strict=True)) if block != other]
+    if not differ:
+        return gold, {}
+    part = parsed("".join(f"{blocks[i]}\n\n" for i in differ))
+    if part.words != [gold.words[i] for i in differ]:
         raise Damaged("not of the same sentences")
-    pairs = zip(differ, part.spans, strict=True)
-    return gold, {i: spans for i, spans in pairs if spans != gold.spans[i]}
+    return gold, {i: spans for i, spans in zip(differ, part.spans, strict=True) if spans != gold.spans[i]}
 
 
 def judged(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
@@ -139,8 +123,8 @@ def _test(target: str, row_samples: Sequence[Sample | None], types: dict[str, in
     if gold is None:
         return {}
     same = [sample if sample and sample.gold is gold else None for sample in row_samples]
-    wrong, test = {i for sample in same if sample for i in sample.found}, gold.sidecar
-    chosen = sorted(wrong, key=lambda i: sha256_of(f"{test.ids[i]}\n{' '.join(test.words[i])}"))[:most]
+    wrong = {i for sample in same if sample for i in sample.found}
+    chosen = sorted(wrong, key=lambda i: sha256_of(f"{gold.ids[i]}\n{' '.join(gold.words[i])}"))[:most]
 
     def flat(spans: Iterable[Span]) -> list[int]:
         return [n for span in spans for n in (span.start, span.end, types.setdefault(span.type, len(types)))]
@@ -148,8 +132,8 @@ def _test(target: str, row_samples: Sequence[Sample | None], types: dict[str, in
     return {
         "target": target,
         "wrong": len(wrong),
-        "ids": [visible(test.ids[i]) for i in chosen],
-        "words": ["\n".join(visible(word) for word in test.words[i]) for i in chosen],
+        "ids": [visible(gold.ids[i]) for i in chosen],
+        "words": ["\n".join(visible(word) for word in gold.words[i]) for i in chosen],
         "gold": [flat(gold.spans[i]) for i in chosen],
         "seeds": [sample.stored.seed if sample else None for sample in same],
         "found": [
@@ -178,10 +162,7 @@ def confused(sample: Sample, types: Sequence[str]) -> np.ndarray | None:
     spans, predicted = sample.gold.spans, sample.found
     if not {span.type for entities in (*spans, *predicted.values()) for span in entities} <= set(types):
         return None
-    right = Counter(span.type for i, entities in enumerate(spans) if i not in predicted for span in entities)
-    return confusion([spans[i] for i in predicted], predicted.values(), types) + np.diag(
-        [*(right[t] for t in types), 0]
-    )
+    return confusion(spans, (predicted.get(i, entities) for i, entities in enumerate(spans)), types)
 
 
 def confusion(

@@ -37,12 +37,6 @@ class StateCounts:
     states: Counter[str] = field(default_factory=Counter)
     why: Counter[str] = field(default_factory=Counter)  # "failed: …" or "skipped: …"
 
-    def count(self, record: Record | None) -> None:
-        """Add a cell; None: it has no record yet."""
-        self.states["missing" if record is None else record.status] += 1
-        if record is not None and record.status != "ok":
-            self.why[f"{record.status}: {problem_of(record)}"] += 1
-
 
 def problem_of(record: Record) -> str:
     """Why a cell was skipped, or the type and first line of its error (160 characters, the rest as …); '' if ok."""
@@ -86,7 +80,10 @@ def status_of(out: Path, records: Iterable[Record] | None = None) -> Status:
     planned = {str(cell["key"]): cell for cell in cells} or {key: record.cell for key, record in stored.items()}
     tallies: dict[tuple[str, str], StateCounts] = defaultdict(StateCounts)
     for key, cell in planned.items():
-        tallies[str(cell.get("label", "?")), str(cell.get("target", "?"))].count(stored.get(key))
+        tally, record = tallies[str(cell.get("label", "?")), str(cell.get("target", "?"))], stored.get(key)
+        tally.states["missing" if record is None else record.status] += 1
+        if record is not None and record.status != "ok":
+            tally.why[f"{record.status}: {problem_of(record)}"] += 1
     damaged = tuple(Records(out).damaged(stored).values())
     tallies = dict(tallies if cells else sorted(tallies.items()))
     return Status(out, tallies, bool(cells), len(stored.keys() - planned.keys()) if cells else 0, damaged)

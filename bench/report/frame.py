@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,13 +62,16 @@ class Stored:
         return int(self.record.cell.get("trial") or 0)
 
     @cached_property
-    def axes(self) -> str:
-        """The cell's further axes but those that make rows as one text, '' where it has none: a table each."""
-        return ", ".join(f"{name}={_plain(value)}" for name, value in self._axes if not name.startswith(ROW_AXES))
+    def table_axes(self) -> dict[str, Any]:
+        """The cell's axes but those that make rows: a table for each of their values."""
+        axes = self.record.cell.get("axes") or {}
+        return {name: value for name, value in axes.items() if not name.startswith(ROW_AXES)}
 
-    @property
-    def _axes(self) -> list[tuple[str, Any]]:
-        return sorted((self.record.cell.get("axes") or {}).items())
+    @cached_property
+    def axes(self) -> str:
+        """`table_axes` as one text, '' where it has none."""
+        axes = sorted(self.table_axes.items())
+        return ", ".join(f"{name}={axis if isinstance(axis, str) else canonical_json(axis)}" for name, axis in axes)
 
     @property
     def intrinsic(self) -> bool:
@@ -114,10 +117,6 @@ class Stored:
         """Identifies one result; a folder may hold several records of it, from trials and code versions."""
         parts = (self.record.cell.get(name, "") for name in ("corpus", "source", "n_source", "encoder", "seed"))
         return (self.suite, self.label, self.target, self.axes, *map(str, parts))
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -296,6 +295,16 @@ class Group:
         """The distinct values of a key of `corpus` facts, in order of the records."""
         values = (run.record.corpus.get(name) for run in self.stored)
         return tuple(dict.fromkeys(value for value in values if value not in (None, "")))
+
+
+def once_a_group(make: Callable[[Group], T]) -> Callable[[Group], T]:
+    """`make`, computed once for each group."""
+
+    @wraps(make)
+    def remembered(group: Group) -> T:
+        return group.remembered(make, lambda: make(group))
+
+    return remembered
 
 
 def groups(stored: Sequence[Stored]) -> list[Group]:

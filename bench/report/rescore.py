@@ -14,9 +14,9 @@ import numpy as np
 
 from bench.core.errors import BadInput
 from bench.core.files import sha256_of_file
-from bench.measure.score import Counts, count, ratios
+from bench.measure.score import Counts, count, summary
 from bench.store.record import Record, Records, TypeCounts
-from bench.store.sidecars import GOLD, Damaged, Sidecar, digest_of, predictions_name, read_arrays, read_sidecar
+from bench.store.sidecars import GOLD, Damaged, Sidecar, damage, digest_of, predictions_name, read_arrays, read_sidecar
 
 COUNTS = "counts.npz"
 CLOSE = 1.1e-6  # records round to six digits
@@ -73,18 +73,12 @@ class Verified:
             yield
         except (BadInput, Damaged) as error:
             self.add(path, str(error))
-        except UnicodeDecodeError as error:
-            self.add(path, f"not UTF-8 at byte {error.start}")
+        except (OSError, UnicodeDecodeError, KeyError, TypeError) as error:  # the last two: arrays without types
+            self.add(path, damage(error))
         except json.JSONDecodeError as error:
             self.add(path, f"truncated or not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
         except (RecursionError, ValueError) as error:  # JSON nested too deeply, a number too long
             self.add(path, f"not a record: {error}")
-        except (KeyError, TypeError) as error:  # arrays without types
-            self.add(path, f"truncated or damaged: {error}")
-        except FileNotFoundError:
-            self.add(path, "missing")
-        except OSError as error:
-            self.add(path, f"cannot be read: {error.strerror}")
 
 
 @dataclass
@@ -168,14 +162,14 @@ class Rescorer:
 
     def _compare_scores(self, record: Record, rule: str, types: Sequence[str], counts: Counts) -> None:
         path, stored = self.store.path(record.key), record.scores[rule]
-        sums = counts.sum(axis=0, dtype=np.int64)
-        expected = {type_: TypeCounts(*row) for type_, row in zip(types, sums.tolist(), strict=True)}
-        for type_ in sorted(stored.types.keys() | expected.keys()):
-            recorded, made = (types.get(type_, TypeCounts(0, 0, 0)) for types in (stored.types, expected))
+        expected = summary(counts, types)
+        for type_ in sorted(stored.types.keys() | expected.types.keys()):
+            recorded, made = (side.types.get(type_, TypeCounts(0, 0, 0)) for side in (stored, expected))
             if recorded != made:
                 triples = (f"({counts.tp}, {counts.fp}, {counts.fn})" for counts in (recorded, made))
                 self.add(path, f"scores.{rule}.types.{type_} (tp, fp, fn)", *triples)
-        for name, value in ratios(*sums.sum(axis=0).tolist())._asdict().items():
+        for name in ("precision", "recall", "f1"):
+            value = getattr(expected, name)
             if not abs(getattr(stored, name) - value) <= CLOSE:
                 self.add(path, f"scores.{rule}.{name}", getattr(stored, name), round(value, 6))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
@@ -13,13 +12,14 @@ import pandas as pd
 
 from bench.measure import statistics
 from bench.report.folder import problem_of
-from bench.report.frame import Group, Row, Stored
+from bench.report.frame import Group, Row, Stored, once_a_group
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
 LEVEL = 0.05  # significance level of all tests
 AGREE = 1e-6  # stored F1 and F1 of the counts sidecar differ by rounding only
 MOST_ROWS = 30  # with more rows only pairs with the best are tested, so that p is adjusted for 435 pairs at most
+Limits = tuple[float, float]
 CellStatus = Literal["ok", "skipped", "failed", "missing", "no score"]
 
 
@@ -29,8 +29,7 @@ class Score:
 
     status: CellStatus
     mean: float | None = None
-    low: float | None = None
-    high: float | None = None
+    limits: Limits | None = None  # of the interval
     what: str = ""  # which variance the interval holds
     f1: Mapping[int, float] = field(default_factory=dict)  # percent, by seed
     counts: np.ndarray | None = None  # (seeds, sentences, 3), in the order of `f1`
@@ -48,22 +47,17 @@ class Score:
         return self.first.record.sentences if self.first else 0
 
     @property
-    def limits(self) -> tuple[float, float] | None:
-        """The limits of the interval; None if there is none."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-    @property
     def half(self) -> float | None:
         """Half the width of the interval, see `half_width`."""
-        return half_width(self.mean, self.low, self.high)
+        return half_width(self.mean, self.limits)
 
 
 Scores = Mapping[tuple[Row, str], Score]  # by row and target
 
 
-def half_width(mean: float | None, low: float | None, high: float | None) -> float | None:
+def half_width(mean: float | None, limits: Limits | None) -> float | None:
     """Half the width of an interval, measured on the side that is not cut off at 0 or 100 %."""
-    return None if mean is None or low is None or high is None else max(high - mean, mean - low)
+    return None if mean is None or limits is None else max(limits[1] - mean, mean - limits[0])
 
 
 def scores_of(group: Group, rule: str) -> Scores:
@@ -71,21 +65,24 @@ def scores_of(group: Group, rule: str) -> Scores:
 
     A rule that looked at target labels makes every score an oracle's.
     """
-    rules = {rule for run in group.stored for rule in run.record.scores}
-    by_rule = group.remembered("scores", lambda: _scores(group, rules))
-    return by_rule.get(rule) or group.remembered(("scores", rule), lambda: _scores(group, (rule,)))[rule]
+    return group.remembered(("scores", rule), lambda: _scores(group, rule))
 
 
-def _scores(group: Group, rules: Iterable[str]) -> dict[str, Scores]:
-    """The scores by rule; each sidecar is read once for all rules."""
+def _scores(group: Group, rule: str) -> Scores:
     expected = {suite: sorted({run.seed for run in group.stored if run.suite == suite}) for suite in group.suites}
-    scores: dict[str, dict[tuple[Row, str], Score]] = {rule: {} for rule in rules}
-    for (row, target), stored in group.cells.items():
-        counts = counts_of([run for run in stored if run.record.status == "ok"])
-        for rule, by_cell in scores.items():
-            score = _score(stored, counts.get(rule), rule, expected[row[0]])
-            by_cell[row, target] = replace(score, oracle=True) if row in group.oracles else score
-    return dict(scores)
+    scores: dict[tuple[Row, str], Score] = {}
+    for cell, stored in group.cells.items():
+        row, counts = cell[0], _counts(group)[cell].get(rule)
+        score = _score(stored, counts, rule, expected[row[0]])
+        scores[cell] = replace(score, oracle=True) if row in group.oracles else score
+    return scores
+
+
+@once_a_group
+def _counts(group: Group) -> dict[tuple[Row, str], dict[str, np.ndarray]]:
+    """`counts_of` by row and target: each sidecar is read once for all rules."""
+    cells = group.cells.items()
+    return {cell: counts_of([run for run in stored if run.record.status == "ok"]) for cell, stored in cells}
 
 
 def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expected: Sequence[int]) -> Score:
@@ -101,19 +98,20 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
         notes.append(f"{len(scored)} of {len(scored) + len(gaps)} seeds; {'; '.join(reasons)}")
     f1 = {run.seed: 100 * score.f1 for run, score in scored}
     mean = sum(f1.values()) / len(f1)
-    low = high = None
+    limits: Limits | None = None
     variance = ""
     if counts is None or counts.shape[1] < 2:
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
         estimate = statistics.interval(counts)
-        if abs(100 * estimate.mean - mean) > 100 * AGREE:
+        if not abs(100 * estimate.mean - mean) <= 100 * AGREE:  # nor where it is no number
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
-        elif math.isfinite(estimate.low) and math.isfinite(estimate.high):
-            low, high, variance = 100 * estimate.low, 100 * estimate.high, estimate.what
+        else:
+            low, high = estimate.limits()
+            limits, variance = (100 * low, 100 * high), estimate.spread.what
     oracle = any(score.oracle for _, score in scored)
-    return Score("ok", mean, low, high, variance, f1, counts, scored[0][0], oracle, tuple(notes))
+    return Score("ok", mean, limits, variance, f1, counts, scored[0][0], oracle, tuple(notes))
 
 
 def _gaps(stored: Sequence[Stored], rule: str, expected: Sequence[int]) -> list[tuple[CellStatus, str]]:
@@ -337,12 +335,9 @@ class Ranking:
         return runs
 
 
+@once_a_group
 def ranking(group: Group) -> Ranking:
     """The ranking of the methods under the main rule; empty if no language has a number of every method."""
-    return group.remembered("ranking", lambda: _ranking(group))
-
-
-def _ranking(group: Group) -> Ranking:
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     means = {row: mean for row in group.rows if (mean := macro(scores, row, languages)[0]) is not None}

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
-from bench.report.compare import MARGIN, Comparison, ComparisonLine, Limits, Verdict
+from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
 from bench.report.contrasts import ratio_of
 from bench.report.folder import aligned, printable
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
-from bench.report.scores import LEVEL
+from bench.report.scores import LEVEL, Limits
 
 HEADS = ("difference", "95 % interval", "p", "simultaneous", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

@@ -12,7 +12,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from bench.core.errors import BadInput
 from bench.core.files import (
     cache_root,
     canonical_json,
-    published,
     published_folder,
     sha256_of,
     sha256_of_unchanged,
@@ -100,12 +98,7 @@ def opened(out: Path) -> Path:
     if not is_packed(out):
         return out
     hashes = [sha256_of_unchanged(out / name) for name in FILES if (out / name).is_file()]
-    return _copy(out, sha256_of(canonical_json(hashes))[:32])
-
-
-@lru_cache(maxsize=32)
-def _copy(out: Path, content: str) -> Path:
-    place = cache_root() / "unpacked" / content
+    place = cache_root() / "unpacked" / sha256_of(canonical_json(hashes))[:32]
     if not place.is_dir():
         with published_folder(place) as temporary:
             _unpack(out, temporary)
@@ -143,6 +136,9 @@ def _content(name: str, data: bytes) -> object:
 
 def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
     """Counts, curves and tags as columns; sidecars that these would not restore byte by byte, as they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     counts: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
@@ -163,7 +159,8 @@ def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
     tags, metadata = _tag_rows(texts)
     for file, rows in ((COUNTS, counts), (CURVES, curves), (PREDICTIONS, tags), (OTHERS, others)):
         if rows:
-            _put(folder / file, rows, metadata if file == PREDICTIONS else None)
+            table = pa.Table.from_pylist(rows).replace_schema_metadata(metadata if file == PREDICTIONS else None)
+            pq.write_table(table, folder / file, compression="zstd", compression_level=19)
 
 
 def _read(folder: Path) -> Iterator[tuple[SidecarId, bytes]]:
@@ -187,15 +184,6 @@ def _read(folder: Path) -> Iterator[tuple[SidecarId, bytes]]:
                 yield from (((row["key"], row["name"]), row["data"]) for row in rows)
         except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
             raise BadInput(f"{folder / name}: truncated or damaged: {error}") from error
-
-
-def _put(path: Path, rows: list[dict[str, Any]], metadata: Mapping[str, str] | None) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pylist(rows)
-    with published(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=19)
 
 
 def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[SidecarId, bytes]]:

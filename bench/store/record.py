@@ -119,11 +119,6 @@ class Record:
     schema: int = SCHEMA
 
 
-def to_json(record: Record) -> dict[str, Any]:
-    """The record as plain JSON values."""
-    return asdict(record)
-
-
 class Foreign(BadInput):
     """JSON that is not a record of any version."""
 
@@ -215,7 +210,7 @@ class Records:
 
     def put(self, record: Record) -> None:
         """Publish a record; its sidecars must be there already."""
-        write_json(self.path(record.key), to_json(record))
+        write_json(self.path(record.key), asdict(record))
 
     def put_text(self, key: str, name: str, text: str) -> None:
         """Publish a gzipped text sidecar; the same text gives the same bytes."""
@@ -228,15 +223,8 @@ class Records:
         write_bytes(self.sidecar(key, "counts.npz"), npz_of({"types": np.array(list(types)), **counts}))
 
     def counts(self, key: str) -> dict[str, np.ndarray]:
-        """By rule the array (sentences, types, 3) of tp, fp, fn; {} where the sidecar is missing.
-
-        Raises:
-            Damaged: it cannot be read.
-        """
-        try:
-            return read_arrays(self.sidecar(key, "counts.npz"), without="types")
-        except FileNotFoundError:
-            return {}
+        """By rule the array (sentences, types, 3) of tp, fp, fn; Damaged where they are missing or cannot be read."""
+        return read_arrays(self.sidecar(key, "counts.npz"), without="types")
 
 
 FILE = "matrix.json"

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
@@ -35,18 +36,26 @@ def read_arrays(file: Path | IO[bytes], without: str = "") -> dict[str, np.ndarr
     """The arrays of an npz sidecar by name, except for `without`.
 
     Raises:
-        FileNotFoundError: there is none.
-        Damaged: it cannot be read: truncated, changed (RuntimeError is zipfile's where a flag was), or pickled.
+        Damaged: it is missing, truncated, changed (RuntimeError is zipfile's where a flag was), or pickled.
     """
     import numpy as np
 
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != without}
-    except FileNotFoundError:
-        raise
     except _BROKEN as error:
-        raise Damaged(f"truncated or damaged: {error}") from error
+        raise Damaged(damage(error)) from error
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a file, from the error of reading it."""
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, OSError):  # gzip.BadGzipFile is one
+        return f"cannot be read: {error.strerror or error}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    return f"truncated or damaged: {error}"
 
 
 def npz_of(arrays: Mapping[str, Any]) -> bytes:
@@ -60,8 +69,9 @@ def npz_of(arrays: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """Sentences of a CoNLL sidecar: ids, groups ("" where there is none), words and IOB2 tags."""
+    """Sentences of a CoNLL sidecar: their text, ids, groups ("" where there is none), words and IOB2 tags."""
 
+    blocks: list[str]
     ids: list[str]
     groups: list[str]
     words: list[tuple[str, ...]]
@@ -71,7 +81,7 @@ class Sidecar:
     def tokens(self) -> int:
         return sum(map(len, self.words))
 
-    @property
+    @cached_property
     def spans(self) -> list[tuple[Span, ...]]:
         """The entities of each sentence."""
         return [spans_of(tags) for tags in self.tags]
@@ -103,21 +113,15 @@ def unpacked(path: Path) -> str:
     """The text of a gzipped sidecar; Damaged as `read_sidecar`."""
     try:
         return gzip.decompress(path.read_bytes()).decode()
-    except FileNotFoundError:
-        raise Damaged("missing") from None
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise Damaged(f"cannot be read: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise Damaged(f"truncated or damaged: {error}") from error
-    except UnicodeDecodeError as error:
-        raise Damaged(f"not UTF-8 at byte {error.start}") from error
+    except _BROKEN as error:
+        raise Damaged(damage(error)) from error
 
 
 def parsed(text: str) -> Sidecar:
     """The sentences of a text exactly as `bench.core.conll.conll_text` writes it; Damaged as `read_sidecar`."""
-    sidecar = Sidecar([], [], [], [])
     number = 1
     blocks = text.split("\n\n")
+    sidecar = Sidecar(blocks, [], [], [], [])
     if blocks.pop() or not blocks:
         raise Damaged("the last sentence is cut off" if text else "empty")
     for block in blocks:

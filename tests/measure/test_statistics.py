@@ -101,9 +101,9 @@ def test_interval_against_anova_by_hand() -> None:
     assert result.spread.se == pytest.approx(np.sqrt(total / 120))
     assert result.spread.seeds == pytest.approx(np.var(statistics.f1_by_seed(counts), ddof=1) / 4)
     spread = Spread(seeds / 120, 3, sentences / 120, 29, residual / 120)
-    assert result.high - result.mean == pytest.approx(spread.half_width(0.95))
+    assert result.limits()[1] - result.mean == pytest.approx(spread.half_width(0.95))
     assert result.limits(0.9)[1] - result.mean == pytest.approx(spread.half_width(0.9))
-    assert (result.seeds, result.what) == (4, "seeds and test sentences")
+    assert (result.seeds, result.spread.what) == (4, "seeds and test sentences")
 
 
 def test_never_below_the_seeds_alone() -> None:
@@ -113,7 +113,7 @@ def test_never_below_the_seeds_alone() -> None:
     result = statistics.interval(counts)
     f1 = np.array([0.6, 0.7, 0.9])
     low, high = stats.t.interval(0.95, 2, f1.mean(), stats.sem(f1))
-    assert (result.low, result.high) == (pytest.approx(low), pytest.approx(min(high, 1)))
+    assert result.limits() == (pytest.approx(low), pytest.approx(min(high, 1)))
     for seed in range(20):
         noisy = statistics.interval(simulate(np.random.default_rng(seed), 5, 20, 1, sd_seed=1)[0])
         assert noisy.spread.df_seeds == 4 and noisy.spread.se >= np.sqrt(noisy.spread.seeds)
@@ -123,7 +123,7 @@ def test_never_below_the_seeds_alone() -> None:
 def test_few_seeds_give_no_test(seeds: int) -> None:
     a, b = simulate(np.random.default_rng(1), seeds, 50, 2)
     result, gap = statistics.interval(a), statistics.difference(a, b)
-    assert result.what == gap.what == "test sentences only"
+    assert result.spread.what == gap.spread.what == "test sentences only"
     assert result.spread.df_seeds == 0 and gap.p is None
     assert result.spread.se == np.sqrt(result.spread.sentences)
     expected = 50 * statistics.f1_and_influence(a)[1].mean(axis=0)
@@ -143,7 +143,8 @@ def test_null_is_rejected_at_the_nominal_rate(sd_seed: float) -> None:
 def test_interval_covers_the_truth() -> None:
     rng = np.random.default_rng(21)
     truth = statistics.f1_by_seed(simulate(rng, 200, 4000, 1)[0]).mean()
-    hits = [r.low <= truth <= r.high for r in (statistics.interval(simulate(rng, 5, 300, 1)[0]) for _ in range(400))]
+    limits = [statistics.interval(simulate(rng, 5, 300, 1)[0]).limits() for _ in range(400)]
+    hits = [low <= truth <= high for low, high in limits]
     assert 0.92 <= np.mean(hits) <= 0.98
 
 
@@ -153,8 +154,9 @@ def test_difference_is_found_and_antisymmetric() -> None:
     worse = np.stack([b[..., 0] - lost, b[..., 1], b[..., 2] + lost], axis=-1)
     forth, back = statistics.difference(a, worse), statistics.difference(worse, a)
     assert forth.p is not None and forth.p < 0.01
-    assert forth.low > 0
-    assert (forth.mean, forth.low, forth.p) == (pytest.approx(-back.mean), pytest.approx(-back.high), back.p)
+    assert forth.limits()[0] > 0
+    assert (forth.mean, forth.p) == (pytest.approx(-back.mean), back.p)
+    assert forth.limits()[0] == pytest.approx(-back.limits()[1])
     means = statistics.f1_by_seed(a).mean() - statistics.f1_by_seed(worse).mean()
     assert forth.mean == pytest.approx(means)
 
@@ -168,8 +170,8 @@ def test_interval_agrees_with_the_crossed_bootstrap() -> None:
     assert means.std() == pytest.approx(result.spread.se, rel=0.1)
     low, high = np.quantile(means, [0.025, 0.975])
     assert (low, high) == (
-        pytest.approx(result.low, abs=0.3 * result.spread.se),
-        pytest.approx(result.high, abs=0.3 * result.spread.se),
+        pytest.approx(result.limits()[0], abs=0.3 * result.spread.se),
+        pytest.approx(result.limits()[1], abs=0.3 * result.spread.se),
     )
 
 
@@ -188,7 +190,7 @@ def test_degenerate_counts() -> None:
     perfect[..., 0] = 1
     assert statistics.f1_and_influence(nothing)[1].tolist() == [[0.0] * 5] * 3
     result = statistics.interval(perfect)
-    assert (result.mean, result.low, result.high, result.spread.se) == (1, 1, 1, 0)
+    assert (result.mean, result.limits(), result.spread.se) == (1, (1, 1), 0)
     assert statistics.difference(perfect, perfect).p == 1
     assert statistics.difference(perfect, nothing).p == 0
     assert (crossed_bootstrap(nothing, np.random.default_rng(0), 10) == 0).all()
@@ -249,11 +251,12 @@ def systems(number: int, seeds: int = 4, sentences: int = 60) -> tuple[np.ndarra
 def test_one_language_is_the_paired_difference(seeds: int) -> None:
     a, b = systems(1, seeds)
     ours, pair = macro_difference([a], [b]), statistics.difference(a, b)
-    assert ours.limits(0.9) == pytest.approx(pair.limits(0.9), rel=1e-9)
-    values = attrgetter("mean", "low", "high", "spread.se", "spread.seeds", "spread.sentences", "p")
+    for level in (0.9, 0.95):
+        assert ours.limits(level) == pytest.approx(pair.limits(level), rel=1e-9)
+    values = attrgetter("mean", "spread.se", "spread.seeds", "spread.sentences", "p")
     for name, (value, expected) in enumerate(zip(values(ours), values(pair), strict=True)):
         assert value == (expected if expected is None else pytest.approx(expected, rel=1e-9)), name
-    assert (ours.what, ours.seeds) == (pair.what, seeds)
+    assert (ours.spread.what, ours.seeds) == (pair.spread.what, seeds)
 
 
 def test_the_mean_is_that_of_the_languages() -> None:
@@ -296,7 +299,7 @@ def test_parallel_languages_against_the_layout_of_their_means() -> None:
 def test_below_three_seeds_nothing_is_tested() -> None:
     a, b = systems(3, seeds=2)
     found = macro_difference([a, a], [b, b])
-    assert (found.p, found.spread.df_seeds, found.what) == (None, 0, "test sentences only")
+    assert (found.p, found.spread.df_seeds, found.spread.what) == (None, 0, "test sentences only")
 
 
 def test_systems_that_are_equal_or_differ_everywhere_alike() -> None:

@@ -66,7 +66,7 @@ def test_numbers_are_those_of_the_paired_difference(tmp_path: Path) -> None:
         narrow = expected.limits(0.9)
         here = line(found, target)
         assert here.difference == pytest.approx(100 * expected.mean)
-        assert here.interval == pytest.approx((100 * expected.low, 100 * expected.high))
+        assert here.interval == pytest.approx(tuple(100 * limit for limit in expected.limits()))
         assert here.p == pytest.approx(expected.p)
         assert here.equivalent == (narrow[0] > -0.01 and narrow[1] < 0.01)
         assert (here.seeds, here.sentences) == ((1, 2, 3, 4), 80)

@@ -303,7 +303,7 @@ def test_the_browser_has_what_every_method_predicts(scored: tuple[Path, str]) ->
             one = made[row, test["target"]]
             assert one.stored.seed == seed and len(found) == len(one.found)
             assert one.gold is not None
-            wrong = {one.gold.sidecar.ids[i]: list(spans) for i, spans in one.found.items()}
+            wrong = {one.gold.ids[i]: list(spans) for i, spans in one.found.items()}
             for place, numbers in found.items():
                 parts = [numbers[n : n + 3] for n in range(0, len(numbers), 3)]
                 spans = [Span(first, end, data["types"][type_]) for first, end, type_ in parts]

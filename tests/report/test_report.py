@@ -58,7 +58,7 @@ def test_main_table_prints_the_interval_of_the_pooled_counts(tmp_path: Path) -> 
     assert counts.shape == (4, 80, 3)
     estimate, found = interval(counts), cell(main_of(tmp_path), "concner", "de")
     assert found.value == pytest.approx(100 * estimate.mean)
-    assert (found.low, found.high) == (pytest.approx(100 * estimate.low), pytest.approx(100 * estimate.high))
+    assert found.limits == pytest.approx(tuple(100 * limit for limit in estimate.limits()))
     assert (found.seeds, found.n) == (4, 80)
     text = terminal(main_of(tmp_path))
     assert f"{found.value:.1f} ± {found.half:.1f}" in text

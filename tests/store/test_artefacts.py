@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from bench.core import files
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, published, write_bytes, write_json
 from bench.store.artefacts import META, Artefact, Artefacts, cache_root
-from bench.store.record import SCHEMA, Cost, Record, Records, Resources, RuleScores, TypeCounts, from_json, to_json
+from bench.store.record import SCHEMA, Cost, Record, Records, Resources, RuleScores, TypeCounts, from_json
+from bench.store.sidecars import Damaged
 
 KEY = "0123456789abcdef"
 
@@ -319,7 +320,7 @@ def test_records_survive_the_disk_and_have_one_text(tmp_path_factory: pytest.Tem
     backwards = {name: record.cell[name] for name in reversed(list(record.cell))}
     folder.put(replace(folder.get(KEY) or record, cell=backwards))
     assert folder.path(KEY).read_bytes() == before
-    assert from_json(json.loads(before)) == record == from_json(to_json(record))
+    assert from_json(json.loads(before)) == record == from_json(asdict(record))
 
 
 def plain(**changes: Any) -> Record:
@@ -329,13 +330,13 @@ def plain(**changes: Any) -> Record:
 @pytest.mark.parametrize("schema", [0, SCHEMA + 1, 99, "1", None])
 def test_an_unknown_schema_is_refused_with_its_number(tmp_path: Path, schema: Any) -> None:
     folder = Records(tmp_path)
-    write_json(folder.path(KEY), to_json(plain()) | {"schema": schema})
+    write_json(folder.path(KEY), asdict(plain()) | {"schema": schema})
     with pytest.raises(BadInput, match=rf"{KEY}\.json: record schema {schema!r} is unknown; .* reads {SCHEMA}"):
         folder.get(KEY)
 
 
 def test_a_record_of_other_fields_is_refused() -> None:
-    value = to_json(plain())
+    value = asdict(plain())
     with pytest.raises(BadInput, match="unknown field 'f2'"):
         from_json(value | {"f2": 1})
     with pytest.raises(BadInput, match="not a record"):
@@ -391,7 +392,8 @@ def test_sidecars_have_the_same_bytes_and_survive(tmp_path: Path) -> None:
     found = folder.counts(KEY)
     assert list(found) == ["last", "source-dev"]
     assert all(np.array_equal(found[rule], counts[rule]) for rule in counts)
-    assert folder.counts("nothing") == {}
+    with pytest.raises(Damaged, match="missing"):
+        folder.counts("nothing")
 
 
 @pytest.mark.parametrize("just_now", [True, False])

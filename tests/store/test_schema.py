@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,7 +13,7 @@ import pytest
 
 from bench.core.files import write_json
 from bench.store import record
-from bench.store.record import SCHEMA, Record, to_json
+from bench.store.record import SCHEMA, Record
 from tests.support.records_for_tests import Plan, make, put_gap
 
 PUBLISHED = Path(record.__file__).with_name("record.schema.json")
@@ -76,7 +76,7 @@ def test_records_as_written_are_valid(tmp_path: Path) -> None:
 )
 def test_others_are_not(tmp_path: Path, change: dict[str, Any]) -> None:
     (made,) = make(tmp_path, Plan({"zero_shot": 0.5}, ("de",), seeds=(1,)))
-    value = json.loads(json.dumps(to_json(made)))
+    value = json.loads(json.dumps(asdict(made)))
     jsonschema.validate(value, published())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(value | change, published())

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from bench.measure.links import LinkLines
 from bench.measure.tagged import Tagged
 from bench.plan.spec import parsed_matrix
 from bench.run.slurm import load_profile
-from bench.store.record import Record, from_json, to_json
+from bench.store.record import Record, from_json
 from bench.store.sidecars import Damaged, read_sidecar
 from data_recipes.corpora.conll.corpus import read_translations
 from data_recipes.corpora.wikiann.corpus import read_text
@@ -211,7 +211,7 @@ def record(path: Path) -> None:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return  # a torn record is read as none, and `xner verify` names it
-    assert json.loads(json.dumps(to_json(from_json(value)))).keys() >= value.keys()
+    assert json.loads(json.dumps(asdict(from_json(value)))).keys() >= value.keys()
 
 
 def sidecar(path: Path) -> None:
@@ -246,7 +246,7 @@ def _columns() -> bytes:
 
 def _record() -> bytes:
     one = Record("k", "m", {"label": "a", "target": "de", "seed": 1}, "failed", error={"type": "E", "message": "m"})
-    return json.dumps(to_json(one)).encode()
+    return json.dumps(asdict(one)).encode()
 
 
 READERS: dict[str, tuple[Callable[[Path], None], Callable[[], bytes]]] = {

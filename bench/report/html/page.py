@@ -27,7 +27,6 @@ from bench.report.plots import figures_across, figures_of
 from bench.report.plots.canvas import saved, settings
 from bench.report.scores import LEVEL, ranking, scores_of
 from bench.report.tables import all_tables
-from bench.report.tables.model import Table
 from bench.report.verdicts import HEADS, cells, conclusions, family_note, line_notes, sentence
 from bench.store.record import Cost, Record, Resources
 
@@ -103,13 +102,17 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], most: int) -
     common = {row: shared([facts[run.record.key] for run in group.stored if run.row == row]) for row in group.rows}
     with settings():
         figures = {name: _drawn(figure, f"{prefix}-{name}") for name, figure in figures_of(group)}
-    main, *tables = _tables(group)
+    caveats = _caveats(group)  # which hold for the tables, too, and are shown once
+    main, *tables = (
+        replace(table, notes=tuple(note for note in table.notes if note not in caveats))
+        for table in all_tables([group])
+    )
     comparisons = contrasts_of(group)
     return {
         "group": group,
         "prefix": prefix,
         "title": f"{title_of(group, 'Results')}; {', '.join(filter(None, parts))}",
-        "caveats": _caveats(group),
+        "caveats": caveats,
         "scores": scores_of(group, group.main_rule),
         "main": main,
         "tables": tables,
@@ -146,14 +149,7 @@ def _caveats(group: Group) -> list[str]:
     ]
 
 
-# --- tables and figures -----------------------------------------------------------------------------------------------
-
-
-def _tables(group: Group) -> Iterator[Table]:
-    """All tables of the group, without the notes that the chapter shows once."""
-    told = set(_caveats(group))
-    for table in all_tables([group]):
-        yield replace(table, notes=tuple(note for note in table.notes if note not in told))
+# --- figures ----------------------------------------------------------------------------------------------------------
 
 
 _EXTRA = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)

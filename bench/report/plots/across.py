@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from bench.report.plots.canvas import (
     rows_axis,
 )
 from bench.report.scores import average_over, diagnostic, macro, mean_or_none, oracle_rows, scores_of
-from bench.store.record import ROW_AXES, row_name
+from bench.store.record import row_name
 
 TRANSLATOR = "translator."  # axes that vary the quality of translations
 N_SOURCE = "data.n_source"
@@ -38,15 +38,11 @@ def sets_along(every_group: Sequence[Group], varied: str) -> list[tuple[Group, .
     """Sets of two or more groups that differ only in axes whose names begin with `varied`."""
     sets: dict[tuple[object, ...], list[Group]] = {}
     for group in every_group:
-        other = [(name, repr(value)) for name, value in _axes(group).items() if not name.startswith(varied)]
+        axes = group.stored[0].table_axes.items()
+        other = [(name, repr(value)) for name, value in axes if not name.startswith(varied)]
         same = (group.suites, group.corpus, group.source, group.encoder, group.intrinsic, *sorted(other))
         sets.setdefault(same, []).append(group)
     return [tuple(several) for several in sets.values() if len(several) > 1]
-
-
-def _axes(group: Group) -> Mapping[str, Any]:
-    axes = group.stored[0].record.cell.get("axes") or {}
-    return {name: value for name, value in axes.items() if not name.startswith(ROW_AXES)}
 
 
 def _common_languages(several: Sequence[Group]) -> tuple[str, ...]:
@@ -137,7 +133,8 @@ def sources_figure(several: Sequence[Group]) -> Figure | None:
 def _sizes(several: Sequence[Group], languages: Sequence[str]) -> Iterator[tuple[Row, tuple[int, float, float | None]]]:
     """Row, number of source sentences (fewer than asked for if there are fewer), macro F1 and its half-width."""
     for group in several if languages else ():
-        size = min(int(_axes(group)[N_SOURCE]), int(group.stored[0].record.cell["n_source"]))
+        first = group.stored[0]
+        size = min(int(first.table_axes[N_SOURCE]), int(first.record.cell["n_source"]))
         for row in group.rows:
             mean, half = macro(scores_of(group, group.main_rule), row, languages)
             if mean is not None:

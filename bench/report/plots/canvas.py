@@ -25,6 +25,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.frame import METHOD_FAMILIES, Group, Row
 from bench.report.notes import setting_notes, title_of
+from bench.report.scores import Limits
 
 FORMATS = ("png", "svg", "pdf")
 GREY = "0.35"
@@ -197,7 +198,7 @@ def panels(rows: int, names: Sequence[str], label: float) -> tuple[Figure, list[
     return fig, list(axes[: len(names)])
 
 
-def dots(axis: Axes, places: Iterable[tuple[float, Look, float, tuple[float, float] | None]]) -> None:
+def dots(axis: Axes, places: Iterable[tuple[float, Look, float, Limits | None]]) -> None:
     """Values (y, look, value, interval) as markers with their intervals."""
     every = list(places)
     if drawn := [(y, *limits, look.face) for y, look, _, limits in every if limits is not None]:

@@ -32,11 +32,10 @@ from bench.report.plots.canvas import (
     plain,
     rows_axis,
 )
-from bench.report.scores import LEVEL, Scores, average_over, macro, oracle_rows, ranking, scores_of
+from bench.report.scores import LEVEL, Limits, Scores, average_over, macro, oracle_rows, ranking, scores_of
 from bench.report.verdicts import family_note, signed
 
 MOST_NUMBERS = 20  # methods up to which the cells of the heat map have room for a number
-Limits = tuple[float, float]
 
 
 def f1_figure(group: Group) -> Figure | None:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from bench.core.errors import BadInput
 from bench.report.contrasts import contrasts_of
-from bench.report.frame import Group, Row, Stored
+from bench.report.frame import Group, Row, Stored, once_a_group
 from bench.report.plots.canvas import GREY, figure, finished, light_grid, line_style, looks, plain
 from bench.report.scores import oracle_rows, scores_of
 from bench.store.sidecars import Damaged, read_arrays
@@ -25,24 +25,21 @@ SIDES = ("o", "^")  # markers of source and target
 MOST = 4  # rows and columns of panels in the plot of the space, to keep it legible
 
 
+@once_a_group
 def _curves(group: Group) -> dict[Row, list[Mapping[str, Any]]]:
-    """The curves.json of the records that have one, by row; read once for both plots."""
-
-    def read() -> dict[Row, list[Mapping[str, Any]]]:
-        by_row: dict[Row, list[Mapping[str, Any]]] = {row: [] for row in group.rows}
-        for run in group.stored:
-            path = run.store.sidecar(run.record.key, "curves.json")
-            try:
-                value = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                continue
-            except ValueError as error:
-                raise BadInput(f"{path}: not JSON: {error}") from error
-            if isinstance(value, dict):
-                by_row[run.row].append(value)
-        return by_row
-
-    return group.remembered("curves", read)
+    """The curves.json of the records that have one, by row."""
+    by_row: dict[Row, list[Mapping[str, Any]]] = {row: [] for row in group.rows}
+    for run in group.stored:
+        path = run.store.sidecar(run.record.key, "curves.json")
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise BadInput(f"{path}: not JSON: {error}") from error
+        if isinstance(value, dict):
+            by_row[run.row].append(value)
+    return by_row
 
 
 def _points(series: Iterable[tuple[Sequence[float], Sequence[float | None]]]) -> Points:
@@ -147,7 +144,7 @@ def _space(stored: Sequence[Stored]) -> dict[str, Any]:
     for run in stored:
         try:
             return read_arrays(run.store.sidecar(run.record.key, "space.npz"))
-        except (FileNotFoundError, Damaged):
+        except Damaged:
             continue
     return {}
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.report.frame import Group, Row
 from bench.report.notes import ORACLE, corpus_notes, setting_notes, title_of
-from bench.report.scores import CellStatus, Score, Scores, half_width, macro, oracle_rows
+from bench.report.scores import CellStatus, Limits, Score, Scores, half_width, macro, oracle_rows
 
 TEXTS = {"skipped": "–", "failed": "failed", "missing": "–", "no score": "–"}
 
@@ -19,8 +19,7 @@ class Entry:
     """A cell of a table: a number with its interval limits, in the column's unit, or a text in its place."""
 
     value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    limits: Limits | None = None
     text: str = ""  # printed if there is no value
     digits: int = 1
     bold: bool = False  # the column's highest; of a difference: significant
@@ -35,7 +34,7 @@ class Entry:
     @property
     def half(self) -> float | None:
         """Half the width of the interval."""
-        return half_width(self.value, self.low, self.high)
+        return half_width(self.value, self.limits)
 
     @property
     def shown(self) -> str:
@@ -95,7 +94,7 @@ class TableDraft:
         notes = self.notes(*score.notes)
         if score.mean is None:
             return self.gap(TEXTS[score.status], score.status, notes)
-        return Entry(score.mean, score.low, score.high, notes=notes, seeds=len(score.seeds), n=score.sentences)
+        return Entry(score.mean, score.limits, notes=notes, seeds=len(score.seeds), n=score.sentences)
 
     def macro(self, scores: Scores, row: Row, languages: Sequence[str]) -> Entry:
         """The macro average over these languages, or a gap with its reason."""
@@ -104,7 +103,7 @@ class TableDraft:
             absent = ", ".join(target for target in languages if scores[row, target].mean is None)
             why = f"no macro average: no number for {absent}" if absent else "no language that all methods have"
             return self.gap("–", "missing", self.notes(why))
-        return Entry(mean) if half is None else Entry(mean, mean - half, mean + half)
+        return Entry(mean, None if half is None else (mean - half, mean + half))
 
     @staticmethod
     def gap(text: str = "–", status: CellStatus = "missing", notes: tuple[int, ...] = ()) -> Entry:

@@ -195,7 +195,7 @@ def _ordered(table: Table, group: Group, spec: TablesSpec, names: Mapping[str, s
 def _formatted(entry: Entry, spec: TablesSpec) -> Entry:
     entry = replace(entry, digits=spec.decimals) if entry.digits == 1 else entry
     entry = replace(entry, notes=()) if spec.notes == "none" else entry
-    return replace(entry, low=None, high=None) if spec.intervals == "none" else entry
+    return replace(entry, limits=None) if spec.intervals == "none" else entry
 
 
 def _notes(table: Table, group: Group, spec: TablesSpec) -> tuple[str, ...]:

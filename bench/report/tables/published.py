@@ -94,7 +94,7 @@ def published_table(group: Group, name: str = "published", folder: Path = FOLDER
         line = draft.add(row, {"from": "ours", "method": group.name_of(row)})
         entries = {target: draft.score(scores[row, target]) for target in group.targets}
         entries["macro"] = draft.macro(scores, row, languages)
-        line |= {column: replace(entry, low=None, high=None) for column, entry in entries.items()}
+        line |= {column: replace(entry, limits=None) for column, entry in entries.items()}
     _add_published(draft, published)
     types = ", ".join(map(str, group.stored[0].record.corpus.get("types") or ()))
     notes = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.report.contrasts import BASELINE, FLOOR, baseline_of, cost_of, cost_ratio
-from bench.report.errors import KINDS, kinds_by_seed
+from bench.report.errors import KINDS, samples_by_seed
 from bench.report.frame import Group, Stored
 from bench.report.notes import source_notes
 from bench.report.scores import diagnostic
@@ -53,7 +53,7 @@ def cost_table(group: Group, name: str = "cost") -> Table:
             values = [None if run.record.cost == Cost() else quantity(run.record) for run in done]
             line[title] = _mean(draft, values, digits)
         base = baseline_of(row, group.rows) or row
-        common = {run.target for run in done} & {run.target for run in group.stored if run.row == base}
+        common = [t for t in group.targets if group.cells[base, t] and any(run.target == t for run in done)]
         sides = [cost_of(run for t in common for run in group.cells[side, t]) for side in (row, base)]
         ratio = cost_ratio(*sides)
         ratios |= {ratio[1]} if ratio else set()
@@ -119,7 +119,7 @@ def errors_table(group: Group, name: str = "errors") -> Table | None:
 
     Computed from the stored predictions; None if there are none.
     """
-    draft, every = TableDraft(group, heads=("method", "language")), kinds_by_seed(group)
+    draft, every = TableDraft(group, heads=("method", "language")), samples_by_seed(group)
     by_cell = {cell: [shares for sample in read if (shares := _shares(sample.kinds))] for cell, read in every.items()}
     draft.notes(*(f"{row[1]}, {t}: {sample.why}" for (row, t), read in every.items() for sample in read if sample.why))
     kinds = [kind for kind in KINDS if any(shares[kind] for seeds in by_cell.values() for shares in seeds)]

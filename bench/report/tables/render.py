@@ -189,7 +189,9 @@ def tidy_rows(table: Table) -> list[dict[str, Any]]:
             entry = row[column]
             notes = [table.footnotes[note - 1] for noted in (*heads, entry) for note in noted.notes]
             values = {name: row[name].text for name in table.heads} | {table.columns_are: column}
-            values |= {name: getattr(entry, name) for name in ("value", "low", "high", "seeds", "n", "status")}
+            low, high = entry.limits or (None, None)
+            values |= {"value": entry.value, "low": low, "high": high}
+            values |= {"seeds": entry.seeds, "n": entry.n, "status": entry.status}
             if entry.value is None and entry.status == "ok":
                 values["value"] = entry.text or None
             oracle = any(head.oracle for head in heads)

@@ -55,7 +55,7 @@ def main_table(group: Group, name: str = "main") -> Table:
             line[target] = replace(draft.score(score), bold=top, near=row in marked and not top)
         line["macro"] = draft.macro(scores, row, languages)
         if with_last:
-            line["last"] = replace(draft.macro(last, row, languages), low=None, high=None)
+            line["last"] = replace(draft.macro(last, row, languages), limits=None)
     untested = ", ".join(target for target, marked in best.items() if marked is None)
     comparisons = contrasts_of(group)
     notes = [
@@ -89,9 +89,8 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
             if compared is None or compared.difference is None:
                 line[title] = draft.gap(notes=draft.notes(compared.note) if compared and compared.note else ())
                 continue
-            low, high = compared.together or (None, None)
-            sure = compared.verdict in ("better", "worse")
-            line[title] = Entry(compared.difference, low, high, bold=sure, signed=True, seeds=len(compared.seeds))
+            sure, seeds = compared.verdict in ("better", "worse"), len(compared.seeds)
+            line[title] = Entry(compared.difference, compared.together, bold=sure, signed=True, seeds=seeds)
         counts, ratio = outcomes(comparison), ratio_of(comparison)
         line["better, worse, undecided"] = Entry(
             text=", ".join(str(counts[n]) for n in ("better", "worse", "undecided"))
