@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -103,7 +104,7 @@ def tables_verb(args: argparse.Namespace) -> int:
 
 def _paper(args: argparse.Namespace, outs: Sequence[Path], suites: Sequence[Group]) -> tuple[list[Path], bool]:
     """What was written into OUT/paper/, and whether options asked for it."""
-    from bench.report.tables.paper import FOLDER, paper_texts, shown_of
+    from bench.report.tables.paper import FOLDER, paper_texts, shown_of, with_measured_rows
 
     written = [text for out in outs for text in matrices(out)[-1:]]
     raws = [written_tables(text.file, text.text, text.overrides) for text in written]
@@ -117,6 +118,12 @@ def _paper(args: argparse.Namespace, outs: Sequence[Path], suites: Sequence[Grou
     stored = [run for group in suites for run in group.stored if not run.imported]
     names = display_names([run.record.cell for run in stored], raw)
     spec = build(TablesSpec, {"names": names} | raw.get("tables", {}) | given, Place("xner tables"))
+    if spec.rows and "rows" not in given:
+        spec, absent = with_measured_rows(suites, spec)
+        if absent:
+            print(f"warning: [tables] rows without a record are left out: {', '.join(absent)}", file=sys.stderr)
+        if not spec.rows:
+            return [], bool(given or args.bib)
     texts = paper_texts(suites, spec) if given or "tables" in raw else {}
     if args.bib:
         shown = {run.record.key for group in suites for run in shown_of(group, spec).stored}

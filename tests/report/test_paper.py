@@ -60,6 +60,18 @@ def body(text: str) -> list[list[str]]:
     return [row.removesuffix(r" \\").split(" & ") for row in re.findall(r"^.* & .*$", text, re.M)]
 
 
+def test_rows_of_the_matrix_without_a_record_are_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = {label: f1 for label, f1 in QUALITY.items() if label not in ("trans_only", "concner+no-tcl")}
+    out = suite(tmp_path, measured, MATRIX)
+    assert main(["tables", str(out)]) == 0
+    assert "[tables] rows without a record are left out: trans_only, *no-tcl\n" in capsys.readouterr().err
+    rows = [row[0] for row in body((out / "paper" / "concner.tex").read_text())]
+    assert rows[1:] == ["En", "En + Trans", "ConCNER", "w/o LCL", "w/o KD"]
+    assert main(["tables", str(out), "--rows", "trans_only"]) == 2, "what the command asks for must be there"
+
+
 def test_the_matrix_says_the_layout_of_concners_main_table(tmp_path: Path) -> None:
     out = suite(tmp_path, matrix=MATRIX)
     assert main(["tables", str(out)]) == 0

@@ -59,6 +59,12 @@ def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]
     return texts
 
 
+def with_measured_rows(all_groups: Sequence[Group], spec: TablesSpec) -> tuple[TablesSpec, list[str]]:
+    """`spec` without the rows that no record has yet, and these: the matrix may have been run in part."""
+    absent = _absent(all_groups, spec)
+    return replace(spec, rows=tuple(asked for asked in spec.rows if asked not in absent)), absent
+
+
 def command_of(spec: TablesSpec) -> str:
     """The `xner tables` command that makes the same tables, apart from names that plug-ins define."""
     words = ["xner", "tables", "OUT"]
@@ -82,13 +88,23 @@ def spec_of(text: str, path: Path) -> TablesSpec:
 
 
 def _check(all_groups: Sequence[Group], spec: TablesSpec) -> None:
-    rows = {row[1] for group in all_groups for row in group.rows}
-    for pattern, _ in _asked(spec):
-        if not any(_matches(row, pattern) for row in rows):
-            raise BadInput(f"--rows: there is no row '{pattern}'{nearest(pattern, rows)}")
+    for asked in _absent(all_groups, spec)[:1]:
+        pattern = asked.partition("=")[0].strip()
+        raise BadInput(f"--rows: there is no row '{pattern}'{nearest(pattern, _labels(all_groups))}")
     rules = {rule for group in all_groups for run in group.stored for rule in run.record.rules}
     if spec.rule and spec.rule not in rules:
         raise BadInput(f"--rule: no record has scores by '{spec.rule}'{nearest(spec.rule, rules)}")
+
+
+def _labels(all_groups: Sequence[Group]) -> set[str]:
+    return {row[1] for group in all_groups for row in group.rows}
+
+
+def _absent(all_groups: Sequence[Group], spec: TablesSpec) -> list[str]:
+    """What of `spec.rows` names no row."""
+    labels, patterns = _labels(all_groups), [pattern for pattern, _ in _asked(spec)]
+    present = [any(_matches(label, pattern) for label in labels) for pattern in patterns]
+    return [asked for asked, there in zip(spec.rows, present, strict=True) if not there]
 
 
 def _asked(spec: TablesSpec) -> list[tuple[str, str]]:
