@@ -15,6 +15,7 @@ import pytest
 from matplotlib import image
 
 from bench.cli.main import main
+from bench.report.compare import compared
 from bench.report.contrasts import contrasts_of
 from bench.report.frame import groups, read
 from bench.report.html.page import report_html
@@ -104,3 +105,9 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     assert measured and all(comparison.declared for comparison in measured)
     readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
     assert not [text for text in map(sentence, measured) if f"- {text}" not in readme]
+    translated = compared(group, "concner (files)", "zero_shot", group.main_rule)
+    assert f"- Not declared, so to be confirmed: {sentence(translated)}" in readme
+    named = ("than the pool in zh and fi", "than projection in de, pt, zh and it")
+    for comparison, words in zip(measured, named, strict=True):
+        better = [line.name for line in comparison.lines if line.verdict == "better"]
+        assert words.endswith(f" in {', '.join(better[:-1])} and {better[-1]}") and words in readme
