@@ -21,17 +21,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one too
 settings.load_profile("any machine")
 
-# files whose tests train for long, start processes or draw figures: `pytest -m "not slow"` leaves them out
+# files whose tests train, start processes, draw figures or read whole corpora: `pytest -m "not slow"` leaves them out
 SLOW = (
     "cli/test_predict.py",
     "cli/test_wheel.py",
-    "data/test_e2e_corpora.py",
+    "data/test_demo_corpus.py",
     "data/test_dictionary.py",
+    "data/test_e2e_align.py",
+    "data/test_e2e_corpora.py",
+    "data/test_e2e_translate.py",
     "data/test_e5_small.py",
+    "data/test_embed.py",
     "data/test_filters.py",
+    "data/test_label_transfer.py",
     "data/test_machine_translation.py",
     "data/test_seq2seq.py",
     "data/test_simalign.py",
+    "data/test_uner_pud.py",
+    "docs/test_figures.py",
     "docs/test_sessions.py",
     "encoder_check",
     "measure/test_quality.py",
@@ -53,6 +60,7 @@ SLOW = (
     "train/test_diagnostics.py",
     "train/test_lifetime.py",
     "train/test_memory.py",
+    "train/test_resume.py",
 )
 
 

@@ -15,7 +15,7 @@ from bench.plan import registry
 from bench.plan.registry import BrokenPlugin
 from bench.plan.resolve import PLUGINS, SECTIONS
 from bench.plan.schema import to_plain
-from bench.plan.sections import AxesSpec, EncoderSpec, SearchSpec
+from bench.plan.sections import AxesSpec, EncoderSpec, SearchSpec, TablesSpec
 from bench.store.record import Contrast
 
 Schema = dict[str, Any]
@@ -39,6 +39,7 @@ def matrix_schema() -> Schema:
     variant["properties"] = {"name": text, "use": {"enum": list(registry.names("method"))}}
     properties = {"name": text, "source": text, "include": text, "axes": axes, **sections}
     properties |= {"search": table_of(SearchSpec), "chosen": {"type": "object"}, "exclude": tables}
+    properties |= {"tables": table_of(TablesSpec)}
     properties |= {"variant": {"type": "array", "items": variant}, "contrast": {"type": "array", "items": contrast}}
     properties |= {kind: _plugins(kind) for kind in PLUGINS[:-1]}
     properties["encoder"] = {"type": "object", "additionalProperties": table_of(EncoderSpec)}

@@ -15,12 +15,16 @@ import pytest
 from matplotlib import image
 
 from bench.cli.main import main
+from bench.plan.sections import TablesSpec
+from bench.report import tables
 from bench.report.compare import compared
 from bench.report.contrasts import contrasts_of
 from bench.report.frame import groups, read
 from bench.report.html.page import report_html
 from bench.report.plots import MAKERS
 from bench.report.plots.canvas import saved, settings
+from bench.report.tables.paper import shown_of
+from bench.report.tables.render import markdown
 from bench.report.verdicts import sentence
 from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
@@ -105,8 +109,12 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     assert measured and all(comparison.declared for comparison in measured)
     readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
     assert not [text for text in map(sentence, measured) if f"- {text}" not in readme]
-    translated = compared(group, "concner (files)", "zero_shot", group.main_rule)
-    assert f"- Not declared, so to be confirmed: {sentence(translated)}" in readme
+    for a, b in (("concner (files)", "zero_shot"), ("concner (bergamot)", "concner (files)")):
+        assert f"- Not declared: {sentence(compared(group, a, b, group.main_rule))}" in readme
+    main_table = tables.MAKERS["main"](shown_of(group, TablesSpec(rows=("zero_shot", "* (files)"))), "main")
+    assert main_table is not None
+    table = re.findall(r"^\|.*$", markdown(main_table), re.M)
+    assert len(table) == 6 and all(row in readme for row in table)
     named = ("than the pool in zh and fi", "than projection in de, pt, zh and it")
     for comparison, words in zip(measured, named, strict=True):
         better = [line.name for line in comparison.lines if line.verdict == "better"]
