@@ -84,6 +84,10 @@ class Corpus(Recipe):
         """
         return []
 
+    def provenance(self, target: str) -> str:
+        """Who or what translated `pairs` into a language, such as "facebook/nllb-200-…@<revision>"; "" if unknown."""
+        return ""
+
     def parallel(self, source: str, target: str) -> list[Pair]:
         """Unlabelled human parallel text, no part of `pairs`, with ids of its own; [] if none.
 

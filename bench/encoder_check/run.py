@@ -238,9 +238,10 @@ def _run(
         write_matrix(planned, out)
         jobs = machine.jobs or default_jobs(machine.device, max(unit.cell.train.threads for unit in todo))
         local.run(todo, RunSettings(out, machine.device), jobs, retry=True)
+    records = Records(out)
     for scores, unit in readable:
         with _gap(scores.gaps, part, _column(unit.cell)):
-            yield scores, unit.cell, _finished(Records(out).get(unit.key))
+            yield scores, unit.cell, _finished(records.get(unit.key))
 
 
 def _column(cell: Cell) -> str:

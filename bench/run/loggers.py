@@ -25,8 +25,10 @@ def tensorboard(out: Path, record: Record, name: str) -> Iterator[Scalars]:
         for scalar, value in values.items():
             writer.add_scalar(scalar, value, step)
 
-    yield scalars
-    writer.close()
+    try:
+        yield scalars
+    finally:
+        writer.close()
 
 
 @contextmanager
@@ -34,8 +36,10 @@ def wandb(out: Path, record: Record, name: str, online: bool = False) -> Iterato
     """A run in OUT/wandb, which stays on this machine unless `online`. BadInput where wandb is not here."""
     mode, config = "online" if online else "offline", {**record.cell, "factors": record.factors}
     run = _client("wandb", "wandb").init(project=record.matrix, name=name, config=config, dir=str(out), mode=mode)
-    yield lambda values, step: run.log(dict(values), step=step)
-    run.finish()
+    try:
+        yield lambda values, step: run.log(dict(values), step=step)
+    finally:
+        run.finish()
 
 
 def _client(module: str, extra: str) -> Any:

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -83,34 +84,42 @@ def require(held: object, rule: str) -> None:
 # --- the files that a plug-in opens itself ----------------------------------------------------------------------------
 
 Opened = set[tuple[str, str]]  # the plug-in's module, and the real path
+_WATCH: ContextVar[tuple[tuple[str, ...], Opened] | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
 def opened_by(modules: Collection[str]) -> Iterator[Opened]:
     """What these modules, and others of their packages, open meanwhile in this process: not what is imported."""
+    _install()
     opened: Opened = set()
-    packages = {module: module.rpartition(".")[0] or module for module in modules}
-
-    def see(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not watching or not isinstance(arguments[0], str | bytes | os.PathLike):
-            return
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            name = str(frame.f_globals.get("__name__", ""))
-            if name.startswith(("bench.", "importlib")):
-                return
-            for module, package in packages.items():
-                if name == module or name.startswith(f"{package}."):
-                    opened.add((module, os.path.realpath(os.fsdecode(arguments[0]))))
-                    return
-            frame = frame.f_back
-
-    watching = True
-    sys.addaudithook(see)  # it cannot be taken out again, only told to look away
+    token = _WATCH.set((tuple(modules), opened))
     try:
         yield opened
     finally:
-        watching = False
+        _WATCH.reset(token)
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_seen)  # it cannot be taken out again, only told to look away
+
+
+def _seen(event: str, arguments: tuple[Any, ...]) -> None:
+    watch = _WATCH.get()
+    if event != "open" or watch is None or not isinstance(arguments[0], str | bytes | os.PathLike):
+        return
+    modules, opened = watch
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith(("bench.", "importlib")):
+            return
+        for module in modules:
+            package = module.rpartition(".")[0] or module
+            if name == module or name.startswith(f"{package}."):
+                opened.add((module, os.path.realpath(os.fsdecode(arguments[0]))))
+                return
+        frame = frame.f_back
 
 
 # --- one tiny cell of every label, run under observation --------------------------------------------------------------

@@ -41,13 +41,13 @@ class Piece:
 
 def make_shared(todo: Sequence[Planned], where: RunSettings, progress: Progress) -> None:
     """Make the shared artefacts of these cells; a failure is reported, and becomes the result of its cells."""
-    tried: set[str] = set()
+    artefacts, tried = Artefacts(where.cache), set[str]()
     for planned in todo:
         with reported(planned):
             for piece in pieces(planned):
                 if piece.key not in tried:
                     tried.add(piece.key)
-                    piece.make(Artefacts(where.cache), where.device, progress)
+                    piece.make(artefacts, where.device, progress)
 
 
 def absent(todo: Sequence[Planned], artefacts: Artefacts) -> dict[str, Planned]:

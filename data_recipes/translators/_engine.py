@@ -196,7 +196,7 @@ def batches(lengths: Sequence[tuple[int, int]], room: int) -> Iterator[list[int]
     for _, members in groupby(sorted(lengths, reverse=True), key=lambda item: limit_of(item[0], 1 << 30)):
         waiting = list(members)
         while waiting:
-            longest = waiting[0][0]
+            longest = max(1, waiting[0][0])
             size = max(1, room // longest)
             yield [index for _, index in waiting[:size]]
             waiting = waiting[size:]

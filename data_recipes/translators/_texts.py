@@ -129,6 +129,10 @@ def words_at(words: Sequence[str], text: str) -> list[tuple[int, ...]]:
     places = [place for place, letter in enumerate(text) if not letter.isspace()]
     owners: list[tuple[int, ...]] = [()] * len(text)
     word_letters, text_letters = [letter for letter, _ in letters], [text[place] for place in places]
+    if word_letters == text_letters:  # the usual case, and difflib is slow on long texts
+        for place, (_, number) in zip(places, letters, strict=True):
+            owners[place] = (number,)
+        return owners
     for kind, a, b, c, d in SequenceMatcher(None, word_letters, text_letters, autojunk=False).get_opcodes():
         numbers = tuple(sorted({number for _, number in letters[a:b]}))
         for offset, place in enumerate(places[c:d]):

@@ -13,10 +13,7 @@ from data_recipes.translators._texts import language_of
 
 
 class FilesTranslator(Translator):
-    """Looks translations up in `corpus.pairs`; without tags, like every translator.
-
-    A corpus may say who or what translated into a language, in a method `provenance(target)`; "" if it does not know.
-    """
+    """Looks translations up in `corpus.pairs`; without tags, like every translator."""
 
     name: ClassVar[str] = "files"
     version = 1
@@ -35,11 +32,10 @@ class FilesTranslator(Translator):
             )
         translated = [pairs.get(sentence.id) for sentence in sentences]
         missing = sum(pair is None for pair in translated)
-        provenance = getattr(corpus, "provenance", None)
-        named = provenance(target) if provenance else ""
+        named = "human" if corpus.facts.human_translations else corpus.provenance(target)
         return Translated(
             targets=tuple(None if pair is None else replace(pair.target, spans=None) for pair in translated),
             links=tuple(None if pair is None else pair.links for pair in translated),
-            provenance="human" if corpus.facts.human_translations else named or "unknown (the corpus does not say)",
+            provenance=named or "unknown (the corpus does not say)",
             counts={"translated": len(translated) - missing, "missing": missing},
         )

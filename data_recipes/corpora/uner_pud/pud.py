@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -36,11 +37,17 @@ def english(*, originals_only: bool = False) -> list[Sentence]:
     Raises:
         Unavailable, BadInput: the file is not here, or malformed.
     """
+    path = _uner("en")
     return [
         replace(sentence, id=f"en_pud/{sentence.id}", group=f"pud/{sentence.id}")
-        for sentence in read_conll(_uner("en"), "en", TYPES, UNER, require_entities=True)
+        for sentence in _english(path, path.stat().st_mtime_ns)
         if not originals_only or sentence.id.startswith(_WRITTEN_IN_ENGLISH)
     ]
+
+
+@lru_cache(maxsize=2)  # every language is joined to it
+def _english(path: Path, _changed: int) -> tuple[Sentence, ...]:
+    return tuple(read_conll(path, "en", TYPES, UNER, require_entities=True))
 
 
 def translations(language: str, *, german: str = "surface") -> dict[str, Sentence]:
