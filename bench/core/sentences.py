@@ -94,8 +94,13 @@ def tags_of(spans: Iterable[Span], length: int) -> tuple[str, ...]:
     return tuple(tags)
 
 
+_OUTSIDE = frozenset("O")
+
+
 def spans_of(tags: Sequence[str]) -> tuple[Span, ...]:
     """Spans of IOB2 (or IOB1) tags; an I-X that continues no X opens a span (as conlleval), so any tagging decodes."""
+    if _OUTSIDE.issuperset(tags):  # most sentences
+        return ()
     spans: list[Span] = []
     start, current = 0, ""
     for position, tag in enumerate([*tags, "O"]):

@@ -27,7 +27,8 @@ def resolve(out: str | Path) -> Path:
         if (candidate / "records").is_dir() or is_packed(candidate) or (candidate / "matrix.json").is_file():
             return candidate
     problem = "no records here" if path.is_dir() else "no such folder"
-    raise BadInput(f"{path}: {problem} (nor in {shipped}); make them with `xner run MATRIX --out {path}`")
+    elsewhere = "" if path.is_absolute() else f" (nor in {shipped})"
+    raise BadInput(f"{path}: {problem}{elsewhere}; make them with `xner run MATRIX --out {path}`")
 
 
 @dataclass

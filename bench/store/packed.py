@@ -248,10 +248,14 @@ def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[
     import numpy as np
 
     tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}
-    for row in rows:
+    before: tuple[object, bytes] = (None, b"")  # records of one test have the same gold, in rows beside each other
+    for row in sorted(rows, key=lambda row: (row["test"], row["tags"])):
         head, words = tests[row["test"]]
-        tags = iter(np.frombuffer(row["tags"], np.uint16).tolist())
-        text = ""
-        for comments, sentence in zip(head, words, strict=True):
-            text += "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)]) + "\n\n"
-        yield (row["key"], row["name"]), compressed(text)
+        if before[0] != (row["test"], row["tags"]):
+            tags = iter(np.frombuffer(row["tags"], np.uint16).tolist())
+            blocks = (
+                "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)]) + "\n\n"
+                for comments, sentence in zip(head, words, strict=True)
+            )
+            before = (row["test"], row["tags"]), compressed("".join(blocks))
+        yield (row["key"], row["name"]), before[1]

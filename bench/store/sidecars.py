@@ -90,7 +90,7 @@ class Sidecar:
 def compressed(text: str) -> bytes:
     """The text gzipped; the same text gives the same bytes."""
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as file:
+    with gzip.GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
         file.write(text.encode())
     return buffer.getvalue()
 
@@ -130,10 +130,9 @@ def parsed(text: str) -> Sidecar:
             raise Damaged(f"line {number}: expected '{ID}…', found {lines[0][:60]!r}")
         grouped = len(lines) > 1 and lines[1].startswith(GROUP) and "\t" not in lines[1]
         rows = [line.split("\t") for line in lines[1 + grouped :]]
-        bad = next((i for i, row in enumerate(rows) if len(row) != 2 or not row[0] or not row[1]), None)
-        if bad is not None or not rows:
-            place = number + 1 + grouped + (bad or 0)
-            raise Damaged(f"line {place}: expected a word, a tab and a tag")
+        if set(map(len, rows)) != {2} or not all(map(all, rows)):
+            bad = next((i for i, row in enumerate(rows) if len(row) != 2 or not all(row)), 0)
+            raise Damaged(f"line {number + 1 + grouped + bad}: expected a word, a tab and a tag")
         words, tags = zip(*rows, strict=True)
         sidecar.ids.append(lines[0][len(ID) :])
         sidecar.groups.append(lines[1][len(GROUP) :] if grouped else "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import shlex
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -34,6 +36,13 @@ PAPERS = sorted((REPO / "results" / "reference").glob("*/paper/*.tex"))
 SUITES = sorted(path.parent for path in (REPO / "results" / "reference").glob("*/records.jsonl"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One for all tests here: a suite is unpacked once."""
+    with mock.patch.dict(os.environ, XNER_CACHE=str(tmp_path_factory.mktemp("cache"))):
+        yield
+
+
 def test_there_are_some_and_few_files() -> None:
     assert SUITES and PAPERS
     kept = [REPO / "results" / name for name in ("published", "reference")]  # the rest are runs
@@ -41,19 +50,15 @@ def test_there_are_some_and_few_files() -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
-def test_a_committed_suite_is_clean(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path))
+def test_a_committed_suite_is_clean(suite: Path) -> None:
     verified = verify(suite)
     assert not verified.findings
     assert verified.counts["scores"] >= verified.counts["records"] > 0
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
-def test_a_committed_report_is_made_again_to_the_byte(
-    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_committed_report_is_made_again_to_the_byte(suite: Path) -> None:
     """But for its drawings and the compression, which are matplotlib's and zlib's business."""
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path))
     with mock.patch("bench.report.html.page.figures_of", return_value=()):
         made = report_html(suite)
     assert text_of(made) == text_of((suite / "report.html").read_text(encoding="utf-8"))
@@ -68,10 +73,7 @@ def text_of(page: str) -> str:
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_a_papers_table_is_made_again_by_its_command(
-    paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+def test_a_papers_table_is_made_again_by_its_command(paper: Path, tmp_path: Path) -> None:
     out = shutil.copytree(paper.parents[1], tmp_path / "out", ignore=shutil.ignore_patterns("paper"))
     first = paper.read_text(encoding="utf-8").splitlines()[0].removeprefix("% made by: ")
     command = [str(out) if word == "OUT" else word for word in shlex.split(first)[1:]]
@@ -82,9 +84,8 @@ def test_a_papers_table_is_made_again_by_its_command(
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_a_committed_drawing_is_made_again(drawing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_committed_drawing_is_made_again(drawing: Path) -> None:
     """To the byte where matplotlib is the one that drew it, else nearly the same picture."""
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path))
     (group,) = groups(read([drawing.parents[1]]))
     with settings():
         figure = MAKERS[drawing.stem](group)

@@ -207,7 +207,7 @@ def test_a_killed_worker_costs_its_own_unit_only(plugged: Callable[..., Place]) 
             assert record["status"] == "ok"
     assert "2 cells failed" in ran.err and ran.err.count("FAILED: WorkerDied") == 2
     (place.root / "repaired").touch()
-    again = finished(place.spawn("run", matrix, "--out", place.out, "--retry", PYTHONPATH=site))
+    again = finished(place.spawn("run", matrix, "--out", place.out, "--retry", "--jobs", "1", PYTHONPATH=site))
     assert again.code == 0, again.err
     assert "4 done, 2 to run" in again.err
     assert {r["attempts"] for r in records(place.out) if r["cell"]["label"] == "dies"} == {2}

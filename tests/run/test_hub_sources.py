@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,6 +170,8 @@ def test_a_fault_is_one_line_before_anything_is_written(
     online: Online, place: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     what, said = FAULTS[fault]
+    sleep = time.sleep
+    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.6)))  # between the hub client's tries
     if fault == "slow":
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     online.hub.faults = [replace(what, match=PLACES[place])]

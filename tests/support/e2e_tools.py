@@ -65,7 +65,7 @@ class Place:
         return path
 
     def xner(self, *arguments: str | Path, figures: bool = False) -> Ran:
-        """The CLI in this process, from `root`, `run` without workers; figures, which cost seconds, only on demand."""
+        """The CLI in this process, from `root`, without workers; figures, which cost seconds, only on demand."""
         from bench.cli.main import main
 
         return self._called(main, *arguments, figures=figures)
@@ -79,7 +79,7 @@ class Place:
     def _called(self, main: Callable[[list[str]], int], *arguments: str | Path, figures: bool = False) -> Ran:
         import torch
 
-        if arguments[:1] == ("run",) and not {"--jobs", "slurm"} & set(arguments):
+        if arguments[:1] in (("run",), ("search",)) and not {"--jobs", "slurm"} & set(arguments):
             arguments = (*arguments, "--jobs", "1")
         out, err = io.StringIO(), io.StringIO()
         threads = torch.get_num_threads()
