@@ -44,10 +44,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     plots.add_argument("--format", default="png,svg,pdf", help="comma-separated: png, svg, pdf (default: all)")
     verb(report_verb, "report", "one HTML page of stored records", "the path as JSON")
     verb(status_verb, "status", "progress of a matrix", "the counts as JSON")
-    about = "two methods against each other: difference, interval, test, conclusion"
+    about = "the declared contrasts, or two methods: difference, interval, test, conclusion"
     compare = verb(compare_verb, "compare", about, "JSON, F1 in percent")
-    compare.add_argument("a", metavar="A", help="a method or variant, as tables name it")
-    compare.add_argument("b", metavar="B", help="the one that it is compared with")
+    compare.add_argument("a", nargs="?", metavar="A", help="a method or variant, as tables name it")
+    compare.add_argument("b", nargs="?", metavar="B", help="the one that it is compared with")
     compare.add_argument("--rule", default="", metavar="R", help="selection rule (default: each table's main one)")
     about = "score stored predictions again, make tables again, name every mismatch"
     verify = verb(verify_verb, "verify", about, "JSON")
@@ -162,11 +162,23 @@ def status_verb(args: argparse.Namespace) -> int:
 def compare_verb(args: argparse.Namespace) -> int:
     """Difference in F1 of A and B by target language and on average, with its 95 % interval, a paired test (seeds and
     sentences crossed, Holm over the languages) and equivalence within one point; the factors in which they differ,
-    whether the contrast was declared in advance, and the conclusion."""
+    whether the contrast was declared in advance, and the conclusion. Without A and B: each contrast that the matrix
+    declares and that has records, else each method against the naive pool."""
     from bench.report.compare import compare
+    from bench.report.contrasts import contrasts_of
+    from bench.report.frame import groups, read
     from bench.report.verdicts import as_json, text
 
-    comparisons = compare(resolve(args.out), args.a, args.b, args.rule)
+    out = resolve(args.out)
+    if args.a and args.b:
+        comparisons = compare(out, args.a, args.b, args.rule)
+    elif args.a or args.rule:
+        raise BadInput("name A and B, or neither, without --rule, for the declared contrasts")
+    else:
+        every = [comparison for group in groups(read([out])) for comparison in contrasts_of(group)]
+        comparisons = [comparison for comparison in every if comparison.macro.difference is not None]
+        if not comparisons:
+            raise BadInput(f"{out}: no contrast has records of both sides; name A and B")
     return _printed(args, list(map(as_json, comparisons)), "\n\n".join(map(text, comparisons)) + "\n")
 
 

@@ -175,9 +175,12 @@ def text(comparison: Comparison) -> str:
 
 
 def line_notes(comparison: Comparison) -> list[str]:
-    """The notes on single lines; notes on gaps are among the conclusions."""
-    lines = (*comparison.lines, comparison.macro)
-    return [f"{line.name}: {line.note}" for line in lines if line.note and line.verdict != "gap"]
+    """The notes on lines, one line for equal ones; notes on gaps are among the conclusions."""
+    named: dict[str, list[str]] = {}
+    for line in (*comparison.lines, comparison.macro):
+        if line.note and line.verdict != "gap":
+            named.setdefault(line.note, []).append(line.name)
+    return [f"{', '.join(names)}: {note}" for note, names in named.items()]
 
 
 def cells(line: ComparisonLine) -> list[str]:

@@ -277,6 +277,19 @@ def test_text_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert value["conclusions"] == conclusions(one(tmp_path))
 
 
+def test_without_names_the_declared_contrasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, Plan(QUALITY))
+    declare(tmp_path, Contrast("concner", "zero_shot", "the question"), Contrast("concner", "absent", "another"))
+    code, out, _ = xner(capsys, "compare", tmp_path)
+    assert code == 0 and out.count("95 % interval  ") == 1 and "Declared in advance: the question" in out
+
+
+def test_without_names_nor_records_of_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, Plan({"concner": 0.4}))
+    code, _, err = xner(capsys, "compare", tmp_path)
+    assert code == 2 and "no contrast has records of both sides; name A and B" in err
+
+
 def test_hostile_names_print_on_one_line(tmp_path: Path) -> None:
     make(tmp_path, Plan({"a\nb\x1b[31m": 0.4, "c": 0.7}))
     shown = text(one(tmp_path, "a\nb\x1b[31m", "c"))
@@ -290,6 +303,8 @@ def test_hostile_names_print_on_one_line(tmp_path: Path) -> None:
         (("concner", "concner"), "cannot be compared with itself"),
         (("concner", "zero_shot", "--rule", "lst"), "--rule lst: no record has this rule; did you mean 'last'?"),
         (("concner", "elsewhere"), "no table has both: concner in corpus toy"),
+        (("concner",), "name A and B, or neither, without --rule, for the declared contrasts"),
+        (("--rule", "last"), "name A and B, or neither, without --rule, for the declared contrasts"),
     ),
 )
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
