@@ -40,7 +40,7 @@ class ConcnerParams(MethodParams):
     beta: float = 0.5  # weight of translation contrast (TCL); 0: without
     temperature: float = 0.1  # of LCL
     translation_temperature: float = 0.05  # of TCL
-    classes: Literal["type", "tag"] = "tag"  # "type": B-X and I-X are one class, which blurs boundaries
+    classes: Literal["type", "tag"] = "tag"  # with "type" B-X and I-X are one class, which blurs boundaries
     outside: Literal["negative", "class", "none"] = "negative"  # what O words are in LCL
     outside_share: float = 1.0  # share of the O words that LCL sees, drawn anew each step
     positives: Literal["any", "cross-language"] = "any"  # of LCL

@@ -328,7 +328,7 @@ def test_a_row_that_begins_with_a_bracket_is_no_latex_option() -> None:
 
 
 def test_no_records_and_no_folder_are_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"nowhere: no such folder .*`xner run MATRIX --out"):
+    with pytest.raises(BadInput, match=r"nowhere: no such folder; make them with `xner run MATRIX --out"):
         frame.read([tmp_path / "nowhere"])
     (tmp_path / "records").mkdir()
     with pytest.raises(BadInput, match="no records here"):
