@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import shutil
 import tempfile
@@ -248,14 +249,16 @@ def _conll(rows: list[dict[str, Any]], vocabulary: list[str]) -> Iterator[tuple[
     import numpy as np
 
     tests = {row["test"]: json.loads(row["text"]) for row in rows if row["text"] is not None}
-    before: tuple[object, bytes] = (None, b"")  # records of one test have the same gold, in rows beside each other
-    for row in sorted(rows, key=lambda row: (row["test"], row["tags"])):
-        head, words = tests[row["test"]]
-        if before[0] != (row["test"], row["tags"]):
-            tags = iter(np.frombuffer(row["tags"], np.uint16).tolist())
-            blocks = (
-                "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)]) + "\n\n"
-                for comments, sentence in zip(head, words, strict=True)
-            )
-            before = (row["test"], row["tags"]), compressed("".join(blocks))
-        yield (row["key"], row["name"]), before[1]
+
+    def content(row: dict[str, Any]) -> tuple[int, bytes]:
+        return row["test"], row["tags"]
+
+    for (test, numbers), same in itertools.groupby(sorted(rows, key=content), content):  # as the gold of one test is
+        head, words = tests[test]
+        tags = iter(np.frombuffer(numbers, np.uint16).tolist())
+        blocks = (
+            "\n".join([*comments, *(f"{word}\t{vocabulary[next(tags)]}" for word in sentence)]) + "\n\n"
+            for comments, sentence in zip(head, words, strict=True)
+        )
+        data = compressed("".join(blocks))
+        yield from (((row["key"], row["name"]), data) for row in same)
