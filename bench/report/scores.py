@@ -266,21 +266,25 @@ def clusters_of(group: Group, scores: Sequence[Score]) -> statistics.Clusters:
     return group.remembered(("clusters", *keys), lambda: statistics.Clusters.of([names(*test) for test in tests]))
 
 
-def best_of(column: Mapping[Row, Score]) -> tuple[Row, ...] | None:
-    """The row with the highest score, then those not significantly different (Holm within the column); no oracles.
+@dataclass(frozen=True)
+class Marks:
+    """The marks of a column of the main table; oracles have none."""
 
-    Empty if there are fewer than two rows; None if a test was not possible, so that no row may be marked.
-    """
+    best: tuple[Row, ...] = ()  # the highest row that can be tested, then those not significantly different (Holm)
+    untested: tuple[Row, ...] = ()  # rows with too few seeds, or without counts of the same test: they get no mark
+
+
+def marks_of(column: Mapping[Row, Score]) -> Marks:
+    """The marks of a column; none where there are fewer than two rows, or no two of them can be tested."""
     means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
-    if len(means) < 2:
-        return ()
-    best = max(means, key=means.__getitem__)
-    others = [row for row in means if row != best]
-    p_values = [p_value(column[best], column[row]) for row in others]
-    if any(p is None for p in p_values):
-        return None
-    adjusted = statistics.holm(p_values)
-    return (best, *(row for row, p in zip(others, adjusted, strict=True) if p is None or p >= LEVEL))
+    able = [row for row in means if column[row].counts is not None and len(column[row].seeds) >= statistics.MIN_SEEDS]
+    if len(means) < 2 or not able:
+        return Marks(untested=tuple(means) if len(means) > 1 else ())
+    best = max(able, key=means.__getitem__)
+    raw = {row: p for row in able if row != best and (p := p_value(column[best], column[row])) is not None}
+    near = [row for row, p in zip(raw, statistics.holm(list(raw.values())), strict=True) if p is None or p >= LEVEL]
+    tested = (best, *raw) if raw else ()
+    return Marks((best, *near) if raw else (), tuple(row for row in means if row not in tested))
 
 
 # --- ranking ----------------------------------------------------------------------------------------------------------

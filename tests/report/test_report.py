@@ -149,6 +149,21 @@ def test_below_three_seeds_nothing_is_marked_and_the_note_says_why(tmp_path: Pat
     assert "over test sentences only" in text and "±" in text
 
 
+@pytest.mark.parametrize("best", [True, False])
+def test_a_row_with_too_few_seeds_silences_no_other(tmp_path: Path, best: bool) -> None:
+    make(tmp_path, Plan(QUALITY | {"new": 1.0 if best else 0.2}, seeds=(1, 2, 3, 4, 5)))
+    whole = main_of(tmp_path)
+    for record in Records(tmp_path).all():
+        if record.cell["label"] == "new" and record.cell["target"] == "de" and record.cell["seed"] > 2:
+            Records(tmp_path).path(record.key).unlink()
+    table = main_of(tmp_path)
+    assert cell(whole, "new", "de").bold is best
+    assert not cell(table, "new", "de").bold and not cell(table, "new", "de").near
+    assert cell(table, "gold_translation", "de").bold, "the highest of the others"
+    assert cell(table, "new", "fi").bold is best, "where it has all seeds it is tested"
+    assert "In de bold is the highest of the tested rows" in terminal(table)
+
+
 def test_methods_that_train_the_same_thing_are_marked_together(tmp_path: Path) -> None:
     make(tmp_path, Plan({"a": 0.7, "a+b": 0.7, "zero_shot": 0.3}))
     table = main_of(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.report.contrasts import contrasts_of, ratio_of
 from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
-from bench.report.scores import LEVEL, Scores, average_over, best_of, mean_of, oracle_rows, partial_rows, scores_of
+from bench.report.scores import LEVEL, Scores, average_over, marks_of, mean_of, oracle_rows, partial_rows, scores_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
 from bench.report.verdicts import family_note, outcomes, sentence
 from bench.store.record import RuleScores
@@ -41,7 +41,7 @@ def main_table(group: Group, name: str = "main") -> Table:
     scores, last = scores_of(group, rule), scores_of(group, "last")
     languages = average_over(scores, group.rows, group.targets)
     partly = partial_rows(scores, group.rows, group.targets)
-    best = {target: best_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
+    marks = {target: marks_of({row: scores[row, target] for row in group.rows}) for target in group.targets}
     with_last = rule != "last" and any(score.mean is not None for score in last.values())
     oracles = [row for row in group.rows if row in oracle_rows(scores)]
     full = [row for row in group.rows if row not in partly and row not in oracles]
@@ -50,13 +50,14 @@ def main_table(group: Group, name: str = "main") -> Table:
     for row in (*full, *partly, *oracles):
         line = draft.add(row)
         for target in group.targets:
-            marked, score = best[target] or (), scores[row, target]
+            marked, score = marks[target].best, scores[row, target]
             top = bool(marked) and score.mean == scores[marked[0], target].mean and row in marked
             line[target] = replace(draft.score(score), bold=top, near=row in marked and not top)
         line["macro"] = draft.macro(scores, row, languages)
         if with_last:
             line["last"] = replace(draft.macro(last, row, languages), limits=None)
-    untested = ", ".join(target for target, marked in best.items() if marked is None)
+    unmarked = ", ".join(target for target, mark in marks.items() if mark.untested and not mark.best)
+    in_part = ", ".join(target for target, mark in marks.items() if mark.untested and mark.best)
     comparisons = contrasts_of(group)
     notes = [
         family_note(comparisons) if comparisons else "",
@@ -65,8 +66,12 @@ def main_table(group: Group, name: str = "main") -> Table:
         "last: the macro average when the last checkpoint is taken instead." if with_last else "",
         interval_note(score.what for score in scores.values()),
         macro_note(languages),
-        MARKS if any(best.values()) else "",
-        f"No marks in {untested}: the test needs at least 3 seeds and counts of the same test." if untested else "",
+        MARKS if any(mark.best for mark in marks.values()) else "",
+        f"No marks in {unmarked}: the test needs at least 3 seeds and counts of the same test." if unmarked else "",
+        f"In {in_part} bold is the highest of the tested rows; rows with fewer than 3 seeds, or with counts of another "
+        "test, are neither tested nor marked."
+        if in_part
+        else "",
     ]
     columns = [*group.targets, "macro", *(["last"] if with_last else [])]
     table = draft.table(name, "F1 by method and target language", columns, notes)
