@@ -101,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
 def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
 ) -> Iterator[tuple[Callable[[Sequence[str]], None], AlignmentProgress]]:
-    """A function that writes the lines of a part, to standard output or to a file that can be resumed; its progress."""
+    """A function that writes a part's lines to standard output or to a resumable file, and the progress so far."""
     from bench.data.aligning import AlignmentProgress
 
-    if args.out == "-":  # with --evaluate standard output is the score's
+    if args.out == "-":  # with --evaluate, standard output is for the score
         yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), AlignmentProgress()
         return
     out = Path(args.out)

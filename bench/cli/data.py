@@ -51,7 +51,7 @@ def _sources(corpus: Corpus) -> tuple[str, ...]:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print corpora (languages, licence, state), folders of source files (files here of files listed), translators."""
+    """Print corpora (languages, licence, state), folders of source files (how many are here), translators."""
     corpora: list[dict[str, Any]] = []
     for name in registry.names("corpus"):
         try:
@@ -120,7 +120,7 @@ def run_fetch(args: argparse.Namespace) -> int:
     if files:
         print(f"{args.name}: {counts['fetched']} files fetched, {counts['present']} were here")
     elif corpus is None or not args.languages:
-        raise BadInput(f"corpus '{args.name}' lists no source files; name the --languages to download, if it has a hub")
+        raise BadInput(f"corpus '{args.name}' lists no source files; if it is on the hub, name the --languages")
     if corpus is None:
         return 0
     for repository in corpus.hub_names(args.languages or corpus.languages()):

@@ -115,7 +115,7 @@ def _packages() -> Iterator[Item]:
         yield Item("xner-bench", metadata.version("xner-bench"))
         requirements = [Requirement(text) for text in metadata.requires("xner-bench") or ()]
     except metadata.PackageNotFoundError:
-        yield Item("xner-bench", "of a checkout that is not installed", "so what it needs is not known here")
+        yield Item("xner-bench", "not installed: run from a checkout", "so its requirements are not known here")
         return
     for requirement in requirements:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -167,7 +167,7 @@ def _cpu_bf16() -> str:
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     except OSError:
-        return "yes (whether the processor has it is not known here)"
+        return "yes (whether the processor supports it is not known here)"
     native = next((flag for flag in ("amx_bf16", "avx512_bf16", "bf16") if flag in flags), "")
     return f"yes ({native})" if native else "yes, emulated: time it before you choose it"
 
@@ -264,7 +264,7 @@ def _plugins() -> Iterator[Item]:
 
 
 def _first_line(error: BaseException) -> str:
-    # a BadInput's text has its line ends escaped
+    # str() of a BadInput escapes line ends
     raised = ValueError.__str__(error) if isinstance(error, BadInput) else str(error)
     return next(iter(raised.splitlines()), type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""What editors and shells complete: `xner schema`, the JSON Schema of a matrix; `xner completion`, of the verbs."""
+"""Completion in editors and shells: `xner schema`, the JSON Schema of a matrix; `xner completion`, of the verbs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def schema_verb(args: argparse.Namespace) -> int:
 
 
 def completion_verb(args: argparse.Namespace) -> int:
-    """Print the script; BadInput where shtab, which writes it, is not here."""
+    """Print the script; BadInput where shtab, which writes it, is not installed."""
     from bench.cli.main import parser
 
     try:
         import shtab
     except ImportError as error:
-        raise BadInput("the extra `completion` is not here: pip install 'xner-bench[completion]'") from error
+        raise BadInput("the extra `completion` is not installed: pip install 'xner-bench[completion]'") from error
     print(shtab.complete(parser(), args.shell))
     return 0

@@ -128,7 +128,7 @@ def _parts(args: argparse.Namespace) -> list[str]:
     asked = _listed("--only: no part", args.only, PARTS) or list(PARTS)
     if args.split == "dev":  # PUD has no dev set
         if args.only and "projection" in asked:
-            raise BadInput("--split dev: PUD has one part, which is the test of projection; leave projection out")
+            raise BadInput("--split dev: projection is measured on PUD, which has no dev set; leave projection out")
         asked = [part for part in asked if part != "projection"]
     return asked
 
@@ -143,7 +143,7 @@ def _listed(refusal: str, text: str | None, known: Collection[str]) -> list[str]
 
 
 def _ner_languages() -> tuple[str, ...]:
-    """The languages with a test of NER."""
+    """The languages that have an NER test."""
     languages: tuple[str, ...] = registry.make("corpus", "uner_pud").languages()
     return languages
 

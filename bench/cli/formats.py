@@ -34,7 +34,7 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
     """The formats that `add_format`'s options give, one a file.
 
     Raises:
-        BadInput: a column is no number, there is no such scheme, or too many are given.
+        BadInput: a column is not a number, there is no such scheme, or too many values are given.
     """
     columns: list[Sequence[str]] = []
     for name in ("token_column", "tag_column", "scheme"):
@@ -55,7 +55,7 @@ def formats_of(args: argparse.Namespace, files: int = 1) -> list[Format]:
             raise BadInput(f"--label-map {text}: {wrong}")
         names[old] = new
     common: dict[str, Any] = {"label_map": names, "comments": args.comments, "normalise": args.normalise}
-    common["separator"] = args.separator.replace("\\t", "\t")  # as a shell has it
+    common["separator"] = args.separator.replace("\\t", "\t")  # a shell passes "\t" as it is typed
     return [
         Format(_number("--token-column", token), _number("--tag-column", tag), scheme=cast(Scheme, scheme), **common)
         for token, tag, scheme in zip(tokens, tags, schemes, strict=True)
@@ -66,4 +66,4 @@ def _number(option: str, text: str) -> int | None:
     try:
         return int(text) if text else None
     except ValueError:
-        raise BadInput(f"{option} '{text}': a number, from 0, or negative from the end") from None
+        raise BadInput(f"{option} '{text}': expected a number: from 0, or negative from the end") from None

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     record = imported.record
     ((rule, scores),) = record.scores.items()
     if imported.foreign:
-        print(f"note: types that the gold does not have count as wrong: {', '.join(imported.foreign)}", file=sys.stderr)
+        print(f"note: types that the gold lacks count as wrong: {', '.join(imported.foreign)}", file=sys.stderr)
     print_notes(gold, predicted, system.mode, (scores.f1, imported.lenient))
     print(
         f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "

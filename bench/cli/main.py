@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     try:
         number = version("xner-bench")
     except PackageNotFoundError:  # run from a checkout that is not installed
-        number = "of a checkout"
+        number = "(from a checkout, not installed)"
     top.add_argument("--version", action="version", version=f"xner {number}")
     commands = top.add_subparsers(metavar="VERB", required=True)
     for info in sorted(pkgutil.iter_modules(bench.cli.__path__), key=lambda info: info.name != "run"):
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"xner: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nxner: interrupted; finished cells are kept, the same command resumes", file=sys.stderr)
+        print("\nxner: interrupted; finished cells are kept, and the same command resumes", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -56,7 +56,7 @@ def methods_verb(args: argparse.Namespace) -> int:
 
 def _print(row: dict[str, Any]) -> None:
     factors = ", ".join(f"{k.replace('_', ' ')}: {v}" for k, v in row["factors"].items() if v not in ("no", "none"))
-    print(f"{row['name']}\n  paper    {row['paper'] or 'none: a standard bound'}")
+    print(f"{row['name']}\n  paper    {row['paper'] or 'none'}")
     print(f"  needs    {', '.join(row['needs']) or 'labelled source sentences only'}\n  factors  {factors}")
     if "labels" in row:
         print(f"  matrix   {'as ' + ', '.join(row['labels']) if row['labels'] else 'not in it'}")
@@ -65,7 +65,7 @@ def _print(row: dict[str, Any]) -> None:
 
 
 def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
-    """By reason the targets of the matrix that the method would skip, with default parameters if it is not in it.
+    """The matrix's targets that the method would skip, by reason; with default parameters if the matrix lacks it.
 
     One cell per target is checked. Reasons that only a run can find (leakage, missing translations) are left out.
     """
@@ -90,7 +90,7 @@ def _missing(method: Method, cell: Cell) -> str:
             return f"corpus '{cell.data.corpus}' has no unlabelled text"
         if Need.TARGET_GOLD in needs and not (data.target_gold() or data.gold_pairs()):
             return f"corpus '{cell.data.corpus}' has no gold labels for training"
-        if needs & LINKED and Need.ALL_TARGETS not in needs:  # that one leaves a target without translations out
+        if needs & LINKED and Need.ALL_TARGETS not in needs:  # such a method leaves out a target without translations
             source_links(cell, data).links_key()
         if Need.PARALLEL_TEXT in needs:
             parallel_links(cell, data)

@@ -1,6 +1,6 @@
 """`xner new method`: a method that already runs, to be changed: a folder of a checkout, or a package elsewhere.
 
-`xner check method`: whether one keeps the rules of the conformance suite.
+`xner check method`: whether a method keeps the rules of the conformance suite.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Skeleton:
     unlabelled: str = "no"
 
     def filled(self, text: str, name: str) -> str:
-        """A template with this and the name of the method put in."""
+        """A template filled in with this skeleton and the method's name."""
         title = "".join(part.capitalize() for part in name.split("_"))
         factors = {"data": self.data, "labels_from": self.labels, "loss_terms": self.terms}
         factors |= {"unlabelled_text": self.unlabelled}
@@ -181,7 +181,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def new_method(args: argparse.Namespace) -> int:
-    """Write the folder; nothing that is there already is touched."""
+    """Write the folder; existing files are never touched."""
     name: str = args.name
     check_name(name)
     checkout = Path("methods")
@@ -221,7 +221,7 @@ def check_method(args: argparse.Namespace) -> int:
         for rule, why in kept_rules(args.name, Path(folder), args.encoder):
             print(f"broken   {rule}\n         {why}" if why else f"ok       {rule}", flush=True)
             broken += bool(why)
-    print(f"{args.name}: {f'{broken} rules are broken' if broken else 'keeps every rule'}")
+    print(f"{args.name}: {f'broken rules: {broken}' if broken else 'keeps every rule'}")
     return int(broken > 0)
 
 
@@ -233,7 +233,7 @@ def check_name(name: str) -> None:
     """Refuse what cannot be a method's name.
 
     Raises:
-        BadInput: no lower-case identifier, or the name of a method that is there; with one that would do.
+        BadInput: not a lower-case identifier, or the name of an existing method; the message suggests one that is free.
     """
     known = registry.names("method")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
@@ -245,4 +245,4 @@ def check_name(name: str) -> None:
         )
     if name in known:
         free = next(f"{name}_{n}" for n in range(2, len(known) + 3) if f"{name}_{n}" not in known)
-        raise BadInput(f"there is a method '{name}' already; did you mean '{free}'?")
+        raise BadInput(f"a method '{name}' already exists; did you mean '{free}'?")

@@ -86,7 +86,7 @@ def _sentences(args: argparse.Namespace) -> Iterator[Sentence]:
         raise BadInput(f"--language {args.language}: unknown{nearest(args.language, NLLB)}")
     form = args.format or ENDINGS.get(args.file.suffix.lower())
     if form is None:
-        raise BadInput(f"{args.file}: say --format text or --format conll: its ending says neither")
+        raise BadInput(f"{args.file}: say --format text or --format conll: the file's extension tells neither")
     if form == "conll":
         return _of_conll(args.file, args.language or "")
     if not args.language and args.tokenisation != "spaces":

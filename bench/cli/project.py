@@ -164,7 +164,7 @@ def _rows(args: argparse.Namespace, files: Sequence[TaggedFile]) -> Iterator[Row
             for line, word, target_word in zip(item.lines, item.words, pair.target.words, strict=False):
                 if word != target_word:
                     difference = f"{args.evaluate}:{line} has '{word}' {place} '{target_word}'"
-                    raise BadInput(f"other words in gold and target: {difference}{lookalike(word, target_word)}")
+                    raise BadInput(f"different words in gold and target: {difference}{lookalike(word, target_word)}")
             if len(item.words) != (size := len(pair.target.words)):
                 raise BadInput(f"{args.evaluate}:{item.lines[0]}: a sentence of {len(item.words)} words {place} {size}")
         yield pair, item

@@ -58,7 +58,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _add_paper(tables: argparse.ArgumentParser) -> None:
-    """The keys of [tables] as options; whatever is not given is the matrix's."""
+    """The keys of [tables] as options; whatever is not given comes from the matrix."""
     group = tables.add_argument_group(
         "a paper's tables", "in LaTeX, into OUT/paper/; [tables] of a matrix says the same"
     )
@@ -203,12 +203,12 @@ def verify_verb(args: argparse.Namespace) -> int:
 
 
 def _listed(value: str) -> list[str]:
-    """What commas part that are not in brackets."""
+    """The items of a comma-separated list; commas inside brackets do not separate."""
     return [item.strip() for item in re.split(r",(?![^(]*\))", value) if item.strip()]
 
 
 def _place(outs: Sequence[Path]) -> Path:
-    """The folder for tables: OUT itself; for several, one beside the first, so that no suite's own are replaced."""
+    """The folder for tables: OUT itself; for several, one beside the first, so that no suite's tables are replaced."""
     if len(outs) == 1:
         return outs[0]
     return outs[0].resolve().parent / "+".join(out.resolve().name for out in outs)[:100]

@@ -229,7 +229,7 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
     if failed:
         print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
     if missing:
-        print(f"{missing} cells are missing; the same command runs them", file=sys.stderr)
+        print(f"{missing} cells are missing; the same command without --mode read-only runs them", file=sys.stderr)
     return 1 if failed or missing else 0
 
 

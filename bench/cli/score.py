@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = gold.gold(mode, WAYS)
     entities = predicted.entities(mode)
     if not any(wanted):
-        print(f"note: {gold.path}: not one entity, so that every score is 0", file=sys.stderr)
+        print(f"note: {gold.path}: not one entity, so every score is 0", file=sys.stderr)
     total, size = scored(wanted, entities), (len(gold.items), sum(len(item.words) for item in gold.items))
     if args.json:
         print(json.dumps(as_json(total, mode, *size), indent=2, sort_keys=True, ensure_ascii=False))
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         print(as_table(total, mode, *size))
     known = {span.type for spans in wanted for span in spans}
     for type_ in sorted({span.type for spans in entities for span in spans} - known if known else ()):
-        print(f"note: the gold has no type '{type_}', which counts as wrong{nearest(type_, known)}", file=sys.stderr)
+        print(f"note: the gold has no type '{type_}', so it counts as wrong{nearest(type_, known)}", file=sys.stderr)
     lenient = scored(wanted, predicted.entities("seqeval-default")).f1 if mode == "strict" else total.f1
     print_notes(gold, predicted, mode, (total.f1, lenient))
     return 0

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     (form,) = formats_of(args)
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
     if args.conll:
-        file, ids = TaggedFile(args.sentences, form), Ids()  # rows of a TSV go by id
+        file, ids = TaggedFile(args.sentences, form), Ids()  # a TSV's rows are identified by id
         sentences = [file.sentence(item, number, args.source, ids) for number, item in enumerate(file, 1)]
         for note in file.notes():
             print(f"note: {note}", file=sys.stderr)

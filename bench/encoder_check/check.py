@@ -1,6 +1,6 @@
-"""The measures of `xner encoder-check` that need no training: size, pieces a word, translation retrieval.
+"""The measures of `xner encoder-check` that need no training: size, pieces per word, translation retrieval.
 
-Also encoders of random weights, as a baseline.
+Also encoders with random weights, as a baseline.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class RetrievalScores:
 
 
 def subjects(names: Sequence[str], cache: Artefacts, progress: Progress) -> list[Subject]:
-    """The encoders of these names, made or fetched if need be; folders of one name get their parent's as a prefix.
+    """The encoders of these names, made or fetched if need be; folders of the same name get their parent's as prefix.
 
     Raises:
         BadInput: a name is no recipe, folder or hub id; or an encoder is named twice.
@@ -157,7 +157,7 @@ def embedder_for(subject: Subject, layer: int | None, device: str) -> tuple[Enco
 def retrieve(
     embedder: EncoderEmbedder, layer: int, languages: Sequence[str], part: Part, progress: Progress
 ) -> RetrievalScores:
-    """Accuracy@1 of translations by the mean of their pieces' vectors at a layer, and pieces a word, by language."""
+    """Accuracy@1 of translations, by the mean of their pieces' vectors at a layer, and pieces per word; by language."""
     scores, begin = RetrievalScores(), time.perf_counter()
     texts: dict[str, HeldOut] = {}
     for language in languages:
@@ -187,8 +187,8 @@ def retrieve(
 
 
 def retrieval(first: Vectors, second: Vectors) -> tuple[float, float]:
-    """Accuracy@1 of two sides (n, H), whose rows i translate each other: shares (0 to 1) found from first to second
-    and back.
+    """Accuracy@1 of two sides (n, H), row i of each a translation of the other's: shares (0 to 1) found from first to
+    second and back.
 
     A translation is found if no other row is as near or nearer: a tie is a miss (*ours*), so that an encoder with the
     same vector for every sentence finds nothing. A vector of zeros is equally near to all.

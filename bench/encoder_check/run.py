@@ -49,7 +49,7 @@ class Machine:
     out: Path
     device: str = "cpu"
     jobs: int | None = None
-    threads: int = 2  # of one training; another number may round otherwise
+    threads: int = 2  # of one training; another number may round differently
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Scores:
     subject: Subject
     f1: dict[str, dict[str, float]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
-    training: dict[str, float] = field(default_factory=dict)  # seconds by seed, the prediction of the smallest test too
+    training: dict[str, float] = field(default_factory=dict)  # seconds by seed, predicting the smallest test included
 
     @property
     def seconds(self) -> float | None:

@@ -64,7 +64,7 @@ class MeanCost:
 
 
 def cost_of(stored: Iterable[Stored]) -> MeanCost:
-    """The mean over the finished records; unknown if one has no cost at all, as imported predictions."""
+    """The mean over the finished records; unknown if one has no cost at all, as imported predictions have none."""
     costs = [run.record.cost for run in stored if run.record.status == "ok"]
     known = [cost for cost in costs if cost != Cost()]
 

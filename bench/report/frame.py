@@ -189,15 +189,15 @@ def _current(same: list[Stored]) -> list[Stored]:
     for run in current:
         if run.trial in trials:
             raise BadInput(
-                f"{run.store.out}: two records for {run.label} / {run.target} / seed {run.seed}: "
-                f"{trials[run.trial]} and {run.record.key}; `xner prune` removes what the matrix no longer needs"
+                f"{run.store.out}: two records for {run.label} / {run.target} / seed {run.seed}, neither of which "
+                f"matrix.json names: {trials[run.trial]} and {run.record.key}; run the matrix again, or remove one"
             )
         trials[run.trial] = run.record.key
     return current
 
 
 def _rank(run: Stored) -> tuple[float, int]:
-    """The trial with the best F1 on source dev first; the first of equals; a failed one only where all failed."""
+    """The trial with the best F1 on source dev first, ties in order; a failed one only where all failed."""
     score = run.record.scores.get("source-dev")
     dev = score.dev_f1 if score is not None and score.dev_f1 is not None else -1.0
     return -dev if run.record.status == "ok" else 2.0, run.trial
@@ -287,7 +287,7 @@ class Group:
 
     @cached_property
     def main_rule(self) -> str:
-        """The rule that most records put first (the first by name of equals); '' where no record has scores."""
+        """The rule that most records put first (ties: the first by name); '' where no record has scores."""
         firsts = Counter(run.record.rules[0] for run in self.stored if run.record.scores and run.record.rules)
         return max(sorted(firsts), key=firsts.__getitem__, default="")
 

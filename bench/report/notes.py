@@ -13,8 +13,8 @@ SYNTHETIC = "synthetic: no evidence about languages"
 ORACLE = "† uses gold labels of the target language: an oracle, never counted as best."
 
 
-# Controls, marks that turn the direction of text, blanks without width, halves of surrogate pairs, characters that HTML
-# forbids. The joiners U+200C and U+200D are letters' business (Persian, Hindi, emoji) and stay.
+# Controls, marks that change the direction of text, zero-width spaces, halves of surrogate pairs, characters that HTML
+# forbids. The joiners U+200C and U+200D belong to the spelling (Persian, Hindi, emoji) and stay.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"

@@ -104,7 +104,7 @@ def _score(stored: Sequence[Stored], counts: np.ndarray | None, rule: str, expec
         notes.append("no interval: counts by sentence are missing, of different tests or of one sentence")
     else:
         estimate = statistics.interval(counts)
-        if not abs(100 * estimate.mean - mean) <= 100 * AGREE:  # nor where it is no number
+        if not abs(100 * estimate.mean - mean) <= 100 * AGREE:  # also where it is NaN
             counts = None
             notes.append("no interval: the stored F1 is not that of the stored counts; run `xner verify`")
         else:
@@ -321,7 +321,7 @@ class Ranking:
         return None if p is None else p < LEVEL
 
     def average_ranks(self, scores: Scores) -> dict[Row, float]:
-        """Mean over the languages of each competing method's rank by F1 (1: best; equals share theirs), best first."""
+        """Mean over the languages of each competing method's rank by F1 (1: best; ties share the mean), best first."""
         f1 = pd.DataFrame({t: {row: scores[row, t].mean for row in self.competing} for t in self.languages})
         ranks = f1.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
         return {row: float(ranks[row]) for row in ranks.index}
@@ -345,7 +345,7 @@ def ranking(group: Group) -> Ranking:
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     means = {row: mean for row in group.rows if (mean := macro(scores, row, languages)[0]) is not None}
-    order = tuple(sorted(means, key=lambda row: -means[row]))  # stable: of equals the table's first
+    order = tuple(sorted(means, key=lambda row: -means[row]))  # stable: ties keep the table's order
     ranked = Ranking(languages, order, means, oracle_rows(scores) & means.keys())
     best = ranked.competing[:1]
     pairs = [pair for pair in combinations(ranked.competing, 2) if len(order) <= MOST_ROWS or pair[:1] == best]

@@ -51,7 +51,7 @@ def verify(out: Path) -> Verified:
     _models(verified)
     for path in sorted(out.iterdir()):
         if path.name not in _AT_TOP and not path.name.startswith("."):
-            verified.notes.append(f"{path.name}: nothing that this program writes there")
+            verified.notes.append(f"{path.name}: not something that this program writes there")
     _tables(verified)
     return verified
 
@@ -62,7 +62,7 @@ def _records(verified: Verified) -> Iterator[tuple[str, Record]]:
         if path.name.startswith("."):
             verified.leftover(path)
         elif path.suffix != ".json" or not path.is_file():
-            verified.add(path, "no record: nothing that this program writes")
+            verified.add(path, "not a record: this program writes no such file")
         else:
             with verified.reading(path):
                 record = from_json(json.loads(path.read_text(encoding="utf-8")), "record")
@@ -88,7 +88,7 @@ def _check_form(record: Record) -> None:
     if record.status not in ("ok", "failed", "skipped"):
         raise BadInput(f"not a record: status {record.status!r} is not ok, failed or skipped")
     if any("/" in rule or rule.startswith(".") for rule in record.scores):
-        raise BadInput("not a record: a selection rule is no file name")
+        raise BadInput("not a record: a selection rule cannot serve as a file name")
 
 
 def _matrix(verified: Verified, records: dict[str, Record]) -> set[str]:
@@ -126,7 +126,7 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
                 if inner.name.startswith("."):
                     verified.leftover(inner)
                 elif known is not None and inner.name not in known:
-                    verified.add(inner, "no sidecar of its record")
+                    verified.add(inner, "not a sidecar of its record")
         elif path.name in planned:
             verified.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
         else:
@@ -175,7 +175,7 @@ def _tables(verified: Verified) -> None:
         verified.count("tables")
         _compare(verified, path, expected)
     for name in sorted(files.keys() - wanted.keys()):
-        verified.add(files[name], "no table of these records")
+        verified.add(files[name], "not a table of these records")
     for name, expected in wanted.items():
         verified.count("tables", int(name in files))
         if name in files:

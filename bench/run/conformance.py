@@ -1,4 +1,4 @@
-"""The conformance suite: what a method must keep to, with and without distillation, seen in one tiny cell.
+"""The conformance suite: the rules that a method must keep, with and without distillation, in one tiny cell.
 
 `xner check method NAME` runs it for one method; the project's own tests run it for every method that is found.
 """
@@ -59,7 +59,7 @@ def can_be_distilled(suite: Suite, name: str) -> None:
     try:
         registry.make("method", name, {"distill": True})
     except BadInput as error:
-        require("did you mean 'distil'" in str(error), "a misspelt parameter is named with the nearest")
+        require("did you mean 'distil'" in str(error), "a misspelt parameter is refused with the nearest right one")
     else:
         raise Nonconforming("an unknown parameter is refused")
 
@@ -87,7 +87,7 @@ def factors_say_what_needs_imply(suite: Suite, name: str) -> None:
     plain, kd = registry.make("method", name), registry.make("method", name, {"distil": True})
     factors, needs = plain.factors(), plain.needs
     texts = isinstance(factors, Factors) and all(isinstance(value, str) and value for value in asdict(factors).values())
-    require(texts, "factors() gives Factors, each a text")
+    require(texts, "factors() gives Factors, each a non-empty string")
     require((factors.target_gold == "yes") == (Need.TARGET_GOLD in needs), "target_gold is as TARGET_GOLD says")
     translates = factors.test_time_translation != "no"
     require(translates == (Need.TEST_TRANSLATION in needs), "test_time_translation is as TEST_TRANSLATION says")
@@ -107,7 +107,7 @@ def opens_no_other_file(suite: Suite, name: str) -> None:
 
 
 def predictions_are_well_formed(suite: Suite, name: str) -> None:
-    """Predictions are well formed, repeatable and know no order: of one word, of hundreds, and of unknown words."""
+    """Predictions are well formed, repeatable and independent of order: of one word, hundreds, and unknown words."""
     ready = suite.ready(name)
     test, types, needs = ready.trainer.data.test(), ready.trainer.data.types, ready.method.needs
     odd = [
@@ -123,7 +123,7 @@ def predictions_are_well_formed(suite: Suite, name: str) -> None:
         require(np.isfinite(probabilities).all(), "probabilities are finite")
         require(np.allclose(probabilities.sum(-1), 1, atol=1e-3), "probabilities of a word add up to 1")
     require(ready.predicted(sentences, needs).spans == found.spans, "predicting is repeatable")
-    require(ready.predicted(sentences[::-1], needs).spans == found.spans[::-1], "predicting knows no order")
+    require(ready.predicted(sentences[::-1], needs).spans == found.spans[::-1], "predictions do not depend on order")
 
 
 def trains_the_same_elsewhere(suite: Suite, name: str) -> None:
@@ -145,12 +145,12 @@ def rounds_are_in_order(suite: Suite, label: str) -> None:
     """Its rounds start from and learn from earlier ones, and need no more than it declares."""
     method, done = method_of(suite.cells[label].cell), list[str]()
     for r in method.rounds():
-        require(r.name not in done, f"the round '{r.name}' is there once")
+        require(r.name not in done, f"only one round is called '{r.name}'")
         require(r.start == "fresh" or r.start in done, f"the round '{r.name}' starts from an earlier one")
         require(set(r.teachers) <= set(done), f"the teachers of round '{r.name}' come before it")
         require((r.needs or frozenset()) <= method.needs, f"round '{r.name}' needs no more than the method")
         if isinstance(r.method, str):
-            require(r.method in registry.names("method") and r.method != method.name, f"no method {r.method}")
+            require(r.method in registry.names("method") and r.method != method.name, f"no other method '{r.method}'")
         done.append(r.name)
     require(done and method.rounds() == method.rounds(), "there are rounds, the same each time")
 
@@ -163,7 +163,7 @@ def a_tiny_cell_runs(suite: Suite, label: str) -> None:
     require(record.tokens_scored == record.tokens_gold > 0, "every word of the test is scored")
     kept = str(record.ran["tagger"])
     there = (suite.out / kept / "config.json").is_file() or kept.startswith("not kept: a ")
-    require(there, f"the tagger is kept, or it is said why not: {kept}")
+    require(there, f"the tagger is kept, or the record says why not: {kept}")
     rounds = len([name for name in record.parents if name.startswith("fit:")])
     require(record.cost.steps >= STEPS * rounds and record.cost.batch == BATCH, "each round trains the whole budget")
     for rule in RULES:
@@ -210,7 +210,7 @@ def prepares_the_same_elsewhere(suite: Suite, label: str) -> None:
 
 
 def resumes_to_the_same_weights(suite: Suite, label: str) -> None:
-    """A training that was stopped goes on to the same weights: `carried` tells what hooks remember."""
+    """A training that was stopped resumes to the same weights: `carried` holds what hooks remember."""
     suite.ready(label)
     models, stopped = suite.root / "stopped" / label, set[tuple[int, int]]()
 
@@ -237,7 +237,7 @@ def resumes_to_the_same_weights(suite: Suite, label: str) -> None:
         undisturbed = suite.out / "models" / "fit" / trained.artefact.key
         for file in trained.artefact.folder.glob("*.safetensors"):
             same = file.read_bytes() == (undisturbed / file.name).read_bytes()
-            require(same, f"round '{name}' resumes to other weights: `carried` must tell what its hooks remember")
+            require(same, f"round '{name}' resumes to other weights: `carried` must hold what its hooks remember")
 
 
 def needs_are_declared_and_used(suite: Suite, label: str) -> None:
@@ -296,9 +296,9 @@ OF_ALL: tuple[Check, ...] = (counts_are_right, no_global_generator)
 def kept_rules(name: str, root: Path, encoder: str = "mini") -> Iterator[tuple[str, str]]:
     """Each rule in words and what breaks it, "" where the method keeps it; `root`: an empty folder.
 
-    What cannot be loaded is told at once and alone.
+    If the method cannot be loaded, that is reported at once, and nothing else.
     """
-    torch.set_num_threads(1)  # as the matrix says: another number may give other rounding
+    torch.set_num_threads(1)  # as the matrix says: another number may round differently
     suite = Suite(root, encoder, [name])
     checks = [*((check, name) for check in OF_A_METHOD), *((c, label) for label in suite.labels for c in OF_A_LABEL)]
     for check, label in [*checks, *((check, "") for check in OF_ALL)]:

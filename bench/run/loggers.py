@@ -12,12 +12,12 @@ from typing import Any
 from bench.core.errors import BadInput
 from bench.store.record import Record, Records, row_name
 
-Scalars = Callable[[Mapping[str, float], int], None]  # takes the numbers of one cell at a step, which grows
+Scalars = Callable[[Mapping[str, float], int], None]  # takes the numbers of one cell at a step; steps only grow
 
 
 @contextmanager
 def tensorboard(out: Path, record: Record, name: str) -> Iterator[Scalars]:
-    """Event files in OUT/logs, a folder a cell. BadInput where TensorBoard is not here."""
+    """Event files in OUT/logs, a folder a cell. BadInput where TensorBoard is not installed."""
     folder = out / "logs" / f"{name.replace('/', '-')}-{record.key[:8]}"
     writer = _client("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(folder))
 
@@ -33,7 +33,7 @@ def tensorboard(out: Path, record: Record, name: str) -> Iterator[Scalars]:
 
 @contextmanager
 def wandb(out: Path, record: Record, name: str, online: bool = False) -> Iterator[Scalars]:
-    """A run in OUT/wandb, which stays on this machine unless `online`. BadInput where wandb is not here."""
+    """A run in OUT/wandb, which stays on this machine unless `online`. BadInput where wandb is not installed."""
     mode, config = "online" if online else "offline", {**record.cell, "factors": record.factors}
     run = _client("wandb", "wandb").init(project=record.matrix, name=name, config=config, dir=str(out), mode=mode)
     try:
@@ -46,11 +46,11 @@ def _client(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise BadInput(f"the extra `{extra}` is not here: pip install 'xner-bench[{extra}]'") from error
+        raise BadInput(f"the extra `{extra}` is not installed: pip install 'xner-bench[{extra}]'") from error
 
 
 def log(out: Path, logger: Callable[[Path, Record, str], AbstractContextManager[Scalars]]) -> int:
-    """Hand the loss terms, dev F1 and test scores of every finished cell over; how many cells there were."""
+    """Hand over the loss terms, dev F1 and test scores of every finished cell; returns how many cells there were."""
     records = [record for record in Records(out).all() if record.status == "ok"]
     for record in records:
         cell, numbers = record.cell, dict[int, dict[str, float]]()

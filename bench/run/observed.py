@@ -89,7 +89,7 @@ _WATCH: ContextVar[tuple[tuple[str, ...], Opened] | None] = ContextVar("watch", 
 
 @contextmanager
 def opened_by(modules: Collection[str]) -> Iterator[Opened]:
-    """What these modules, and others of their packages, open meanwhile in this process: not what is imported."""
+    """What these modules, and others of their packages, open inside the block in this process; imports do not count."""
     _install()
     opened: Opened = set()
     token = _WATCH.set((tuple(modules), opened))
@@ -159,7 +159,7 @@ class Ready:
         return digests
 
     def predicted(self, sentences: list[Sentence], needs: frozenset[Need]) -> Any:
-        """What the method predicts, were its needs these."""
+        """What the method predicts if these are its needs."""
         models = {round_.name: self.trainer.teacher(round_.name) for round_ in self.method.rounds()}
         return self.method.predict(self.trainer.ask_for_test(needs), models, sentences)
 
@@ -263,7 +263,7 @@ def why(record: Record) -> str:
 
 @contextmanager
 def _counting(fits: list[Fit]) -> Iterator[None]:
-    """Meanwhile each training of the runner is noted in `fits`."""
+    """Note in `fits` each training that the runner does inside the block."""
     real, step = training.fit, torch.optim.AdamW.step  # type: ignore[attr-defined]
 
     def drawn_from() -> tuple[Any, ...]:

@@ -81,7 +81,7 @@ class Findings:
     foreign: list[str] = field(default_factory=list)
 
     def add(self, kind: ItemKind, paths: Iterable[Path], description: str = "") -> None:
-        """Note the existing ones of these paths."""
+        """Note those of these paths that exist."""
         existing = tuple(path for path in paths if path.exists() or path.is_symlink())
         if existing:
             self.items.append(Item(kind, existing, sum(map(_size, existing)), description))

@@ -1,4 +1,4 @@
-"""Slurm through submitit: an array that makes shared artefacts, then one that runs the units (DESIGN.md §10).
+"""Slurm through submitit: an array that makes shared artefacts, then one that runs the units.
 
 submitit pickles the call of each element beside its logs: a reference to `bench.run.job.run_job`, and two strings, the
 results folder and a key. The task of that key is JSON in the same folder; nothing else is pickled. A file per array
@@ -120,7 +120,7 @@ def submit(
     with claimed(out, JOBS):  # a second submission must see what the first has queued
         state = queue_state(out)
         if state.unknown:
-            raise BadInput(f"what is queued cannot be known: {state.unknown}")
+            raise BadInput(f"it is not known what is queued: {state.unknown}")
         missing = [planned for planned in todo if planned.key not in state.running | state.waiting]
         arrays = _arrays(out, missing, profile.array, partial(Task, device=device, keep_models=keep_models))
         for array in arrays:  # all before the first is submitted, so that no accepted array is unknown here
@@ -154,7 +154,7 @@ def checked(todo: Sequence[Planned], profile: Profile) -> Profile:
         raise BadInput("--engine slurm needs submitit: pip install 'xner-bench[slurm]'")
     for command in ("sbatch", "srun", "squeue"):
         if shutil.which(command) is None:
-            raise BadInput(f"--engine slurm: no {command} here: run this where Slurm's commands are")
+            raise BadInput(f"--engine slurm: no {command} here: run this where Slurm's commands are installed")
     threads = max((planned.cell.train.threads for planned in todo), default=1)
     if profile.cpus and profile.cpus < threads:
         raise BadInput(f"the profile gives a unit {profile.cpus} CPUs, but the matrix has train.threads = {threads}")
@@ -252,7 +252,7 @@ class QueueState:
         return {"unknown": self.unknown, "elements": list(self.elements)} | keys
 
     def text(self, out: Path) -> str:
-        """Lines for people; "" where nothing of the folder is with Slurm."""
+        """Lines for people; "" where Slurm has nothing of the folder."""
         if not (self.lost or (self.elements and not self.unknown)):
             return ""
         lost = f"Slurm: {len(self.lost)} submitted cells have no record"
@@ -322,7 +322,7 @@ def slurm(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     except FileNotFoundError as error:
-        raise BadInput(f"no {command[0]} here: run this where Slurm's commands are") from error
+        raise BadInput(f"no {command[0]} here: run this where Slurm's commands are installed") from error
     except subprocess.TimeoutExpired as error:
         raise BadInput(f"{command[0]} gave no answer in two minutes") from error
     except subprocess.CalledProcessError as error:

@@ -78,7 +78,7 @@ def saved(fig: Figure, format_: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """The text with characters that no installed font has written as escapes; call inside `settings`."""
+    """The text; characters that no installed font has become escapes; call inside `settings`."""
     text = "".join(c if c.isprintable() else " " for c in text).replace("±", "+/-").replace("–", "-")
     return "".join(c if c.isascii() or _has_glyph(c) else c.encode("ascii", "backslashreplace").decode() for c in text)
 
@@ -113,8 +113,8 @@ def _characters_of(path: str) -> frozenset[int]:
 @lru_cache(maxsize=64)  # warns once for each script
 def _say_missing(script: str) -> None:
     print(
-        f"warning: no font here has {script} letters, so figures show escapes for them; a package with such a font "
-        "(in Debian fonts-noto-core or fonts-noto-cjk) brings them",
+        f"warning: no font here has {script} letters, so figures show escapes for them; install a font that has them "
+        "(in Debian, fonts-noto-core or fonts-noto-cjk)",
         file=sys.stderr,
     )
 

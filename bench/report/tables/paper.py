@@ -60,7 +60,7 @@ def paper_texts(all_groups: Sequence[Group], spec: TablesSpec) -> dict[str, str]
 
 
 def with_measured_rows(all_groups: Sequence[Group], spec: TablesSpec) -> tuple[TablesSpec, list[str]]:
-    """`spec` without the rows that no record has yet, and these: the matrix may have been run in part."""
+    """`spec` without the rows that no record has yet, and those rows: the matrix may have been run in part."""
     absent = _absent(all_groups, spec)
     return replace(spec, rows=tuple(asked for asked in spec.rows if asked not in absent)), absent
 

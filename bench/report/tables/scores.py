@@ -281,7 +281,7 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
 
 
 def gap_table(group: Group, name: str = "gap") -> Table | None:
-    """Share of the gap from zero_shot to target_supervised that a method closes, in percent (DESIGN.md §7).
+    """Share of the gap from zero_shot to target_supervised that a method closes, in percent.
 
     None if the matrix lacks either method; no share is given for a gap below 1 point.
     """

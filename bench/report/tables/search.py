@@ -32,7 +32,7 @@ def dev_f1(group: Group, seeds: Mapping[int, Stored]) -> float | None:
 
 
 def best_trial(group: Group, row: Row) -> int | None:
-    """The trial with the highest mean, the first of equals; None if no trial has an F1 for every seed."""
+    """The trial with the highest mean, the first if several tie; None if no trial has an F1 for every seed."""
     trials = trials_of(group, row)
     most = max(map(len, trials.values()), default=0)
     means = {trial: dev_f1(group, seeds) for trial, seeds in trials.items() if len(seeds) == most}
@@ -78,7 +78,7 @@ def searched(out: Path) -> tuple[list[Table], str]:
 
 
 def chosen_toml(all_groups: Sequence[Group], missing: Collection[tuple[str, str]] = ()) -> str:
-    """[chosen.ENCODER.ROW] for each row whose trials all ran; of others, and where all failed, a comment.
+    """[chosen.ENCODER.ROW] for each row whose trials all ran; for others, and where all failed, a comment.
 
     `missing`: encoder and label of the rows that lack trials.
     """
