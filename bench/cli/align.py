@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
     about = "print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible"
     parser.add_argument("--evaluate", type=Path, metavar="GOLD.pharaoh", help=about)
-    about = "number of a first word in GOLD (default: 0)"
+    about = "number of the first word in GOLD (default: 0)"
     parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help=about)
     parser.add_argument("--json", action="store_true", help="print the score as JSON, fractions from 0 to 1")
     parser.set_defaults(run=run)

@@ -161,7 +161,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     method = verbs.add_parser(
         "method",
         help="method.py and README.md of a method that passes the conformance suite",
-        description="In a checkout: a folder in methods/, found as it lies there. Elsewhere: a small package, found "
+        description="In a checkout: a folder in methods/, found where it is. Elsewhere: a small package, found "
         "once it is installed.",
     )
     method.add_argument("name", metavar="NAME", help="lower-case letters, digits and _: what a matrix will say")

@@ -14,7 +14,7 @@ from bench.store.packed import FILES, pack, refuse_packed, unpack
 def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # not subscriptable when run
     for name, summary, run in (
         ("pack", "put a finished suite into a few files, to be committed or handed on", pack_verb),
-        ("unpack", "put a packed suite back into a file a record", unpack_verb),
+        ("unpack", "put a packed suite back into one file per record", unpack_verb),
         ("prune", "free weights, leftovers and, if asked, older records", prune_verb),
     ):
         verb = commands.add_parser(name, help=summary, description=(run.__doc__ or "").partition("\n\n")[0])
@@ -40,7 +40,7 @@ def pack_verb(args: argparse.Namespace) -> int:
 
 
 def unpack_verb(args: argparse.Namespace) -> int:
-    """Put a packed suite back into a file a record, so that a matrix can be run into the folder again."""
+    """Put a packed suite back into one file per record, so that a matrix can be run into the folder again."""
     out = resolve(args.out)
     unpack(out)
     print(f"{out}: unpacked")

@@ -49,7 +49,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     about = "their translations: words by spaces, one a line"
     parser.add_argument("--target", type=Path, required=True, metavar="T.txt", help=about)
     parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2")
-    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of a first word (default: 0)")
+    parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of the first word (default: 0)")
     parser.add_argument("--possible", choices=POSSIBLE, help="what to do with its possible links, 0?1 or 0p1")
     add_aligner(parser, required=False)
     about = f"the span rule: {', '.join(registry.names('matcher'))} (min-max)"
@@ -181,7 +181,9 @@ def _linked_by_file(args: argparse.Namespace, rows: Iterator[Row]) -> Iterator[R
     for number, ((pair, item), line) in enumerate(beside(rows, text_lines(args.links), says), 1):
         links = reader.read(line or "", pair, f"{args.links}:{number}")
         if links.possible and not args.possible:
-            raise BadInput(f"{args.links}:{number}: a possible link: --possible link takes it for one, or drop")
+            raise BadInput(
+                f"{args.links}:{number}: a possible link: --possible link counts it as a link, drop leaves it out"
+            )
         kept = links.sure | (links.possible if args.possible == "link" else frozenset())
         yield Pair(pair.source, pair.target, tuple(sorted(kept))), item
     if warning := reader.warning():

@@ -70,7 +70,7 @@ def _add_paper(tables: argparse.ArgumentParser) -> None:
         ("intervals", "pm, paren, none"),
         ("layout", "wide, tall (languages below each other), by-family (rows in blocks)"),
         ("caption", "of the first table"),
-        ("label", "of the first table, such as tab:main; the file is called as it"),
+        ("label", "of the first table, such as tab:main; also the file's name"),
         ("notes", "none, short, full"),
         ("only", "which tables: 'main, contrasts'"),
     ):
@@ -97,9 +97,9 @@ def tables_verb(args: argparse.Namespace) -> int:
     tables = main_tables(suites)
     written = [*write_tables(_place(outs), formats, suites), *paper]
     write_shown(_place(outs), tables)
-    shown = "".join(f"{terminal(table)}\n" for table in tables)
+    shown, papers = "".join(f"{terminal(table)}\n" for table in tables), "".join(f"{path}\n" for path in paper)
     value = {"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]}
-    return _printed(args, value, f"{shown}{len(written)} files in {written[0].parent}\n")
+    return _printed(args, value, f"{shown}{len(written) - len(paper)} files in {written[0].parent}\n{papers}")
 
 
 def _paper(args: argparse.Namespace, outs: Sequence[Path], suites: Sequence[Group]) -> tuple[list[Path], bool]:
@@ -173,7 +173,7 @@ def compare_verb(args: argparse.Namespace) -> int:
     if args.a and args.b:
         comparisons = compare(out, args.a, args.b, args.rule)
     elif args.a or args.rule:
-        raise BadInput("name A and B, or neither, without --rule, for the declared contrasts")
+        raise BadInput("name both A and B, or, for the declared contrasts, neither and no --rule")
     else:
         every = [comparison for group in groups(read([out])) for comparison in contrasts_of(group)]
         comparisons = [comparison for comparison in every if comparison.macro.difference is not None]

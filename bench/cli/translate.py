@@ -13,7 +13,7 @@ from bench.cli.align import progress_bar
 from bench.cli.formats import add_format, formats_of
 from bench.core.conll import Ids, TaggedFile
 from bench.core.errors import BadInput
-from bench.core.files import Lines, sha256_of_file
+from bench.core.files import Lines, sha256_of, sha256_of_file
 from bench.core.sentences import Sentence
 from bench.core.tokenise import SCHEMES
 from bench.plan.spec import add_settings, parsed
@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from bench.data.translating import Translating, TranslatorChoice
 
+    pipe = args.sentences.exists() and not args.sentences.is_file()
     try:
-        content = sha256_of_file(args.sentences)
+        content = "" if pipe else sha256_of_file(args.sentences)
     except OSError as error:
         raise BadInput(f"{args.sentences}: cannot be read: {error.strerror}") from error
     if args.block < 1:
@@ -75,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
         sentences = [file.sentence(item, number, args.source, ids) for number, item in enumerate(file, 1)]
         for note in file.notes():
             print(f"note: {note}", file=sys.stderr)
+    if pipe:
+        sentences = list(sentences)  # it can be read once
+        content = sha256_of("\n".join(" ".join(sentence.words) for sentence in sentences))
     how = str(form) if args.conll else form.normalise
     made_of = {**job.made_of, "sentences": content, "conll": how, "ids": args.sentences.stem if args.tsv else ""}
     made_of["links"] = str(args.links.resolve()) if args.links else ""

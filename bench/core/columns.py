@@ -127,7 +127,7 @@ class Columns:
         if not self._given[1] and (len(tagged) > 1 or last not in tagged):
             listed = ", ".join(f"{i} ({self._named(i)}such as {tag!r})" for i, tag in tagged.items())
             if tagged:
-                says.append(f"tags stand in column{'s' * (len(tagged) > 1)} {listed}")
+                says.append(f"tags are in column{'s' * (len(tagged) > 1)} {listed}")
                 if last not in tagged:
                     says.append(f"and not in the last ({self._named(last)}{rows[0][1][last]!r} here)")
                 options.append(f"--tag-column {'N' if len(tagged) > 1 else next(iter(tagged))}")

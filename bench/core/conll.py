@@ -147,10 +147,11 @@ class TaggedFile:
 
     def notes(self) -> list[str]:
         """What the last pass skipped, a line each."""
-        return [
-            f"{self.path}: {count} {kind}{'s' if count > 1 else ''} skipped, the first at line {line}"
-            for kind, (count, line) in self.skipped.items()
-        ]
+        notes = []
+        for kind, (count, line) in self.skipped.items():
+            kinds = re.sub("(range|node|line|row)", r"\1s", kind, count=1) if count > 1 else kind
+            notes.append(f"{self.path}: {count} {kinds} skipped, the first at line {line}")
+        return notes
 
     def spans(self, item: TaggedSentence, mode: Mode | None = None) -> tuple[Span, ...]:
         """The entities of a sentence, renamed; `mode` reads ill-formed tags as a scorer does, None refuses them.
@@ -268,7 +269,7 @@ def refuse_placeholders(path: Path, items: Sequence[TaggedSentence]) -> None:
     tags = {tag for item in items for tag in item.tags}
     if len(tags) == 1 and tags <= _PLACEHOLDERS:
         count = sum(len(item.tags) for item in items)
-        hint = "placeholders, no gold (is it the right tag column?)"
+        hint = "placeholders, not gold (is it the right tag column?)"
         raise BadInput(f"{path}:{items[0].lines[0]}: all {count} tags are '{tags.pop()}': {hint}")
 
 

@@ -55,7 +55,7 @@ def from_english(code: str) -> bool:
 
 def _known(code: str) -> str:
     if code not in NLLB:
-        raise Unavailable(f"no translator knows a language '{code}'{nearest(code, NLLB)}")
+        raise Unavailable(f"no translator knows the language '{code}'{nearest(code, NLLB)}")
     return code
 
 

@@ -1,4 +1,4 @@
-"""Linked translations: artefacts, the same for every method (DESIGN.md §4): translate → (embed) → align."""
+"""Linked translations: artefacts, the same for every method: translate → (embed) → align."""
 
 from __future__ import annotations
 

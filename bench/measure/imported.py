@@ -145,7 +145,7 @@ def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequenc
 
 def _only(option: str, values: Sequence[str], out: Path) -> str:
     if len(set(values)) > 1:
-        raise BadInput(f"--{option}: {out} has several, so say which: {', '.join(sorted(set(values)))}")
+        raise BadInput(f"--{option}: {out} has several; name one of {', '.join(sorted(set(values)))}")
     return values[0] if values else ""
 
 

@@ -1,4 +1,4 @@
-"""The uncertainty of F1 and of differences: seeds and test sentences are crossed random effects (DESIGN.md §7).
+"""The uncertainty of F1 and of differences: seeds and test sentences are crossed random effects.
 
 Every seed is scored on the same test sentences, so a new seed changes all sentences and a new sentence all seeds.
 Micro-F1 is made additive by its influence values; then F1 of seed r and sentence i obeys

@@ -25,7 +25,7 @@ def check_contrasts(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
         if contrast.a == contrast.b:
             raise place.error(f"'{contrast.a}' cannot be compared with itself")
         if any({contrast.a, contrast.b} == {other.a, other.b} for other in earlier):
-            raise place.error(f"{contrast.a} - {contrast.b} stands there twice")
+            raise place.error(f"{contrast.a} - {contrast.b} is given twice")
         if not contrast.name.strip() or any(contrast.name == other.name for other in earlier):
             raise place.at("name").error("must be a name that no other contrast has")
 

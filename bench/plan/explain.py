@@ -146,5 +146,5 @@ def _chosen(
             names = [name for name in names if part in have[name] or name in of_keys]
             asked |= begun
     if not names:
-        raise BadInput(f"no cell is {' '.join(words)}: each word names cells, but none all of them")
+        raise BadInput(f"no cell matches all of '{' '.join(words)}', though each word matches some")
     return names, asked

@@ -1,4 +1,4 @@
-"""Content keys that remember their components, the differences of two keys, and named seed streams (DESIGN.md §3)."""
+"""Content keys that remember their components, the differences of two keys, and named seed streams."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ BIBLIOGRAPHY = "references.bib"
 def display_names(cells: Cells, raw: Raw, registry: Registry = REGISTRY) -> dict[str, str]:
     """By method or variant what tables print, where that is not its name: the variant's `display`, else the method's.
 
-    A variant without one is called as its method, as far as its name begins with the method's (`concner+kd`). A method
+    A variant without one is called like its method if its name begins with the method's (`concner+kd`). A method
     that is not here keeps its name.
     """
     variants = {table["name"]: table["display"] for table in raw.get("variant", []) if table.get("display")}

@@ -51,6 +51,9 @@ def _lines_of(text: str) -> Mapping[str, int]:
     return lines
 
 
+INCLUDED = "\n# included: "  # stands between the text of a matrix and that of an included file, before its name
+
+
 @dataclass(frozen=True)
 class Place:
     """A place in the configuration.
@@ -93,7 +96,12 @@ class Place:
         lines = _lines_of(self.text)
         for length in range(len(path), 0, -1):
             if line := lines.get(".".join(map(str, path[:length]))):
-                return f"{self.file}:{line}"
+                start = self.text.rfind(INCLUDED)
+                before = self.text.count("\n", 0, start) + 2  # lines, the included file's head with them
+                if start < 0 or line <= before:
+                    return f"{self.file}:{line}"
+                name = self.text[start + len(INCLUDED) :].partition("\n")[0]
+                return f"{name}:{line - before}"
         return self.file
 
 

@@ -31,15 +31,15 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
     if shared := sorted({*search.seeds} & {*spec.axes.seeds}):
         raise place.at("seeds").error(f"seed {shared[0]} is reported, so no setting may be chosen on it")
     if search.trials and search.target not in spec.axes.targets and (search.run or not spec.where.given):
-        raise place.at("target").error(f"'{search.target}' is no target{nearest(search.target, spec.axes.targets)}")
+        raise place.at("target").error(f"'{search.target}' is not a target{nearest(search.target, spec.axes.targets)}")
     rows = {*spec.axes.methods} - search.same_as.keys()
     for row, other in search.same_as.items():
         if other not in rows and not spec.where.given:
-            raise place.at("same_as", row).error(f"'{other}' is no row that is searched{nearest(other, rows)}")
+            raise place.at("same_as", row).error(f"'{other}' is not a row that is searched{nearest(other, rows)}")
     if not search.run:
         return spec
     if not search.trials:
-        raise place.error("it says no `trials`, so there is nothing to search")
+        raise place.error("it gives no `trials`, so there is nothing to search")
     methods = tuple(label for label in spec.axes.methods if label in rows)
     axes = replace(spec.axes, methods=methods, targets=(search.target,), seeds=search.seeds)
     return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())

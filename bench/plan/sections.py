@@ -1,4 +1,4 @@
-"""The tables of a matrix file as typed sections (DESIGN.md §8). Defaults are fixed here and are part of every key."""
+"""The tables of a matrix file as typed sections. Defaults are fixed here and are part of every key."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from bench.core.errors import BadInput, nearest
 from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import AXES, PLUGINS, SECTIONS, Resolver, axis_path
-from bench.plan.schema import Path, Place, build, convert
+from bench.plan.schema import INCLUDED, Path, Place, build, convert
 from bench.plan.search import searching
 from bench.plan.sections import (
     AxesSpec,
@@ -117,14 +117,17 @@ def _read(name_or_path: str, include: str) -> tuple[str, str]:
     folder, file = path.parent if own else files("bench.plan") / "matrices", path.name if own else f"{path}.toml"
     try:
         text = (folder / file).read_text(encoding="utf-8")
-        name = include or parsed_toml(name_or_path, text).get("include", "")
-        if name and isinstance(name, str):
-            chosen = (FilePath(name) if include else folder / name).read_text(encoding="utf-8")
-            for key in parsed_toml(name, chosen).keys() - {"chosen"}:
-                raise BadInput(f"{name}: it holds '{key}': only what `xner search` writes can be included")
-            text += f"\n# from {name}\n{chosen}"
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{name_or_path}: cannot be read: {error}{nearest(path.stem, shipped())}") from error
+    name = include or parsed_toml(name_or_path, text).get("include", "")
+    if name and isinstance(name, str):
+        try:
+            chosen = (FilePath(name) if include else folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f'{name_or_path}: include = "{name}": cannot be read: {error}') from error
+        for key in parsed_toml(name, chosen).keys() - {"chosen"}:
+            raise BadInput(f"{name}: it holds '{key}': only what `xner search` writes can be included")
+        text += f"{INCLUDED}{name}\n{chosen}"
     return name_or_path if own else file, text
 
 
@@ -155,7 +158,7 @@ def _set(raw: dict[str, Any], override: str) -> Path:
     if head not in _TOP:
         raise BadInput(f"--set: unknown key '{head}'{nearest(head, _TOP)}")
     if head in ("variant", "exclude", "contrast", "chosen"):
-        raise BadInput(f"--set: {head}: lists of tables are changed in the file")
+        raise BadInput(f"--set: {head}: can only be changed in the matrix file")
     name, dot, last = tail.rpartition(".")
     path: tuple[str, ...] = (head, tail.strip("\"'")) if tail else (head,)
     if head in PLUGINS and dot:
@@ -226,7 +229,7 @@ def _axes(raw: Mapping[str, Any], where: Place) -> AxesSpec:
             raise where.at(key).error("the axis is empty")
         for position, value in enumerate(values):
             if value in values[:position] or value == "":
-                raise where.at(key, position).error(f"{value!r} stands there twice" if value != "" else "is empty")
+                raise where.at(key, position).error(f"{value!r} is given twice" if value != "" else "is empty")
     if any(seed < 0 for seed in axes.seeds):
         raise where.at("seeds").error("a seed must not be below 0")
     return replace(axes, extra=extra)

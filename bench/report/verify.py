@@ -17,14 +17,10 @@ from bench.report.tables.paper import FOLDER, paper_texts, spec_of
 from bench.report.tables.render import RENDERERS
 from bench.store.artefacts import Artefacts
 from bench.store.packed import FILES, is_packed
-from bench.store.record import CHOSEN, Record, from_json, matrix_cells
+from bench.store.record import AT_TOP, Record, from_json, matrix_cells
 from bench.store.sidecars import GOLD, predictions_name
 
 _SIDECARS = ("counts.npz", GOLD, "curves.json", "key.json", "space.npz")  # and predictions by rule
-_AT_TOP = frozenset(
-    {"records", "sidecars", "models", "taggers", "jobs", "matrix.json", CHOSEN, *FILES}
-    | {"tables", "figures", FOLDER, "report.html"}  # made from the others
-)
 
 
 def verify(out: Path) -> Verified:
@@ -50,7 +46,7 @@ def verify(out: Path) -> Verified:
     _sidecars(verified, records, planned)
     _models(verified)
     for path in sorted(out.iterdir()):
-        if path.name not in _AT_TOP and not path.name.startswith("."):
+        if path.name not in (*AT_TOP, *FILES) and not path.name.startswith("."):
             verified.notes.append(f"{path.name}: not something that this program writes there")
     _tables(verified)
     return verified

@@ -261,7 +261,7 @@ def _exported(trainer: CellTrainer, out: Path, key: str) -> str:
     if model is None:
         return f"not kept: rule {rule} chose no checkpoint"
     if not isinstance(model.tagger, LinearTagger):
-        return f"not kept: a {type(model.tagger).__name__} is no token classifier of transformers"
+        return f"not kept: a {type(model.tagger).__name__} is not a token classifier of transformers"
     folder = out / "taggers" / key
     folder.mkdir(parents=True, exist_ok=True)
     try:

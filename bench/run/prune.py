@@ -20,7 +20,7 @@ from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
 from bench.run.slurm import QueueState, queue_state
 from bench.store.artefacts import CLAIMS, Artefacts, cache_root, held_claims
-from bench.store.record import CHOSEN, Record, Records, cell_name, matrix_cells
+from bench.store.record import AT_TOP, Record, Records, cell_name, matrix_cells
 
 
 def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
@@ -54,12 +54,11 @@ def _encoder_size(encoder: EncoderSource, hub_sizes: Mapping[str, int]) -> int |
 
 
 ItemKind = Literal["weights", "exported taggers", "stale records", "leftovers", "cache"]
-PLACES = ("records", "sidecars", "models", "taggers", "tables", "figures", "report.html", JOBS, ASIDE)
 _KEY = "[0-9a-f]{32}"
 _LEFTOVER = re.compile(  # of bench.core.files, of artefacts (a folder or a lock), of a forced run
     rf"\..{{1,40}}\.[a-z0-9_]{{8}}\.tmp|\.{_KEY}\.([a-z0-9_]{{8}}|lock)|\.{_KEY}(\.json\.gz)?\.old"
 )
-_WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "models/*", "taggers", "tables", "figures", ".")
+_WITH_LEFTOVERS = ("records", "sidecars", "sidecars/*", "models/*", "taggers", "tables", "figures", "paper", ".")
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ class _Search:
             elif not Records(self.out).path(folder.name).exists() and folder.name not in planned:
                 self.findings.add("leftovers", [folder])
         for path in sorted(self.out.glob("[!.]*")):
-            if path.name not in (*PLACES, "matrix.json", CHOSEN):
+            if path.name not in AT_TOP:
                 self._foreign(path)
 
     def _foreign(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A results folder's records, on which status, tables and resumption rely (DESIGN.md §7), and its matrix.json.
+"""A results folder's records, on which status, tables and resumption rely, and its matrix.json.
 
 matrix.json lists the cells that the folder is to hold, so that status and tables know which are missing.
 `record.schema.json` beside this file is the JSON Schema of a record; tests/store/test_schema.py makes it.
@@ -175,7 +175,7 @@ class Records:
         try:
             value = json.loads(path.read_bytes().decode())
         except NotADirectoryError as error:
-            raise BadInput(f"{self.out}: a file stands where the results folder should be") from error
+            raise BadInput(f"{self.out}: there is a file where the results folder should be") from error
         except (FileNotFoundError, ValueError, RecursionError):
             return None
         return from_json(value, str(path))
@@ -229,6 +229,10 @@ class Records:
 
 FILE = "matrix.json"
 CHOSEN = "chosen.toml"  # of a folder that `xner search` ran
+AT_TOP = frozenset(  # what the verbs write into a results folder, beside hidden files and what `xner pack` makes
+    {"records", "sidecars", "models", "taggers", "jobs", "forced", "logs", "wandb", FILE, CHOSEN, "sources.lock.json"}
+    | {"tables", "figures", "paper", "report.html"}
+)
 
 
 def matrix_cells(out: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def default_jobs(device: str, threads: int) -> int:
     """The default number of processes: one a GPU, or as many trainings as the cores hold, at most 4."""
     if device == "cuda":
         return max(1, torch.cuda.device_count())
-    return max(1, min(MOST_JOBS, len(os.sched_getaffinity(0)) // threads))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_JOBS, cores // threads))
 
 
 def resolve_device(asked: str, precisions: Iterable[str]) -> str:
@@ -179,7 +181,7 @@ class Peak:
         if self.resets:
             lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
             peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-        peaks = {"peak_rss_mb": peak // 1024}
+        peaks = {"peak_rss_mb": peak // (2**20 if sys.platform == "darwin" else 2**10)}  # bytes there, else KiB
         if self.device.type == "cuda":
             peaks["peak_gpu_mb"] = torch.cuda.max_memory_allocated(self.device) // 2**20
         return peaks

@@ -103,7 +103,7 @@ def save_tagger(tagger: LinearTagger, tokenizer: Any, folder: Path, max_length: 
 
     own = {"read", "decode"} & vars(tagger).keys() or type(tagger) is not LinearTagger
     if own or not isinstance(tagger.classifier, nn.Linear):
-        raise BadInput("a head of its own is no token classifier of transformers")
+        raise BadInput("a tagger with a head of its own is not a token classifier of transformers")
     encoder = tagger.encoder.model
     config = type(encoder.config).from_dict(encoder.config.to_dict())
     config.id2label = dict(enumerate(tagger.tags))

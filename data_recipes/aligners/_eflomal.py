@@ -81,7 +81,7 @@ def align(
             code = own.read_bytes()
             if code.count(_SYSTEM_SEED) != 1:
                 raise Unavailable(
-                    f"{own}: this build of eflomal cannot be seeded; set the aligner's seed to -1 to run it so"
+                    f"{own}: this build of eflomal cannot be seeded; set the aligner's seed to -1 to run it unseeded"
                 )
             own = folder / "eflomal"
             own.write_bytes(code.replace(_SYSTEM_SEED, _OWN_SEED.ljust(len(_SYSTEM_SEED), b"\0")))

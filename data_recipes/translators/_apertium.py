@@ -69,7 +69,7 @@ class TranslationMode:
                 commands[-1] = (*commands[-1], "-n" if word == "$1" else word)  # -n: unknown words without a mark
         commands = [command for command in commands if command and command[0] != ATTACH]  # the blanks are our own
         if (DETACH,) not in commands[1:-1]:
-            raise BadInput(f"apertium: {path} is no mode with word-bound blanks: {line[:200]}")
+            raise BadInput(f"apertium: {path} is not a mode with word-bound blanks: {line[:200]}")
         return cls(path.stem, tuple(commands))
 
     def programs(self) -> list[str]:

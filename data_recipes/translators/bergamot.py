@@ -64,7 +64,7 @@ class BergamotTranslator(TextTranslator):
         if self.params.model:
             folder = Path(self.params.model.format(source=source, target=target)).expanduser()
             if not folder.is_dir():
-                raise Unavailable(f"translator bergamot: model '{folder}' is no folder here")
+                raise Unavailable(f"translator bergamot: model '{folder}' is not a folder on this machine")
         else:
             weights = folder_of_weights()
             if weights is None:
@@ -153,7 +153,7 @@ def files_in(folder: Path, source: str, target: str) -> Files:
         paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
         if len(paths) != 1:
             wanted = " or ".join(patterns)
-            raise BadInput(f"translator bergamot: {folder} has {len(paths)} files {wanted}; one is needed")
+            raise BadInput(f"translator bergamot: {folder} has {len(paths)} files {wanted}; exactly one is needed")
         return paths[0]
 
     if not any(folder.glob(f"model.{pair}.*bin")):

@@ -32,7 +32,7 @@ class MarianTranslator(Seq2SeqTranslator):
         """OPUS-MT's codes; models into English are left for the hub to know."""
         if self.params.model == MODEL and source == "en" and not from_english(target):
             raise Unavailable(
-                f"translator marian: we know no model opus-mt-en-{target}; name one with [translator.marian] model"
+                f"translator marian: no model opus-mt-en-{target} is known; name one with [translator.marian] model"
             )
         return opus_code(source), opus_code(target)
 

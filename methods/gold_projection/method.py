@@ -35,7 +35,9 @@ class GoldProjection(Method):
         projected = {pair.target.group: pair.target for pair in ask.labelled_translations()}
         known = {pair.group for pair in sentences} & projected.keys()
         if not known - {""}:
-            raise Unavailable("the test is no translation of the source sentences, so nothing can be projected on it")
+            raise Unavailable(
+                "the test is not a translation of the source sentences, so nothing can be projected onto it"
+            )
         tags = {tag: number for number, tag in enumerate(ask.tags)}
         spans, probabilities = [], []
         for sentence in sentences:

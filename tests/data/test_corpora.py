@@ -152,7 +152,7 @@ def test_links_and_human_provenance_come_from_the_corpus(folder: Path) -> None:
         ("id\ttekst\n", "de.tsv:1: expected the header"),
         ("id\ttext\n", "no translation in this file"),
         ("id\ttext\ns1\n", "de.tsv:2: 1 columns, expected 2"),
-        ("id\ttext\ns1\ta\ns1\tb\n", "de.tsv:3: id 's1' stands here a second time"),
+        ("id\ttext\ns1\ta\ns1\tb\n", "de.tsv:3: id 's1' is here a second time"),
         ("id\ttext\ns1\t \n", "de.tsv:2: an empty id or text"),
         ("id\ttext\ttags\ns1\ta b\tO\n", "de.tsv:2: 1 tags for 2 words"),
         ("id\ttext\ttags\ns1\ta b\tO I-PER\n", "de.tsv:2: word 2: expected B-PER"),
@@ -268,7 +268,7 @@ def test_wikiann_text_layout_is_the_same_sentences(tmp_path: Path, cached: Path)
     with pytest.raises(BadInput, match="train:1: expected 'en:token'"):
         text_only.read("en", "train")
     (folder / "train").write_text("en:Anna\tB-PRE\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="'B-PRE' is no tag of WikiAnn; did you mean 'B-PER'"):
+    with pytest.raises(BadInput, match="'B-PRE' is not a tag of WikiAnn; did you mean 'B-PER'"):
         text_only.read("en", "train")
     (folder / "test").write_text("en:Anna\tO\n", encoding="utf-8")
     with pytest.raises(BadInput, match="the en test has no entity"):

@@ -78,7 +78,7 @@ def test_it_goes_on_where_it_was_interrupted(place: Place, monkeypatch: pytest.M
     first = "".join(line + "\n" for line in expected.splitlines()[:2])
     assert (place.root / "l.txt.part").read_text() == first, "what was linked is written"
     other = place.xner(*command(place, *out, "--set", "temperature=2"))
-    assert other.code == 2 and "begun with other parameters" in other.err
+    assert other.code == 2 and "begun with different parameters" in other.err
     parts.asked.clear()
     parts.stop = 0
     resumed = place.xner(*command(place, *out))

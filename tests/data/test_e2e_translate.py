@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -63,6 +65,17 @@ def test_a_line_for_each_line_and_known_links(place: Place) -> None:
     assert left(place) == {"links.txt"} and [p.name for p in (place.root / "out").iterdir()] == ["de.txt"]
     assert translate(place).out == (place.root / "out/de.txt").read_text("utf-8")
     assert translate(place, "--block", "1").out == translate(place).out
+
+
+def test_a_pipe_is_read_once(place: Place) -> None:
+    expected, source = translate(place).out, place.root / "src.txt"
+    text = source.read_bytes()
+    source.unlink()
+    os.mkfifo(source)
+    writer = threading.Thread(target=source.write_bytes, args=(text,))
+    writer.start()
+    assert translate(place).out == expected
+    writer.join()
 
 
 def test_persons_of_a_conll_file_are_copied(place: Place) -> None:
@@ -177,10 +190,10 @@ def test_another_block_size_and_device_are_the_same_translation(place: Place, co
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--source", "fr"), "begun with other languages: "),
-        (("--tokenisation", "moses"), "begun with other tokenisation: "),
-        (("--tsv",), "begun with other ids: "),
-        ((), "begun with other sentences: "),
+        (("--source", "fr"), "begun with different languages: "),
+        (("--tokenisation", "moses"), "begun with different tokenisation: "),
+        (("--tsv",), "begun with different ids: "),
+        ((), "begun with different sentences: "),
     ],
 )
 def test_another_translation_is_not_mixed_in(
@@ -276,7 +289,7 @@ def test_any_interruptions_give_the_same_file(
     ("more", "message"),
     [
         (("--translator", "dictionry"), "unknown translator 'dictionry'; did you mean 'dictionary'?"),
-        (("--translator", "nllb", "--target", "dee"), "no translator knows a language 'dee'; did you mean 'de'?"),
+        (("--translator", "nllb", "--target", "dee"), "no translator knows the language 'dee'; did you mean 'de'?"),
         (("--target", "dee"), "there is no dictionary wiktionary/en-dee-enwiktionary.txt"),
         (("--target", "dee"), "did you mean 'de'?"),
         (("--set", "max_phrse=2"), "--set: max_phrse: unknown key 'max_phrse'; did you mean 'max_phrase'?"),

@@ -190,7 +190,7 @@ def test_persons_are_kept_where_that_is_asked_for(stand_in: ApertiumTranslator) 
             "echo 'no-such-program | apertium-wblank-detach | cat'",
             "no-such-program cannot be run",
         ),
-        ("apertium-wblank-mode", "echo cat", "is no mode with word-bound blanks: cat"),
+        ("apertium-wblank-mode", "echo cat", "is not a mode with word-bound blanks: cat"),
     ],
 )
 def test_a_dead_program_is_one_line(
@@ -330,12 +330,12 @@ def test_the_folder_is_a_parameter_and_its_files_the_identity(folder: Path) -> N
     assert str(folder.parent) not in repr(before)
     (folder / "lex.50.50.ende.s2t.bin").write_bytes(b"another")
     assert chosen.identity("en", "de") != before
-    with pytest.raises(Unavailable, match="is no folder here"):
+    with pytest.raises(Unavailable, match="is not a folder on this machine"):
         chosen.identity("de", "en")
     with pytest.raises(Unavailable, match=r"has no model\.enfr\.\*\.bin"):
         bergamot(model=str(folder)).identity("en", "fr")
     shutil.copy(folder / "lex.50.50.ende.s2t.bin", folder / "lex.60.60.ende.s2t.bin")
-    with pytest.raises(BadInput, match=r"has 2 files lex\.\*ende\.s2t\.bin; one is needed"):
+    with pytest.raises(BadInput, match=r"has 2 files lex\.\*ende\.s2t\.bin; exactly one is needed"):
         chosen.identity("en", "de")
 
 

@@ -265,6 +265,9 @@ def test_what_is_skipped_is_counted_and_named(place: Place) -> None:
     found = score(place, CONLLU, CONLLU, "--token-column", "1").err
     assert "gold: 1 range (such as 2-3) skipped, the first at line 4" in found
     assert "gold: 1 empty node (such as 4.1) skipped, the first at line 7" in found
+    twice = CONLLU + "\n" + CONLLU
+    found = score(place, twice, twice, "--token-column", "1").err
+    assert "gold: 2 ranges (such as 2-3) skipped" in found and "gold: 2 empty nodes (such as 4.1) skipped" in found
 
 
 def test_two_files_of_different_layout(place: Place) -> None:
@@ -272,7 +275,7 @@ def test_two_files_of_different_layout(place: Place) -> None:
     ran = score(place, GERMEVAL, found, "--token-column", "1,0", "--tag-column", "2,1", "--json")
     assert total(ran) == (1, 1, 1)
     refused(score(place, GERMEVAL, found, "--token-column", "1,0,0"), "3 values for 2 files")
-    refused(score(place, GERMEVAL, found, "--tag-column", "two"), "--tag-column 'two': a number")
+    refused(score(place, GERMEVAL, found, "--tag-column", "two"), "--tag-column 'two': expected a number")
     refused(score(place, GERMEVAL, found, "--scheme", "IOBES"), "no scheme 'IOBES'; did you mean 'BIOES'?")
     refused(score(place, GERMEVAL, found, "--label-map", "PER"), "--label-map PER: expected OLD=NEW")
 
@@ -472,7 +475,7 @@ def test_links_counted_from_zero_are_no_cause_of_a_warning(place: Place, links: 
 @pytest.mark.parametrize("sign", ["p", "?"])
 def test_possible_links_are_a_choice(place: Place, sign: str) -> None:
     links = f"0-0 1{sign}1\n0-0 1-1\n"
-    refused(project(place, links), "links:1: a possible link: --possible link takes it for one, or drop")
+    refused(project(place, links), "links:1: a possible link: --possible link counts it as a link, drop leaves it out")
     assert "2 projected" in project(place, links, "--possible", "link").out
     assert "1 projected, 1 unaligned" in project(place, links, "--possible", "drop").out
 

@@ -94,7 +94,9 @@ def test_spanish_joins_by_its_english_text_and_has_surface_words(data: Path) -> 
 def test_a_translation_that_cannot_be_joined_is_named(data: Path) -> None:
     path = data / "ud_pud/es_pud/es_pud-ud-test.conllu"
     path.write_text("".join(SPANISH).replace("Bob left", "Bob went"), encoding="utf-8")
-    with pytest.raises(BadInput, match=r"es_pud-ud-test.conllu:\d+: w02001012: its text_en is no sentence of en_pud"):
+    with pytest.raises(
+        BadInput, match=r"es_pud-ud-test.conllu:\d+: w02001012: its text_en is not a sentence of en_pud"
+    ):
         uner_pud().pairs("en", "es")
     path.write_text("".join(SPANISH[:2]), encoding="utf-8")
     with pytest.raises(BadInput, match=r"no translation of en_pud's sentence w02001-0002 \(1 are missing\)"):
@@ -171,8 +173,8 @@ def test_nerkor_is_every_listed_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("1\ta\n3\tb\n", r":2: id 3, expected 2: a row is missing"),
         ("1-2\tab\n1\ta\n", r":2: the sentence ends before its range"),
-        ("1\ta\nx\tb\n", r":2: no row of CoNLL-U"),
-        ("1\t\n", r":1: no row of CoNLL-U"),
+        ("1\ta\nx\tb\n", r":2: not a row of CoNLL-U"),
+        ("1\t\n", r":1: not a row of CoNLL-U"),
         ("# only = comments\n", r":1: the sentence ends without a word"),
         ("\n", r":1: no sentence in this file"),
     ],

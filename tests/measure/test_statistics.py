@@ -132,7 +132,7 @@ def test_few_seeds_give_no_test(seeds: int) -> None:
 
 @pytest.mark.parametrize("sd_seed", [0.05, 0.15, 0.4])
 def test_null_is_rejected_at_the_nominal_rate(sd_seed: float) -> None:
-    """DESIGN.md §7: a nested bootstrap rejects 13-27 % here."""
+    """A nested bootstrap rejects 13-27 % here."""
     rng = np.random.default_rng(20)
     pairs = (simulate(rng, 5, 300, 2, sd_seed) for _ in range(800))
     p_values = np.array([statistics.difference(a, b).p for a, b in pairs], float)

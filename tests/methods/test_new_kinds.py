@@ -87,7 +87,10 @@ def test_each_kind_trains_on_something_else(suite: Suite) -> None:
     assert suite.records["new_stream"].resources.unlabelled == 24
     assert suite.records["new_data"].resources.translated == 24
     for name in ("new_head", "crf"):
-        assert suite.records[name].ran["tagger"] == "not kept: a head of its own is no token classifier of transformers"
+        assert (
+            suite.records[name].ran["tagger"]
+            == "not kept: a tagger with a head of its own is not a token classifier of transformers"
+        )
 
 
 @pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)

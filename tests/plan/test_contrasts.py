@@ -67,7 +67,7 @@ def test_a_method_of_several_rows_has_one_for_each(declare: Declare) -> None:
         ('name = "distillation"', "", "the key 'name' is missing"),
         ("primary = true", "primary = 1", "expected true or false"),
         ("primary = true", "primry = true", "did you mean 'primary'"),
-        ("primary = true\n", CONTRAST.replace("distillation", "other"), "stands there twice"),
+        ("primary = true\n", CONTRAST.replace("distillation", "other"), "is given twice"),
     ],
 )
 def test_a_mistake_is_named(declare: Declare, old: str, new: str, message: str) -> None:

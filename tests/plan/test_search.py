@@ -102,7 +102,7 @@ def test_every_row_draws_the_same_of_the_shared_space_and_its_own_beside(make: C
     [
         ("seeds = [101, 102]", "seeds = [2, 102]", "search.seeds: seed 2 is reported"),
         ("seeds = [101, 102]", "", "search.seeds: and target must be given"),
-        ('target = "de"', 'target = "zh"', "search.target: 'zh' is no target"),
+        ('target = "de"', 'target = "zh"', "search.target: 'zh' is not a target"),
         ("trials = 4", "trials = 14", r"search.trials: must be at most 1 \+ 12"),
         ("trials = 4", "trials = -1", "search.trials: must not be below 0"),
         ("lr = [0.5, 1, 2]", "lr = [0.0]", "search.lr: must hold numbers above 0"),
@@ -155,7 +155,7 @@ def test_a_row_may_take_what_was_chosen_for_another(make: Callable[..., list[Cel
     [
         ("[data]\ncorpus = 'x'\n", "it holds 'data': only what `xner search` writes"),
         ("lr = 1\n", "it holds 'lr'"),
-        ("[chosen.tiny.concner]\nlrr = 1\n", "chosen.tiny.concner.lrr: unknown key 'lrr'; did you mean"),
+        ("[chosen.tiny.concner]\nlrr = 1\n", r"chosen\.toml:2: chosen.tiny.concner.lrr: unknown key 'lrr'"),
         ("[chosen.tiny]\nconcner = 1\n", "chosen.tiny.concner: expected a table"),
         ("[chosen.tiny.concner]\nparams = { temprature = 1 }\n", "unknown key 'temprature'"),
         ("[chosen", "chosen.toml:?.*not TOML"),
@@ -165,7 +165,7 @@ def test_what_cannot_be_included(make: Callable[..., list[Cell]], place: Any, co
     (place[0] / "chosen.toml").write_text(content)
     with pytest.raises(BadInput, match=message):
         make(MATRIX, f"include={place[0] / 'chosen.toml'}")
-    with pytest.raises(BadInput, match=r"cannot be read.*nowhere\.toml"):
+    with pytest.raises(BadInput, match=r'include = "nowhere\.toml": cannot be read'):
         make(MATRIX, "include=nowhere.toml")
 
 

@@ -303,8 +303,8 @@ def test_hostile_names_print_on_one_line(tmp_path: Path) -> None:
         (("concner", "concner"), "cannot be compared with itself"),
         (("concner", "zero_shot", "--rule", "lst"), "--rule lst: no record has this rule; did you mean 'last'?"),
         (("concner", "elsewhere"), "no table has both: concner in corpus toy"),
-        (("concner",), "name A and B, or neither, without --rule, for the declared contrasts"),
-        (("--rule", "last"), "name A and B, or neither, without --rule, for the declared contrasts"),
+        (("concner",), "name both A and B, or, for the declared contrasts, neither and no --rule"),
+        (("--rule", "last"), "name both A and B, or, for the declared contrasts, neither and no --rule"),
     ),
 )
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:

@@ -21,7 +21,7 @@ steps = [2]
 
 def test_rows_that_lack_trials_are_named() -> None:
     text = chosen_toml([], {("tiny", "en_trans"), ("tiny", "concner")})
-    assert tomllib.loads(text) == {} and "# concner, tiny: not all trials ran yet" in text
+    assert tomllib.loads(text) == {} and "# concner, tiny: not all trials have run yet" in text
 
 
 def test_search_then_run_with_what_was_chosen(tmp_path: Path, tiny_folder: Path) -> None:

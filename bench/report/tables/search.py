@@ -98,7 +98,7 @@ def chosen_toml(all_groups: Sequence[Group], missing: Collection[tuple[str, str]
             lines.append(f"dev_f1 = {dev_f1(group, seeds):.4f}  # of {len(trials)} trials, seeds {sorted(seeds)}")
             lines += [f"{key} = {_toml(value)}" for key, value in known.items() if key not in ("trial", "dev_f1")]
     for encoder, label in sorted(missing):
-        lines += ["", f"# {label}, {encoder}: not all trials ran yet, so nothing is chosen"]
+        lines += ["", f"# {label}, {encoder}: not all trials have run yet, so nothing is chosen"]
     return "\n".join(lines) + "\n"
 
 

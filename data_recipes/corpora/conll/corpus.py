@@ -86,7 +86,7 @@ class ConllCorpus(Corpus):
             else:
                 sentences.extend(read_conll(path, language, self.types, self._format, require_entities=gold, ids=ids))
         if paths and split == "test" and not any(sentence.spans for sentence in sentences):
-            raise BadInput(f"{self._folder}: the {language} test has no entity: placeholders, no gold")
+            raise BadInput(f"{self._folder}: the {language} test has no entity: placeholders, not gold")
         return sentences
 
     def pairs(self, source: str, target: str) -> list[Pair]:
@@ -237,7 +237,7 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
         if len(fields) != len(header):
             raise BadInput(f"{path}:{number}: {len(fields)} columns, expected {len(header)} ({', '.join(header)})")
         if fields[0] in rows:
-            raise BadInput(f"{path}:{number}: id '{fields[0]}' stands here a second time")
+            raise BadInput(f"{path}:{number}: id '{fields[0]}' is here a second time")
         words = tuple(word for word in fields[1].split(" ") if word)
         if not fields[0] or not words or has_control(fields[1]):
             defect = "a control character in the text" if words and fields[0] else "an empty id or text"

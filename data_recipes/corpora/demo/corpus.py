@@ -32,7 +32,7 @@ class DemoParams:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name != "seed" and value < 0:
-                raise BadInput(f"corpus demo: {name} is {value}, must not be negative")
+                raise BadInput(f"corpus demo: {name} is {value}, but must not be negative")
 
 
 class DemoCorpus(Corpus):

@@ -117,7 +117,8 @@ class MasakhanerCorpus(Corpus):
             return english() if split == "train" else GOLD["en"].read("en", split)
         path = data_dir() / "conll2003" / _CONLL2003[split]
         if not path.is_file():
-            raise Unavailable(f"{path} is not here: CoNLL-2003 is not open; put your own copy there")
+            shown = f"$XNER_DATA/conll2003/{path.name}"  # never the folder itself: the text may reach a record
+            raise Unavailable(f"{shown} is not here: CoNLL-2003 is not open; put your own copy there")
         form = Format(scheme="IOB1", label_map={"MISC": "O"})
         return read_conll(path, "en", TYPES, form, require_entities=split == "test")
 
@@ -142,7 +143,7 @@ class MasakhanerCorpus(Corpus):
             kept = tuple(span for span in spans if span.type in TYPES)
             sentences.append(Sentence(f"{language}-{split}-{number}", language, row.tokens, kept))
         if split == "test" and not any(sentence.spans for sentence in sentences):
-            raise BadInput(f"corpus masakhaner: the {language} test has no entity: placeholders, no gold")
+            raise BadInput(f"corpus masakhaner: the {language} test has no entity: placeholders, not gold")
         return sentences
 
     def _is_here(self, language: str) -> bool:

@@ -133,7 +133,7 @@ def _parallel(path: Path, ids: Mapping[str, str]) -> list[tuple[str, Block]]:
     for block in blocks:
         if (text := block.comments.get("text_en", "")) not in ids:
             name = block.comments.get("sent_id", "?")
-            raise BadInput(f"{path}:{block.line}: {name}: its text_en is no sentence of en_pud: {text[:60]!r}")
+            raise BadInput(f"{path}:{block.line}: {name}: its text_en is not a sentence of en_pud: {text[:60]!r}")
     return [(ids[block.comments["text_en"]], block) for block in blocks]
 
 
@@ -165,7 +165,7 @@ def _block(path: Path, rows: list[tuple[int, str]]) -> Block:
         fields = line.split("\t")
         match = _ID.fullmatch(fields[0])
         if match is None or len(fields) < 2 or not fields[1].strip() or has_control(fields[1]):
-            raise BadInput(f"{path}:{number}: no row of CoNLL-U (an id TAB a form …): {line[:60]!r}")
+            raise BadInput(f"{path}:{number}: not a row of CoNLL-U (an id TAB a form …): {line[:60]!r}")
         first, last = int(match[1]), int(match[2] or 0)
         if "." in fields[0]:
             continue  # an empty node: no word of the sentence

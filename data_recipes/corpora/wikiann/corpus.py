@@ -111,7 +111,7 @@ class WikiannCorpus(Corpus):
         for number, row in enumerate(rows, 1):
             for tag in row.tags:
                 if tag not in TAGS:
-                    raise BadInput(f"{row.where}: '{tag}' is no tag of WikiAnn{nearest(tag, TAGS)}")
+                    raise BadInput(f"{row.where}: '{tag}' is not a tag of WikiAnn{nearest(tag, TAGS)}")
             if not row.tokens:
                 repairs["rows without tokens, left out"] += 1
                 continue
@@ -123,7 +123,7 @@ class WikiannCorpus(Corpus):
             repairs["tokens empty or with control characters, now U+FFFD"] += changed
             sentences.append(Sentence(f"{language}-{split}-{number}", language, words, spans_of(row.tags)))
         if split == "test" and not any(sentence.spans for sentence in sentences):
-            raise BadInput(f"corpus wikiann: the {language} test has no entity: placeholders, no gold")
+            raise BadInput(f"corpus wikiann: the {language} test has no entity: placeholders, not gold")
         return sentences
 
     def _text_languages(self) -> set[str]:
