@@ -306,7 +306,9 @@ def test_foreign_files_and_leftovers(out: Path) -> None:
     (out / "sidecars" / "orphan").mkdir()
     (out / "records" / ".k.json.abc.tmp").write_text("x")
     (out / "sidecars" / key / ".gold.conll.gz.abc.tmp").write_text("x")
-    (out / "thesis.docx").write_text("x")
+    for name in ("thesis.docx", "sources.lock.json"):
+        (out / name).write_text("x")
+    (out / "logs").mkdir()
     found = verify(out)
     assert [one.file for one in found.findings] == [
         "records/notes.txt",
@@ -316,6 +318,7 @@ def test_foreign_files_and_leftovers(out: Path) -> None:
     ]
     for part in ("records/.k.json", ".gold.conll.gz.abc", "thesis.docx", "tables/.main.md"):
         assert any(part in note for note in found.notes), part
+    assert not any(ours in note for note in found.notes for ours in ("sources.lock.json", "logs"))
 
 
 def test_unfinished_cells_are_no_mismatch(out: Path) -> None:

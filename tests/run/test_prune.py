@@ -98,6 +98,11 @@ def test_weights_and_leftovers_are_freed(out: Path, capsys: pytest.CaptureFixtur
     assert "kept: 1 older records that newer ones replace: --stale frees them" in said
     for name in ("notes.txt", "records/mine.txt", "sidecars/mine", ".git", "models/fit/.DS_Store"):
         assert f"not ours, left alone: {name}\n" in said
+    (out / "sources.lock.json").write_text("[]")
+    (out / "paper").mkdir()
+    assert not {"sources.lock.json", "paper"} & {
+        line.rpartition(" ")[2] for line in pruned(out, capsys=capsys)[0].splitlines()
+    }
     assert pruned(out, capsys=capsys)[1:] == (0, set())
 
 

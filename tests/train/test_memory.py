@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from bench.core.sentences import Sentence
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History
-from bench.train.memory import MOST_PARTS, Backoff, is_out_of_memory
+from bench.train.memory import MOST_JOBS, MOST_PARTS, Backoff, default_jobs, is_out_of_memory
 from bench.train.tagger import LinearTagger
 
 
@@ -399,3 +400,12 @@ def test_a_term_of_zero_weight_is_logged_all_the_same(
     history = train(hungry(4), new_collator(), toy(24), tmp_path / "a", Watching())
     assert history.ran["micro_batches"] == 2
     assert history.losses["twice"] == pytest.approx([2 * value for value in history.losses["ce"]], rel=1e-5)
+
+
+@pytest.mark.parametrize(("cores", "threads", "jobs"), [(2, 1, 2), (2, 4, 1), (64, 1, MOST_JOBS), (None, 1, 1)])
+def test_jobs_where_the_system_does_not_tell_its_cores_by_process(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, threads: int, jobs: int
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert default_jobs("cpu", threads) == jobs
