@@ -15,6 +15,7 @@ from bench.report.scores import LEVEL, Limits
 
 HEADS = ("difference", "95 % interval", "p", "simultaneous", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+OUTCOMES = ("better", "worse", "equivalent", "undecided", "not tested")
 _BY_VERDICT: dict[Verdict, str] = {
     "better": "significantly better in",
     "worse": "significantly worse in",
@@ -79,7 +80,7 @@ def sentence(comparison: Comparison) -> str:
     sentences = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
     counts = outcomes(comparison)
     if len(over) > 1 and counts["not tested"] < counts.total():
-        names = ("better", "worse", "undecided", *(["not tested"] if counts["not tested"] else []))
+        names = [x for x in OUTCOMES if counts[x] or x not in ("equivalent", "not tested")]
         sentences.append(f"{', '.join(f'{name} in {spelled(counts[name])}' for name in names)}.".capitalize())
     if (ratio := ratio_of(comparison)) is not None:
         unit = "long" if ratio[1] == "seconds" else "much compute"
@@ -107,8 +108,9 @@ def verdict(comparison: Comparison) -> str:
 
 
 def outcomes(comparison: Comparison) -> Counter[str]:
-    """How many languages show A better, worse, undecided or not tested."""
-    names = {"better": "better", "worse": "worse", "no test": "not tested", "no interval": "not tested"}
+    """How many languages show A better, worse, equivalent, undecided or not tested."""
+    names = {"better": "better", "worse": "worse", "equivalent": "equivalent", "same": "equivalent"}
+    names |= {"no test": "not tested", "no interval": "not tested"}
     return Counter(names.get(x.verdict, "undecided") for x in comparison.lines if x.verdict != "gap")
 
 

@@ -97,7 +97,9 @@ def test_one_training_under_two_names(tmp_path: Path) -> None:
     found = one(tmp_path, "a", "a+b")
     assert {x.verdict for x in found.lines} == {"same"} and found.macro.verdict == "same"
     assert found.macro.p == 1.0 and found.macro.equivalent
-    assert conclusions(found)[1] == "a is the same (in every sentence) in de, fi."
+    said = conclusions(found)
+    assert said[1] == "a is the same (in every sentence) in de, fi."
+    assert "Better in none, worse in none, equivalent in two, undecided in none." in said[0]
 
 
 def test_equivalence_needs_a_narrow_interval(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bench.report.frame import Group, Row
 from bench.report.notes import interval_note
 from bench.report.scores import LEVEL, Scores, average_over, marks_of, mean_of, oracle_rows, partial_rows, scores_of
 from bench.report.tables.model import TEXTS, Entry, Table, TableDraft, macro_note
-from bench.report.verdicts import family_note, outcomes, sentence
+from bench.report.verdicts import OUTCOMES, family_note, outcomes, sentence
 from bench.store.record import RuleScores
 from bench.store.sidecars import GOLD, Damaged, read_sidecar
 
@@ -85,7 +85,9 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
     comparisons = contrasts_of(group)
     if not comparisons:
         return None
-    draft = TableDraft(group, heads=("contrast",))
+    some = {name for comparison in comparisons for name in outcomes(comparison)}
+    shown = [name for name in OUTCOMES[:-1] if name in some or name != "equivalent"]
+    draft, named = TableDraft(group, heads=("contrast",)), ", ".join(shown)
     for comparison in comparisons:
         line = draft.add(("", ""), {"contrast": comparison.title}, False)
         by_name = {x.name: x for x in (comparison.macro, *comparison.lines)}
@@ -97,13 +99,11 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
             sure, seeds = compared.verdict in ("better", "worse"), len(compared.seeds)
             line[title] = Entry(compared.difference, compared.together, bold=sure, signed=True, seeds=seeds)
         counts, ratio = outcomes(comparison), ratio_of(comparison)
-        line["better, worse, undecided"] = Entry(
-            text=", ".join(str(counts[n]) for n in ("better", "worse", "undecided"))
-        )
+        line[named] = Entry(text=", ".join(str(counts[name]) for name in shown))
         p = comparison.macro.p_holm
         line["p"] = draft.gap("n/a") if p is None else Entry(p, digits=3)
         line["cost"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], notes=draft.notes(f"ratio of {ratio[1]}"))
-    columns = ["average", *group.targets, "better, worse, undecided", "p", "cost"]
+    columns = ["average", *group.targets, named, "p", "cost"]
     notes = ["Difference of F1 in points. Bold: significant.", family_note(comparisons)]
     return draft.table(name, "Contrasts by target language", columns, notes, of="quantity")
 
