@@ -36,14 +36,23 @@ def contrasts_of(group: Group) -> tuple[Comparison, ...]:
 
 
 def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The baseline of a row: the naive pool of the same translations and links, else the first naive pool of its
-    suite, else zero-shot transfer."""
+    """The baseline of a row: the naive pool of the same translations and links, that is of axes' values that the row
+    has, too; where its suite has none, zero-shot transfer; for a row without such axes the first naive pool."""
+    method, own = _parts(row)
+    if method == BASELINE:
+        return row
+    others = [other for other in rows if other[0] == row[0]]
+    pools = [other for other in others if _parts(other)[0] == BASELINE]
+    floors = [other for other in others if _parts(other)[0] == FLOOR]
+    alike = [pool for pool in pools if _parts(pool)[1] <= own]
+    first = max(alike, key=lambda pool: len(_parts(pool)[1])) if alike else None
+    return first or next(iter([*floors, *pools] if own else [*pools, *floors]), None)
+
+
+def _parts(row: Row) -> tuple[str, frozenset[str]]:
+    """A row's method or variant, and its values on axes."""
     name, _, chosen = row[1].partition(" (")
-    same = (row[0], f"{BASELINE} ({chosen}" if chosen else BASELINE)
-    if same in rows or name == BASELINE:
-        return same
-    bases = {other[1].partition(" (")[0]: other for other in reversed(rows) if other[0] == row[0]}  # the first of each
-    return bases.get(BASELINE) or bases.get(FLOOR)
+    return name, frozenset(chosen.removesuffix(")").split(", ")) if chosen else frozenset()
 
 
 # --- cost -------------------------------------------------------------------------------------------------------------

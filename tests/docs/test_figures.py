@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_the_demos_table_is_the_suites() -> None:
     assert not [row for row in rows if row not in page("docs/tutorial.md")]
 
 
+def test_the_table_on_machine_translation_is_the_suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+    write_tables(tmp_path, all_groups=groups(read([REFERENCE / "uner-mt"])))
+    table = re.sub(r"<sup>\d+</sup>", "", (tmp_path / "tables/main.md").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| [\w*].*$", table, re.M)
+    assert len(rows) == 21
+    assert rows == re.findall(r"^\| [\w*].*$", page("results/reference/uner-mt/README.md"), re.M)
+
+
 def test_projected_labels_are_worth_what_the_suites_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
     text = page("docs/concepts/translation-and-projection.md").partition("## What projected labels are worth")[2]
@@ -59,6 +69,32 @@ def test_projected_labels_are_worth_what_the_suites_say(tmp_path: Path, monkeypa
         assert printed == [known[suite][row, language] for suite, codes in suites for language in codes]
         lines += 1
     assert lines == 9
+
+
+def test_what_became_of_the_entities_is_what_the_records_say() -> None:
+    counts: dict[tuple[str, ...], dict[str, int]] = {}
+    for line in (REFERENCE / "uner-mt/records.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        cell, axes = record["cell"], record["cell"]["axes"]
+        if axes.get("labels.transfer") in (None, "align") and record["projection"]:
+            key = [axes[f"labels.{name}"] for name in ("translator", "aligner") if f"labels.{name}" in axes]
+            counts[cell["label"], cell["target"], *key] = record["projection"]
+    table = page("docs/concepts/translation-and-projection.md").partition("What became of the 1,075 entities")[2]
+    place, checked = ["", ""], 0
+    for line in re.findall(r"^\| (?:pt|es)? ?\| .*$", table.partition("\n\nThat an entity")[0], re.M):
+        target, translator, _, aligner, *printed, kept = [
+            cell.replace("*", "").replace(",", "") for cell in cells_of(line)
+        ]
+        names = [re.findall(r"`(\w+)`", name)[0] for name in (translator or f"`{place[1]}`", aligner)]
+        place = [target or place[0], names[0]]
+        with_filter = counts.get(("label_projection+en", place[0], *names))
+        whole = counts.get(("en_trans", place[0], *names))
+        if with_filter:
+            assert int(kept) == with_filter["pairs"], line
+        if whole:
+            assert [int(n) for n in printed] == [whole[n] for n in ("projected", "unaligned", "conflicting")], line
+        checked += bool(with_filter) + bool(whole)
+    assert checked == 11
 
 
 def test_ranges_are_those_of_the_full_table() -> None:

@@ -17,6 +17,7 @@ from bench.cli.main import main
 from bench.measure.statistics import difference, holm
 from bench.report import frame
 from bench.report.compare import Comparison, ComparisonLine, compare, judged_together
+from bench.report.contrasts import baseline_of
 from bench.report.scores import counts_of
 from bench.report.verdicts import conclusions, text
 from bench.store.record import Contrast, Records, Written, add_cells
@@ -326,3 +327,19 @@ def test_help_shows_percent_signs_once(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = xner(capsys, "compare", tmp_path / "nowhere", "a", "b")
     assert code == 2 and "no such folder" in err
+
+
+@pytest.mark.parametrize(
+    ("row", "base"),
+    [
+        ("concner (links, human)", "en_trans (links, human)"),
+        ("label_projection (links, align, mt)", "en_trans (links, mt)"),
+        ("label_projection (links, align, other)", "zero_shot"),
+        ("zero_shot", "en_trans (links, human)"),
+        ("en_trans (links, mt)", "en_trans (links, mt)"),
+    ],
+)
+def test_a_row_is_compared_with_the_pool_of_its_own_translations(row: str, base: str) -> None:
+    rows = [("other", "en_trans (links, align, other)")]
+    rows += [("s", name) for name in ("zero_shot", "en_trans (links, human)", "en_trans (links, mt)", row)]
+    assert baseline_of(("s", row), list(dict.fromkeys(rows))) == ("s", base)
