@@ -121,6 +121,7 @@ def test_the_leakage_guard_covers_both_sides_of_the_text() -> None:
         assert Guard([Sentence("q", "en", words, ())]).overlap(sentences_of(data)).by_text == 3
 
 
+@pytest.mark.slow
 def test_its_key_and_axes_know_the_text_its_links_and_the_matcher(tmp_path: Path, tiny_folder: Path) -> None:
     """Not the translator and the filters, which are of labelled translations."""
     place = Place(tmp_path, tiny_folder)

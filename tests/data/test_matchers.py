@@ -56,7 +56,9 @@ def test_all_are_found_by_name() -> None:
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
-@pytest.mark.parametrize("filters", [(), *((name,) for name in FILTERS), FILTERS])
+@pytest.mark.parametrize(
+    "filters", [(), *(pytest.param((name,), marks=pytest.mark.slow) for name in FILTERS), pytest.param(FILTERS)]
+)
 @given(case=cases())
 @example(case=CROSSING)
 @example(case=OVERLAPPING)

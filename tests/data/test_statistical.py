@@ -289,6 +289,7 @@ def test_sides_of_different_length_are_refused(tmp_path: Path, monkeypatch: pyte
         parallel_text.lines_of("ntrex", "en", "de")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_published_texts_have_the_sizes_of_their_papers() -> None:
     if not (data_dir() / "ntrex").is_dir():

@@ -77,6 +77,7 @@ def planned(place: Place, *more: str) -> list[dict[str, Any]]:
     return cells
 
 
+@pytest.mark.slow
 def test_an_axis_gives_rows_of_one_table(tmp_path: Path, tiny_folder: Path) -> None:
     place = Place(tmp_path, tiny_folder)
     ran = place.xner("run", matrix(place, AXIS), "--out", place.out)

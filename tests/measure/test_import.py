@@ -262,7 +262,7 @@ def test_names_of_our_own_methods_and_ambiguous_places_are_refused(
     assert code == 2 and "--encoder" in err and "org/enc, org/other" in err
     assert xner("import", out, *files, *SAID, "--corpus", "second")[0] == 0
     code, _, err = xner("import", out, *files, "--method", "more", "--target", "de", "--seed", 1)
-    assert code == 2 and "say which: second, toy" in err
+    assert code == 2 and "name one of second, toy" in err
 
 
 def test_a_file_in_the_folders_place(tmp_path: Path, files: tuple[Path, Path], xner: Run) -> None:

@@ -387,6 +387,7 @@ def test_importing_the_verbs_is_cheap() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_report_side_never_imports_torch() -> None:
     code = "import sys, bench.report.tables, bench.report.plots; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -74,7 +74,12 @@ def write_encoder(folder: Path, kind: str, size: int, tiny_folder: Path) -> Path
     return folder
 
 
-@pytest.fixture(params=sorted(FAMILIES))
+USUAL = ("bert", "deberta-v2", "modernbert", "xlm-roberta")
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=[] if name in USUAL else pytest.mark.slow) for name in sorted(FAMILIES)]
+)
 def family(request: pytest.FixtureRequest, tiny_folder: Path, tokenizer: Any, tmp_path: Path) -> tuple[str, Path]:
     return request.param, write_encoder(tmp_path / request.param, request.param, len(tokenizer), tiny_folder)
 
