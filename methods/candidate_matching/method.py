@@ -39,9 +39,7 @@ class CandidateMatchingParams(MethodParams):
     english: bool = False  # English too, drawn as pairs with the translations
 
     def __post_init__(self) -> None:
-        require(
-            min(self.weights) >= 0 and max(self.weights) > 0, "weights must not be negative, and one must be above 0"
-        )
+        require(min(self.weights) >= 0 and max(self.weights) > 0, "weights must not be below 0, and one must be above")
         require(self.max_length >= 1, "max_length must be at least 1")
 
 
