@@ -92,12 +92,13 @@ def tables_verb(args: argparse.Namespace) -> int:
     outs = list(dict.fromkeys(resolve(out) for out in args.out))
     suites = groups(read(outs))
     paper, asked = _paper(args, outs, suites)
+    papers = "".join(f"{path}\n" for path in paper)
     if asked:
-        return _printed(args, {"files": [path.as_posix() for path in paper]}, "".join(f"{path}\n" for path in paper))
+        return _printed(args, {"files": [path.as_posix() for path in paper]}, papers)
     tables = main_tables(suites)
     written = [*write_tables(_place(outs), formats, suites), *paper]
     write_shown(_place(outs), tables)
-    shown, papers = "".join(f"{terminal(table)}\n" for table in tables), "".join(f"{path}\n" for path in paper)
+    shown = "".join(f"{terminal(table)}\n" for table in tables)
     value = {"tables": [as_json(table) for table in tables], "files": [path.as_posix() for path in written]}
     return _printed(args, value, f"{shown}{len(written) - len(paper)} files in {written[0].parent}\n{papers}")
 

@@ -96,12 +96,10 @@ class Place:
         lines = _lines_of(self.text)
         for length in range(len(path), 0, -1):
             if line := lines.get(".".join(map(str, path[:length]))):
-                start = self.text.rfind(INCLUDED)
-                before = self.text.count("\n", 0, start) + 2  # lines, the included file's head with them
-                if start < 0 or line <= before:
-                    return f"{self.file}:{line}"
-                name = self.text[start + len(INCLUDED) :].partition("\n")[0]
-                return f"{name}:{line - before}"
+                own, mark, included = self.text.rpartition(INCLUDED)
+                before = own.count("\n") + 2  # lines above the included file's first
+                name = included.partition("\n")[0]
+                return f"{name}:{line - before}" if mark and line > before else f"{self.file}:{line}"
         return self.file
 
 

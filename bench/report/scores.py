@@ -278,13 +278,12 @@ def marks_of(column: Mapping[Row, Score]) -> Marks:
     """The marks of a column; none where there are fewer than two rows, or no two of them can be tested."""
     means = {row: score.mean for row, score in column.items() if score.mean is not None and not score.oracle}
     able = [row for row in means if column[row].counts is not None and len(column[row].seeds) >= statistics.MIN_SEEDS]
-    if len(means) < 2 or not able:
-        return Marks(untested=tuple(means) if len(means) > 1 else ())
-    best = max(able, key=means.__getitem__)
+    best = max(able, key=means.__getitem__, default=("", ""))
     raw = {row: p for row in able if row != best and (p := p_value(column[best], column[row])) is not None}
+    if not raw:
+        return Marks(untested=tuple(means) if len(means) > 1 else ())
     near = [row for row, p in zip(raw, statistics.holm(list(raw.values())), strict=True) if p is None or p >= LEVEL]
-    tested = (best, *raw) if raw else ()
-    return Marks((best, *near) if raw else (), tuple(row for row in means if row not in tested))
+    return Marks((best, *near), tuple(row for row in means if row != best and row not in raw))
 
 
 # --- ranking ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from bench.cli.main import main
+from bench.data import sources
+from bench.report.tables import paper
+from bench.run.job import JOBS
+from bench.run.local import ASIDE
 from bench.store.artefacts import Artefacts, claimed
-from bench.store.record import Record, Records, add_cells
+from bench.store.record import AT_TOP, Record, Records, add_cells
 from tests.support.records_for_tests import Plan, cell_of
 
 KEYS = {name: f"{number:x}" * 32 for number, name in enumerate(("current", "older", "waiting", "imported", "alone"), 1)}
@@ -86,6 +90,10 @@ LEFTOVERS = {
     f"sidecars/{'c' * 32}/key.json",
 }
 WEIGHTS = {f"models/fit/{FIT}/w.safetensors", f"models/fit/{FIT}/artefact.json"}
+
+
+def test_what_each_part_writes_at_the_top_is_known() -> None:
+    assert {JOBS, ASIDE, sources.FILE, paper.FOLDER} <= AT_TOP
 
 
 def test_weights_and_leftovers_are_freed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
