@@ -66,10 +66,18 @@ SLOW = (
 )
 
 
+def is_slow(path: Path) -> bool:
+    return path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The short run does not even import the slow files."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        place = Path(item.fspath).relative_to(Path(__file__).parent).as_posix()
-        if place.startswith(SLOW):
+        if is_slow(Path(item.fspath)):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "slow" not in item.keywords)  # so that no worker begins a long file at the very end
 

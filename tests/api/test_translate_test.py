@@ -208,6 +208,7 @@ def ran(place: Place) -> dict[str, dict[str, Any]]:
     return {label: record for (label, _, _), record in by_name(place.out).items()}
 
 
+@pytest.mark.slow
 def test_a_cell_on_the_demo(ran: dict[str, dict[str, Any]]) -> None:
     assert [record["status"] for record in ran.values()] == ["ok"] * 4, [record["error"] for record in ran.values()]
     single, both = ran["translate_test"], ran["ensemble"]
@@ -217,6 +218,7 @@ def test_a_cell_on_the_demo(ran: dict[str, dict[str, Any]]) -> None:
     assert single["parents"]["test-translations"] == both["parents"]["test-translations"]
 
 
+@pytest.mark.slow
 def test_the_record_says_what_test_time_translation_took(ran: dict[str, dict[str, Any]]) -> None:
     for label in METHODS[2:]:
         resources, counts = ran[label]["resources"], ran[label]["projection"]
