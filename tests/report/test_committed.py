@@ -112,12 +112,19 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     assert not [text for text in map(sentence, measured) if f"- {text}" not in readme]
     for a, b in (("concner (files)", "zero_shot"), ("concner (bergamot)", "concner (files)")):
         assert f"- Not declared: {sentence(compared(group, a, b, group.main_rule))}" in readme
-    rows = ("zero_shot", *(f"{name} (files)" for name in ("en_trans", "label_projection+en", "concner")))
+    rows = (
+        "zero_shot",
+        *(f"{name} (files)" for name in ("en_trans", "label_projection", "label_projection+en", "concner")),
+    )
     main_table = tables.MAKERS["main"](shown_of(group, TablesSpec(rows=rows)), "main")
     assert main_table is not None
     table = re.findall(r"^\|.*$", markdown(main_table), re.M)
-    assert len(table) == 6 and all(row in readme for row in table)
-    named = ("than the pool in zh and fi", "than projection in de, pt, zh and it")
-    for comparison, words in zip(measured, named, strict=True):
-        better = [line.name for line in comparison.lines if line.verdict == "better"]
-        assert words.endswith(f" in {', '.join(better[:-1])} and {better[-1]}") and words in readme
+    assert len(table) == 7 and all(row in readme for row in table)
+    named = (
+        "than the pool in zh and fi",
+        "than projection with English in de, pt, zh and it",
+        "than zero-shot in pt and zh",
+    )
+    for comparison, words, verdict in zip(measured, named, ("better", "better", "worse"), strict=True):
+        decided = [line.name for line in comparison.lines if line.verdict == verdict]
+        assert words.endswith(f" in {', '.join(decided[:-1])} and {decided[-1]}") and words in readme
