@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "methods", "data_recipes")
 
@@ -103,6 +101,16 @@ def within(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+def modules(*packages: str) -> list[str]:
+    """Those of the packages; of none named: all."""
+    return [module for module in SOURCES if not packages or within(module, *packages)]
+
+
+def imports_within(*packages: str) -> Iterator[tuple[str, str]]:
+    """Each module of the packages with each name that it imports."""
+    return ((module, name) for module in modules(*packages) for name, _ in imports(module))
+
+
 def reached(module: str, *, at_once: bool) -> set[str]:
     """Everything that a module imports, however far away; outside names too."""
     seen: set[str] = set()
@@ -128,22 +136,19 @@ def test_every_module_of_bench_has_its_place() -> None:
     assert not strays, "put them into a layer of this test, and of DESIGN's section 2"
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, *LAYERS)])
-def test_imports_point_one_way(module: str) -> None:
+def test_imports_point_one_way() -> None:
     """In functions, too; plug-ins are found by name, never imported."""
-    strangers = next((rooms for room, rooms in STRANGERS.items() if within(module, room)), ())
-    for name, _ in imports(module):
+    for module, name in imports_within(*LAYERS):
+        strangers = next((rooms for room, rooms in STRANGERS.items() if within(module, room)), ())
         assert not within(name, "methods", "data_recipes"), f"{module} imports {name}: plug-ins are found by name"
         assert not within(name, *strangers), f"{module} imports {name}"
         if within(name, *LAYERS):
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which lies above it"
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, *ALLOWED)])
-def test_plugins_know_the_interface_only(module: str) -> None:
-    package = module.partition(".")[0]
-    own = ".".join(module.split(".")[:2])
-    for name, _ in imports(module):
+def test_plugins_know_the_interface_only() -> None:
+    for module, name in imports_within(*ALLOWED):
+        package, own = module.partition(".")[0], ".".join(module.split(".")[:2])
         if within(name, *PACKAGES):
             more = ("bench.plan",) if module == FINDS_PLUGINS else ()
             assert within(name, *ALLOWED[package], own, *more), f"{module} imports {name}"
@@ -188,21 +193,20 @@ def test_no_circles_of_rooms() -> None:
     assert circles(graph) == []
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.report")])
-def test_the_report_never_needs_torch(module: str) -> None:
+def test_the_report_never_needs_torch() -> None:
     """Neither itself nor anything that it imports, functions included."""
-    names = reached(module, at_once=False)
-    assert not {"torch", "transformers", "tokenizers"} & top(names)
-    assert not [
-        name for name in names if within(name, "bench.run", "bench.train", "bench.data", "methods", "data_recipes")
-    ]
+    for module in modules("bench.report"):
+        names = reached(module, at_once=False)
+        assert not {"torch", "transformers", "tokenizers"} & top(names), module
+        others = ("bench.run", "bench.train", "bench.data", "methods", "data_recipes")
+        assert not [name for name in names if within(name, *others)], module
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if within(m, "bench.cli", "bench.plan", "bench.core.sentences")])
-def test_names_and_help_are_light(module: str) -> None:
-    heavy = {"torch", "transformers", "tokenizers", "pandas", "matplotlib", "scipy"}
-    heavy |= set() if within(module, "bench.plan") else {"numpy"}  # which a method's interface names
-    assert not heavy & top(reached(module, at_once=True))
+def test_names_and_help_are_light() -> None:
+    for module in modules("bench.cli", "bench.plan", "bench.core.sentences"):
+        heavy = {"torch", "transformers", "tokenizers", "pandas", "matplotlib", "scipy"}
+        heavy |= set() if within(module, "bench.plan") else {"numpy"}  # which a method's interface names
+        assert not heavy & top(reached(module, at_once=True)), module
 
 
 def test_plans_do_not_need_torch() -> None:
@@ -226,68 +230,61 @@ def test_the_loop_is_one_page() -> None:
     assert lines_of("bench.train.fit") < MAX_FIT
 
 
-def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree_of(module)):
+def nodes(*packages: str) -> Iterator[tuple[str, ast.AST]]:
+    """Every node of the sources, or of some of them, and where it stands."""
+    for module in modules(*packages):
+        path = SOURCES[module].relative_to(REPO)
+        yield from ((f"{path}:{getattr(node, 'lineno', 1)}", node) for node in ast.walk(tree_of(module)))
+
+
+def test_functions_and_argument_lists_are_short() -> None:
+    for where, node in nodes():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-
-
-@pytest.mark.parametrize("module", SOURCES)
-def test_functions_are_short(module: str) -> None:
-    for node in functions(module):
-        length = (node.end_lineno or node.lineno) - node.lineno + 1
-        assert length <= MAX_FUNCTION, f"{SOURCES[module]}:{node.lineno}: {node.name} has {length} lines"
-
-
-@pytest.mark.parametrize("module", SOURCES)
-def test_argument_lists_are_short(module: str) -> None:
-    for node in functions(module):
-        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-        count = len(names) - (names[:1] in (["self"], ["cls"]))
-        assert count <= MAX_PARAMETERS, f"{SOURCES[module]}:{node.lineno}: {node.name} takes {count}"
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MAX_FUNCTION, f"{where}: {node.name} has {length} lines"
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            count = len(names) - (names[:1] in (["self"], ["cls"]))
+            assert count <= MAX_PARAMETERS, f"{where}: {node.name} takes {count}"
 
 
 # --- what is never used -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_no_unsafe_loading(module: str) -> None:
+def test_no_unsafe_loading() -> None:
     """No pickle, torch.load, unsafe YAML or code from the hub."""
-    for name, _ in imports(module):
-        assert name.partition(".")[0] not in ("pickle", "cPickle", "dill", "joblib", "yaml", "marshal"), name
-    assert not re.search(r"\btorch\.load\(|allow_pickle\s*=\s*True|weights_only\s*=\s*False", text_of(module))
-    assert not re.search(r"""["']?trust_remote_code["']?\s*[=:]\s*True""", text_of(module))
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("eval", "exec"), f"{SOURCES[module]}:{node.lineno}"
+    for module, name in imports_within(*PACKAGES):
+        unsafe = ("pickle", "cPickle", "dill", "joblib", "yaml", "marshal")
+        assert name.partition(".")[0] not in unsafe, f"{module} imports {name}"
+    for module in SOURCES:
+        text = text_of(module)
+        assert not re.search(r"\btorch\.load\(|allow_pickle\s*=\s*True|weights_only\s*=\s*False", text), module
+        assert not re.search(r"""["']?trust_remote_code["']?\s*[=:]\s*True""", text), module
+    for where, node in nodes():
+        assert called(node) not in ("eval", "exec"), where
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_no_error_is_swallowed(module: str) -> None:
-    for node in ast.walk(tree_of(module)):
-        if not isinstance(node, ast.ExceptHandler):
-            continue
-        where = f"{SOURCES[module]}:{node.lineno}"
-        assert node.type is not None, f"{where}: a bare except"
-        broad = any(isinstance(n, ast.Name) and n.id in ("Exception", "BaseException") for n in ast.walk(node.type))
-        idle = all(isinstance(s, ast.Pass | ast.Continue) for s in node.body)
-        assert not (broad and idle), f"{where}: an error is swallowed"
+def called(node: ast.AST) -> str:
+    """The plain name that a node calls, or ""."""
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in SOURCES if within(m, "bench.cli", "bench.report", "bench.run", "bench.train", "bench.data")]
-)
-def test_hash_order_decides_nothing(module: str) -> None:
+def test_no_error_is_swallowed() -> None:
+    for where, node in nodes():
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{where}: a bare except"
+            broad = any(isinstance(n, ast.Name) and n.id in ("Exception", "BaseException") for n in ast.walk(node.type))
+            idle = all(isinstance(s, ast.Pass | ast.Continue) for s in node.body)
+            assert not (broad and idle), f"{where}: an error is swallowed"
+
+
+def test_hash_order_decides_nothing() -> None:
     """`hash()` and `id()` differ between processes; sets are sorted before they are written."""
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("hash", "id"), f"{SOURCES[module]}:{node.lineno}"
+    for where, node in nodes("bench.cli", "bench.report", "bench.run", "bench.train", "bench.data"):
+        assert called(node) not in ("hash", "id"), where
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_every_module_says_what_it_is_for(module: str) -> None:
-    if lines_of(module):
-        assert ast.get_docstring(tree_of(module)), f"{SOURCES[module]} has no docstring"
+def test_every_module_says_what_it_is_for() -> None:
+    assert not [module for module in SOURCES if lines_of(module) and not ast.get_docstring(tree_of(module))]
 
 
 def tracked() -> list[Path]:

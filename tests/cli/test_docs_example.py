@@ -27,6 +27,7 @@ def test_they_are_short(heading: str) -> None:
     assert 1 <= len([line for line in example(heading).splitlines() if line.strip()]) <= MOST_LINES
 
 
+@pytest.mark.slow
 def test_they_run_as_they_stand(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found, listed, trained on what each says, told apart from zero_shot."""
     sources, classes = {}, {}

@@ -56,7 +56,7 @@ def test_all_are_found_by_name() -> None:
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
-@pytest.mark.parametrize("filters", [(), *(pytest.param((name,), marks=pytest.mark.slow) for name in FILTERS), FILTERS])
+@pytest.mark.parametrize("filters", [(), *(pytest.param(f, marks=pytest.mark.slow) for f in (*zip(FILTERS), FILTERS))])
 @given(case=cases())
 @example(case=CROSSING)
 @example(case=OVERLAPPING)

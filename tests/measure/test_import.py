@@ -141,6 +141,7 @@ def test_other_predictions_need_replace(tmp_path: Path, files: tuple[Path, Path]
     assert len(Records(out).all()) == 2 and xner("verify", out)[0] == 0
 
 
+@pytest.mark.slow
 def test_beside_records_that_were_trained_here(tmp_path: Path, xner: Run) -> None:
     """The same table, the same test: compared like any two methods, and marked."""
     out, gold = tmp_path / "out", gold_of("fi")

@@ -130,7 +130,7 @@ def test_few_seeds_give_no_test(seeds: int) -> None:
     assert result.spread.se == pytest.approx(np.std(expected, ddof=1) / np.sqrt(50))
 
 
-@pytest.mark.parametrize("sd_seed", [0.05, 0.15, 0.4])
+@pytest.mark.parametrize("sd_seed", [0.15, *(pytest.param(sd, marks=pytest.mark.slow) for sd in (0.05, 0.4))])
 def test_null_is_rejected_at_the_nominal_rate(sd_seed: float) -> None:
     """A nested bootstrap rejects 13-27 % here."""
     rng = np.random.default_rng(20)

@@ -37,6 +37,7 @@ def test_keys_ignore_the_order_of_arguments(components: dict[str, Any], data: st
     assert key != key_of("fit", **components, more=None)
 
 
+@pytest.mark.slow
 def test_keys_are_the_same_in_every_process() -> None:
     code = (
         "from bench.plan.keys import key_of, seed_stream\n"

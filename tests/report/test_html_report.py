@@ -82,6 +82,7 @@ def no_plots() -> mock._patch[mock.Mock]:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_records_alone_the_same_bytes_wherever_they_lie(tmp_path: Path) -> None:
     plan = Plan({"zero_shot": 0.4, "en_trans": 0.6}, curves=True)
     make(tmp_path / "a", plan)

@@ -221,6 +221,7 @@ def _expect_one_build(log: Path, makers: int) -> None:
     assert lines.count("got 2 first") == makers
 
 
+@pytest.mark.slow
 def test_two_processes_that_want_one_key_build_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
