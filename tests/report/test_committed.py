@@ -27,7 +27,7 @@ from bench.report.plots import MAKERS
 from bench.report.plots.canvas import saved, settings
 from bench.report.tables.paper import shown_of
 from bench.report.tables.render import markdown
-from bench.report.verdicts import sentence
+from bench.report.verdicts import sentence, signed
 from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
 
@@ -130,3 +130,25 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     for comparison, words, verdict in zip(measured, named, ("better", "better", "worse"), strict=True):
         decided = [line.name for line in comparison.lines if line.verdict == verdict]
         assert words.endswith(f" in {', '.join(decided[:-1])} and {decided[-1]}") and words in readme
+
+
+def test_what_100_sentences_change_is_what_the_records_say() -> None:
+    """README's bullet, and each sentence of the suite's page: at 100 sentences, and at 1,000 in the same languages."""
+    (few,) = groups(read([REPO / "results/reference/uner-n-source"]))
+    many = read([REPO / "results/reference/uner-reference"])
+    (thousand,) = groups([run for run in many if run.target in few.targets])
+    page = " ".join((REPO / "results/reference/uner-n-source/README.md").read_text(encoding="utf-8").split())
+    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    measured = [comparison for comparison in contrasts_of(few) if comparison.macro.difference is not None]
+    assert len(measured) == 3
+    for at_few in measured:
+        names = [name if name == "zero_shot" else f"{name} (files)" for name in (at_few.a, at_few.b)]
+        at_many = compared(thousand, *names, thousand.main_rule)
+        assert f"- {sentence(at_few)}" in page and f"- {sentence(at_many)}" in page
+        differs = (
+            f"{signed(at_few.macro.difference or 0)} F1 (95 % {' to '.join(map(signed, at_few.macro.together or ()))})"
+        )
+        assert f"{at_few.title} {differs} against {signed(at_many.macro.difference or 0)} F1" in readme
+        assert at_few.macro.verdict in ("better", "worse"), "all significant"
+    table = re.findall(r"^\|.*$", markdown(tables.MAKERS["main"](few, "main")), re.M)
+    assert len(table) == 7 and all(row in page for row in table)
