@@ -114,6 +114,8 @@ def _read(name_or_path: str, include: str) -> tuple[str, str]:
     own = name_or_path.endswith(".toml") or len(path.parts) > 1
     if not own and name_or_path not in shipped():
         raise BadInput(f"no matrix is named '{name_or_path}'{nearest(name_or_path, shipped())} (or give a .toml file)")
+    if own and path.is_dir():
+        raise BadInput(f"{name_or_path}: it is a folder, not a matrix file (.toml){nearest(path.name, shipped())}")
     folder, file = path.parent if own else files("bench.plan") / "matrices", path.name if own else f"{path}.toml"
     try:
         text = (folder / file).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, nearest
 from bench.store.packed import is_packed
 from bench.store.record import Record, Records, matrix_cells
 
@@ -24,11 +24,19 @@ def resolve(out: str | Path) -> Path:
     path = Path(out)
     shipped = Path("results") / path
     for candidate in (path, shipped):
-        if (candidate / "records").is_dir() or is_packed(candidate) or (candidate / "matrix.json").is_file():
+        if _holds_suite(candidate):
             return candidate
     problem = "no records here" if path.is_dir() else "no such folder"
-    elsewhere = "" if path.is_absolute() else f" (nor in {shipped})"
-    raise BadInput(f"{path}: {problem}{elsewhere}; make them with `xner run MATRIX --out {path}`")
+    elsewhere = f" (nor in {shipped})" if len(path.parts) == 1 else ""
+    there = {parent.resolve(): parent for parent in (path.parent, shipped.parent) if parent.is_dir()}
+    known = [folder.as_posix() for parent in there.values() for folder in parent.iterdir() if _holds_suite(folder)]
+    near = nearest(path.as_posix(), known)
+    instead = near if "did you mean" in near else f"; make them with `xner run MATRIX --out {path}`"
+    raise BadInput(f"{path}: {problem}{elsewhere}{instead}")
+
+
+def _holds_suite(folder: Path) -> bool:
+    return (folder / "records").is_dir() or is_packed(folder) or (folder / "matrix.json").is_file()
 
 
 @dataclass

@@ -122,6 +122,8 @@ def test_not_toml_and_not_there(load: Callable[..., MatrixSpec]) -> None:
         load_matrix("dmo")
     with pytest.raises(BadInput, match="cannot be read"):
         load_matrix("nowhere/demo.toml")
+    with pytest.raises(BadInput, match=r"plan: it is a folder, not a matrix file \(\.toml\)"):
+        load_matrix(str(Path(__file__).parent))
 
 
 def test_set(load: Callable[..., MatrixSpec]) -> None:

@@ -350,6 +350,15 @@ def test_no_records_and_no_folder_are_bad_input(tmp_path: Path) -> None:
         frame.read([tmp_path])
 
 
+def test_a_misspelt_folder_is_told_its_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("results/uner-reference", "results/demo", "elsewhere/uner-mt"):
+        (tmp_path / name / "records").mkdir(parents=True)
+    for written, meant in (("uner-refrence", "results/uner-reference"), ("elsewhere/uner-mr", "elsewhere/uner-mt")):
+        with pytest.raises(BadInput, match=rf"^{written}: no such folder.*; did you mean '{meant}'\?$"):
+            frame.read([Path(written)])
+
+
 def test_tables_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     make(Path("results/toy"), Plan(QUALITY))
