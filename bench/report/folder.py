@@ -28,8 +28,8 @@ def resolve(out: str | Path) -> Path:
             return candidate
     problem = "no records here" if path.is_dir() else "no such folder"
     elsewhere = f" (nor in {shipped})" if len(path.parts) == 1 else ""
-    there = {parent.resolve(): parent for parent in (path.parent, shipped.parent) if parent.is_dir()}
-    known = [folder.as_posix() for parent in there.values() for folder in parent.iterdir() if _holds_suite(folder)]
+    parents = [parent for parent in (path.parent, shipped.parent) if parent.is_dir()]
+    known = [folder.as_posix() for parent in parents for folder in parent.iterdir() if _holds_suite(folder)]
     near = nearest(path.as_posix(), known)
     instead = near if "did you mean" in near else f"; make them with `xner run MATRIX --out {path}`"
     raise BadInput(f"{path}: {problem}{elsewhere}{instead}")
