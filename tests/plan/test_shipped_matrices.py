@@ -172,6 +172,11 @@ def test_low_resource_has_parallel_text_beside_the_dictionary() -> None:
     pairs = {c.name: (c.a, c.b) for c in declared(spec, found)}
     assert pairs["annotation projection - zero-shot"] == ("annotation_projection (statistical)", "zero_shot")
     assert ("concner-parallel (statistical)", "annotation_projection+pairs (statistical)") in pairs.values()
+    chosen = f"include={REPO}/results/reference/uner-reference/chosen.toml"
+    trained = {cell.label: (cell.recipe, cell.train) for cell in cells(load("low-resource", chosen))}
+    assert trained["concner"] != trained["zero_shot"], "the settings chosen for it on translations"
+    for label in ("annotation_projection", "annotation_projection+pairs", "concner-parallel"):
+        assert trained[label] == trained["zero_shot"], "the teacher's settings: the rows differ in data or loss alone"
     aligners = {(cell.label, cell.labels.aligner) for cell in found if "labels.aligner" in cell.axes}
     assert ("concner", "gold") in aligners and ("concner", "statistical") not in aligners
     masakhaner = [line[2:].strip() for line in spec.where.text.splitlines() if line.startswith("#   --set")]
