@@ -42,14 +42,19 @@ def means(suite: Path, folder: Path) -> dict[tuple[str, str], str]:
 
 
 def test_the_demos_table_is_the_suites() -> None:
-    rows = re.findall(r"^\| \w.*$", (REFERENCE / "demo/tables/main.md").read_text(encoding="utf-8"), re.M)
+    rows = re.findall(r"^\| \w.*$", page("results/reference/demo/README.md"), re.M)
     assert len(rows) > 2
     assert not [row for row in rows if row not in page("docs/tutorial.md")]
 
 
 @pytest.mark.parametrize(
     ("suite", "name", "count"),
-    [("uner-mt", "main", 21), ("pud-projection", "main", 19), ("europarl-projection-misc", "published", 45)],
+    [
+        ("demo", "main", 4),
+        ("uner-mt", "main", 21),
+        ("pud-projection", "main", 19),
+        ("europarl-projection", "published", 45),
+    ],
 )
 def test_a_table_in_a_suites_page_is_the_suites(
     suite: str, name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -72,7 +77,7 @@ def test_a_table_in_a_suites_page_is_the_suites(
 def test_projected_labels_are_worth_what_the_suites_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
     text = page("docs/concepts/translation-and-projection.md").partition("## What projected labels are worth")[2]
-    suites = [("pud-projection", ("de", "pt", "zh")), ("europarl-projection-misc", ("de", "es", "it"))]
+    suites = [("pud-projection", ("de", "pt", "zh")), ("europarl-projection", ("de", "es", "it"))]
     known = {suite: means(REFERENCE / suite, tmp_path) for suite, _ in suites}
     aligner, lines = "", 0
     for line in re.findall(r"^\| (?:`[^|]*)?\| `.*$", text, re.M):
