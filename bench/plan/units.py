@@ -78,7 +78,7 @@ def describe(cell: Cell) -> dict[str, Any]:
 def units(planned: Sequence[Planned]) -> list[list[Planned]]:
     """The cells grouped by shared training, ordered by encoder, seed and target, trainings for all targets first.
 
-    In this order weights exist before later units need them, and few are kept at a time.
+    In this order weights exist before later units need them, whatever their axes, and few are kept at a time.
     """
     groups: dict[str, list[Planned]] = {}
     order: dict[str, tuple[int, ...]] = {}
@@ -88,14 +88,16 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
         groups.setdefault(name, []).append(each)
         target = 0 if shares_training(cell) else targets.setdefault(cell.target, 1 + len(targets))
         label = labels.setdefault(cell.label, len(labels))
-        order.setdefault(name, (bases.setdefault(_base(cell), len(bases)), target, label))
+        base = canonical_json([cell.encoder, cell.seed, cell.trial])
+        order.setdefault(name, (bases.setdefault(base, len(bases)), target, label))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 
 
 def unit_name(planned: Planned) -> str:
     """A name that is the same for the cells that share a training."""
     cell = planned.cell
-    return canonical_json([cell.label, _base(cell), "" if shares_training(cell) else cell.target])
+    base = canonical_json([cell.encoder, cell.seed, cell.trial, cell.axes])
+    return canonical_json([cell.label, base, "" if shares_training(cell) else cell.target])
 
 
 def unfinished(planned: Sequence[Planned], out: Path, retry: bool = False) -> list[Planned]:
@@ -118,7 +120,3 @@ def write_matrix(planned: Sequence[Planned], out: Path, written: Written | None 
     """
     cells = [{"key": each.key} | {k: v for k, v in describe(each.cell).items() if k != "params"} for each in planned]
     add_cells(out, cells, planned[0].cell.matrix, [written] if written else None)
-
-
-def _base(cell: Cell) -> str:
-    return canonical_json([cell.encoder, cell.seed, cell.trial, cell.axes])

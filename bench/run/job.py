@@ -26,7 +26,7 @@ from bench.plan.matrix import Cell
 from bench.plan.schema import Place, build
 from bench.plan.units import Planned, describe, unit_name
 from bench.run.shared import RunSettings, pieces, reported
-from bench.store.artefacts import Artefacts, Busy, cache_root, claim_file, claimed, held_claims
+from bench.store.artefacts import META, Artefacts, Busy, cache_root, claim_file, claimed, held_claims
 from bench.store.record import Record, Records, matrix_cells, training_base
 
 
@@ -98,11 +98,11 @@ def failed(planned: Planned, out: Path, cause: dict[str, str], described: Mappin
 
 
 KEPT = ".kept"  # in OUT/models: a run was asked to keep its weights
-User = tuple[str, str]  # of weights: the base of a cell's training, and the cell's target
+User = tuple[str, str]  # of weights: what a cell's trainings have in common, and the cell's target
 
 
 class Weights:
-    """The weights of a results folder, and the cells that have used them.
+    """The weights of a results folder.
 
     `todo`: by name the units still to run, with their cells, which count as unfinished.
     """
@@ -110,51 +110,46 @@ class Weights:
     def __init__(self, out: Path, todo: Mapping[str, set[User]] | None = None) -> None:
         self.out, self.models = out, out / "models"
         self._todo = dict(todo or {})
-        self._users: dict[str, set[User]] = {}  # by the key of each training
 
-    def note(self, records: Iterable[Record]) -> None:
-        """Note the trainings that these cells have used."""
-        for record in records:
-            for name, key in record.parents.items():
-                if name.startswith("fit:"):
-                    self._users.setdefault(key, set()).update(users_of([record.cell]))
-
-    def done(self, unit: Sequence[Planned], records: Iterable[Record]) -> None:
-        """Note a finished unit, and free weights of finished units that nothing needs any more."""
+    def done(self, unit: Sequence[Planned]) -> None:
+        """Note a finished unit, and free the weights that nothing needs any more, unless the folder keeps its own."""
         self._todo.pop(unit_name(unit[0]), None)
-        self.note(records)
-        self._free(everything=False)
+        self.free()
 
-    def leave(self) -> None:
-        """Free all unneeded weights, other runs' included, unless the folder is to keep its weights."""
-        if not (self.models / KEPT).exists():
-            self.note(Records(self.out).all())
-            self._free(everything=True)
+    def free(self) -> None:
+        """Free the weights that no unfinished cell may need, unless the folder is to keep its weights.
 
-    def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
-        """Folders of weights that none of these cells may need, and folders that some may.
-
-        A cell may need weights of its encoder, seed, trial and axes that served its target or several targets. Weights
-        that no record names belong to unfinished cells.
+        Nothing while another process runs a unit: it may read weights, and frees them when it ends.
         """
-        bases = {base for base, _ in unfinished}
-        sorted_out: tuple[list[Path], list[Path]] = ([], [])
-        for folder in sorted(self.models.glob("[!.]*/[!.]*")):
-            users = self._users.get(folder.name, unfinished)
-            several = len({target for _, target in users}) > 1
-            needed = {base for base, _ in users} & bases if several else users & unfinished
-            sorted_out[bool(needed)].append(folder)
-        return sorted_out
-
-    def _free(self, everything: bool) -> None:
-        # nothing while another process runs a unit: it may read weights, and frees them when it ends
-        if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
+        if (self.models / KEPT).exists() or held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
             return
         recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
         unfinished = users_of(cell for cell in matrix_cells(self.out) if cell["key"] not in recorded)
         for folder in self.unneeded(unfinished.union(*self._todo.values()))[0]:
-            if everything or folder.name in self._users:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
+        """Folders of weights that none of these cells may need, and folders that some may.
+
+        A cell may need weights of its encoder, seed and trial that learned from its target, or from no single target:
+        whatever its axes, since a teacher may know nothing of them.
+        """
+        bases = {base for base, _ in unfinished}
+        sorted_out: tuple[list[Path], list[Path]] = ([], [])
+        for folder in sorted(self.models.glob("[!.]*/[!.]*")):
+            base, target = serves(folder)
+            needed = (base, target) in unfinished if target else base in bases or (not base and bool(unfinished))
+            sorted_out[needed].append(folder)
+        return sorted_out
+
+
+def serves(weights: Path) -> User:
+    """The cells that weights may serve, as their training noted: a target of "" is every one; ("", "") is unknown."""
+    try:
+        details = json.loads((weights / META).read_text(encoding="utf-8"))["details"]
+        return str(details["base"]), str(details["target"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "", ""
 
 
 def keep_weights(out: Path) -> None:
@@ -322,7 +317,7 @@ def _free_weights(out: Path) -> None:
             unfinished = any(attempts_of(out, cell["key"]) <= cell["attempts"] for cell in task["cells"])
             if task["unit"] and unfinished and wanted.issuperset(cell["key"] for cell in task["cells"]):
                 todo.setdefault(task["unit"], set()).update(users_of(cell["described"] for cell in task["cells"]))
-    Weights(out, todo).leave()
+    Weights(out, todo).free()
 
 
 def _say(done: int, total: int, activity: str) -> None:

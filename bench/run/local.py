@@ -225,14 +225,12 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
                 for record in () if in_process else records:
                     progress.cell(record)
                 results += records
-                if not where.keep_models:
-                    weights.done(unit, records)
+                weights.done(unit)
     finally:
         if progress.bar is not None:
             progress.bar.close()
         process_memo().clear()
-    if not where.keep_models:
-        weights.leave()
+    weights.free()
     return results
 
 

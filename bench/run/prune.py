@@ -170,7 +170,6 @@ class _Search:
     def _weights_and_taggers(self, stale: set[str]) -> None:
         """Weights that no unfinished cell may learn from, and exported taggers."""
         weights = Weights(self.out)
-        weights.note(self.records.values())
         unneeded, needed = weights.unneeded(users_of(self.missing))
         for folder in unneeded:
             self.findings.add("weights", [folder])

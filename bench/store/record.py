@@ -342,5 +342,5 @@ def cell_name(cell: Mapping[str, Any]) -> str:
 
 
 def training_base(cell: Mapping[str, Any]) -> str:
-    """A text that is the same for cells that may share weights over targets and methods."""
-    return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial", "axes")])
+    """A text that is the same for cells that may share weights over targets, methods and axes."""
+    return canonical_json([cell.get(k) for k in ("encoder", "seed", "trial")])

@@ -26,7 +26,9 @@ from bench.plan.fingerprint import code_of
 from bench.plan.keys import key_of, seed_stream, versions
 from bench.plan.matrix import Cell, every_target
 from bench.plan.schema import to_plain
+from bench.plan.units import describe, reads_target
 from bench.store.artefacts import Artefact, Artefacts
+from bench.store.record import training_base
 from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
 from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
@@ -242,7 +244,9 @@ class CellTrainer:
             history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
             write_json(folder / HISTORY, asdict(history))
-            return {"round": round_.name, "seconds_before": keeper.before} if keeper.first else {"round": round_.name}
+            target = self.cell.target if reads_target(worker, round_) else ""
+            details = {"round": round_.name, "base": training_base(describe(self.cell)), "target": target}
+            return details | ({"seconds_before": keeper.before} if keeper.first else {})
 
         parents = tuple(sorted(ask.usage.parents.values())) + ((start.artefact.address,) if start else ())
         parents += tuple(self.rounds[name].artefact.address for name in round_.teachers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run.job import Weights, users_of
+from bench.run.job import Weights, keep_weights, users_of
 from bench.run.local import ProgressBar, _end, _in_process, _slots
 from bench.store.artefacts import Artefacts, Busy
-from bench.store.record import Record, Records, add_cells
+from bench.store.record import Record, Records, add_cells, training_base
 from tests.support.records_for_tests import Plan, cell_of
 
 
@@ -66,11 +65,8 @@ def test_every_unit_is_run_and_one_that_is_busy_comes_again(answers: list[bool])
         assert order == work
 
 
-def record_of(out: Path, label: str, target: str, seed: int, fits: Mapping[str, str]) -> Record:
-    cell = cell_of(Plan({}), label, target, seed)
-    record = Record(f"{label}-{target}-{seed}", "m", cell, "ok", parents={f"fit:{n}": key for n, key in fits.items()})
-    Records(out).put(record)
-    return record
+def cell(label: str, target: str, seed: int, **axes: str) -> dict[str, Any]:
+    return cell_of(Plan({}), label, target, seed) | {"axes": axes}
 
 
 def left(out: Path) -> set[str]:
@@ -79,29 +75,35 @@ def left(out: Path) -> set[str]:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Weights of a training that served two targets (a), of one each (b, c), of another seed (d), of no record (e)."""
-    for key in "abcde":
-        Artefacts(tmp_path / "models").get_or_make("fit", key, lambda to: (to / "w").write_bytes(b"x") and {})
-    record_of(tmp_path, "zero", "de", 1, {"main": "a", "distil": "b"})
-    record_of(tmp_path, "zero", "zh", 1, {"main": "a", "distil": "c"})
-    record_of(tmp_path, "zero", "de", 2, {"main": "d"})
+    """Weights for every target (a), for one each (b, c), of another seed (d), of an older kind (e)."""
+    for key, target, seed in (("a", "", 1), ("b", "de", 1), ("c", "zh", 1), ("d", "", 2)):
+        details = {"base": training_base(cell("zero", "de", seed)), "target": target}
+        Artefacts(tmp_path / "models").get_or_make("fit", key, lambda to, made=details: made)
+    Artefacts(tmp_path / "models").get_or_make("fit", "e", lambda to: {})
     return tmp_path
 
 
-def planned(out: Path, label: str, target: str, seed: int) -> None:
-    add_cells(out, [{"key": f"{label}-{target}-{seed}", **cell_of(Plan({}), label, target, seed)}], "m")
+def planned(out: Path, name: str, cell: dict[str, Any]) -> None:
+    add_cells(out, [{"key": name, **cell}], "m")
 
 
 def test_what_no_unfinished_cell_may_need_is_freed(out: Path) -> None:
-    planned(out, "student", "zh", 1)
-    Weights(out).leave()
+    student = cell("student", "zh", 1, aligner="gold")
+    planned(out, "student", student)
+    Weights(out).free()
     assert left(out) == {"a", "c", "e"}, "shared weights, its own target's, and what nothing is known of"
-    record_of(out, "student", "zh", 1, {"main": "c"})
-    Weights(out).leave()
+    Records(out).put(Record("student", "m", student, "ok"))
+    Weights(out).free()
     assert left(out) == set()
 
 
 def test_a_unit_that_is_to_run_again_counts_as_unfinished(out: Path) -> None:
-    todo = {"a unit": users_of([cell_of(Plan({}), "zero", "de", 2)])}
-    Weights(out, todo).leave()
+    todo = {"a unit": users_of([cell("zero", "de", 2)])}
+    Weights(out, todo).free()
     assert left(out) == {"d", "e"}
+
+
+def test_a_folder_that_keeps_its_weights_keeps_them(out: Path) -> None:
+    keep_weights(out)
+    Weights(out).free()
+    assert left(out) == set("abcde")

@@ -14,7 +14,7 @@ from bench.report.tables import paper
 from bench.run.job import JOBS
 from bench.run.local import ASIDE
 from bench.store.artefacts import Artefacts, claimed
-from bench.store.record import AT_TOP, Record, Records, add_cells
+from bench.store.record import AT_TOP, Record, Records, add_cells, training_base
 from tests.support.records_for_tests import Plan, cell_of
 
 KEYS = {name: f"{number:x}" * 32 for number, name in enumerate(("current", "older", "waiting", "imported", "alone"), 1)}
@@ -39,7 +39,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put(out, "older")
     put(out, "imported", label="theirs", imported=True)
     add_cells(out, [{"key": made.key} | {k: v for k, v in made.cell.items() if k != "params"}], "small")
-    weights(out, FIT)
+    weights(out, FIT, made)
     for name in (f"models/fit/.{FIT}.x1y2z3_4/weights.safetensors", "forced/records/x.json", ".claims/abc.lock"):
         write(out / name)
     for name in (
@@ -53,8 +53,12 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return out
 
 
-def weights(out: Path, key: str) -> None:
-    Artefacts(out / "models").get_or_make("fit", key, lambda to: (to / "w.safetensors").write_bytes(b"x" * 1000) and {})
+def weights(out: Path, key: str, record: Record) -> None:
+    def build(to: Path) -> dict[str, str]:
+        (to / "w.safetensors").write_bytes(b"x" * 1000)
+        return {"base": training_base(record.cell), "target": ""}
+
+    Artefacts(out / "models").get_or_make("fit", key, build)
 
 
 def write(path: Path) -> None:
@@ -142,7 +146,7 @@ def test_without_a_matrix_nothing_is_stale(out: Path, capsys: pytest.CaptureFixt
 def test_weights_that_an_unfinished_cell_may_need_stay(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the same encoder and seed; those of another seed, whose cells are done, go."""
     done = put(out, "alone", seed=2, parents={"fit:main": OTHER})
-    weights(out, OTHER)
+    weights(out, OTHER, done)
     waiting = dict(done.cell) | {"label": "m+kd", "seed": 1}
     cells = [{"key": done.key, **done.cell}, {"key": KEYS["waiting"], **waiting}]
     add_cells(out, [{k: v for k, v in cell.items() if k != "params"} for cell in cells], "small")
