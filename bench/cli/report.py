@@ -165,8 +165,7 @@ def compare_verb(args: argparse.Namespace) -> int:
     sentences crossed, Holm over the languages) and equivalence within one point; the factors in which they differ,
     whether the contrast was declared in advance, and the conclusion. Without A and B: each contrast that the matrix
     declares and that has records, else each method against the naive pool."""
-    from bench.report.compare import compare
-    from bench.report.contrasts import contrasts_of
+    from bench.report.contrasts import compare, contrasts_of
     from bench.report.frame import groups, read
     from bench.report.verdicts import as_json, text
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from bench.core.errors import BadInput, nearest
 from bench.core.files import canonical_json
 from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
-from bench.report.frame import Group, Stored, groups, read
+from bench.report.frame import Group, Stored
 from bench.report.scores import LEVEL, Limits, Paired, Score, clusters_of, mean_or_none, scores_of
 from bench.store.record import Contrast, contrasts
 
@@ -87,45 +85,6 @@ class Comparison:
         return tuple(label for label in (self.a, self.b) if label in labels)
 
 
-def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
-    """The comparisons of labels A and B, one for each table of the folder that has both.
-
-    Args:
-        rule: the selection rule, "" for each table's main one.
-
-    Raises:
-        BadInput: as `read`; a label or rule is unknown, A is B, or no table has both.
-    """
-    stored = read([out])
-    a, b = (_label(name, {run.label for run in stored}, out) for name in (a, b))
-    if a == b:
-        raise BadInput(f"'{a}' cannot be compared with itself")
-    rules = {name for run in stored for name in run.record.scores}
-    if rule and rule not in rules:
-        raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
-    having_both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
-    if not having_both:
-        places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
-        raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [compared(group.only((a, b)), a, b, rule or group.main_rule) for group in having_both]
-
-
-def _label(name: str, known: set[str], out: Path) -> str:
-    """The row that `name` means; where an axis of [labels] makes several rows of one method, `name` must be exact."""
-    rows = [name] if name in known else sorted(label for label in known if label.partition(" (")[0] == name)
-    if len(rows) == 1:
-        return rows[0]
-    if rows:
-        raise BadInput(f"{out}: '{name}' is several rows here; name one: {', '.join(map(repr, rows))}")
-    raise BadInput(f"{out}: no method '{name}' here{nearest(name, known)}")
-
-
-def _place(run: Stored) -> str:
-    cell = run.record.cell
-    names = (f"{name} {cell.get(name)}" for name in ("corpus", "source", "encoder"))
-    return ", ".join(filter(None, (*names, run.axes, "intrinsic" if run.intrinsic else "")))
-
-
 def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
     """The comparison of two labels of the group."""
     pair, rows = group.only((a, b)), [(group.suites[0], label) for label in (a, b)]
@@ -152,27 +111,37 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
 
 
 def declared_of(group: Group) -> list[Contrast]:
-    """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows."""
+    """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows.
+
+    None for a group of some languages only: what was declared is the average over all.
+    """
+    if group.narrowed:
+        return []
     labels = {run.label for run in group.stored}
     every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
     return [c for c in every if {c.a, c.b} <= labels]
 
 
-def judged_together(lines: Sequence[ComparisonLine]) -> list[ComparisonLine]:
-    """The lines as one family of tests, each with its adjusted p, the matching interval and the verdict."""
-    adjusted = holm([line.p for line in lines])
+def judged_together(lines: Sequence[ComparisonLine], of: int = 0) -> list[ComparisonLine]:
+    """The lines as one family of tests, each with its adjusted p, the matching interval and the verdict.
+
+    `of`: the size of the family where not all of it has been measured; what is missing counts as not rejected.
+    """
     order = sorted((line.p, place) for place, line in enumerate(lines) if line.p is not None)
+    size = max(of, len(order))
+    adjusted = holm([*(line.p for line in lines), *[1.0] * (size - len(order))])[: len(lines)]
     levels, level = {}, LEVEL
     for rank, (_, place) in enumerate(order):
         # from the first hypothesis that Holm retains on, all share its level
         if rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL:
-            level = LEVEL / (len(order) - rank)
+            level = LEVEL / (size - rank)
         levels[place] = 1 - level
     judged = []
     for place, (line, p) in enumerate(zip(lines, adjusted, strict=True)):
-        limits = line.estimate.limits(levels.get(place, 1 - LEVEL / len(lines))) if line.estimate else None
+        alone = 1 - LEVEL / max(size, len(lines))
+        limits = line.estimate.limits(levels.get(place, alone)) if line.estimate else None
         together = (100 * limits[0], 100 * limits[1]) if limits else None
-        judged.append(replace(line, p_holm=p, together=together, verdict=_verdict(line, p)))
+        judged.append(replace(line, p_holm=p, together=together, verdict=verdict_of(line, p)))
     return judged
 
 
@@ -223,7 +192,8 @@ def _gap(labels: tuple[str, str], a: Score, b: Score, pair: Paired) -> str:
     return "" if pair.seeds else f"no seed in common ({_list(a.seeds)} and {_list(b.seeds)})"
 
 
-def _verdict(line: ComparisonLine, p: float | None) -> Verdict:
+def verdict_of(line: ComparisonLine, p: float | None) -> Verdict:
+    """The verdict on a line whose p, adjusted for its family, is this."""
     if line.difference is None:
         return "gap"
     if line.interval is None:
@@ -243,7 +213,7 @@ def _list(values: Sequence[int]) -> str:
 
 
 def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
-    """The axes and budget in which A and B differ; also the parameters if both are the same method."""
+    """The axes, budget and chosen settings in which A and B differ; also the parameters if both are the same method."""
 
     def facts(run: Stored) -> dict[str, Any]:
         cell, cost = run.record.cell, run.record.cost
@@ -254,12 +224,20 @@ def settings(a: Sequence[Stored], b: Sequence[Stored]) -> Differing:
         }  # those are params, too
         values |= {"source sentences": cell.get("n_source")}
         values |= {"steps": cost.steps, "batch": cost.batch} if cost.steps else {}
-        return values | (dict(cell.get("params") or {}) if same else {})
+        return values | _chosen(cell) | (dict(cell.get("params") or {}) if same else {})
 
     same = {run.record.cell.get("method") for run in a} == {run.record.cell.get("method") for run in b}
     # an axis that only one of the two has is not a difference in setting
     axes = set.intersection(*({name for run in side for name in run.record.cell.get("axes") or {}} for side in (a, b)))
     return _differing(list(map(facts, a)), list(map(facts, b)), unknown="n/a")
+
+
+def _chosen(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search chose for a cell: the recipe's values, and what is the method's own or how labels are projected."""
+    settings = dict(cell.get("settings") or {})
+    own = {**settings.pop("params", {}), **settings.pop("labels", {})}
+    recipe = {name: value for name, value in settings.items() if name not in ("trial", "dev_f1")}
+    return recipe | ({"own settings": own} if own else {})
 
 
 def _differing(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], unknown: str = "unknown") -> Differing:

@@ -4,21 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from bench.report.compare import Comparison, compared, declared_of, judged_together
-from bench.report.frame import Group, Row, Stored, once_a_group
+from bench.core.errors import BadInput, nearest
+from bench.report.compare import Comparison, compared, declared_of, judged_together, verdict_of
+from bench.report.frame import Group, Row, Stored, groups, once_a_group, read
 from bench.report.scores import mean_or_none
-from bench.store.record import Cost
+from bench.store.record import Cost, numbers_declared
 
 BASELINE, FLOOR = "en_trans", "zero_shot"
+
+
+def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
+    """The comparisons of labels A and B, one for each table of the folder that has both.
+
+    Args:
+        rule: the selection rule, "" for each table's main one.
+
+    Raises:
+        BadInput: as `read`; a label or rule is unknown, A is B, or no table has both.
+    """
+    stored = read([out])
+    a, b = (_label(name, {run.label for run in stored}, out) for name in (a, b))
+    if a == b:
+        raise BadInput(f"'{a}' cannot be compared with itself")
+    rules = {name for run in stored for name in run.record.scores}
+    if rule and rule not in rules:
+        raise BadInput(f"--rule {rule}: no record has this rule{nearest(rule, rules)}")
+    having_both = [group for group in groups(stored) if {a, b} <= {run.label for run in group.stored}]
+    if not having_both:
+        places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
+        raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
+    return [_as_declared(group, compared(group, a, b, rule or group.main_rule)) for group in having_both]
+
+
+def _as_declared(group: Group, comparison: Comparison) -> Comparison:
+    """The comparison; a declared one with its average as tested among the others."""
+    names = (comparison.a, comparison.b)
+    same = next((c for c in contrasts_of(group) if comparison.declared and {c.a, c.b} == {*names}), None)
+    if same is None:
+        return comparison
+    line, p, limits = comparison.macro, same.macro.p_holm, same.macro.together
+    if limits and names != (same.a, same.b):
+        limits = (-limits[1], -limits[0])
+    return replace(comparison, macro=replace(line, p_holm=p, together=limits, verdict=verdict_of(line, p)))
+
+
+def _label(name: str, known: set[str], out: Path) -> str:
+    """The row that `name` means; where an axis of [labels] makes several rows of one method, `name` must be exact."""
+    rows = [name] if name in known else sorted(label for label in known if label.partition(" (")[0] == name)
+    if len(rows) == 1:
+        return rows[0]
+    if rows:
+        raise BadInput(f"{out}: '{name}' is several rows here; name one: {', '.join(map(repr, rows))}")
+    raise BadInput(f"{out}: no method '{name}' here{nearest(name, known)}")
+
+
+def _place(run: Stored) -> str:
+    cell = run.record.cell
+    names = (f"{name} {cell.get(name)}" for name in ("corpus", "source", "encoder"))
+    return ", ".join(filter(None, (*names, run.axes, "intrinsic" if run.intrinsic else "")))
 
 
 @once_a_group
 def contrasts_of(group: Group) -> tuple[Comparison, ...]:
     """The declared contrasts of the group, primary ones first; without any, each competing method minus its baseline.
 
-    Averages are judged as families (Holm): the primary contrasts, the other declared ones, or all that are exploratory.
-    Each average is over the languages of its own pair, so that no other method narrows it.
+    Averages are judged as families (Holm): the primary contrasts, the other declared ones (those that are not measured
+    yet count, too), or all that are exploratory. Each average is over the languages of its own pair, so that no other
+    method narrows it.
     """
     if len(group.suites) > 1:  # labels alone do not identify rows there
         return ()
@@ -27,11 +81,13 @@ def contrasts_of(group: Group) -> tuple[Comparison, ...]:
         bases = {row: baseline_of(row, group.rows) for row in group.rows if row not in group.oracles}
         pairs = [(row[1], base[1]) for row, base in bases.items() if base is not None and base != row]
     made = [compared(group, a, b, group.main_rule) for a, b in dict.fromkeys(pairs)]
-    families = [[c for c in made if c.primary is primary] for primary in (True, False)]
+    declared = any(comparison.declared for comparison in made)
+    sizes = numbers_declared(group.stored[0].store.out) if declared else (0, 0)
+    families = [([c for c in made if c.primary is primary], sizes[not primary]) for primary in (True, False)]
     return tuple(
         replace(comparison, macro=macro)
-        for family in families
-        for comparison, macro in zip(family, judged_together([c.macro for c in family]), strict=True)
+        for family, size in families
+        for comparison, macro in zip(family, judged_together([c.macro for c in family], size), strict=True)
     )
 
 

@@ -114,8 +114,8 @@ class Stored:
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
-        """Identifies one result; a folder may hold several records of it, from trials and code versions."""
-        parts = (self.record.cell.get(name, "") for name in ("corpus", "source", "n_source", "encoder", "seed"))
+        """Identifies one result; a folder may hold several records of it, from trials, older code or settings."""
+        parts = (self.record.cell.get(name, "") for name in ("corpus", "source", "encoder", "seed"))
         return (self.suite, self.label, self.target, self.axes, *map(str, parts))
 
 
@@ -198,7 +198,8 @@ def _current(same: list[Stored]) -> list[Stored]:
 
 def _rank(run: Stored) -> tuple[float, int]:
     """The trial with the best F1 on source dev first, ties in order; a failed one only where all failed."""
-    score = run.record.scores.get("source-dev")
+    rule = next(iter(run.record.rules), "")
+    score = run.record.scores.get("last" if rule == "target-dev" else rule)
     dev = score.dev_f1 if score is not None and score.dev_f1 is not None else -1.0
     return -dev if run.record.status == "ok" else 2.0, run.trial
 
@@ -239,6 +240,7 @@ class Group:
     intrinsic: bool
     stored: tuple[Stored, ...]
     methods: tuple[Stored, ...] = ()  # a record of each row of all groups, so that a method looks the same in each
+    narrowed: bool = False  # to some of its languages
     _memo: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remembered(self, key: object, make: Callable[[], T]) -> T:

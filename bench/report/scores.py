@@ -353,6 +353,18 @@ def ranking(group: Group) -> Ranking:
     return replace(ranked, p_values=adjusted | {(b, a): p for (a, b), p in adjusted.items()})
 
 
+def average_gap(group: Group, languages: Sequence[str], a: Row, b: Row) -> float:
+    """The average difference a - b in points, over the seeds that both have in every language, else over each's own."""
+    scores = scores_of(group, group.main_rule)
+    first, second = ([scores[row, target] for target in languages] for row in (a, b))
+    seeds = Paired.of(first, second).seeds
+
+    def mean(score: Score) -> float:
+        return sum(score.f1[seed] for seed in seeds or score.f1) / len(seeds or score.f1)
+
+    return sum(mean(x) - mean(y) for x, y in zip(first, second, strict=True)) / len(languages)
+
+
 def _average_p(group: Group, languages: Sequence[str], a: Row, b: Row) -> float | None:
     """Unadjusted p of the average difference; None if a language lacks counts, common seeds or a common test."""
     scores = scores_of(group, group.main_rule)

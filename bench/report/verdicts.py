@@ -13,7 +13,7 @@ from bench.report.folder import aligned, printable
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL, Limits
 
-HEADS = ("difference", "95 % interval", "p", "simultaneous", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
+HEADS = ("difference", "95 % interval", "p", "at Holm's level", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 OUTCOMES = ("better", "worse", "equivalent", "undecided", "not tested")
 _BY_VERDICT: dict[Verdict, str] = {
@@ -115,7 +115,7 @@ def outcomes(comparison: Comparison) -> Counter[str]:
 
 
 def languages(comparison: Comparison) -> str:
-    """The languages by verdict; undecided ones with their simultaneous 95 % interval."""
+    """The languages by verdict; undecided ones with the interval at the level at which Holm tests."""
     by_verdict, order = dict[str, list[str]](), list(_BY_VERDICT.values())
     for line in comparison.lines:
         low, high = map(signed, line.together or (0.0, 0.0))
@@ -143,10 +143,14 @@ def family_note(comparisons: Sequence[Comparison]) -> str:
     """How the numbers of the contrasts were computed and tested."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
     status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
-    family = "the primary contrasts and over the others" if declared else f"the {number} contrasts"
+    family = (
+        "the declared primary contrasts and over the other declared ones, measured or not"
+        if declared
+        else f"the {number} contrasts"
+    )
     return (
         f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
-        f"Holm over {family if number > 1 else 'one'}, by language over its languages; intervals are at the level at "
+        f"Holm over {family}, by language over its languages; intervals are at the level at "
         f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: compute of training and inference, "
         "human translation not counted."
     )
@@ -164,10 +168,11 @@ def text(comparison: Comparison) -> str:
     lines += [*corpus_notes(group), *setting_notes(group)]
     lines.append(f"F1: strict IOB2, percent, mean over the seeds of both; checkpoint {comparison.rule}.")
     lines.append(
-        f"{interval_note(variances, 'The')} p: paired, seeds and sentences crossed; Holm over the languages; "
-        "simultaneous: the interval at the level at which Holm tests, which leaves out 0 exactly where p (Holm) is "
-        f"below {LEVEL:g}. within ±{MARGIN:g}: two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average "
-        "with no less variance than independent languages would have. "
+        f"{interval_note(variances, 'The')} p: paired, seeds and sentences crossed; Holm over the languages, and for "
+        "the average of a declared contrast over the declared ones of its kind; at Holm's level: the interval at the "
+        f"level at which Holm tests, which leaves out 0 exactly where p (Holm) is below {LEVEL:g}. within ±{MARGIN:g}: "
+        f"two one-sided tests at {100 * LEVEL:g} %, not adjusted; of the average with no less "
+        "variance than independent languages would have. "
         f"macro: mean over the languages where both have a number. {TESTS}"
     )
     differing = comparison.factors | comparison.settings
@@ -236,7 +241,7 @@ def _json(line: ComparisonLine) -> dict[str, Any]:
     names = {
         "name": "language",
         "interval": "interval_95",
-        "together": "interval_simultaneous",
+        "together": "interval_at_holms_level",
         "narrow": "interval_90",
         "what": "interval_holds",
     }

@@ -26,6 +26,7 @@ from bench.core.files import (
     write_bytes,
     write_json,
 )
+from bench.store.artefacts import locked
 from bench.store.sidecars import GOLD, compressed, npz_of, read_arrays
 
 RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if it is there
@@ -101,8 +102,11 @@ def opened(out: Path) -> Path:
     hashes = [sha256_of_unchanged(out / name) for name in FILES if (out / name).is_file()]
     place = cache_root() / "unpacked" / sha256_of(canonical_json(hashes))[:32]
     if not place.is_dir():
-        with published_folder(place) as temporary:
-            _unpack(out, temporary)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with locked(place.with_name(f".{place.name}.lock")):  # another reader may be unpacking it
+            if not place.is_dir():
+                with published_folder(place) as temporary:
+                    _unpack(out, temporary)
     return place
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -294,9 +295,25 @@ def matrices(out: Path) -> list[Written]:
 
 
 def contrasts(out: Path) -> list[Contrast]:
-    """The contrasts that the folder's matrices declare, each file as it was last run. BadInput as `matrices`."""
-    last = {text.file: text.contrasts for text in matrices(out)}
-    return list(dict.fromkeys(contrast for declared in last.values() for contrast in declared))
+    """The contrasts that the folder's matrices declare, row by row, each file with the text that was last run.
+
+    Of its runs all count, since one that --set narrowed has only some of the rows. BadInput as `matrices`.
+    """
+    return list(dict.fromkeys(contrast for text in _last_texts(out) for contrast in text.contrasts))
+
+
+def numbers_declared(out: Path) -> tuple[int, int]:
+    """How many primary contrasts and how many others the folder's matrix files declare, run or not."""
+    files = {text.file: tomllib.loads(text.text).get("contrast", []) for text in _last_texts(out)}
+    primary = [bool(contrast.get("primary")) for contrasts in files.values() for contrast in contrasts]
+    return sum(primary), len(primary) - sum(primary)
+
+
+def _last_texts(out: Path) -> list[Written]:
+    """The runs of each matrix file with the text that it had when it was last run."""
+    every = matrices(out)
+    last = {text.file: text.text for text in every}
+    return [text for text in every if text.text == last[text.file]]
 
 
 ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; each value of another has its own

@@ -30,13 +30,19 @@ class GoldProjection(Method):
         """The projected labels of the test's sentences; none where a filter or the translator left a sentence out.
 
         Raises:
-            Unavailable: the test is not a translation of the source sentences.
+            Unavailable: the test is not a translation of the source sentences, or of more of them than were read.
         """
         projected = {pair.target.group: pair.target for pair in ask.labelled_translations()}
         known = {pair.group for pair in sentences} & projected.keys()
         if not known - {""}:
             raise Unavailable(
                 "the test is not a translation of the source sentences, so nothing can be projected onto it"
+            )
+        read = {sentence.group for sentence in ask.source()}
+        if absent := sum(pair.group not in read for pair in sentences):
+            raise Unavailable(
+                f"{absent} of the test's {len(sentences)} sentences translate none of the {len(read)} source sentences "
+                "that were read, so they would count as missed; raise data.n_source"
             )
         tags = {tag: number for number, tag in enumerate(ask.tags)}
         spans, probabilities = [], []

@@ -13,7 +13,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.core.sentences import MODES, Sentence
-from bench.report.compare import compare
+from bench.report.contrasts import compare
 from bench.report.frame import groups, read
 from bench.report.tables.quantities import cost_table
 from bench.store.record import Cost, Records, add_cells, matrix_cells

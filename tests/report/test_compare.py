@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 
 from bench.cli.main import main
 from bench.measure.statistics import difference, holm
+from bench.plan.sections import TablesSpec
 from bench.report import frame
-from bench.report.compare import Comparison, ComparisonLine, compare, judged_together
-from bench.report.contrasts import baseline_of
-from bench.report.scores import counts_of
+from bench.report.compare import Comparison, ComparisonLine, judged_together
+from bench.report.contrasts import baseline_of, compare, contrasts_of
+from bench.report.frame import groups, read
+from bench.report.scores import average_gap, counts_of
+from bench.report.tables.paper import shown_of
 from bench.report.verdicts import conclusions, text
-from bench.store.record import Contrast, Records, Written, add_cells
+from bench.store.record import Contrast, Records, Written, add_cells, numbers_declared
+from bench.store.record import contrasts as declared_contrasts
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
 from tests.support.records_for_tests import counts_of as counts_for
 
@@ -180,6 +184,16 @@ def test_factors_and_settings(tmp_path: Path) -> None:
     assert one(tmp_path, "concner", "zero_shot").factors["data"] == ("both", "unknown")
 
 
+def test_what_a_search_chose_is_a_difference_in_settings(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"en_trans": 0.7, "concner": 0.7}))
+    settings = {"trial": 6, "dev_f1": 0.68, "lr": 2e-4, "params": {"alpha": 0.05}}
+    change(tmp_path, "concner", cell={"settings": settings})
+    change(tmp_path, "en_trans", cell={"settings": {"trial": 3, "dev_f1": 0.69, "lr": 4e-4}})
+    found = one(tmp_path, "concner", "en_trans")
+    assert found.settings == {"lr": ("0.0002", "0.0004"), "own settings": ('{"alpha":0.05}', "n/a")}
+    assert "They differ in 2 things (lr, own settings)" in " ".join(conclusions(found))
+
+
 def declare(out: Path, *contrasts: Contrast) -> None:
     """matrix.json of the records, as a matrix with these contrasts writes it."""
     cells = [{"key": record.key, **record.cell} for record in Records(out).all()]
@@ -197,6 +211,49 @@ def test_contrasts_declared_in_advance(tmp_path: Path) -> None:
     assert not one(tmp_path, "concner", "zero_shot").declared
     other_rule = one(tmp_path, "concner", "en_trans", "last")
     assert not other_rule.declared and "the rule last is not the main one" in " ".join(conclusions(other_rule))
+
+
+TEXT = "".join(f'[[contrast]]\na = "a"\nb = "b"\nname = "{n}"\n' for n in range(3)) + "primary = true\n"
+
+
+def test_a_declared_contrast_has_one_p_whatever_has_run_and_whoever_asks(tmp_path: Path) -> None:
+    """Holm counts the contrasts that the file declares; a run that --set narrowed takes none away."""
+    make(tmp_path, Plan(QUALITY))
+    contrasts = (Contrast("concner", "zero_shot", "first"), Contrast("concner", "en_trans", "second"))
+    cells = [{"key": record.key, **record.cell} for record in Records(tmp_path).all()]
+    whole, part = (
+        Written("toy.toml", TEXT, ("more=1",), contrasts=contrasts[:1]),
+        Written("toy.toml", TEXT, ("narrowed=1",)),
+    )
+    add_cells(tmp_path, cells, "toy", [whole])
+    add_cells(tmp_path, cells, "toy", [part])
+    assert declared_contrasts(tmp_path) == [contrasts[0]] and numbers_declared(tmp_path) == (1, 2)
+    first, again = one(tmp_path, "concner", "zero_shot"), one(tmp_path, "zero_shot", "concner")
+    p = first.macro.p or 0.0
+    assert first.declared and 0 < p < 0.5
+    assert first.macro.p_holm == again.macro.p_holm == pytest.approx(2 * p)
+    together = first.macro.together or (0.0, 0.0)
+    assert again.macro.together == pytest.approx((-together[1], -together[0]))
+    (listed,) = contrasts_of(groups(read([tmp_path]))[0])
+    assert listed.macro.together == together and listed.macro.p_holm == first.macro.p_holm
+    add_cells(tmp_path, cells, "toy", [Written("toy.toml", "", contrasts=contrasts[1:])])
+    assert declared_contrasts(tmp_path) == [contrasts[1]], "an edited file declares what it says now"
+
+
+def test_the_gap_of_two_rows_is_over_the_seeds_that_both_have(tmp_path: Path) -> None:
+    make(tmp_path, Plan({"concner": 0.7, "en_trans": 0.5}, seeds=(1, 2, 3)))
+    make(tmp_path, Plan({"concner": 0.2}, seeds=(4,)))
+    (group,) = groups(read([tmp_path]))
+    found = one(tmp_path, "concner", "en_trans")
+    assert found.macro.difference == pytest.approx(average_gap(group, group.targets, *group.rows))
+
+
+def test_an_average_over_some_languages_is_exploratory(tmp_path: Path) -> None:
+    make(tmp_path, Plan(QUALITY, targets=("de", "fi", "zh")))
+    declare(tmp_path, Contrast("concner", "zero_shot", "the question", primary=True))
+    (group,) = groups(read([tmp_path]))
+    assert contrasts_of(shown_of(group, TablesSpec()))[0].declared
+    assert not any(found.declared for found in contrasts_of(shown_of(group, TablesSpec(columns=("de", "fi", "macro")))))
 
 
 @given(st.lists(st.floats(0.3, 0.9), min_size=2, max_size=5), st.integers(0, 1000))

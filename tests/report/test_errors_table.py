@@ -40,6 +40,17 @@ def test_shares_of_the_gold_entities(tmp_path: Path) -> None:
     assert mean == pytest.approx(sum(lines["concner", of]["correct"].value or 0.0 for of in ("de", "fi")) / 2)
 
 
+def test_means_are_over_the_same_languages(tmp_path: Path) -> None:
+    make_scored(tmp_path, {"zero_shot": 0.5})
+    make_scored(tmp_path, {"concner": 0.9}, targets=("de",))
+    (group,) = groups(read([tmp_path]))
+    table = errors_table(group)
+    assert table is not None
+    lines = [(line["method"].text, line["language"].text) for line in table.rows()]
+    assert lines == [*(("zero_shot", of) for of in ("de", "fi", "mean")), ("concner", "de")]
+    assert any("mean: over de, fi, each the same" in note for note in table.notes)
+
+
 def test_entities_cut_short_show_at_a_glance(tmp_path: Path) -> None:
     """What a loss that blurs B and I does: the first word of each entity is lost, its type is right."""
     (record,) = make_scored(tmp_path, {"concner": 1.0}, targets=("de",), seeds=(1,))

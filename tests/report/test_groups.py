@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.core.languages import NLLB
 from bench.core.sentences import Span
-from bench.report.compare import compare
+from bench.report.contrasts import compare
 from bench.report.errors import confusion
 from bench.report.frame import Group, groups, read
 from bench.report.plots.across import N_SOURCE, sets_along, sources_figure, sweep_figure

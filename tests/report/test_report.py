@@ -224,13 +224,14 @@ def test_missing_or_wrong_counts_give_no_interval(tmp_path: Path) -> None:
         assert found.value is not None and found.half is None and why in notes_of(table, found)
 
 
-def test_search_keeps_the_trial_that_source_dev_chose(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rules", [("source-dev", "last"), ("last",), ("target-dev", "last")])
+def test_search_keeps_the_trial_that_source_dev_chose(tmp_path: Path, rules: tuple[str, ...]) -> None:
     for trial, dev, quality in ((1, 0.6, 0.9), (2, 0.8, 0.5), (3, 0.8, 0.7)):
-        plan = Plan({"concner": quality}, targets=("de",), seeds=(1,), cell={"trial": trial})
+        plan = Plan({"concner": quality}, targets=("de",), seeds=(1,), rules=rules, cell={"trial": trial})
         record = put(tmp_path, plan, "concner", "de", 1)
         path = Records(tmp_path).path(record.key)
         value = json.loads(path.read_text())
-        value["scores"]["source-dev"]["dev_f1"] = dev
+        value["scores"][next(rule for rule in rules if rule != "target-dev")]["dev_f1"] = dev
         path.write_text(json.dumps(value))
     (kept,) = frame.read([tmp_path])
     assert kept.trial == 2
@@ -246,6 +247,15 @@ def test_two_records_for_a_cell_are_refused_unless_the_matrix_names_one(tmp_path
         frame.read([tmp_path])
     (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": [{"key": "other"}]}))
     assert [one.record.key for one in frame.read([tmp_path])] == ["other"]
+
+
+def test_other_source_sentences_in_the_same_folder_replace_the_old_ones(tmp_path: Path) -> None:
+    old, new = (Plan({"concner": quality}, cell={"n_source": n}) for n, quality in ((1000, 0.9), (200, 0.5)))
+    make(tmp_path, old)
+    cells = [{"key": record.key, **record.cell} for record in make(tmp_path, new)]
+    (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": cells}))
+    read = frame.read([tmp_path])
+    assert len(read) == 6 and {run.record.cell["n_source"] for run in read} == {200}
 
 
 def test_axes_and_encoders_have_tables_of_their_own(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from bench.report.tables import main_tables, write_shown, write_tables
 from bench.report.verify import verify
 from bench.store.artefacts import Artefacts
 from bench.store.packed import pack
-from bench.store.record import Records
+from bench.store.record import Records, add_cells, matrix_cells
 from bench.store.sidecars import GOLD, Damaged, digest_of, parsed, read_sidecar, unpacked
 from tests.support.e2e_tools import Place, by_name, matrix_text
 from tests.support.e2e_tools import unpacked as unpacked_text
@@ -319,6 +319,15 @@ def test_foreign_files_and_leftovers(out: Path) -> None:
     for part in ("records/.k.json", ".gold.conll.gz.abc", "thesis.docx", "tables/.main.md"):
         assert any(part in note for note in found.notes), part
     assert not any(ours in note for note in found.notes for ours in ("sources.lock.json", "logs"))
+
+
+def test_a_corpus_smaller_than_asked_for_is_no_mismatch(out: Path) -> None:
+    cells = [{**cell, "n_source": 5000} for cell in matrix_cells(out)]
+    add_cells(out, cells)
+    write_tables(out)
+    assert not verify(out).findings
+    add_cells(out, [{**cell, "n_source": 500} for cell in cells])
+    assert "cell.n_source is not what matrix.json says" in said(verify(out))
 
 
 def test_unfinished_cells_are_no_mismatch(out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_tables_of_a_packed_folder_are_those_of_the_folder(suite: Path) -> None:
     assert main(["tables", str(suite)]) == 0
     assert contents(suite / "tables") == before
     assert main(["status", str(suite)]) == 0
+
+
+def test_two_readers_unpack_it_once(suite: Path) -> None:
+    pack(suite)
+    with ThreadPoolExecutor(4) as pool:
+        places = list(pool.map(packed.opened, [suite] * 4))
+    assert len({*places}) == 1 and len(list(places[0].glob("records/*.json"))) == 8
 
 
 def test_packing_that_was_interrupted_resumes(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from bench.report.plots.canvas import (
     plain,
     rows_axis,
 )
-from bench.report.scores import LEVEL, Limits, Scores, average_over, macro, oracle_rows, ranking, scores_of
+from bench.report.scores import LEVEL, Limits, Scores, average_gap, average_over, macro, oracle_rows, ranking, scores_of
 from bench.report.verdicts import family_note, signed
 
 MOST_NUMBERS = 20  # methods up to which the cells of the heat map have room for a number
@@ -69,7 +69,7 @@ def f1_figure(group: Group) -> Figure | None:
 
 
 def forest_figure(group: Group) -> Figure | None:
-    """The contrasts by language and on average with simultaneous intervals; None without contrasts.
+    """The contrasts by language and on average with intervals at Holm's level; None without contrasts.
 
     One panel for each contrast if there are few, else one for each language.
     """
@@ -112,7 +112,7 @@ def pairs_figure(group: Group) -> Figure | None:
     if len(rows) < 3:
         return None
     shown = looks(group, rows)
-    gaps = np.array([[ranked.means[a] - ranked.means[b] for b in rows] for a in rows])
+    gaps = np.array([[average_gap(group, ranked.languages, a, b) for b in rows] for a in rows])
     limit = max(1.0, float(np.abs(gaps).max()))
     fig = figure(2.6 + 0.36 * len(rows), 1.9 + 0.3 * len(rows))
     axis = fig.subplots()
@@ -132,7 +132,7 @@ def pairs_figure(group: Group) -> Figure | None:
     tested = (
         f"Bold: significant (p < {LEVEL}, Holm over {ranked.pairs} pairs)." if ranked.pairs else "No pair is tested."
     )
-    over = f"Average over {', '.join(ranked.languages)}; the highest first"
+    over = f"Average over {', '.join(ranked.languages)}, of two rows over the seeds that both have; the highest first"
     note = f"{over}; without oracles and methods that lack a language. {tested}"
     return finished(fig, group, "Pairwise differences", note)
 

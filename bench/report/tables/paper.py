@@ -121,7 +121,8 @@ def shown_of(group: Group, spec: TablesSpec) -> Group:
     languages = {*spec.columns} & {*group.targets} or {*group.targets}
     patterns = [pattern for pattern, _ in _asked(spec)] or ["*"]
     runs = [run for run in group.stored if run.target in languages]
-    return replace(group, stored=tuple(run for run in runs if any(_matches(run.label, each) for each in patterns)))
+    shown = tuple(run for run in runs if any(_matches(run.label, each) for each in patterns))
+    return replace(group, stored=shown, narrowed=len(languages) < len(group.targets))
 
 
 def _by(group: Group, spec: TablesSpec) -> Group:

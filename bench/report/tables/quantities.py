@@ -8,7 +8,7 @@ from bench.report.contrasts import BASELINE, FLOOR, baseline_of, cost_of, cost_r
 from bench.report.errors import KINDS, samples_by_seed
 from bench.report.frame import Group, Stored
 from bench.report.notes import source_notes
-from bench.report.scores import diagnostic
+from bench.report.scores import average_over, diagnostic, scores_of
 from bench.report.tables.model import Entry, Table, TableDraft
 from bench.store.record import Cost, Record
 
@@ -123,13 +123,17 @@ def errors_table(group: Group, name: str = "errors") -> Table | None:
     by_cell = {cell: [shares for sample in read if (shares := _shares(sample.kinds))] for cell, read in every.items()}
     draft.notes(*(f"{row[1]}, {t}: {sample.why}" for (row, t), read in every.items() for sample in read if sample.why))
     kinds = [kind for kind in KINDS if any(shares[kind] for seeds in by_cell.values() for shares in seeds)]
+    languages = average_over(scores_of(group, group.main_rule), group.rows, group.targets)
     for row in group.rows:
         means = {target: _mean_shares(seeds) for target in group.targets if (seeds := by_cell[row, target])}
-        for target, shares in (means | ({"mean": _mean_shares([*means.values()])} if len(means) > 1 else {})).items():
+        if len(languages) > 1 and means.keys() >= {*languages}:
+            means["mean"] = _mean_shares([means[target] for target in languages])
+        for target, shares in means.items():
             line = draft.add(row, {"language": target})
             line |= {kind: Entry(shares[kind], seeds=len(by_cell.get((row, target), ())) or None) for kind in kinds}
     notes = [
-        "Percent of the gold entities, mean over seeds; mean: over the languages, each the same. "
+        f"Percent of the gold entities, mean over seeds; mean: over {', '.join(languages)}, each the same, where a "
+        "method has them all. "
         f"Checkpoint: {group.main_rule or 'n/a'}.",
         *(f"{kind}: {KINDS[kind]}." for kind in kinds),
         "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",

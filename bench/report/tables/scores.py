@@ -81,7 +81,7 @@ def main_table(group: Group, name: str = "main") -> Table:
 
 
 def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
-    """The contrasts by language and on average: simultaneous intervals, p and cost ratio; None without contrasts."""
+    """The contrasts by language and on average: intervals at Holm's level, p and cost ratio; None without contrasts."""
     comparisons = contrasts_of(group)
     if not comparisons:
         return None
