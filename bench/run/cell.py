@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bench.measure.links import label_quality
 from bench.measure.score import count, recall_by_seen, rule_scores, summary
 from bench.plan.fingerprint import commit
 from bench.plan.keys import versions, write_key
+from bench.plan.matrix import every_target
 from bench.plan.units import Planned, describe, method_of
 from bench.run.shared import RunSettings
 from bench.store.artefacts import Artefacts, Busy
@@ -58,9 +59,10 @@ def run_unit(
         wait,
     )
     watched: dict[str, Sequence[Sentence]] = {}
-    if "target-dev" in cell.train.rules:
-        cells = [planned.cell for planned in unit]
-        watched = {rule_name("target-dev", cell.target): CellData(cell).target_dev() for cell in cells}
+    if "target-dev" in cell.train.rules:  # of every target, which a training for all of them may serve
+        for each in every_target(cell):
+            with nullcontext() if each is cell else suppress(BadInput, Unavailable):  # that fails its own cell
+                watched[rule_name("target-dev", each.target)] = CellData(each).target_dev()
     for planned in unit:
         record = run_cell(planned, settings, places, watched)
         write_key(settings.out, planned.key)

@@ -92,7 +92,7 @@ class CellTrainer:
     method: Method
     encoder: EncoderSource
     places: Places
-    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, target-dev of all cells
+    watched: Mapping[str, Sequence[Sentence]] = field(default_factory=dict)  # by rule, target-dev of every target
     rounds: dict[str, Trained] = field(default_factory=dict)
     seen: set[Surface] = field(default_factory=set)  # entities (surface, type) in any training label
     overlap: Overlap = field(default_factory=Overlap)
@@ -216,7 +216,9 @@ class CellTrainer:
     def _fit(self, worker: Method, round_: Round, ask: CellAsk, data: TrainingSet) -> Trained:
         start = self.rounds[round_.start] if round_.start != "fresh" else None
         key = self._fit_key(worker, data, start)
-        needed = {rule for rule, dev in self.watched.items() if dev}
+        target = self.cell.target if reads_target(worker, round_) else ""
+        watched = {rule: dev for rule, dev in self.watched.items() if not target or rule.endswith(f":{target}")}
+        needed = {rule for rule, dev in watched.items() if dev}
         old = self.places.models.get(FIT, key)
         if old is not None and not needed <= set(_history(old).best):
             self.places.models.remove(FIT, key)  # trained when these dev sets were not watched
@@ -237,14 +239,13 @@ class CellTrainer:
                         raise ValueError(f"the round to start from has no weights for {lacking[0]}")
                 tagger.to(self.places.device)
                 train, recipe, seed = self.cell.train, self.cell.recipe, self.cell.seed
-                plan = FitPlan(worker, train, recipe, seed, self.data.dev(), dict(self.watched))
+                plan = FitPlan(worker, train, recipe, seed, self.data.dev(), watched)
                 total, label = plan.steps(data), f"{self.cell.label} {self.cell.target} {round_.name}"
                 tick = lambda step: self.places.progress(step, total, label)  # noqa: E731
                 history = fit(plan, data, tagger, self._collator(tagger), folder, tick, keeper)
             history.ran |= pseudo_f1(worker, tagger, self.data.unlabelled_gold, self.data.types)
             history.ran |= _sizes(tagger)
             write_json(folder / HISTORY, asdict(history))
-            target = self.cell.target if reads_target(worker, round_) else ""
             details = {"round": round_.name, "base": training_base(describe(self.cell)), "target": target}
             return details | ({"seconds_before": keeper.before} if keeper.first else {})
 

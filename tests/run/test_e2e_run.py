@@ -340,12 +340,13 @@ def test_axes_of_any_key(done: Finished, tmp_path: Path) -> None:
     assert "0 to run" in again.err
 
 
-def test_a_teacher_is_trained_once_for_all_targets_and_axes(tmp_path: Path, tiny_folder: Path) -> None:
-    """It stays until the last student has learned from it, though no row of its own is there."""
+@pytest.mark.parametrize("rule", ["last", "target-dev"])
+def test_a_teacher_is_trained_once_for_all_targets_and_axes(tmp_path: Path, tiny_folder: Path, rule: str) -> None:
+    """It stays until the last student has learned from it, though no row of its own is there; it watches all targets."""
     from bench.train import fit
 
     place = Place(tmp_path, tiny_folder)
-    text = matrix_text(tiny_folder, ("zero_shot+kd",), TARGETS)
+    text = matrix_text(tiny_folder, ("zero_shot+kd",), TARGETS, train=f'rules = ["{rule}"]')
     text = text.replace("seeds = [1]", 'seeds = [1]\n"method.zero_shot.distil_loss" = ["mse", "kl"]')
     with mock.patch("bench.train.training.fit", wraps=fit.fit) as spy:
         ran = place.xner("run", place.matrix(text), "--out", place.out)
