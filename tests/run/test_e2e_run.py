@@ -342,7 +342,7 @@ def test_axes_of_any_key(done: Finished, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", ["last", "target-dev"])
 def test_a_teacher_is_trained_once_for_all_targets_and_axes(tmp_path: Path, tiny_folder: Path, rule: str) -> None:
-    """It stays until the last student has learned from it, though no row of its own is there; it watches all targets."""
+    """It stays until its last student, though no row of its own is there, and watches the dev sets of all targets."""
     from bench.train import fit
 
     place = Place(tmp_path, tiny_folder)
