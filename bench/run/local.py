@@ -39,17 +39,20 @@ def pooled(
 ) -> Generator[tuple[list[Planned], list[Record]], None, None]:
     """Run units in `jobs` processes; yields each with its records.
 
-    When a worker dies the pool is lost, and any running unit may have killed it: those that were running run again one
-    by one, each in a process of its own; if that dies, too, its unfinished cells are failures.
+    A unit that needs a training that is going on is tried again once a unit has ended, before those behind it; where
+    nothing else runs, another process has it, and is waited for. When a worker dies the pool is lost, and any running
+    unit may have killed it: those that were running run again one by one, each in a process of its own; if that dies,
+    too, its unfinished cells are failures.
     """
-    queue, size = deque((unit, False) for unit in work), min(jobs, len(work))
-    while queue:
+    queue, blocked, size = deque(work), list[list[Planned]](), min(jobs, len(work))
+    while queue or blocked:
         suspects: list[list[Planned]] = []
         with workers(_slots(where.device, size)) as pool:
             running: dict[Future[list[Record]], list[Planned]] = {}
-            while running or (queue and not suspects):
-                while queue and len(running) < size and not suspects:
-                    unit, patient = queue.popleft()
+            while running or ((queue or blocked) and not suspects):
+                while len(running) < size and not suspects and (queue or (blocked and not running)):
+                    patient = not queue
+                    unit = blocked.pop(0) if patient else queue.popleft()
                     try:
                         running[pool.submit(_work, unit, where, dict(again), patient)] = unit
                     except BrokenProcessPool:  # a worker died while it was idle
@@ -57,11 +60,15 @@ def pooled(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     unit = running.pop(future)
                     try:
-                        yield unit, future.result()
-                    except Busy:  # another process is running it: wait for that when nothing else is left
-                        queue.append((unit, True))
+                        records = future.result()
+                    except Busy:
+                        blocked.append(unit)
                     except BrokenProcessPool:
                         suspects.append(unit)
+                    else:
+                        queue.extendleft(reversed(blocked))
+                        blocked.clear()
+                        yield unit, records
         for unit in suspects:
             before = multiprocessing.active_children()
             with workers(_slots(where.device, 1)) as pool:

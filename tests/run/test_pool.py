@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.run.job import Weights, keep_weights, users_of
-from bench.run.local import ProgressBar, _end, _in_process, _slots
+from bench.run.local import ProgressBar, _end, _in_process, _slots, pooled
+from bench.run.shared import RunSettings
 from bench.store.artefacts import Artefacts, Busy
 from bench.store.record import Record, Records, add_cells, training_base
 from tests.support.records_for_tests import Plan, cell_of
@@ -63,6 +68,50 @@ def test_every_unit_is_run_and_one_that_is_busy_comes_again(answers: list[bool])
     assert sorted(order) == work
     if not any(answers):
         assert order == work
+
+
+def test_students_follow_their_teacher_before_the_next_seed() -> None:
+    """While a teacher is being trained its students are put off; then they come before the units behind them."""
+    work: list[Any] = [["t1"], ["s1a"], ["s1b"], ["t2"], ["s2a"], ["s2b"]]
+    trained: set[str] = set()
+
+    def perform(unit: list[str], where: object, again: object, patient: bool) -> list[Any]:
+        (name,) = unit
+        if name.startswith("s") and f"t{name[1]}" not in trained:
+            raise Busy
+        time.sleep(0.2 if name.startswith("t") else 0.02)
+        trained.add(name)
+        return []
+
+    with pool_of_threads(perform):
+        order = [unit[0] for unit, _ in pooled(work, RunSettings(Path()), 2, {})]
+    assert sorted(order) == sorted(name for (name,) in work)
+    assert max(map(order.index, ("s1a", "s1b"))) < min(map(order.index, ("s2a", "s2b")))
+
+
+def test_what_another_process_runs_is_waited_for_when_nothing_else_is_left() -> None:
+    tried: list[tuple[str, bool]] = []
+
+    def perform(unit: list[str], where: object, again: object, patient: bool) -> list[Any]:
+        tried.append((unit[0], patient))
+        if unit[0] == "theirs" and not patient:
+            raise Busy
+        return []
+
+    work: list[Any] = [["theirs"], ["ours"]]
+    with pool_of_threads(perform):
+        assert len(list(pooled(work, RunSettings(Path()), 1, {}))) == 2
+    assert tried[0] == ("theirs", False) and tried[-1] == ("theirs", True)
+
+
+@contextmanager
+def pool_of_threads(perform: Callable[..., list[Any]]) -> Iterator[None]:
+    """`pooled` with threads as its workers and this as their work."""
+    with (
+        mock.patch("bench.run.local.workers", side_effect=lambda slots: ThreadPoolExecutor(len(slots))),
+        mock.patch("bench.run.local._work", perform),
+    ):
+        yield
 
 
 def cell(label: str, target: str, seed: int, **axes: str) -> dict[str, Any]:
