@@ -152,3 +152,18 @@ def test_what_100_sentences_change_is_what_the_records_say() -> None:
         assert at_few.macro.verdict in ("better", "worse"), "all significant"
     table = re.findall(r"^\|.*$", markdown(tables.MAKERS["main"](few, "main")), re.M)
     assert len(table) == 7 and all(row in page for row in table)
+
+
+def test_what_unlabelled_parallel_text_is_worth_is_what_the_records_say() -> None:
+    """The page's declared contrasts and table; README's bullet has the same numbers."""
+    (group,) = groups(read([REPO / "results/reference/low-resource"]))
+    page = " ".join((REPO / "results/reference/low-resource/README.md").read_text(encoding="utf-8").split())
+    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    measured = contrasts_of(group)
+    assert [comparison.primary for comparison in measured] == [True, True]
+    for comparison in measured:
+        low, high = map(signed, comparison.macro.together or (0.0, 0.0))
+        assert f"- {sentence(comparison)}" in page
+        assert f"{signed(comparison.macro.difference or 0)} F1 (95 % {low} to {high})" in readme
+    table = re.findall(r"^\|.*$", markdown(tables.MAKERS["main"](group, "main")), re.M)
+    assert len(table) == 6 and all(row in page for row in table)
