@@ -310,10 +310,10 @@ def numbers_declared(out: Path) -> tuple[int, int]:
 
 
 def _last_texts(out: Path) -> list[Written]:
-    """The runs of each matrix file with the text that it had when it was last run."""
+    """The runs of each matrix file with the text that it had when it was last run, file by file."""
     every = matrices(out)
     last = {text.file: text.text for text in every}
-    return [text for text in every if text.text == last[text.file]]
+    return [text for file in last for text in every if (text.file, text.text) == (file, last[file])]
 
 
 ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; each value of another has its own
