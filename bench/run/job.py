@@ -110,23 +110,25 @@ class Weights:
     def __init__(self, out: Path, todo: Mapping[str, set[User]] | None = None) -> None:
         self.out, self.models = out, out / "models"
         self._todo = dict(todo or {})
+        self._kept = self._folders() if (self.models / KEPT).exists() else []  # by a run that was asked to keep them
 
     def done(self, unit: Sequence[Planned]) -> None:
-        """Note a finished unit, and free the weights that nothing needs any more, unless the folder keeps its own."""
+        """Note a finished unit, and free the weights that nothing needs any more."""
         self._todo.pop(unit_name(unit[0]), None)
         self.free()
 
     def free(self) -> None:
-        """Free the weights that no unfinished cell may need, unless the folder is to keep its weights.
+        """Free the weights that no unfinished cell may need, but for those that an earlier run was asked to keep.
 
         Nothing while another process runs a unit: it may read weights, and frees them when it ends.
         """
-        if (self.models / KEPT).exists() or held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
+        if held_claims(self.out, {claim_file(self.out, name) for name in self._todo}):
             return
         recorded = {path.stem for path in (self.out / "records").glob("[!.]*.json")}
         unfinished = users_of(cell for cell in matrix_cells(self.out) if cell["key"] not in recorded)
         for folder in self.unneeded(unfinished.union(*self._todo.values()))[0]:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder not in self._kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def unneeded(self, unfinished: set[User]) -> tuple[list[Path], list[Path]]:
         """Folders of weights that none of these cells may need, and folders that some may.
@@ -136,11 +138,14 @@ class Weights:
         """
         bases = {base for base, _ in unfinished}
         sorted_out: tuple[list[Path], list[Path]] = ([], [])
-        for folder in sorted(self.models.glob("[!.]*/[!.]*")):
+        for folder in self._folders():
             base, target = serves(folder)
             needed = (base, target) in unfinished if target else base in bases or (not base and bool(unfinished))
             sorted_out[needed].append(folder)
         return sorted_out
+
+    def _folders(self) -> list[Path]:
+        return sorted(self.models.glob("[!.]*/[!.]*"))
 
 
 def serves(weights: Path) -> User:

@@ -232,12 +232,14 @@ def run(todo: Sequence[Planned], where: RunSettings, jobs: int = 1, retry: bool 
                 for record in () if in_process else records:
                     progress.cell(record)
                 results += records
-                weights.done(unit)
+                if not where.keep_models:
+                    weights.done(unit)
     finally:
         if progress.bar is not None:
             progress.bar.close()
         process_memo().clear()
-    weights.free()
+    if not where.keep_models:
+        weights.free()
     return results
 
 
