@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
+    if args.out.resolve() in [p.resolve() for p in (args.source, args.target, args.links, args.evaluate) if p]:
+        raise BadInput(f"--out {args.out}: this file is read")
     rules, job, tally = load_rules(args.matcher, args.filter), _job(args), ProjectionTally()
     paths = [path for path in (args.source, args.evaluate) if path]
     files = [TaggedFile(path, form) for path, form in zip(paths, formats_of(args, 2), strict=False)]

@@ -165,6 +165,8 @@ def _set(raw: dict[str, Any], override: str) -> Path:
     path: tuple[str, ...] = (head, tail.strip("\"'")) if tail else (head,)
     if head in PLUGINS and dot:
         path = (head, name.strip("\"'"), last)
+    if len(path) == 1 and isinstance(raw.get(head), dict) and not isinstance(value, dict):
+        raise BadInput(f"--set {head}: it is a table; set one of its keys, as {head}.KEY=VALUE")
     table = raw
     for part in path[:-1]:
         table = table.setdefault(part, {})
@@ -201,7 +203,9 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         train=resolver.section(TrainSpec, first),
         search=build(SearchSpec, raw["search"], where.at("search")),
         chosen=convert(dict[str, dict[str, Settings]], raw["chosen"], where.at("chosen")),
-        variants=tuple(_variant(table, where.at("variant", i)) for i, table in enumerate(raw.get("variant", []))),
+        variants=tuple(
+            _variant(table, where.at("variant", i)) for i, table in enumerate(_tables(raw, "variant", where))
+        ),
         excludes=tuple(listed),
         contrasts=tuple(
             build(Contrast, table, where.at("contrast", i)) for i, table in enumerate(_tables(raw, "contrast", where))

@@ -26,7 +26,7 @@ from bench.core.files import (
     write_bytes,
     write_json,
 )
-from bench.store.artefacts import locked
+from bench.store.artefacts import held_claims, locked
 from bench.store.sidecars import GOLD, compressed, npz_of, read_arrays
 
 RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if it is there
@@ -51,11 +51,13 @@ def pack(out: Path) -> None:
     """Put the records and sidecars of a folder into a few files, and remove them once the files read back the same.
 
     Raises:
-        BadInput: there are no records, or a file is damaged or was not written by a run.
+        BadInput: there are no records, a run is at work, or a file is damaged or was not written by a run.
     """
     if is_packed(out):
         _remove_unpacked(out)  # an earlier call was interrupted here
         return
+    if held_claims(out):
+        raise BadInput(f"{out}: a run is at work here; pack it when that has ended")
     records = {path.stem: path.read_bytes() for path in sorted((out / "records").glob("[!.]*.json"))}
     if not records:
         raise BadInput(f"{out}: no records to pack")

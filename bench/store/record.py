@@ -210,7 +210,8 @@ class Records:
         return broken
 
     def put(self, record: Record) -> None:
-        """Publish a record; its sidecars must be there already."""
+        """Publish a record; its sidecars must be there already. BadInput where the folder has been packed."""
+        refuse_packed(self.out)
         write_json(self.path(record.key), asdict(record))
 
     def put_text(self, key: str, name: str, text: str) -> None:

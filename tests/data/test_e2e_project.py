@@ -167,6 +167,7 @@ def test_links_must_come_from_somewhere(place: Place, links: tuple[str, ...], sa
         ({}, ("--aligner", "gold"), "--links and --aligner: links come from one of them"),
         ({}, ("--set", "layer=1"), "--set belongs to --aligner, but links come from --links links"),
         ({}, ("--encoder", "tiny"), "--encoder belongs to --aligner"),
+        ({}, ("--out", "source"), "--out source: this file is read"),
         ({}, ("--out", "source/x.conll"), "--out source/x.conll: cannot be written"),
     ],
 )

@@ -146,6 +146,8 @@ def test_set(load: Callable[..., MatrixSpec]) -> None:
         ("variant.x=1", "--set: variant: can only be changed in the matrix file"),
         ("name.x=1", "--set: name.x: name is not a table"),
         ("data", "expected key=value"),
+        ("train=3", "--set train: it is a table; set one of its keys, as train.KEY=VALUE"),
+        ("encoder=[1]", "--set encoder: it is a table; set one of its keys, as encoder.KEY=VALUE"),
     ],
 )
 def test_set_is_as_strict(load: Callable[..., MatrixSpec], override: str, message: str) -> None:

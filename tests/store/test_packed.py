@@ -17,6 +17,7 @@ from bench.core.conll import conll_text
 from bench.core.errors import BadInput
 from bench.core.sentences import Sentence, Span
 from bench.store import packed
+from bench.store.artefacts import claimed
 from bench.store.packed import is_packed, pack, refuse_packed, unpack
 from bench.store.record import Records
 from bench.store.sidecars import GOLD, compressed, predictions_name
@@ -123,6 +124,15 @@ def test_a_packed_folder_takes_no_records(suite: Path, capsys: pytest.CaptureFix
     with pytest.raises(BadInput, match="not a packed suite"):
         unpack(suite.with_name("elsewhere"))
     assert is_packed(suite)
+
+
+def test_a_suite_that_is_being_run_is_not_packed(suite: Path) -> None:
+    with claimed(suite, "a unit"), pytest.raises(BadInput, match="a run is at work here"):
+        pack(suite)
+    record, store = Records(suite).all()[0], Records(suite)
+    pack(suite)
+    with pytest.raises(BadInput, match="is packed"):
+        store.put(record)
 
 
 words = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=6)
