@@ -97,6 +97,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def refuse_inputs(out: Path, *inputs: Path | None) -> None:
+    """BadInput where `out` is one of the files that are read."""
+    if out.resolve() in [path.resolve() for path in inputs if path]:
+        raise BadInput(f"--out {out}: this file is read")
+
+
 @contextmanager
 def _writer(
     args: argparse.Namespace, made_of: Mapping[str, object]
@@ -108,8 +114,7 @@ def _writer(
         yield (lambda texts: None if args.evaluate else print(texts[0], end="", flush=True)), AlignmentProgress()
         return
     out = Path(args.out)
-    if out.resolve() in [path.resolve() for path in (args.source, args.target, args.evaluate) if path]:
-        raise BadInput(f"--out {out}: this file is read")
+    refuse_inputs(out, args.source, args.target, args.evaluate)
     with growing([out], made_of, args.restart) as output:
         done = AlignmentProgress.of(output.notes)
         if done.pairs:

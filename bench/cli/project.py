@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.api.projection import OUTCOMES
 from bench.api.recipes import Progress
 from bench.cli import score
-from bench.cli.align import add_aligner, aligning_of, progress_bar
+from bench.cli.align import add_aligner, aligning_of, progress_bar, refuse_inputs
 from bench.cli.formats import add_format, formats_of
 from bench.cli.predict import written
 from bench.core.conll import TaggedFile, TaggedSentence, conll_text
@@ -76,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
     repeated = [name for name, count in Counter(args.filter).items() if count > 1]
     if repeated:
         raise BadInput(f"--filter {repeated[0]} is given twice")
-    if args.out.resolve() in [p.resolve() for p in (args.source, args.target, args.links, args.evaluate) if p]:
-        raise BadInput(f"--out {args.out}: this file is read")
+    refuse_inputs(args.out, args.source, args.target, args.links, args.evaluate)
     rules, job, tally = load_rules(args.matcher, args.filter), _job(args), ProjectionTally()
     paths = [path for path in (args.source, args.evaluate) if path]
     files = [TaggedFile(path, form) for path, form in zip(paths, formats_of(args, 2), strict=False)]

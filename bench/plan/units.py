@@ -11,7 +11,7 @@ from bench.api.method import LINKED, Method, Need, Round
 from bench.core.files import canonical_json
 from bench.plan import registry
 from bench.plan.matrix import Cell
-from bench.store.record import Records, Written, add_cells
+from bench.store.record import Records, Written, add_cells, training_base
 
 TARGET_NEEDS = LINKED | {Need.TARGET_UNLABELLED, Need.PARALLEL_TEXT, Need.TARGET_GOLD}
 
@@ -88,7 +88,7 @@ def units(planned: Sequence[Planned]) -> list[list[Planned]]:
         groups.setdefault(name, []).append(each)
         target = 0 if shares_training(cell) else targets.setdefault(cell.target, 1 + len(targets))
         label = labels.setdefault(cell.label, len(labels))
-        base = canonical_json([cell.encoder, cell.seed, cell.trial])
+        base = training_base(vars(cell))
         order.setdefault(name, (bases.setdefault(base, len(bases)), target, label))
     return [groups[name] for name in sorted(groups, key=lambda name: order[name])]
 

@@ -136,9 +136,8 @@ def judged_together(lines: Sequence[ComparisonLine], of: int = 0) -> list[Compar
         if rank == 0 or (adjusted[order[rank - 1][1]] or 0.0) < LEVEL:
             level = LEVEL / (size - rank)
         levels[place] = 1 - level
-    judged = []
+    judged, alone = [], 1 - LEVEL / max(size, len(lines), 1)
     for place, (line, p) in enumerate(zip(lines, adjusted, strict=True)):
-        alone = 1 - LEVEL / max(size, len(lines))
         limits = line.estimate.limits(levels.get(place, alone)) if line.estimate else None
         together = (100 * limits[0], 100 * limits[1]) if limits else None
         judged.append(replace(line, p_holm=p, together=together, verdict=verdict_of(line, p)))

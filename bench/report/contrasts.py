@@ -35,15 +35,15 @@ def compare(out: Path, a: str, b: str, rule: str = "") -> list[Comparison]:
     if not having_both:
         places = {name: "; ".join(dict.fromkeys(_place(o) for o in stored if o.label == name)) for name in (a, b)}
         raise BadInput(f"{out}: no table has both: {', '.join(f'{name} in {at}' for name, at in places.items())}")
-    return [_as_declared(group, compared(group, a, b, rule or group.main_rule)) for group in having_both]
+    return [_as_declared(g, compared(g.only((a, b)), a, b, rule or g.main_rule)) for g in having_both]
 
 
 def _as_declared(group: Group, comparison: Comparison) -> Comparison:
     """The comparison; a declared one with its average as tested among the others."""
-    names = (comparison.a, comparison.b)
-    same = next((c for c in contrasts_of(group) if comparison.declared and {c.a, c.b} == {*names}), None)
-    if same is None:
+    if not comparison.declared:
         return comparison
+    names = (comparison.a, comparison.b)
+    same = next(c for c in contrasts_of(group) if {c.a, c.b} == {*names})
     line, p, limits = comparison.macro, same.macro.p_holm, same.macro.together
     if limits and names != (same.a, same.b):
         limits = (-limits[1], -limits[0])

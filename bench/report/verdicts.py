@@ -143,11 +143,9 @@ def family_note(comparisons: Sequence[Comparison]) -> str:
     """How the numbers of the contrasts were computed and tested."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
     status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
-    family = (
-        "the declared primary contrasts and over the other declared ones, measured or not"
-        if declared
-        else f"the {number} contrasts"
-    )
+    exploratory = f"the {number} contrasts" if number > 1 else "one"
+    kinds = "the declared primary contrasts and over the other declared ones, measured or not"
+    family = kinds if declared else exploratory
     return (
         f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "

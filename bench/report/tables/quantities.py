@@ -132,9 +132,8 @@ def errors_table(group: Group, name: str = "errors") -> Table | None:
             line = draft.add(row, {"language": target})
             line |= {kind: Entry(shares[kind], seeds=len(by_cell.get((row, target), ())) or None) for kind in kinds}
     notes = [
-        f"Percent of the gold entities, mean over seeds; mean: over {', '.join(languages)}, each the same, where a "
-        "method has them all. "
-        f"Checkpoint: {group.main_rule or 'n/a'}.",
+        f"Percent of the gold entities, mean over seeds. Checkpoint: {group.main_rule or 'n/a'}.",
+        *([f"mean: over {', '.join(languages)}, each the same, where a method has them all."] * (len(languages) > 1)),
         *(f"{kind}: {KINDS[kind]}." for kind in kinds),
         "A spurious entity is predicted; the others are gold entities. One of the gold counts once.",
     ]
