@@ -71,3 +71,18 @@ def lookalike(word: str, other: str) -> str:
 
 class Unavailable(BadInput):
     """Something that a cell needs is not on this machine: the cell is skipped with this reason, the others run."""
+
+
+class Stopped(BaseException):
+    """A signal ends the process, which nothing may take for the result of a cell."""
+
+    raised = False
+
+    def __init__(self) -> None:
+        Stopped.raised = True
+
+    @classmethod
+    def is_not_lost(cls) -> None:
+        """Raise it again where a library, called back from C, has turned it into an error of its own."""
+        if cls.raised:
+            raise cls

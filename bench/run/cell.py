@@ -18,7 +18,7 @@ import torch
 
 from bench.api.method import Method, Need, Predictions, Skip
 from bench.core.conll import conll_text
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Stopped, Unavailable
 from bench.core.files import canonical_json, write_bytes
 from bench.core.sentences import Sentence, Span
 from bench.data.cell_data import CellData
@@ -108,6 +108,7 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
     except Unavailable as reason:  # Leakage is one
         base = replace(base, status="skipped", reason=str(reason))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises is its cell's result
+        Stopped.is_not_lost()
         message = f"{str(error)[:1000]}{raised_in(error, method)}"
         cause = {"type": type(error).__name__, "message": message, "traceback": traceback.format_exc()[-5000:]}
         base = replace(base, error=cause)

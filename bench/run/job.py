@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, Stopped
 from bench.data.identity import cell_key
 from bench.plan.keys import versions, write_key
 from bench.plan.matrix import Cell
@@ -59,6 +59,7 @@ def perform(
             except Busy:
                 raise
             except Exception as error:  # noqa: BLE001 - even a full disk is the result of its cell
+                Stopped.is_not_lost()
                 cause = {"type": type(error).__name__, "message": str(error)[:1000]}
                 yield failed(remaining.pop(0), where.out, cause | {"traceback": traceback.format_exc()[-5000:]})
 
@@ -268,28 +269,25 @@ def _again(out: str, key: str) -> Any:
 run_job.checkpoint = _again  # type: ignore[attr-defined]  # submitit looks for it on the callable
 
 
-class Requeued(BaseException):
-    """Slurm has queued the element again: nothing may take this exception for a result."""
-
-
 @contextmanager
 def _leaving_when_requeued() -> Iterator[None]:
-    """Turn submitit's SystemExit into Requeued, since a plug-in's SystemExit would be its cell's failure."""
+    """Turn submitit's SystemExit into Stopped, since a plug-in's SystemExit would be its cell's failure."""
     handler: Any = signal.getsignal(signal.SIGUSR2)
 
     def leave(number: int, frame: FrameType | None) -> None:
         try:
             handler(number, frame)
         except SystemExit as left:
-            raise Requeued from left
+            raise Stopped from left
 
     if callable(handler):
         signal.signal(signal.SIGUSR2, leave)
     try:
         yield
-    except Requeued as requeued:
-        raise SystemExit("requeued") from requeued
+    except Stopped as stopped:
+        raise SystemExit("requeued") from stopped
     finally:
+        Stopped.raised = False
         signal.signal(signal.SIGUSR2, handler)
 
 

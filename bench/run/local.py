@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, Stopped
 from bench.core.memo import process_memo
 from bench.plan.units import Planned, describe, failures, unit_name, units
 from bench.run.job import Weights, failed, finished, keep_weights, perform, users_of
@@ -127,10 +127,6 @@ def workers(slots: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
 
 
 # --- in a worker ------------------------------------------------------------------------------------------------------
-
-
-class Stopped(BaseException):
-    """The parent ends this worker; not a failure of a cell."""
 
 
 def _begin(slots: Any) -> None:

@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from bench.core.files import (
     write_json,
 )
 from bench.store.artefacts import held_claims, locked
-from bench.store.sidecars import GOLD, compressed, npz_of, read_arrays
+from bench.store.sidecars import BROKEN, GOLD, compressed, damage, npz_of, read_arrays
 
 RECORDS = "records.jsonl"  # written last, removed first: a folder is packed if it is there
 COUNTS, CURVES, PREDICTIONS, OTHERS = "counts.parquet", "curves.parquet", "predictions.parquet", "others.parquet"
 FILES = (RECORDS, COUNTS, CURVES, PREDICTIONS, OTHERS)
 CONLL = ".conll.gz"
 SidecarId = tuple[str, str]  # a sidecar's key and name
+ELSEWHERE = "move it elsewhere, or run its cell again"
 
 
 def is_packed(out: Path) -> bool:
@@ -58,25 +60,49 @@ def pack(out: Path) -> None:
         return
     if held_claims(out):
         raise BadInput(f"{out}: a run is at work here; pack it when that has ended")
-    records = {path.stem: path.read_bytes() for path in sorted((out / "records").glob("[!.]*.json"))}
+    records = {path.stem: _record(path) for path in sorted((out / "records").glob("[!.]*"))}
     if not records:
         raise BadInput(f"{out}: no records to pack")
     folders = sorted((out / "sidecars").glob("[!.]*"))
-    sidecars = {(path.parent.name, path.name): path.read_bytes() for f in folders for path in sorted(f.glob("[!.]*"))}
-    if strays := sorted({key for key, _ in sidecars} - records.keys()):
+    if strays := [path.name for path in folders if path.name not in records]:
         raise BadInput(f"{out}: sidecars/{strays[0]} has no record; `xner prune {out}` removes what nothing needs")
-    lines = [canonical_json(json.loads(text)) for text in records.values()]
+    sidecars: dict[SidecarId, bytes] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("[!.]*"))):
+        place = path.parent.name, path.name
+        with _readable(out, place):
+            sidecars[place] = path.read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary)
-        _write(new, sidecars)
+        _write(new, sidecars, out)
         read_back = dict(_read(new))
         for place, data in sidecars.items():
             if _content(place[1], read_back.get(place, b"")) != _content(place[1], data):
                 raise BadInput(f"{out}/sidecars/{place[0]}/{place[1]}: not what a run writes, so it cannot be packed")
         for path in sorted(new.iterdir()):
             write_bytes(out / path.name, path.read_bytes())
-    write_bytes(out / RECORDS, ("\n".join(lines) + "\n").encode())
+    write_bytes(out / RECORDS, ("\n".join(records.values()) + "\n").encode())
     _remove_unpacked(out)
+
+
+def _record(path: Path) -> str:
+    """The line of a record; BadInput where the file is something else, which must not be removed."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not a record that a run wrote ({damage(error)}); {ELSEWHERE}") from error
+    if not isinstance(record, dict) or "schema" not in record or record.get("key") != path.stem:
+        raise BadInput(f"{path}: not a record that a run wrote; {ELSEWHERE}")
+    return canonical_json(record)
+
+
+@contextmanager
+def _readable(out: Path, place: SidecarId) -> Iterator[None]:
+    """BadInput where the sidecar turns out to be damaged."""
+    try:
+        yield
+    except (AttributeError, *BROKEN) as error:
+        sidecar = out / "sidecars" / place[0] / place[1]
+        raise BadInput(f"{sidecar}: not what a run writes ({damage(error)}), so it cannot be packed") from error
 
 
 def unpack(out: Path) -> None:
@@ -141,8 +167,11 @@ def _content(name: str, data: bytes) -> object:
 # --- the Parquet files -----------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
-    """Counts, curves and tags as columns; sidecars that these would not restore byte by byte, as they are."""
+def _write(folder: Path, sidecars: Mapping[SidecarId, bytes], out: Path) -> None:
+    """Counts, curves and tags as columns; sidecars that these would not restore byte by byte, as they are.
+
+    BadInput names a damaged sidecar of `out`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -151,18 +180,19 @@ def _write(folder: Path, sidecars: Mapping[SidecarId, bytes]) -> None:
     others: list[dict[str, Any]] = []
     texts: dict[SidecarId, str] = {}
     for (key, name), data in sidecars.items():
-        if name.endswith(CONLL):
-            texts[key, name] = gzip.decompress(data).decode()
-        elif name == "counts.npz":
-            arrays = read_arrays(io.BytesIO(data))
-            types = arrays.pop("types").tolist()
-            for rule, array in arrays.items():
-                row = {"key": key, "rule": rule, "types": types, "sentences": len(array), "counts": array.ravel()}
-                counts.append(row)
-        elif name == "curves.json" and dict(_curves(_curve_rows(key, data))) == {(key, name): data}:
-            curves += _curve_rows(key, data)
-        else:
-            others.append({"key": key, "name": name, "data": data})
+        with _readable(out, (key, name)):
+            if name.endswith(CONLL):
+                texts[key, name] = gzip.decompress(data).decode()
+            elif name == "counts.npz":
+                arrays = read_arrays(io.BytesIO(data))
+                types = arrays.pop("types").tolist()
+                for rule, array in arrays.items():
+                    row = {"key": key, "rule": rule, "types": types, "sentences": len(array), "counts": array.ravel()}
+                    counts.append(row)
+            elif name == "curves.json" and dict(_curves(_curve_rows(key, data))) == {(key, name): data}:
+                curves += _curve_rows(key, data)
+            else:
+                others.append({"key": key, "name": name, "data": data})
     tags, metadata = _tag_rows(texts)
     for file, rows in ((COUNTS, counts), (CURVES, curves), (PREDICTIONS, tags), (OTHERS, others)):
         if rows:

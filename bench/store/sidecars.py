@@ -26,7 +26,7 @@ class Damaged(ValueError):
     """A sidecar is missing or was changed; the message says how, without the path."""
 
 
-_BROKEN = (
+BROKEN = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile),
     *(SyntaxError, TokenError),  # numpy's, of a header that is no Python
 )
@@ -43,7 +43,7 @@ def read_arrays(file: Path | IO[bytes], without: str = "") -> dict[str, np.ndarr
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != without}
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Damaged(damage(error)) from error
 
 
@@ -113,7 +113,7 @@ def unpacked(path: Path) -> str:
     """The text of a gzipped sidecar; Damaged as `read_sidecar`."""
     try:
         return gzip.decompress(path.read_bytes()).decode()
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Damaged(damage(error)) from error
 
 

@@ -212,3 +212,17 @@ def test_a_killed_worker_costs_its_own_unit_only(plugged: Callable[..., Place]) 
     assert "4 done, 2 to run" in again.err
     assert {r["attempts"] for r in records(place.out) if r["cell"]["label"] == "dies"} == {2}
     assert json.loads((place.out / "matrix.json").read_text())["written"][0]["file"] == "small.toml"
+
+
+def test_a_signal_that_a_library_turns_into_an_error_is_no_failure_of_the_cell(plugged: Callable[..., Place]) -> None:
+    """A call of Python from C may answer Stopped with an error of its own, which was recorded as the cell's."""
+    hides = (
+        "        try:\n            os.kill(os.getpid(), signal.SIGTERM)\n            while True: pass\n"
+        '        except BaseException:\n            raise ValueError("from C")\n'
+    )
+    place = plugged(hides=hides)
+    matrix = place.matrix(matrix_text(place.encoder, ("hides",), ("de",)))
+    site = os.pathsep.join([str(place.root / "site"), str(Path(__file__).resolve().parents[2])])
+    assert finished(place.spawn("run", matrix, "--out", place.out, "--jobs", "2", PYTHONPATH=site)).code == 1
+    (record,) = records(place.out)
+    assert (record["error"]["type"], record["error"]["message"]) == (DIED, "its process ended with exit code 143")

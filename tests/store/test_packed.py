@@ -103,6 +103,35 @@ def test_what_cannot_be_packed_is_left_alone(suite: Path) -> None:
     assert contents(suite) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("records/notes.txt", b"mine", "not a record that a run wrote"),
+        ("records/list.json", b"[]", "not a record that a run wrote"),
+        ("records/KEY.json", b'{"key": "KEY", "sche', "not a record that a run wrote"),
+        ("records/another.json", b'{"key": "KEY", "schema": 1}', "not a record that a run wrote"),
+        ("sidecars/notes.txt", b"mine", "sidecars/notes.txt has no record"),
+        ("sidecars/KEY/counts.npz", b"PK", "counts.npz: not what a run writes"),
+        (f"sidecars/KEY/{GOLD}", b"no gzip", f"{GOLD}: not what a run writes"),
+        ("sidecars/KEY/curves.json", b"[1]", "curves.json: not what a run writes"),
+        ("sidecars/KEY/curves.json", b"{", "curves.json: not what a run writes"),
+        ("sidecars/KEY/folder/file", b"", "folder: not what a run writes"),
+    ],
+)
+def test_a_folder_with_a_damaged_or_foreign_file_is_left_alone(
+    suite: Path, name: str, data: bytes, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = suite / name.replace("KEY", Records(suite).all()[0].key)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    before = contents(suite)
+    assert main(["pack", str(suite)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert contents(suite) == before
+
+
 @pytest.mark.parametrize("name", packed.FILES)
 def test_a_damaged_file_is_one_line(suite: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     pack(suite)
