@@ -209,7 +209,7 @@ def retried(name: HubName, call: Callable[[], T]) -> T:
             status, asked, pause = _status(error), _retry_after(error), float(2 ** (attempt - 1))
             passes = asked <= LONGEST_WAIT if status == 429 else status >= 500 if status else _is_network(error)
             if not passes or attempt == TRIES:
-                raise BadInput(_in_words(name, error)) from error
+                raise BadInput(_in_words(name, error) + _no_folder(name)) from error
         sleep(max(asked, pause) if status == 429 else pause)
     raise AssertionError("unreachable")
 
@@ -244,6 +244,12 @@ def _is_network(error: BaseException) -> bool:
     """Whether the connection failed: none, cut, too slow. By the names of classes, as HTTP clients differ."""
     names = {cls.__name__ for cause in _chain(error) for cls in type(cause).__mro__}
     return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
+
+
+def _no_folder(name: HubName) -> str:
+    """For a model's id that looks like the path of a folder, since a misspelt path is taken for an id."""
+    looks_so = name.kind == "model" and "/" in name.id and Path(name.id).parent.is_dir()
+    return f"; nor is there a folder {name.id} here" if looks_so else ""
 
 
 def _in_words(name: HubName, error: BaseException) -> str:

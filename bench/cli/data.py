@@ -141,12 +141,15 @@ def run_check(args: argparse.Namespace) -> int:
     """
     if args.name is None and args.settings:
         raise BadInput("--set needs the NAME of the corpus that it is for")
+    settings = parsed(args.settings)
+    if settings and _is_corpus(args.name):
+        registry.make("corpus", args.name, settings)
     results: list[tuple[str, list[str], list[str]]] = []
     for name in registry.names("corpus") if args.name is None else [args.name] if _is_corpus(args.name) else []:
         findings, errors = list[str](), list[str]()
         results.append((name, findings, errors))
         try:
-            corpus: Corpus = registry.make("corpus", name, parsed(args.settings))
+            corpus: Corpus = registry.make("corpus", name, settings)
             for folder in _sources(corpus):
                 for lines, more in zip((findings, errors), _checked_files(folder), strict=True):
                     lines += [f"{folder}: {line}" for line in more]

@@ -42,6 +42,7 @@ EXTRAS = {  # what each allows; those of developers are not listed
     "speed": "the studies that measure our speed beside transformers' Trainer",
 }
 _FLAGS = ("XNER_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES")
+DEFAULT = Path("results")
 _LOW_DISK = 5e9  # bytes: less does not hold one base encoder with its optimiser state
 _PATIENCE = 3.0  # seconds for an answer of the hub
 _PASTED = ("xner-bench", "python", "platform", "cores", "memory", "torch", "transformers", "cuda", "extras", "hub")
@@ -65,7 +66,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "paste into an issue. Exit code 1 where something that is needed is missing or broken.",
     )
     about = "results folder (default: results), whose sources are looked for in the cache"
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=Path("results"), help=about)
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", default=DEFAULT, help=about)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -236,6 +237,8 @@ def _encoders() -> Iterator[Item]:
 
 def _sources(out: Path) -> Iterator[Item]:
     """The sources in the results folder's lock, and whether they are in the hub's cache."""
+    if not out.is_dir() and out != DEFAULT:
+        yield Item("results", f"no folder {out}", "its sources are not looked for")
     try:
         lock = read_lock(out)
     except BadInput as error:

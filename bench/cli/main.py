@@ -63,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EROFS) and error.filename:
+            print(f"xner: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         print(f"xner: {error.filename or 'disk'}: {error.strerror}; finished cells are kept", file=sys.stderr)

@@ -63,10 +63,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def matrix_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("matrix", metavar="MATRIX", help="a .toml file or a shipped name")
-    parser.add_argument("--out", type=Path, help="results folder (default: results/<name>)")
+    parser.add_argument("--out", type=_folder, help="results folder (default: results/<name>)")
     parser.add_argument("--only", action="append", default=[], metavar="K=V", help="run a part, e.g. target=de,zh")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="override, e.g. train.steps=50")
     parser.add_argument("--offline", action="store_true", help="never reach for the hub")
+
+
+def _folder(text: str) -> Path:
+    if not text:  # as an unset variable of a shell gives it; it would stand for the working directory
+        raise argparse.ArgumentTypeError("empty: name a folder")
+    return Path(text)
 
 
 def planned_cells(args: argparse.Namespace) -> tuple[Path, list[Planned], Written, list[Pinned]]:

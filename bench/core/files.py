@@ -24,8 +24,10 @@ _JUST_NOW = 10**9  # ns: a file system's clock may tick too slowly to tell two w
 
 
 def cache_root() -> Path:
-    """The folder of what results folders share: `$XNER_CACHE`, else in the user's cache."""
+    """The folder of what results folders share: `$XNER_CACHE`, else in the user's cache; BadInput if it is a file."""
     if given := os.environ.get("XNER_CACHE"):
+        if Path(given).is_file():
+            raise BadInput(f"XNER_CACHE={given}: a file, where the folder of shared results should be")
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xner-bench"
 

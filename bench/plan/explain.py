@@ -84,7 +84,8 @@ def why(
         matrix: file or shipped name to take the settings from; else what was run into the folder last.
 
     Raises:
-        BadInput: a word names nothing, with the nearest right one; or the words together select no cell.
+        BadInput: a word names nothing, with the nearest right one; or the words together select no cell; or the matrix
+            or an override that is given is wrong.
     """
     shelf = Shelf(out)
     stored = [(record.key, record.cell) for record in shelf.by_key.values()]
@@ -96,6 +97,8 @@ def why(
     try:
         today = {cell_name(describe(cell)): cell for cell in _resolved(out, matrix, overrides)}
     except BadInput as error:
+        if matrix or overrides:
+            raise
         problem = str(error)
 
     def state(name: str) -> CellState:

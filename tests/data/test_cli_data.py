@@ -177,6 +177,7 @@ def test_doctor_reports_and_keeps_secrets(
     monkeypatch.setattr(doctor, "_plugins", lambda: iter(()))
     assert xner("doctor", str(tmp_path / "new")) == 0
     text = capsys.readouterr().out
+    assert f"no folder {tmp_path / 'new'}" in text
     assert "all that is needed is here" in text and str(tmp_path / "new") in text
     pasted = text.partition("```\n")[2]
     assert f"python: {names['python']}\n" in pasted and "extras: " in pasted

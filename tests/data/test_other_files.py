@@ -579,3 +579,44 @@ def test_types_that_the_gold_lacks_are_named(place: Place, type_: str, said: str
     ran = score(place, "a B-LOC\nb B-PEŔ\n", f"a O\nb B-{type_}\n")
     assert ran.code == 0 and f"note: the gold has no type '{type_}'" in ran.err and said in ran.err
     assert ("U+0052 U+0301" in ran.err) == (type_ != "LOK")
+
+
+# --- what `data check` finds in a folder of one's own --------------------------------------------------------------
+
+ENTITY = "Anna B-PER | sings O"
+MINE = {"c__en__train.conll": rows(ENTITY), "c__de__test.conll": rows(ENTITY)}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        ({}, 0, ["en: no test, so it cannot be a target"]),
+        ({"c__de__tset.conll": ""}, 0, ["de/tset.conll: not a file of this corpus, so never read"]),
+        ({"c__.git__config": ""}, 0, []),
+        ({f"c__notes{n}.md": "" for n in range(10)}, 0, ["notes7.md: not a file", "… and 2 more"]),
+        ({"c__de__unlabelled.txt": "Anna singt\n"}, 0, ["de: 1 unlabelled sentences"]),
+        ({"c__de__unlabelled.txt": "a\x00b\n"}, 1, ["unlabelled.txt:1: "]),
+        ({"c__translations__de.tsv": "id\ttext\ntrain-1\tAnna singt\n"}, 0, ["de.tsv: 1 of 1 en training sentences"]),
+        ({"c__translations__dd.tsv": "id\ttext\ntrain-1\tAnna singt\n"}, 0, ["dd.tsv: no other file is of"]),
+        ({"c__translations__de.tsv": "id\ttext\nx\tAnna singt\n"}, 1, ["no id is", "'x' here, 'train-1' there"]),
+    ],
+)
+def test_data_check_names_what_a_run_would_not_read(
+    place: Place, more: dict[str, str], code: int, said: list[str]
+) -> None:
+    write(place, **MINE, **more)
+    ran = place.xner("data", "check", "conll", "--set", "path=c")
+    assert ran.code == code, ran.out
+    for part in said:
+        assert part in ran.out
+    assert ran.out.count("never read") == sum("tset" in name for name in more) + 8 * any(
+        "notes" in name for name in more
+    )
+
+
+def test_data_check_of_no_folder_and_of_an_empty_one(place: Place) -> None:
+    (place.root / "empty").mkdir()
+    assert "conll: not checked: name the folder" in place.xner("data", "check", "conll").out
+    ran = place.xner("data", "check", "conll", "--set", "path=empty")
+    assert ran.code == 1 and "empty: no file matches the pattern {language}/{split}.conll" in ran.out
+    refused(place.xner("data", "check", "conll", "--set", "pth=c"), "unknown key 'pth'; did you mean 'path'?")

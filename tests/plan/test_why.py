@@ -344,3 +344,9 @@ def test_plan_names_shared_artefacts(tmp_path: Path, tiny_folder: Path) -> None:
     shared = {one["stage"]: (one["here"], one["to_make"]) for one in plan["artefacts"]}
     assert shared == {"translate": (0, 4), "links": (0, 4)}, "for both methods: two targets, two seeds"
     assert plan["trainings_to_run"] == 8 and plan["time"]["calibrated"] == plan["units_to_run"] == 8
+
+
+@pytest.mark.parametrize("given", [("--set", "train.stepz=5"), ("--matrix", "demoo")])
+def test_a_wrong_setting_is_not_an_answer(done: Done, given: tuple[str, str]) -> None:
+    ran = done.why("zero_shot", "de", *given)
+    assert ran.code == 2 and "did you mean" in ran.err and ran.out == ""

@@ -119,6 +119,7 @@ def test_wrong_arguments(place: Place, verb: str, arguments: tuple[str, ...], sa
         ("./nowhere", ("encoder './nowhere'", "neither a folder")),
         ("org/never-cached", ("model org/never-cached", "not in the hub's cache")),
         ("empty", ("encoder folder 'empty'", "config.json")),
+        ("empty/encodre", ("model empty/encodre", "nor is there a folder empty/encodre here")),
     ],
 )
 def test_wrong_encoder(place: Place, encoder: str, said: tuple[str, ...]) -> None:
@@ -150,6 +151,15 @@ def test_out_is_a_file(place: Place) -> None:
         refused(place.xner("run", "small.toml", "--out", out), "--out", str(out))
         refused(place.xner("plan", "small.toml", "--out", out), str(out))
     assert file.read_bytes() == b""
+
+
+def test_folders_that_cannot_be(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = place.xner("run", "small.toml", "--out", "")
+    assert ran.code == 2 and "argument --out: empty: name a folder" in ran.err
+    refused(place.xner("tables", "x" * 300), "x" * 300, "File name too long")
+    place.root.joinpath("file").touch()
+    monkeypatch.setattr(Place, "cache", place.root / "file")
+    refused(place.xner("plan", "small.toml"), "XNER_CACHE=", "a file, where the folder")
 
 
 def test_no_such_device(place: Place) -> None:

@@ -17,6 +17,7 @@ from bench.core.sentences import IllFormedError, Pair, Sentence, Split, decode
 
 _HEADERS = (["id", "text"], ["id", "text", "tags"])
 _PROVENANCE = "# provenance:"
+SHOWN = 8  # files that are never read
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,7 @@ class ConllCorpus(Corpus):
         rows, sources = translations.rows, self.read(source, "train")
         pairs = [Pair(s, replace(rows[s.id], group=s.group)) for s in sources if s.id in rows]
         if sources and not pairs:
-            raise BadInput(
-                f"{translations.path}: no id is the id of a training sentence:"
-                f" '{next(iter(rows))}' here, '{sources[0].id}' there"
-            )
+            raise BadInput(_no_id(translations, [sources[0].id]))
         return pairs
 
     def provenance(self, target: str) -> str:
@@ -116,26 +114,53 @@ class ConllCorpus(Corpus):
         return self.params.tokenisation
 
     def check(self) -> list[str]:
-        """Sizes, sentences that splits share, lines that are not words, and what each translation file covers."""
-        lines = []
+        """Sizes, sentences that splits share, lines that are not words, what translations cover, files never read.
+
+        Raises:
+            BadInput: as `read`; no file is one of this corpus; or translations belong to no training sentence.
+        """
+        if not self.params.path:
+            return ["not checked: name the folder of your files with --set path=FOLDER"]
+        if not self.languages():
+            raise BadInput(f"{self._folder}: no file matches the pattern {self.params.pattern}")
+        lines, read = list[str](), set[Path]()
         for language in self.languages():
             lines.extend(overlap_findings(self, language))
-            for path in [path for split in ("train", "dev", "test") for path in self._files(language, split)]:
+            if not (tests := self._files(language, "test")):
+                lines.append(f"{language}: no test, so it cannot be a target")
+            tagged = [path for split in ("train", "dev") for path in self._files(language, split)] + tests
+            for path in tagged:
                 for _ in (file := TaggedFile(path, self._format)):
                     pass
                 lines.extend(file.notes())
-        for path in sorted((self._folder / "translations").glob("*.tsv")) if self.params.path else []:
-            translations, name, coverage = read_translations(path, self.types), f"translations/{path.name}", []
-            tagged = sum(row.spans is not None for row in translations.rows.values())
-            for source in self.languages():
-                ids = {sentence.id for sentence in self.read(source, "train")}
-                if source != path.stem and (covered := len(ids & translations.rows.keys())):
-                    coverage.append(
-                        f"{name}: {covered} of {len(ids)} {source} training sentences, {tagged} with tags,"
-                        f" {len(translations.rows) - covered} rows with other ids;"
-                        f" provenance: {translations.provenance or 'not given'}"
-                    )
-            lines += coverage or [f"{name}: no row has the id of a training sentence"]
+            if unlabelled := self.read(language, "unlabelled"):
+                lines.append(f"{language}: {len(unlabelled)} unlabelled sentences")
+            read.update(tagged, self._files(language, "unlabelled"))
+        for path in sorted((self._folder / "translations").glob("*.tsv")):
+            lines.extend(self._coverage(read_translations(path, self.types)))
+            read.add(path)
+        inside = (path.relative_to(self._folder) for path in sorted(self._folder.rglob("*")) if path not in read)
+        others = [path for path in inside if (self._folder / path).is_file() and not re.search(r"(^|/)\.", str(path))]
+        lines += [f"{path}: not a file of this corpus, so never read" for path in others[:SHOWN]]
+        return lines + ([f"… and {len(others) - SHOWN} more"] if len(others) > SHOWN else [])
+
+    def _coverage(self, translations: TranslationFile) -> list[str]:
+        """A line for each language whose training sentences have translations in the file."""
+        rows, target, lines, others = translations.rows, translations.path.stem, list[str](), list[str]()
+        tagged = sum(row.spans is not None for row in rows.values())
+        for source in self.languages():
+            ids = {sentence.id for sentence in self.read(source, "train")}
+            others += sorted(ids)[:1] if source != target else []
+            if source != target and (covered := len(ids & rows.keys())):
+                lines.append(
+                    f"translations/{target}.tsv: {covered} of {len(ids)} {source} training sentences, {tagged} with"
+                    f" tags, {len(rows) - covered} rows with other ids;"
+                    f" provenance: {translations.provenance or 'not given'}"
+                )
+        if not lines:
+            raise BadInput(_no_id(translations, others))
+        if target not in self.languages():
+            lines.append(f"translations/{target}.tsv: no other file is of language '{target}'")
         return lines
 
     # --- files --------------------------------------------------------------------------------------------------------
@@ -257,3 +282,8 @@ def read_translations(path: Path, types: Iterable[str]) -> TranslationFile:
     if not rows:
         raise BadInput(f"{path}:{len(lines)}: no translation in this file")
     return TranslationFile(path, rows, provenance)
+
+
+def _no_id(translations: TranslationFile, others: list[str]) -> str:
+    there = f", '{others[0]}' there" if others else ""
+    return f"{translations.path}: no id is the id of a training sentence: '{next(iter(translations.rows))}' here{there}"
