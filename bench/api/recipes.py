@@ -196,6 +196,7 @@ class Aligner(Recipe):
 
     embeds: ClassVar[bool] = False  # whether `align` needs an embedder
     streams: ClassVar[bool] = False  # whether a pair's links depend on no other pair, so that text may come in parts
+    looks_up: ClassVar[bool] = False  # whether it only gives the links that pairs have
 
     def __init__(self, params: Any = None, *, embedder: Embedder | None = None) -> None:
         super().__init__(params)

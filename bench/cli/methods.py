@@ -8,10 +8,9 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench.api.method import LINKED, Method, Need
-from bench.core.errors import BadInput, Unavailable
-from bench.data.cell_data import CellData
-from bench.data.labels import links_of_test, parallel_links, source_links
+from bench.api.method import Method
+from bench.core.errors import BadInput
+from bench.data.foreseen import skip_of
 from bench.plan import registry
 from bench.plan.matrix import Cell, cells, check_usable, needs_of_method
 from bench.plan.schema import to_plain
@@ -67,35 +66,13 @@ def _print(row: dict[str, Any]) -> None:
 def _skips(name: str, method: Method, planned: list[Cell]) -> dict[str, list[str]]:
     """The matrix's targets that the method would skip, by reason; with default parameters if the matrix lacks it.
 
-    One cell per target is checked. Reasons that only a run can find (leakage, missing translations) are left out.
+    One cell per target is checked. Reasons that only a run can find, such as leakage, are left out.
     """
     reasons: dict[str, list[str]] = {}
     for cell in {cell.target: cell for cell in reversed(planned)}.values():
         own = [candidate for candidate in planned if candidate.method == name and candidate.target == cell.target]
         looked = own[0] if own else replace(cell, label=name, method=name, params=to_plain(method.params))
-        made: Method = registry.make("method", name, looked.params)
-        skip = made.applies(looked)
-        reason = skip.reason if skip else _missing(made, looked)
+        reason = skip_of(registry.make("method", name, looked.params), looked)
         if reason:
             reasons.setdefault(reason, []).append(looked.target)
     return {reason: sorted(targets) for reason, targets in reasons.items()}
-
-
-def _missing(method: Method, cell: Cell) -> str:
-    """What the method needs and the cell's corpus or translator lacks, "" for nothing."""
-    data, needs = CellData(cell), needs_of_method(method)
-    try:
-        data.test()
-        if Need.TARGET_UNLABELLED in needs and not data.unlabelled():
-            return f"corpus '{cell.data.corpus}' has no unlabelled text"
-        if Need.TARGET_GOLD in needs and not (data.target_gold() or data.gold_pairs()):
-            return f"corpus '{cell.data.corpus}' has no gold labels for training"
-        if needs & LINKED and Need.ALL_TARGETS not in needs:  # such a method leaves out a target without translations
-            source_links(cell, data).links_key()
-        if Need.PARALLEL_TEXT in needs:
-            parallel_links(cell, data)
-        if Need.TEST_TRANSLATION in needs:
-            links_of_test(cell, data).links_key()
-    except Unavailable as error:
-        return str(error)
-    return ""

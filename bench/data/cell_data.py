@@ -184,9 +184,13 @@ class CorpusData:
     def split_digest(self, language: str, split: Split) -> str:
         return self._digests.get(f"{language} {split}", lambda: digest(self.read(language, split)))
 
+    def remembered(self, name: str, make: Callable[[], str]) -> str:
+        """A text that depends on the corpus and the name only; remembered like the digests."""
+        return self._digests.get(name, make)
+
     def suspicions(self, language: str, split: Split) -> list[str]:
-        """Signs that a split was misread; remembered like the digests."""
-        known = self._digests.get(
+        """Signs that a split was misread."""
+        known = self.remembered(
             f"{language} {split} suspicions", lambda: json.dumps(suspicions(self.read(language, split), OFTEN))
         )
         return [f"corpus '{self.corpus.name}', {language} {split}: {line}" for line in json.loads(known)]

@@ -62,7 +62,7 @@ class LinkStage:
         Raises:
             BadInput: the aligner embeds, and `labels.aligner_encoder` names no available encoder.
         """
-        cell, aligner = self.cell, self._aligner()
+        cell, aligner = self.cell, self.aligner()
         encoder = dict[str, Any]()
         if aligner.embeds:
             source, recipe = self._encoder(), cell.aligner_recipe
@@ -105,7 +105,8 @@ class LinkStage:
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], made_by, details["counts"], artefact)
 
-    def _aligner(self, embedder: Embedder | None = None) -> Aligner:
+    def aligner(self, embedder: Embedder | None = None) -> Aligner:
+        """The cell's aligner."""
         name = self.cell.labels.aligner
         made: Aligner = registry.make("aligner", name, self.cell.aligner_params, embedder=embedder)
         return made
@@ -127,7 +128,7 @@ class LinkStage:
         self, pairs: list[Pair], translated: Artefact, cache: Artefacts, device: str, progress: Progress
     ) -> Artefact:
         """Link the pairs. Costly artefacts that cells share are made first, as parents."""
-        aligner = self._aligner()
+        aligner = self.aligner()
         parents: list[str] = [translated.address]
         details: dict[str, Any] = {}
         if aligner.embeds:
@@ -144,7 +145,7 @@ class LinkStage:
             embedder.tick = counting(progress, 2 * len(pairs), "aligning")
             details = {"encoder": source.label, "layer": layer, "layers": embedder.layers}
             details["max_length"] = embedder.max_length
-            aligner = self._aligner(embedder)
+            aligner = self.aligner(embedder)
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)

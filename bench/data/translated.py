@@ -80,6 +80,12 @@ class TranslateStage:
         )
         return made
 
+    def looked_up(self) -> list[Pair]:
+        """The pairs of a translator that only looks translations up; Unavailable where it has none."""
+        out = self.translator().translate(self.sentences, self.target, self.data.corpus)
+        rows = zip(self.sentences, out.targets, out.links, strict=True)
+        return [Pair(source, target, links) for source, target, links in rows if target is not None]
+
     def _make(self, folder: Path, device: str) -> dict[str, Any]:
         translator = self.translator(device)
         out = translator.translate(self.sentences, self.target, self.data.corpus)

@@ -15,6 +15,7 @@ class GoldAligner(Aligner):
 
     name: ClassVar[str] = "gold"
     version = 1
+    looks_up: ClassVar[bool] = True
     from_what: ClassVar[str] = "corpus demo or translator frames"
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:

@@ -126,3 +126,27 @@ def test_methods_say_whether_they_apply_to_a_matrix(place: Place) -> None:
     assert "teacher_student\n" in ran.out and "skipped  de, zh: corpus 'conll' has no unlabelled text" in ran.out
     assert "matrix   not in it" in ran.out and "matrix   as again, zero_shot" in ran.out
     assert place.xner("methods", "--matrix", "dmo").code == 2
+
+
+def test_a_plan_foresees_the_skips_of_a_run(place: Place) -> None:
+    """Translations without links for the gold aligner, none of the test, no gold: of files, so known beforehand."""
+    folder = place.root / "own"
+    corpus = small_corpus(folder)
+    rows = [f"demo-train-{n:05}\tein Satz" for n in range(32)]
+    (folder / "translations").mkdir()
+    (folder / "translations" / "de.tsv").write_text("id\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    methods = ("zero_shot", "label_projection", "translate_test", "target_supervised")
+    matrix = place.matrix(matrix_text(place.encoder, methods, corpus=corpus, labels='translator = "files"'))
+    plan = place.xner("plan", matrix, "--out", "foreseen", "--json")
+    assert plan.code == 0, plan.err
+    foreseen = plan.json()["to_be_skipped"]
+    assert len(foreseen) == 3 and any("needs pairs whose links are known" in reason for reason in foreseen)
+    assert "to be skipped: 1 x " in place.xner("plan", matrix, "--out", "foreseen").out
+    listed = {row["name"]: row for row in place.xner("methods", "--json", "--matrix", matrix).json()["methods"]}
+    assert {reason for name in methods for reason in listed[name]["skipped"]} == {*foreseen}
+    assert place.xner("run", matrix, "--out", "foreseen").code == 0
+    skipped = {label: record["reason"] for (label, _, _), record in by_name(place.root / "foreseen").items()}
+    assert skipped.pop("zero_shot") is None
+    assert sorted(skipped) == sorted(methods[1:]) and {skipped["label_projection"], skipped["translate_test"]} < {
+        *foreseen
+    }
