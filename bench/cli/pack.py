@@ -49,6 +49,7 @@ def unpack_verb(args: argparse.Namespace) -> int:
 
 def prune_verb(args: argparse.Namespace) -> int:
     """Free weights that no unfinished cell may need and leftovers of killed processes; print them and their bytes.
+    Cells without a record that were taken out of the matrix are no longer counted as missing.
     Imported records and files that are not ours are never touched.
 
     Raises:
@@ -61,7 +62,7 @@ def prune_verb(args: argparse.Namespace) -> int:
     if args.json:
         rows = [vars(item) | {"paths": [path.as_posix() for path in item.paths]} for item in findings.items]
         whole = {"out": out.as_posix(), "freed": rows, "bytes": total, "dry_run": args.dry_run}
-        whole |= {"kept": findings.kept, "foreign": findings.foreign}
+        whole |= {"kept": findings.kept, "foreign": findings.foreign, "unnamed": len(findings.unnamed)}
         print(json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False))
         return 0
     for kind in dict.fromkeys(item.kind for item in findings.items):
@@ -69,6 +70,8 @@ def prune_verb(args: argparse.Namespace) -> int:
         print(f"{kind}: {sum(len(item.paths) for item in items)} paths, {sum(item.size for item in items):,} bytes")
         for item in items if args.dry_run or kind == "stale records" else ():
             print(f"  {printable(item.what or item.paths[0].as_posix())}: {item.size:,} bytes")
+    if findings.unnamed:
+        print(f"matrix.json: {len(findings.unnamed)} cells without a record that the matrix no longer names")
     for reason in findings.kept:
         print(f"kept: {reason}")
     for name in findings.foreign:

@@ -15,12 +15,14 @@ from typing import Literal
 from bench.core.errors import BadInput
 from bench.data.encoders import EncoderSource
 from bench.data.identity import encoder_of
-from bench.plan.units import Planned, method_of
+from bench.plan.matrix import cells, only
+from bench.plan.spec import parsed_matrix
+from bench.plan.units import Planned, describe, method_of
 from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
 from bench.run.slurm import QueueState, queue_state
 from bench.store.artefacts import CLAIMS, Artefacts, cache_root, held_claims
-from bench.store.record import AT_TOP, Record, Records, cell_name, matrix_cells
+from bench.store.record import AT_TOP, Record, Records, cell_name, forget_cells, last_texts, matrix_cells
 
 
 def peak_bytes(missing: Sequence[Planned], hub_sizes: Mapping[str, int]) -> int | None:
@@ -78,6 +80,7 @@ class Findings:
     items: list[Item] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    unnamed: set[str] = field(default_factory=set)  # cells without a record that no matrix names as it was last run
 
     def add(self, kind: ItemKind, paths: Iterable[Path], description: str = "") -> None:
         """Note those of these paths that exist."""
@@ -89,6 +92,7 @@ class Findings:
 def prune(out: Path, wanted: Collection[ItemKind], cache: Artefacts, dry: bool = False) -> Findings:
     """Free unneeded weights, leftovers and the other `wanted` kinds; with `dry` only find them.
 
+    matrix.json forgets the cells without a record that were taken out of their matrix since.
     Imported records and files that are not ours are never touched. What an unfinished cell may need stays. Translations
     and links of the cache may be shared with other folders, which make them again.
 
@@ -103,6 +107,8 @@ def prune(out: Path, wanted: Collection[ItemKind], cache: Artefacts, dry: bool =
     _refuse_at_work(out)  # a run may have begun meanwhile
     for path in () if dry else (path for item in findings.items for path in item.paths):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    if findings.unnamed and not dry:
+        forget_cells(out, findings.unnamed)
     return findings
 
 
@@ -118,6 +124,8 @@ class _Search:
         self.findings = Findings()
         self.records = dict(self._readable())
         self.cells = matrix_cells(out)
+        self.findings.unnamed = self._unnamed()
+        self.cells = [cell for cell in self.cells if cell_name(cell) not in self.findings.unnamed]
         self.missing = [cell for cell in self.cells if not self._finished(str(cell["key"]))]
         self._weights_and_taggers(self._stale())
         self._leftovers()
@@ -146,6 +154,18 @@ class _Search:
                 self.findings.kept.append(f"{name}, which is damaged or of another version: xner verify says more")
             else:
                 yield record.key, record
+
+    def _unnamed(self) -> set[str]:
+        """Names of the cells without a record that no matrix file, as it was last run, names any more."""
+        texts = last_texts(self.out)
+        try:
+            run = [(parsed_matrix(text.file, text.text, text.overrides), text.only) for text in texts]
+            named = {cell_name(describe(cell)) for spec, part in run for cell in only(cells(spec), part)}
+        except BadInput as error:
+            self.findings.kept.append(f"unfinished cells of matrix.json, whose matrix cannot be planned today: {error}")
+            return set()
+        unrecorded = (cell for cell in self.cells if str(cell["key"]) not in self.records)
+        return {cell_name(cell) for cell in unrecorded} - named if texts else set()
 
     def _finished(self, key: str) -> bool:
         return key in self.records and self.records[key].status != "failed"

@@ -300,17 +300,17 @@ def contrasts(out: Path) -> list[Contrast]:
 
     Of its runs all count, since one that --set narrowed has only some of the rows. BadInput as `matrices`.
     """
-    return list(dict.fromkeys(contrast for text in _last_texts(out) for contrast in text.contrasts))
+    return list(dict.fromkeys(contrast for text in last_texts(out) for contrast in text.contrasts))
 
 
 def numbers_declared(out: Path) -> tuple[int, int]:
     """How many primary contrasts and how many others the folder's matrix files declare, run or not."""
-    files = {text.file: tomllib.loads(text.text).get("contrast", []) for text in _last_texts(out)}
+    files = {text.file: tomllib.loads(text.text).get("contrast", []) for text in last_texts(out)}
     primary = [bool(contrast.get("primary")) for contrasts in files.values() for contrast in contrasts]
     return sum(primary), len(primary) - sum(primary)
 
 
-def _last_texts(out: Path) -> list[Written]:
+def last_texts(out: Path) -> list[Written]:
     """The runs of each matrix file with the text that it had when it was last run, file by file."""
     every = matrices(out)
     last = {text.file: text.text for text in every}
@@ -352,6 +352,13 @@ def add_cells(
         texts = [text for text in texts if text not in (written or ())] + list(written or ())
         whole = {"cells": list(cells.values()), "name": name or out.resolve().name}
         write_json(out / FILE, whole | ({"written": [asdict(text) for text in texts]} if texts else {}))
+
+
+def forget_cells(out: Path, names: Collection[str]) -> None:
+    """Take the cells of these names out of matrix.json."""
+    with claimed(out, FILE):
+        whole = _read(out)
+        write_json(out / FILE, whole | {"cells": [cell for cell in whole["cells"] if cell_name(cell) not in names]})
 
 
 def cell_name(cell: Mapping[str, Any]) -> str:

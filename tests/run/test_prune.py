@@ -15,6 +15,7 @@ from bench.run.job import JOBS
 from bench.run.local import ASIDE
 from bench.store.artefacts import Artefacts, claimed
 from bench.store.record import AT_TOP, Record, Records, add_cells, training_base
+from tests.support.e2e_tools import Place, matrix_text, records
 from tests.support.records_for_tests import Plan, cell_of
 
 KEYS = {name: f"{number:x}" * 32 for number, name in enumerate(("current", "older", "waiting", "imported", "alone"), 1)}
@@ -183,3 +184,27 @@ def test_nothing_is_freed_while_a_run_is_at_work(out: Path, capsys: pytest.Captu
     assert "a run is at work here (1 claimed units): wait for it, or stop it" in capsys.readouterr().err
     assert before.items() <= files(out).items()
     assert main(["prune", str(out)]) == 0
+
+
+def test_cells_that_were_taken_out_of_their_matrix_are_forgotten(tmp_path: Path, tiny_folder: Path) -> None:
+    """A row that was removed half-way stayed missing for ever; what --set planned beside the file stays planned."""
+    place = Place(tmp_path, tiny_folder)
+
+    def run(*methods: str, lose: str, more: tuple[str, ...] = ()) -> None:
+        matrix = place.matrix(matrix_text(tiny_folder, methods))
+        assert place.xner("run", matrix, "--out", place.out, *more).code == 0
+        for record in records(place.out):
+            if f"{record['cell']['label']} {record['cell']['seed']}" == lose:  # as if the run had ended before it
+                (place.out / "records" / f"{record['key']}.json").unlink()
+
+    def missing() -> int:
+        return int(place.xner("status", place.out, "--json").json()["total"]["missing"])
+
+    run("zero_shot", "en_trans", lose="en_trans 1")
+    run("zero_shot", lose="zero_shot 7", more=("--set", "axes.seeds=[1, 7]"))
+    assert missing() == 2
+    assert "matrix.json: 1 cells without a record" in place.xner("prune", place.out, "--dry-run").out
+    assert missing() == 2
+    assert place.xner("prune", place.out, "--json").json()["unnamed"] == 1
+    assert missing() == 1
+    assert place.xner("prune", place.out, "--json").json()["unnamed"] == 0
