@@ -126,6 +126,10 @@ def _sidecars(verified: Verified, records: dict[str, Record], planned: set[str])
                     verified.leftover(inner)
                 elif known is not None and inner.name not in known:
                     verified.add(inner, "not a sidecar of its record")
+                elif inner.suffix == ".json":
+                    with verified.reading(inner):
+                        if not isinstance(json.loads(inner.read_text(encoding="utf-8")), dict):
+                            verified.add(inner, "expected a JSON object")
         elif path.name in planned:
             verified.notes.append(f"sidecars/{path.name}: of a cell that is not finished")
         else:

@@ -64,7 +64,10 @@ def log(out: Path, logger: Callable[[Path, Record, str], AbstractContextManager[
 
 
 def _numbers(record: Record, curves_file: Path) -> Iterator[tuple[str, int, float]]:
-    curves = json.loads(curves_file.read_bytes()) if curves_file.is_file() else {}
+    try:
+        curves = json.loads(curves_file.read_bytes()) if curves_file.is_file() else {}
+    except ValueError as error:
+        raise BadInput(f"{curves_file}: not JSON: {error}") from error
     rules = {f"dev_f1/{rule}": curves[rule] for rule in curves.keys() - {"loss", "step", "eval_step"}}
     for name, values in rules.items():
         yield from ((name, step, value) for step, value in zip(curves["eval_step"], values, strict=False))

@@ -253,6 +253,13 @@ def test_files_that_are_missing_or_damaged(out: Path, name: str, how: str) -> No
         assert f"{name}: missing" in said(found)
 
 
+@pytest.mark.parametrize("name", ["curves.json", "key.json"])
+@pytest.mark.parametrize(("content", "what"), [(b'{"loss', "truncated or not JSON"), (b"[]", "expected a JSON object")])
+def test_json_beside_a_record_is_read(out: Path, name: str, content: bytes, what: str) -> None:
+    Records(out).sidecar(first(out).key, name).write_bytes(content)
+    assert f"{name}: {what}" in said(verify(out))
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     (
