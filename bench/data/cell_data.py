@@ -196,7 +196,13 @@ class CorpusData:
         return [f"corpus '{self.corpus.name}', {language} {split}: {line}" for line in json.loads(known)]
 
     def pairs_digest(self, source: str, target: str) -> str:
-        return self._digests.get(f"{source}>{target}", lambda: digest_pairs(self.pairs(source, target)))
+        """Of the known translations, and of what the corpus says about their origin, since records repeat it."""
+
+        def make() -> str:
+            content, origin = digest_pairs(self.pairs(source, target)), self.corpus.provenance(target)
+            return sha256_of(f"{content} {origin}") if origin else content
+
+        return self._digests.get(f"{source}>{target}", make)
 
     def parallel_digest(self, source: str, target: str) -> str:
         return self._digests.get(f"{source}={target}", lambda: digest_pairs(self.parallel(source, target)))

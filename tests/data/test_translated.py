@@ -9,7 +9,7 @@ import pytest
 
 from bench.api.recipes import Corpus, NoParams, Translated, Translator
 from bench.core.sentences import Sentence
-from bench.data.cell_data import CellData
+from bench.data.cell_data import CellData, _corpus
 from bench.data.translated import TranslateStage
 from bench.plan import registry
 from bench.plan.matrix import cells
@@ -85,6 +85,12 @@ def test_a_file_says_whether_a_human_translated(matrix: Path, tmp_path: Path, sa
     counts = made.details["counts"]
     assert counts["translated"] + counts["missing"] == len(own.sentences)
     assert counts["translated"] == len(own.read(made)) > 0
+    path = tmp_path / "own" / "translations" / "de.tsv"
+    path.write_text(text.replace(said, f"{said}, revised"), encoding="utf-8")
+    _corpus.cache_clear()
+    revised = stage(matrix)
+    assert revised.key() != made.key, "a record repeats what the file says"
+    assert revised.artefact(Artefacts(tmp_path / "cache")).details["provenance"] == f"{said}, revised"
 
 
 def ids(matrix: Path) -> list[str]:
