@@ -62,6 +62,12 @@ def run(args: argparse.Namespace) -> int:
     ((rule, scores),) = record.scores.items()
     if imported.foreign:
         print(f"note: types that the gold lacks count as wrong: {', '.join(imported.foreign)}", file=sys.stderr)
+    if imported.beside:
+        of_its_own = "and has tables of its own; `xner tables` writes all of them anew"
+        print(
+            f"note: corpus '{record.cell['corpus']}' is new beside {', '.join(imported.beside)}, {of_its_own}",
+            file=sys.stderr,
+        )
     print_notes(gold, predicted, system.mode, (scores.f1, imported.lenient))
     print(
         f"{system.method} {system.target} seed {system.seed}: F1 {100 * scores.f1:.2f}, {record.sentences} sentences, "

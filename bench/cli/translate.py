@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     job = Translating(TranslatorChoice(args.translator, parsed(args.settings), *asked))
     (form,) = formats_of(args)
     sentences: Iterable[Sentence] = Lines(args.sentences, args.source, form.normalise)
+    if not args.conll and not pipe and _looks_tagged(sentences):
+        raise BadInput(f"{args.sentences}: every line ends with a tag, so this is a CoNLL file: say --conll")
     if args.conll:
         file, ids = TaggedFile(args.sentences, form), Ids()  # a TSV's rows are identified by id
         sentences = [file.sentence(item, number, args.source, ids) for number, item in enumerate(file, 1)]
@@ -95,6 +99,12 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _looks_tagged(lines: Iterable[Sentence]) -> bool:
+    """Whether the first lines are words with their tags, not sentences."""
+    rows = [line.words for line in itertools.islice(lines, 100) if line.words and line.words[0] != "#"]
+    return len(rows) > 1 and all(len(row) > 1 and re.fullmatch(r"O|[BIES]-\S+", row[-1]) for row in rows)
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class Imported:
     known: bool  # it existed already, and nothing changed
     foreign: tuple[str, ...]  # predicted types that the gold lacks: each such entity counts as wrong
     lenient: float  # F1 if ill-formed predictions were read as seqeval reads them without a mode
+    beside: tuple[str, ...] = ()  # the folder's corpora, where that of the record is new among them
 
 
 def import_predictions(
@@ -124,7 +125,9 @@ def import_predictions(
         shutil.rmtree(out / "sidecars" / other.key, ignore_errors=True)
     lenient = predicted.entities("seqeval-default" if system.mode == "strict" else system.mode)
     every = list(dict.fromkeys([*types, *_types(lenient)]))
-    return Imported(record, known, foreign, round(f1(count(wanted, lenient, every)), 6))
+    corpora = {str(cell.get("corpus")) for cell in cells}
+    beside = () if system.corpus in corpora else tuple(sorted(corpora))
+    return Imported(record, known, foreign, round(f1(count(wanted, lenient, every)), 6), beside)
 
 
 def _placed(system: System, cells: Sequence[Mapping[str, Any]], records: Sequence[Record], out: Path) -> System:

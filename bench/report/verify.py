@@ -178,7 +178,7 @@ def _tables(verified: Verified) -> None:
         verified.count("tables")
         _compare(verified, path, expected)
     for name in sorted(files.keys() - wanted.keys()):
-        verified.add(files[name], "not a table of these records")
+        verified.add(files[name], "not a table of these records; nothing writes it anew, so delete it")
     for name, expected in wanted.items():
         verified.count("tables", int(name in files))
         if name in files:

@@ -83,6 +83,13 @@ def test_persons_of_a_conll_file_are_copied(place: Place) -> None:
     assert translate(place, "--conll", "--set", "copied_types=[]", source="src.conll").out.startswith("Busch gehen\n")
 
 
+def test_a_conll_file_is_not_taken_for_sentences(place: Place) -> None:
+    ran = translate(place, source="src.conll")
+    assert (
+        (ran.code, ran.out) == (2, "") and "src.conll: every line ends with a tag" in ran.err and "--conll" in ran.err
+    )
+
+
 def test_a_tsv_is_what_corpus_conll_reads(place: Place) -> None:
     own = place.root / "own"
     for name in ("en/train", "en/dev"):

@@ -248,7 +248,8 @@ def test_another_test_of_the_same_corpus_is_refused(tmp_path: Path, xner: Run) -
         assert code == 2 and what in err and "give another test another --corpus" in err, err
     assert snapshot(out) == before
     path = write(tmp_path / "gold.conll", other)
-    assert xner("import", out, path, path, *SAID, "--corpus", "toy-fixed")[0] == 0
+    code, _, err = xner("import", out, path, path, *SAID, "--corpus", "toy-fixed")
+    assert code == 0 and "note: corpus 'toy-fixed' is new beside toy, " in err
 
 
 def test_names_of_our_own_methods_and_ambiguous_places_are_refused(
