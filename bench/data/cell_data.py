@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.method import Group, TrainingSet
-from bench.api.recipes import Corpus, suspicions
+from bench.api.recipes import Corpus, shared, suspicions
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import cache_root, canonical_json, sha256_of, write_json
 from bench.core.memo import process_memo
@@ -195,6 +195,17 @@ class CorpusData:
         )
         return [f"corpus '{self.corpus.name}', {language} {split}: {line}" for line in json.loads(known)]
 
+    def repeated(self, language: str) -> str:
+        """A warning where more than a few dev sentences are training sentences, too; else ""."""
+
+        def make() -> str:
+            train, dev = self.read(language, "train"), self.read(language, "dev")
+            count = shared(dev, train)
+            return f"{count} of {len(dev)} dev sentences are also in train" if count > OFTEN * len(dev) else ""
+
+        known = self.remembered(f"{language} repeated", make)
+        return known and f"corpus '{self.corpus.name}', {language}: {known}, so that dev F1 is too good"
+
     def pairs_digest(self, source: str, target: str) -> str:
         """Of the known translations, and of what the corpus says about their origin, since records repeat it."""
 
@@ -330,4 +341,5 @@ def warnings_of(cells: Iterable[Cell]) -> list[str]:
         splits: list[tuple[str, Split]] = [(cell.source, "train"), (cell.source, "dev"), (cell.target, "test")]
         for language, split in splits:
             warnings |= dict.fromkeys(data.data.suspicions(language, split))
+        warnings |= dict.fromkeys(filter(None, [data.data.repeated(cell.source)]))
     return list(warnings)

@@ -334,6 +334,17 @@ def test_text_read_as_something_else_is_named(
     assert planned.code == 0 and "warning: corpus 'conll', " in planned.err and said in planned.err
 
 
+def test_dev_sentences_that_were_trained_on_are_named(tmp_path: Path, tiny_folder: Path) -> None:
+    place = Place(tmp_path, tiny_folder)
+    train = demo_sentences("en", "train", 32)
+    corpus = small_corpus(tmp_path / "c", en_train=train, en_dev=[*train[:3], *demo_sentences("en", "dev", 32)[3:]])
+    planned = place.xner("plan", place.matrix(matrix_text(tiny_folder, corpus=corpus)))
+    assert (
+        "warning: corpus 'conll', en: 3 of 32 dev sentences are also in train, so that dev F1 is too good"
+        in planned.err
+    )
+
+
 @pytest.mark.parametrize("verb", ["run", "plan"])
 def test_nothing_can_be_learnt_of_text_without_entities(tmp_path: Path, tiny_folder: Path, verb: str) -> None:
     place = Place(tmp_path, tiny_folder)
