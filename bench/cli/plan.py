@@ -55,7 +55,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     sizes = {pinned.id: pinned.bytes for pinned in lock}
     downloads = {name.id: sizes[name.id] for name in not_cached(cell.cell for cell in todo)}
     disk, time = peak_bytes(todo, sizes), _time_of(work, Records(out), cache)
-    artefacts, skips = shared(todo, cache), foreseen(planned.cell for planned in todo)
+    artefacts, (skips, failures) = shared(todo, cache), foreseen(planned.cell for planned in todo)
     if args.json:
         rows = [
             {"key": str(p.key), "label": p.cell.label, "target": p.cell.target, "encoder": p.cell.encoder}
@@ -66,7 +66,7 @@ def plan_verb(args: argparse.Namespace) -> int:
         whole = {"out": str(out), "cells": rows, "units_to_run": len(work), "trainings_to_run": trainings(todo)}
         whole |= {"download_bytes": downloads, "disk_bytes": disk, "time": vars(time)}
         whole["artefacts"] = [vars(stage) for stage in artefacts]
-        whole["to_be_skipped"] = dict(skips)
+        whole |= {"to_be_skipped": dict(skips), "to_fail": dict(failures)}
         print(json.dumps(whole, indent=1))
         return 0
     print(f"{planned[0].cell.matrix} → {out}")
@@ -74,8 +74,9 @@ def plan_verb(args: argparse.Namespace) -> int:
         print(f"  {state:8} {sum(cell.state == state for cell in states_today)}")
     for reason, count in _reasons(states_today).most_common(5):
         print(f"  stale: {count} x {reason}")
-    for reason, count in skips.most_common(5):
-        print(f"  to be skipped: {count} x {reason}")
+    for outcome, reasons in (("be skipped", skips), ("fail", failures)):
+        for reason, count in reasons.most_common(5):
+            print(f"  to {outcome}: {count} x {reason}")
     for note in [state.note for state in states_today if state.note]:
         print(f"  missing: {note}")
     print(f"  units of work to run: {len(work)} (cells that share a training are one unit)")

@@ -13,6 +13,7 @@ from bench.data.cell_data import CellData
 from bench.data.labels import LinkStage, links_of_test, parallel_links, source_links
 from bench.data.translated import TransferStage
 from bench.plan.matrix import Cell, needs_of_method, reads_links
+from bench.plan.registry import in_one_line
 from bench.plan.units import method_of
 
 
@@ -53,16 +54,23 @@ def skip_of(method: Method, cell: Cell) -> str:
     return ""
 
 
-def foreseen(cells: Iterable[Cell]) -> Counter[str]:
-    """How many cells will be skipped, by reason; of those that differ in encoder or seed only one is looked at."""
+def foreseen(cells: Iterable[Cell]) -> tuple[Counter[str], Counter[str]]:
+    """How many cells will be skipped, and how many fail in their plug-in, by reason.
+
+    Of cells that differ in encoder or seed only one is looked at.
+    """
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
         alike.setdefault(canonical_json([cell.label, cell.target, cell.axes]), []).append(cell)
-    reasons = Counter[str]()
+    skips, failures = Counter[str](), Counter[str]()
     for same in alike.values():
-        if not same[0].broken and (reason := skip_of(method_of(same[0]), same[0])):
-            reasons[reason] += len(same)
-    return reasons
+        try:
+            reason, counted = skip_of(method_of(same[0]), same[0]), skips
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's error is the result of its cell
+            reason, counted = in_one_line(error), failures
+        if reason:
+            counted[reason] += len(same)
+    return skips, failures
 
 
 def _lacking(stage: LinkStage, linked: bool = True) -> str:

@@ -8,7 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
@@ -119,6 +119,7 @@ class Registry:
 
         Raises:
             BadInput: as `load`; or a key or value of the table is not one of `Params`.
+            BrokenPlugin: as `load`; or its own defaults are refused.
         """
         return _params(self.load(kind, name, place), raw, place or Place(f"{kind} '{name}'"))
 
@@ -150,7 +151,13 @@ module_of = REGISTRY.module_of
 
 
 def _params(cls: Any, raw: Mapping[str, Any], place: Place) -> Any:
-    return build(params_type(cls) if issubclass(cls, Method) else cls.Params, raw, place)
+    own = cls.Params
+    try:
+        return build(params_type(cls) if issubclass(cls, Method) else own, raw, place)
+    except BadInput as error:
+        if raw or any(field.default is MISSING and field.default_factory is MISSING for field in fields(own)):
+            raise
+        raise BrokenPlugin(f"{inspect.getfile(own)}: a default is wrong: {error.__cause__ or error}") from error
 
 
 def _own_modules(kind: Kind, name: str) -> list[str]:

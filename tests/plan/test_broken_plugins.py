@@ -41,6 +41,13 @@ UNUSABLE = {  # name → the module, a part of the message: found when the matri
         HEAD + "    def rounds(self):\n        return ['main']\n",
         "rounds() gave ['main'], not a tuple of Round",
     ),
+    "defaults": (
+        "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Own:\n    share: float = 2.0\n\n"
+        "    def __post_init__(self):\n        if self.share > 1:\n            raise ValueError('share is above 1')\n\n"
+        + HEAD.replace("\nfrom", "from", 1)
+        + "    Params = Own\n",
+        "defaults.py: a default is wrong: share is above 1",
+    ),
     "borrows": (
         HEAD + "    def rounds(self):\n        return (Round('main', method='zero_shoot'),)\n",
         "unknown method 'zero_shoot'; did you mean 'zero_shot'",
