@@ -115,6 +115,17 @@ class Corpus(Recipe):
         return []
 
 
+class Consumed(NamedTuple):
+    """What translations or links were made with beside the sentences themselves; a record counts it as a resource."""
+
+    parallel: int = 0  # lines of human parallel text that nobody labelled
+    dictionary: bool = False
+
+    def __or__(self, other: Consumed) -> Consumed:
+        """Both, where they are of the same two languages, whose text is counted once."""
+        return Consumed(max(self.parallel, other.parallel), self.dictionary or other.dictionary)
+
+
 @dataclass(frozen=True)
 class Translated:
     """Translations in the order of the sentences; None where the translator failed (counted, never hidden)."""
@@ -158,6 +169,10 @@ class Translator(Recipe):
     def hub_names(self, source: str, target: str) -> tuple[HubName, ...]:
         """As `Corpus.hub_names`, for this pair of languages; () if it is not supported."""
         return ()
+
+    def consumed(self, source: str, target: str) -> Consumed:
+        """The resources of translating from one language into the other."""
+        return Consumed()
 
     @abstractmethod
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
@@ -212,6 +227,10 @@ class Aligner(Recipe):
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """As `Translator.identity`: what links depend on beside pairs, code, parameters and embedder."""
         return {}
+
+    def consumed(self, source: str, target: str) -> Consumed:
+        """As `Translator.consumed`: what linking two languages learns from beside the pairs."""
+        return Consumed()
 
     @abstractmethod
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:

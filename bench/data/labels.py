@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.api.recipes import Aligner, Embedder, Progress
+from bench.api.recipes import Aligner, Consumed, Embedder, Progress
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import canonical_json
 from bench.core.sentences import Pair, Sentence, digest
@@ -104,6 +104,14 @@ class LinkStage:
         made_by: Translation = "human" if details["human"] else "machine"
         ordered = tuple(pairs[s.id] for s in self.asked if s.id in pairs)
         return Links(ordered, details["provenance"], made_by, details["counts"], artefact)
+
+    def consumed(self, linked: bool = True) -> Consumed:
+        """What translating and, if `linked`, linking takes beside the sentences."""
+        if not self.sentences:
+            return Consumed()
+        languages = self.sentences[0].language, self.target
+        translating = self.translations.translator().consumed(*languages)
+        return translating | self.aligner().consumed(*languages) if linked else translating
 
     def aligner(self, embedder: Embedder | None = None) -> Aligner:
         """The cell's aligner."""

@@ -205,12 +205,13 @@ def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence
 
 
 def resources_of(trainer: CellTrainer) -> Resources:
-    """The resources consumed, counted from what the rounds asked for."""
+    """The resources consumed, counted from what the rounds asked for and what made it."""
     usage, corpus = trainer.usage, trainer.data.data.corpus
     used = Counter(usage.sentences)
     translators = set(usage.translators)
     if used["gold_translations"] and corpus.facts.human_translations:
         translators.add("human")
+    consumed = usage.consumed.values()
 
     def best(translators: Set[Translation]) -> Translation:
         return "human" if "human" in translators else "machine" if translators else "none"
@@ -220,9 +221,10 @@ def resources_of(trainer: CellTrainer) -> Resources:
         dev=len(trainer.data.dev()),
         translated=max(used["translations"], used["gold_translations"]),
         unlabelled=used["unlabelled"],
-        parallel=used["parallel"],
+        parallel=max(used["parallel"], sum(each.parallel for each in consumed)),
         target_gold=max(used["target_gold"], used["gold_translations"]),
         translation=best(translators),
+        dictionary=any(each.dictionary for each in consumed),
         test_translated=used["test_translations"],
         test_translation=best(usage.test_translators),
     )

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from bench.api.method import DataFile, Method, Model, Need, Round, Second, Tagger, UndeclaredNeed
+from bench.api.recipes import Consumed
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair, Sentence, Span, tag_set
 from bench.data.cell_data import CellData
@@ -37,6 +38,12 @@ class Usage:
     test_projection: dict[str, int] = field(default_factory=dict)
     labelled: tuple[Sequence[Pair], Sequence[Pair]] | None = None  # into the cell's target, and the unlabelled pairs
     notes: dict[str, float] = field(default_factory=dict)
+    consumed: dict[frozenset[str], Consumed] = field(default_factory=dict)  # by two languages, for links between them
+
+    def links(self, stage: LinkStage, wanted: bool = True) -> None:
+        """Note what the stage's translations, and if `wanted` their links, are made with."""
+        languages = frozenset({stage.target, *(sentence.language for sentence in stage.sentences[:1])})
+        self.consumed[languages] = stage.consumed(wanted) | self.consumed.get(languages, Consumed())
 
     @classmethod
     def together(cls, usages: Iterable[Usage]) -> Usage:
@@ -52,6 +59,8 @@ class Usage:
             total.test_projection = total.test_projection or usage.test_projection
             total.labelled = usage.labelled or total.labelled
             total.notes |= usage.notes
+            for languages, consumed in usage.consumed.items():
+                total.consumed[languages] = consumed | total.consumed.get(languages, Consumed())
         return total
 
 
@@ -107,6 +116,7 @@ class CellAsk:
             self.source()  # translations use the labelled sentences, which are counted
             stage = self._links_into(target)
             self._links[target, wanted] = stage.links(self.cache, self._device, wanted=wanted)
+            self.usage.links(stage, wanted)
         links = self._links.get((target, True)) or self._links[target, wanted]
         self.usage.translators.add(links.made_by)
         self.usage.parents[self._name("labels", target)] = links.artefact.address
@@ -170,7 +180,9 @@ class CellAsk:
 
     def parallel_text(self) -> list[Pair]:
         self._require(Need.PARALLEL_TEXT, "parallel text")
-        links = parallel_links(self.cell, self._data).links(self.cache, self._device)
+        stage = parallel_links(self.cell, self._data)
+        links = stage.links(self.cache, self._device)
+        self.usage.links(stage)
         self.usage.parents["parallel"] = links.artefact.address
         return self._counted("parallel", list(links.pairs))
 
@@ -195,6 +207,7 @@ class CellAsk:
         if sentences and not links.pairs:
             where = f"from '{self.cell.target}' into '{self.cell.source}'"
             raise Unavailable(f"translator '{self.cell.labels.translator}' has no translation {where} of the test")
+        self.usage.links(stage)
         self.usage.parents["test-translations"] = links.artefact.address
         self.usage.test_translators.add(links.made_by)
         self._test_counts = links.counts

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from bench.api.recipes import Aligner
+from bench.api.recipes import Aligner, Consumed
 from bench.core.errors import Unavailable, require
 from bench.core.sentences import Link, Pair
 from data_recipes import parallel_text
@@ -58,6 +58,12 @@ class StatisticalAligner(Aligner):
         except Unavailable:  # `align` says what is missing; no links will lie under this key
             return identity
         return identity | {"texts": hashes_of([*files, *dictionaries])}
+
+    def consumed(self, source: str, target: str) -> Consumed:
+        """The lines of the extra text, and whether a dictionary is read."""
+        names = [name for name in parallel_text.TEXTS if name in self.params.extra]
+        lines = sum(len(parallel_text.lines_of(name, source, target)) for name in names)
+        return Consumed(lines, "wiktionary" in self.params.extra)
 
     def align(self, pairs: Sequence[Pair]) -> list[tuple[Link, ...]]:
         """Links of each pair, sorted; each pair of languages is learned separately. Above 1,023 words a side: no links.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from bench.api.recipes import Corpus, Translated, Translator
+from bench.api.recipes import Consumed, Corpus, Translated, Translator
 from bench.core.errors import require
 from bench.core.sentences import Link, Sentence
 from bench.core.tokenise import UNSPACED, tokenise
@@ -53,6 +53,10 @@ class DictionaryTranslator(Translator):
     def identity(self, source: str, target: str) -> Mapping[str, object]:
         """Hashes of the dictionaries."""
         return {"dictionaries": hashes_of(self._files(source, target))}
+
+    def consumed(self, source: str, target: str) -> Consumed:
+        """A dictionary."""
+        return Consumed(dictionary=True)
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """Translations with links: one-to-many where an entry has several words, none for a word that is left out.

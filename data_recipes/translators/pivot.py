@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bench.api.recipes import Corpus, Translated, Translator
+from bench.api.recipes import Consumed, Corpus, Translated, Translator
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Link, Sentence
 from bench.plan import registry
@@ -84,6 +84,11 @@ class PivotTranslator(Translator):
             }
             for key, made, *languages in self.legs(source, target)
         }
+
+    def consumed(self, source: str, target: str) -> Consumed:
+        """That of both steps."""
+        steps = [made.consumed(*languages) for _, made, *languages in self.legs(source, target)]
+        return Consumed(sum(step.parallel for step in steps), any(step.dictionary for step in steps))
 
     def translate(self, sentences: Sequence[Sentence], target: str, corpus: Corpus) -> Translated:
         """Translations of translations. Counts: translated and failed, which add up, and those of each step.

@@ -304,6 +304,7 @@ def test_a_matrix_with_the_dictionary_runs(tmp_path: Path, tiny_folder: Path, da
     german, chinese = found["en_trans", "de", 1], found["en_trans", "zh", 1]
     assert german["status"] == "ok" and german["resources"]["translation"] == "machine"
     assert german["resources"]["translated"] == 24 == german["projection"]["translated"]
+    assert german["resources"]["dictionary"] and not german["resources"]["parallel"]
     assert german["projection"]["words"] > german["projection"]["words_copied"] > 0
     assert german["projection"]["entities"] == german["projection"]["projected"]
     assert chinese["status"] == "skipped" and "en-cmn-enwiktionary.txt" in chinese["reason"]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.api.recipes import Consumed
 from bench.api.source_files import data_dir
 from bench.core.errors import BadInput, Unavailable
 from bench.core.sentences import Link, Pair, Sentence
@@ -247,6 +248,10 @@ def test_extra_text_is_split_like_the_pairs_and_gives_no_links_of_its_own(
     assert [len(line) for line in target] == [1, 3, 6, 2], "do is de o, for the pairs have no contraction"
     aligner.align([pair(0, ("dog",), ("do", "cão"), ("en", "pt"))])
     assert [len(line) for line in calls[1][1]] == [2, 3, 5, 2]
+    assert aligner.consumed("en", "pt") == Consumed(parallel=3)
+    assert StatisticalAligner(StatisticalParams(extra=("wiktionary",))).consumed("en", "pt") == Consumed(
+        dictionary=True
+    )
 
 
 def test_chinese_is_cut_into_the_words_of_the_pairs() -> None:
