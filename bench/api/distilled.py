@@ -53,6 +53,10 @@ class Student(Method):
     needs = frozenset({Need.TARGET_UNLABELLED})
     params: Distillation
 
+    def __init__(self, params: Distillation) -> None:
+        super().__init__(params)
+        self.additive = params.distil_outside  # else its mean is over fewer words than the runner weighs parts by
+
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """Unlabelled text with the teacher's probabilities as soft labels."""
         sentences = ask.unlabelled()

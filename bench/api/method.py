@@ -215,8 +215,9 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class Round:
-    """One training. `method` names another method whose training this is (shared with it), None is the method itself.
+    """One training. `method` names another method whose training this is, None is the method itself.
 
+    The named one has its default parameters and the recipe of this row; with equal ones it is shared with its own row.
     `start` is "fresh" or an earlier round whose weights it starts from. `needs` narrows the method's (None: all of
     them), which decides whether one training serves all targets.
     """
@@ -262,7 +263,7 @@ class Method(ABC):
     cites: ClassVar[tuple[str, ...]] = ()  # entries of the nearest references.bib
     Params: ClassVar[type[MethodParams]] = MethodParams
     needs: frozenset[Need] = frozenset()  # of the class; parameters may change an instance's
-    additive: ClassVar[bool] = True  # the loss is a mean over sentences, so a batch may be split
+    additive: bool = True  # the loss is a mean over sentences, so a batch may be split
     intrinsic: ClassVar[bool] = False  # scores projected labels and trains nothing: never in a table with taggers
     declared: ClassVar[Factors] = Factors()
     search_space: ClassVar[SearchSpace] = {}  # what `xner search` may choose beside the recipe

@@ -109,6 +109,10 @@ class Concner(Method):
         """The default tagger with the sentence pooling of the parameters; LCL's projection head (H → H → `head`)."""
         tagger: Any = ask.new_tagger()
         tagger.pooling, tagger.pooled_layer = self.params.pooling, self.params.pooled_layer
+        if self.params.beta and self.params.pooled_layer == "first" and tagger.encoder.freeze:
+            raise ValueError(
+                f"pooled_layer 'first' is frozen (freeze = {tagger.encoder.freeze}): TCL would train nothing"
+            )
         if self.params.head:
             from torch import nn
 

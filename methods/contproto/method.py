@@ -29,7 +29,10 @@ class ContprotoParams(MethodParams):
     outside_most: int = 256  # O spans of each stream that the contrast sees in a step; 0: all (the paper)
     head: int = 128  # dimensions of q
     momentum: float = 0.99  # of the prototypes
-    phi: tuple[float, float] = (0.95, 0.8)  # weight of the old label in a refined one, in the first and last epoch
+    phi: tuple[float, float] = (
+        0.95,
+        0.8,
+    )  # weight of the old label in a refined one: in the first epoch, with the last step
 
     def __post_init__(self) -> None:
         for name in ("max_width", "outside_weight", "target_weight", "contrast_weight", "outside_most"):

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.api.method import Batch, Step, TrainingSet, pairs
+from bench.api.method import Batch, Round, Step, TrainingSet, pairs
 from bench.api.objectives import pair_contrastive, supervised_contrastive
 from bench.core.sentences import Pair, Sentence
 from bench.plan.sections import EncoderSpec, TrainSpec
@@ -274,6 +274,19 @@ def test_a_head_and_pooling_train(
     data = TrainingSet(labelled=pairs(toy_pairs(toy, 16)))
     trained(params, data, tagger, new_collator(), tmp_path / "fit", 4)
     assert not torch.equal(before, tagger.label_head[0].weight)
+
+
+def test_vectors_of_a_frozen_layer_are_refused(new_tagger: Callable[..., Any]) -> None:
+    class Frozen:
+        def new_tagger(self) -> Any:
+            tagger = new_tagger()
+            tagger.encoder.freeze = 1
+            return tagger
+
+    for params in (ConcnerParams(), ConcnerParams(pooled_layer="first", beta=0.0)):
+        Concner(params).tagger(Round("main"), Frozen())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="TCL would train nothing"):
+        Concner(ConcnerParams(pooled_layer="first")).tagger(Round("main"), Frozen())  # type: ignore[arg-type]
 
 
 def test_without_both_terms_it_is_en_trans_bit_for_bit(tmp_path: Path, tiny_folder: Path, monkeypatch: Any) -> None:

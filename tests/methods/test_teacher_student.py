@@ -65,6 +65,8 @@ def test_the_student_is_fresh_and_sees_the_target_alone() -> None:
     teacher, student = registry.make("method", "teacher_student").rounds()
     assert (teacher.method, teacher.start) == ("zero_shot", "fresh")
     assert isinstance(student.method, Student) and (student.start, student.teachers) == ("fresh", ("teacher",))
+    assert student.method.additive
+    assert not Student(replace(student.method.params, distil_outside=False)).additive, "a mean over fewer words"
     taught = [np.full((len(s.words), len(TAGS)), 1 / len(TAGS), np.float32) for s in TEXT]
     data = student.method.prepare(student, FakeAsk(teacher=taught))
     assert set(data.streams()) == {"unlabelled"}
