@@ -13,7 +13,7 @@ from bench.plan.keys import KeyChange, key_changes
 from bench.plan.matrix import Cell, cells, only
 from bench.plan.spec import load_matrix, parsed_matrix
 from bench.plan.units import Planned, describe
-from bench.store.record import Record, Records, cell_name, matrices, matrix_cells
+from bench.store.record import Record, Records, Written, cell_name, matrices, matrix_cells
 
 SHORTEST = 4  # digits that may stand for a record's key
 
@@ -120,10 +120,15 @@ def _resolved(out: Path, matrix: str, overrides: Sequence[str]) -> list[Cell]:
     """The cells of a matrix, else of those that were run into the folder; BadInput if it does not know them."""
     if matrix:
         return cells(load_matrix(matrix, overrides))
-    run = [(parsed_matrix(m.file, m.text, [*m.overrides, *overrides]), m.only) for m in matrices(out)]
-    if not run:
+    if not (run := matrices(out)):
         raise BadInput("the folder does not know its matrix (an older version ran it): give --matrix MATRIX")
-    return [cell for spec, part in run for cell in only(cells(spec), part)]
+    return named_by(run, overrides)
+
+
+def named_by(run: Iterable[Written], overrides: Sequence[str] = ()) -> list[Cell]:
+    """The cells that matrices select as they were run; BadInput where one of them cannot be planned today."""
+    specs = [(parsed_matrix(text.file, text.text, [*text.overrides, *overrides]), text.only) for text in run]
+    return [cell for spec, part in specs for cell in only(cells(spec), part)]
 
 
 def _chosen(

@@ -15,8 +15,7 @@ from typing import Literal
 from bench.core.errors import BadInput
 from bench.data.encoders import EncoderSource
 from bench.data.identity import encoder_of
-from bench.plan.matrix import cells, only
-from bench.plan.spec import parsed_matrix
+from bench.plan.explain import named_by
 from bench.plan.units import Planned, describe, method_of
 from bench.run.job import JOBS, KEPT, Weights, users_of
 from bench.run.local import ASIDE
@@ -159,8 +158,7 @@ class _Search:
         """Names of the cells without a record that no matrix file, as it was last run, names any more."""
         texts = last_texts(self.out)
         try:
-            run = [(parsed_matrix(text.file, text.text, text.overrides), text.only) for text in texts]
-            named = {cell_name(describe(cell)) for spec, part in run for cell in only(cells(spec), part)}
+            named = {cell_name(describe(cell)) for cell in named_by(texts)}
         except BadInput as error:
             self.findings.kept.append(f"unfinished cells of matrix.json, whose matrix cannot be planned today: {error}")
             return set()
