@@ -9,6 +9,7 @@ ordinary cell.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -33,9 +34,6 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
     if search.trials and search.target not in spec.axes.targets and (search.run or not spec.where.given):
         raise place.at("target").error(f"'{search.target}' is not a target{nearest(search.target, spec.axes.targets)}")
     rows = {*spec.axes.methods} - search.same_as.keys()
-    for row, other in search.same_as.items():
-        if other not in rows and not spec.where.given:
-            raise place.at("same_as", row).error(f"'{other}' is not a row that is searched{nearest(other, rows)}")
     if not search.run:
         return spec
     if not search.trials:
@@ -43,6 +41,17 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
     methods = tuple(label for label in spec.axes.methods if label in rows)
     axes = replace(spec.axes, methods=methods, targets=(search.target,), seeds=search.seeds)
     return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())
+
+
+def check_same_as(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
+    """Rows that take another's settings, and the others. `before`: the axes of the file, where --set narrowed them."""
+    known = dict.fromkeys((*spec.axes.methods, *before.get("methods", [])))
+    for row, other in spec.search.same_as.items():
+        place = spec.where.at("search", "same_as", row)
+        if row not in known:
+            raise place.error(f"'{row}' is not on the axis of methods{nearest(row, known)}")
+        if other not in (searched := known.keys() - spec.search.same_as.keys()):
+            raise place.error(f"'{other}' is not a row that is searched{nearest(other, searched)}")
 
 
 def settings_of(resolver: Resolver, spec: MatrixSpec, label: str, encoder: str, trial: int, point: Point) -> Settings:

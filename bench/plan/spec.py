@@ -20,7 +20,7 @@ from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
 from bench.plan.resolve import AXES, PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import INCLUDED, Path, Place, build, convert
-from bench.plan.search import searching
+from bench.plan.search import check_same_as, searching
 from bench.plan.sections import (
     AxesSpec,
     DataSpec,
@@ -289,6 +289,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_languages(spec, resolver)
     _check_excludes(spec, before)
     check_contrasts(spec, before)
+    check_same_as(spec, before)
 
 
 def _check_functions(spec: MatrixSpec, registry: Registry) -> None:

@@ -108,12 +108,20 @@ def test_every_row_draws_the_same_of_the_shared_space_and_its_own_beside(make: C
         ("lr = [0.5, 1, 2]", "lr = [0.0]", "search.lr: must hold numbers above 0"),
         ("dropout = [0.1, 0.2]", "dropout = [1.0]", "search.dropout: must hold numbers from 0 to below 1"),
         ("dropout = [0.1, 0.2]", 'same_as = { "concner+kd" = "concer" }', "search.same_as.*did you mean 'concner'"),
+        ("dropout = [0.1, 0.2]", 'same_as = { "concer+kd" = "concner" }', r"same_as.*axis of methods.*'concner\+kd'"),
     ],
 )
 def test_a_mistake_is_named(load: Load, old: str, new: str, message: str) -> None:
     assert old in SPACE
     with pytest.raises(BadInput, match=message):
         load(MATRIX + SPACE.replace(old, new))
+
+
+def test_a_row_to_take_settings_of_may_be_narrowed_away_but_not_misspelt(load: Load) -> None:
+    text = MATRIX + SPACE + '[search.same_as]\n"concner+kd" = "concner"\n'
+    assert load(text, 'axes.methods=["zero_shot", "concner+kd"]').search.same_as == {"concner+kd": "concner"}
+    with pytest.raises(BadInput, match="did you mean 'concner'"):
+        load(text, 'search.same_as={"concner+kd" = "concer"}')
 
 
 def test_nothing_to_search(load: Load) -> None:
