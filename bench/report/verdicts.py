@@ -149,8 +149,8 @@ def family_note(comparisons: Sequence[Comparison]) -> str:
     return (
         f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: compute of training and inference, "
-        "human translation not counted."
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: A's compute, training and "
+        "inference, divided by B's; human translation is not counted."
     )
 
 

@@ -19,7 +19,7 @@ from matplotlib import image
 from bench.cli.main import main
 from bench.plan.sections import TablesSpec
 from bench.report import tables
-from bench.report.compare import compared
+from bench.report.compare import ComparisonLine, compared
 from bench.report.contrasts import contrasts_of
 from bench.report.frame import groups, read
 from bench.report.html.page import report_html
@@ -106,74 +106,78 @@ def test_the_readmes_table_is_the_suites() -> None:
 
 
 def test_the_answer_is_what_the_declared_contrasts_say() -> None:
-    """README's first screen: each sentence of a declared contrast that has been measured, word for word."""
+    """README's first screen: the table of the declared contrasts, the headline's figures, and the table of F1."""
     (group,) = groups(read([REPO / "results/reference/uner-reference"]))
     measured = [comparison for comparison in contrasts_of(group) if comparison.macro.difference is not None]
     assert measured and all(comparison.declared for comparison in measured)
-    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
-    assert not [text for text in map(sentence, measured) if f"- {text}" not in readme]
-    results = " ".join((REPO / "docs/results.md").read_text(encoding="utf-8").split())
-    files = "concner (files)"
-    for page, a, b in (
-        (readme, files, "zero_shot"),
-        (readme, files, "no-contrast (files)"),
-        (results, "no-contrast (files)", "en_trans (files)"),
-        (results, "no-contrast (files)", "label_projection+en (files)"),
-        (results, "concner (bergamot)", files),
+    table = tables.MAKERS["contrasts"](group, "contrasts")
+    assert table is not None
+    rows = re.findall(r"^\|.*$", markdown(table), re.M)
+    readme = page("README.md")
+    assert len(rows) == 2 + len(measured) and all(row in readme for row in rows)
+    files, results = "concner (files)", page("docs/results.md")
+    pairs = {b: compared(group, files, b, group.main_rule) for b in ("zero_shot", "no-contrast (files)")}
+    terms, zero_shot = pairs["no-contrast (files)"].macro, pairs["zero_shot"].macro
+    assert f"`no-contrast`, the pool at ConCNER's settings | {difference(terms)}, p = {terms.p_holm:.3f} |" in readme
+    assert f"ConCNER − zero-shot | {difference(zero_shot)}, {zero_shot.verdict} |" in readme
+    pool, projection = (signed(comparison.macro.difference or 0).removeprefix("+") for comparison in measured[:2])
+    worth = signed(terms.difference or 0).removeprefix("+")
+    assert f"is {projection} F1 better than label projection and {pool} better than the naive pool" in readme
+    assert f"its two terms are worth {worth}." in readme
+    for a, b in (
+        ("no-contrast (files)", "en_trans (files)"),
+        ("no-contrast (files)", "label_projection+en (files)"),
+        ("concner (bergamot)", files),
     ):
-        assert f"- Not declared: {sentence(compared(group, a, b, group.main_rule))}" in page
-    terms = compared(group, files, "no-contrast (files)", group.main_rule)
-    assert f"worth {signed(terms.macro.difference or 0).removeprefix('+')} F1" in readme
-    rows = (
+        assert f"- Not declared: {sentence(compared(group, a, b, group.main_rule))}" in results
+    labels = (
         "zero_shot",
         *(f"{name} (files)" for name in ("en_trans", "label_projection", "label_projection+en", "concner")),
     )
-    main_table = tables.MAKERS["main"](shown_of(group, TablesSpec(rows=rows)), "main")
+    main_table = tables.MAKERS["main"](shown_of(group, TablesSpec(rows=labels)), "main")
     assert main_table is not None
-    table = re.findall(r"^\|.*$", markdown(main_table), re.M)
-    assert len(table) == 7 and all(row in readme for row in table)
-    named = (
-        "than the pool in zh and fi",
-        "than projection with English in de, pt, zh and it",
-        "than zero-shot in pt and zh",
-    )
-    for comparison, words, verdict in zip(measured, named, ("better", "better", "worse"), strict=True):
-        decided = [line.name for line in comparison.lines if line.verdict == verdict]
-        assert words.endswith(f" in {', '.join(decided[:-1])} and {decided[-1]}") and words in readme
+    rows = re.findall(r"^\|.*$", markdown(main_table), re.M)
+    assert len(rows) == 7 and all(row in readme for row in rows)
+
+
+def page(name: str) -> str:
+    """A page on one line."""
+    return " ".join((REPO / name).read_text(encoding="utf-8").split())
+
+
+def difference(line: ComparisonLine) -> str:
+    """An average difference as README's second table prints it."""
+    low, high = map(signed, line.together or line.interval or ())
+    return f"{signed(line.difference or 0)} ({low} to {high})"
 
 
 def test_what_100_sentences_change_is_what_the_records_say() -> None:
-    """README's bullet, and each sentence of the suite's page: at 100 sentences, and at 1,000 in the same languages."""
+    """README's lines, and each sentence of the suite's page: at 100 sentences, and at 1,000 in the same languages."""
     (few,) = groups(read([REPO / "results/reference/uner-n-source"]))
     many = read([REPO / "results/reference/uner-reference"])
     (thousand,) = groups([run for run in many if run.target in few.targets])
-    page = " ".join((REPO / "results/reference/uner-n-source/README.md").read_text(encoding="utf-8").split())
-    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    text, readme = page("results/reference/uner-n-source/README.md"), page("README.md")
     measured = [comparison for comparison in contrasts_of(few) if comparison.macro.difference is not None]
     assert len(measured) == 3
     for at_few in measured:
         names = [name if name == "zero_shot" else f"{name} (files)" for name in (at_few.a, at_few.b)]
         at_many = compared(thousand, *names, thousand.main_rule)
-        assert f"- {sentence(at_few)}" in page and f"- {sentence(at_many)}" in page
-        differs = (
-            f"{signed(at_few.macro.difference or 0)} F1 (95 % {' to '.join(map(signed, at_few.macro.together or ()))})"
-        )
-        assert f"{at_few.title} {differs} against {signed(at_many.macro.difference or 0)} F1" in readme
+        assert f"- {sentence(at_few)}" in text and f"- {sentence(at_many)}" in text
+        both = f"{difference(at_few.macro)}; 1,000: {signed(at_many.macro.difference or 0)} |"
+        assert f"{at_few.title} | {both}" in readme
         assert at_few.macro.verdict in ("better", "worse"), "all significant"
     table = re.findall(r"^\|.*$", markdown(tables.MAKERS["main"](few, "main")), re.M)
-    assert len(table) == 7 and all(row in page for row in table)
+    assert len(table) == 7 and all(row in text for row in table)
 
 
 def test_what_unlabelled_parallel_text_is_worth_is_what_the_records_say() -> None:
-    """The page's declared contrasts and table; README's bullet has the same numbers."""
+    """The page's declared contrasts and table; README's lines have the same numbers."""
     (group,) = groups(read([REPO / "results/reference/low-resource"]))
-    page = " ".join((REPO / "results/reference/low-resource/README.md").read_text(encoding="utf-8").split())
-    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    text, readme = page("results/reference/low-resource/README.md"), page("README.md")
     measured = contrasts_of(group)
     assert [comparison.primary for comparison in measured] == [True, True]
     for comparison in measured:
-        low, high = map(signed, comparison.macro.together or (0.0, 0.0))
-        assert f"- {sentence(comparison)}" in page
-        assert f"{signed(comparison.macro.difference or 0)} F1 (95 % {low} to {high})" in readme
+        assert f"- {sentence(comparison)}" in text
+        assert f"| {difference(comparison.macro)}, {comparison.macro.verdict} |" in readme
     table = re.findall(r"^\|.*$", markdown(tables.MAKERS["main"](group, "main")), re.M)
-    assert len(table) == 6 and all(row in page for row in table)
+    assert len(table) == 6 and all(row in text for row in table)

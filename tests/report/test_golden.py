@@ -1,6 +1,6 @@
 """The tables of a fixed set of records, to the byte: a change of a table shows in a diff of tests/golden.
 
-`python tests/test_golden.py` writes them anew.
+`python -m tests.report.test_golden` writes them anew.
 """
 
 from __future__ import annotations

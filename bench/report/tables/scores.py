@@ -102,7 +102,8 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
         line[named] = Entry(text=", ".join(str(counts[name]) for name in shown))
         p = comparison.macro.p_holm
         line["p"] = draft.gap("n/a") if p is None else Entry(p, digits=3)
-        line["cost"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], notes=draft.notes(f"ratio of {ratio[1]}"))
+        unit = () if ratio is None or ratio[1] == "compute" else draft.notes(f"ratio of {ratio[1]}")
+        line["cost"] = draft.gap("n/a") if ratio is None else Entry(ratio[0], notes=unit)
     columns = ["average", *group.targets, named, "p", "cost"]
     notes = ["Difference of F1 in points. Bold: significant.", family_note(comparisons)]
     return draft.table(name, "Contrasts by target language", columns, notes, of="quantity")
