@@ -139,19 +139,20 @@ def signed(value: float) -> str:
     return text.replace("-", "−")
 
 
-def family_note(comparisons: Sequence[Comparison]) -> str:
-    """How the numbers of the contrasts were computed and tested."""
+def family_note(comparisons: Sequence[Comparison], costs: bool = True) -> str:
+    """How the numbers of the contrasts were computed and tested, and what their `costs` hold, where these are shown."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
     status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
     exploratory = f"the {number} contrasts" if number > 1 else "one"
     kinds = "the declared primary contrasts and over the other declared ones, measured or not"
     family = kinds if declared else exploratory
-    return (
+    note = (
         f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: A's compute, training and "
-        "inference, divided by B's; human translation is not counted."
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}."
     )
+    cost = " Cost: A's compute, training and inference, divided by B's; human translation is not counted."
+    return note + cost if costs else note
 
 
 # --- text and JSON ----------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def forest_figure(group: Group) -> Figure | None:
         dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
     direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
-    note = f"F1 {direction}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons)}"
+    note = f"F1 {direction}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons, costs=False)}"
     return finished(fig, group, "Contrasts by target language", note)
 
 
