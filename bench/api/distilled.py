@@ -100,7 +100,8 @@ class Distilled(Method):
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """As the method does, with the student in place of its last model."""
         last = self.method.rounds()[-1].name
-        return self.method.predict(ask, {**models, last: models[ROUND]}, sentences)
+        own = {name: models[name] for name in models if name not in (last, ROUND)}
+        return self.method.predict(ask, own | {last: models[ROUND]}, sentences)
 
     def files(self) -> dict[str, Path]:
         return self.method.files()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -25,6 +26,8 @@ T = TypeVar("T")
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant"  # the hub's bot and the titles that it gives
+TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.spm")  # one of these holds a tokenizer's pieces
+NESTED = ["*/*"]  # files in folders, such as onnx/model.onnx
 TRIES = 4
 LONGEST_WAIT = 60.0  # seconds that a Retry-After may ask for; beyond that the user decides
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})  # what huggingface_hub reads as set
@@ -86,16 +89,23 @@ def resolve(name: HubName) -> Pinned:
         return Pinned(name.kind, name.id, name.revision, commit, patterns=name.patterns)
     info = _info(name, name.revision or None)
     reference = ""
-    if name.safetensors and not any(file.rfilename.endswith(".safetensors") for file in info.siblings):
+    if name.safetensors and not any(fnmatch(file, "*.safetensors") for file in _read(name, info)):
         reference = _conversion(name)
         info = _info(name, reference)
-    files = [f for f in info.siblings if not name.patterns or any(fnmatch(f.rfilename, p) for p in name.patterns)]
+    files = _read(name, info)
     for pattern in name.patterns if name.kind == "dataset" else ():
-        if not any(fnmatch(file.rfilename, pattern) for file in files):
+        if not any(fnmatch(file, pattern) for file in files):
             raise BadInput(f"data set {name.id} has no {pattern} at revision '{name.revision or 'main'}'")
     licence = str(getattr(info.card_data, "license", "") or "") if getattr(info, "card_data", None) else ""
-    size = sum(file.size or 0 for file in files)
+    size = sum(size or 0 for size in files.values())
     return Pinned(name.kind, name.id, name.revision, str(info.sha), reference, licence, size, name.patterns)
+
+
+def _read(name: HubName, info: Any) -> dict[str, int | None]:
+    """The files that are read, with their sizes: of a model those at the top, where transformers looks for them."""
+    every = {file.rfilename: file.size for file in info.siblings}
+    some = every if name.kind == "dataset" else {file: size for file, size in every.items() if "/" not in file}
+    return {f: size for f, size in some.items() if not name.patterns or any(fnmatch(f, p) for p in name.patterns)}
 
 
 @lru_cache(maxsize=256)
@@ -126,9 +136,9 @@ def fetch(name: HubName, commit: str, *, local: bool = False, bars: bool = False
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if bars else disable_progress_bars)()
-    patterns, local = list(name.patterns) or None, local or offline()
-    download = partial(snapshot_download, name.id, repo_type=name.kind, revision=commit, local_files_only=local)
-    return Path(retried(name, lambda: download(allow_patterns=patterns)))
+    patterns, left = list(name.patterns) or None, None if name.kind == "dataset" else NESTED
+    download = partial(snapshot_download, name.id, repo_type=name.kind, revision=commit, ignore_patterns=left)
+    return Path(retried(name, lambda: download(allow_patterns=patterns, local_files_only=local or offline())))
 
 
 def cached(name: HubName, commit: str) -> Path | None:
@@ -137,15 +147,29 @@ def cached(name: HubName, commit: str) -> Path | None:
         folder = fetch(name, commit, local=True)
     except BadInput:
         return None
-    whole = not name.safetensors or any(folder.glob("*.safetensors"))  # older clients accept an incomplete folder
-    return folder if whole else None
+    return folder if name.kind == "dataset" or not _lacking(folder, name.safetensors) else None
+
+
+def _lacking(folder: Path, weights: bool) -> str:
+    """What a model's folder lacks, "" if nothing: another tool may have cached a part, which the client cannot tell."""
+    if not (folder / "config.json").is_file():
+        return "config.json"
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+        return "its tokenizer"
+    if not weights:
+        return ""
+    indices = list(folder.glob("*.safetensors.index.json"))
+    shards = {shard for path in indices for shard in json.loads(path.read_bytes())["weight_map"].values()}
+    return next((name for name in sorted(shards or {"*.safetensors"}) if not any(folder.glob(name))), "")
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:
     """As `fetch`; a download of about `size` bytes prints a line, and on a terminal shows bars."""
-    folder = cached(name, commit)
-    if folder is not None or offline():
-        return folder or fetch(name, commit)
+    if (folder := cached(name, commit)) is not None:
+        return folder
+    if offline():
+        lacking = _lacking(fetch(name, commit), name.safetensors)
+        raise BadInput(f"{name.kind} {name.id}: {lacking} is not in the hub's cache: run once without --offline")
     facts = ", ".join(filter(None, (which, f"{size / 1e6:.1f} MB" if size else "")))
     print(f"fetching {name.kind} {name.id}{f' ({facts})' if facts else ''}", file=sys.stderr, flush=True)
     return fetch(name, commit, bars=sys.stderr.isatty())

@@ -54,8 +54,9 @@ def supervised_contrastive(
     """Supervised contrastive loss over M vectors of H dimensions (Khosla et al. 2020, equation 2, L_out).
 
     For anchor i with P(i) the others of its class: `−1/|P(i)| Σ_p log(exp(z_i·z_p/τ) / Σ_{a≠i} exp(z_i·z_a/τ))`, z of
-    unit length; the mean over the anchors that have a positive, 0 where none has. `classes` (M,); `anchors` (M,) bool:
-    who may be anchor or positive, the others are negatives only; `allowed` (M, M) bool: pairs that may be positives.
+    unit length; the mean over the anchors that have a positive, 0 where none has; float32 in any precision. `classes`
+    (M,); `anchors` (M,) bool: who may be anchor or positive, the others are negatives only; `allowed` (M, M) bool:
+    pairs that may be positives.
     """
     # float64 stays float64, for numerical checks
     z = F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=-1)
@@ -69,7 +70,8 @@ def supervised_contrastive(
     if not rows.any():
         return vectors.sum() * 0.0  # a batch without a positive still has a gradient: zero
     # only rows with a positive are computed: most words are O
-    similarity = (z[rows] @ z.T / temperature).masked_fill(itself[rows], float("-inf"))
+    with torch.autocast(z.device.type, enabled=False):  # which would multiply in bf16
+        similarity = (z[rows] @ z.T / temperature).masked_fill(itself[rows], float("-inf"))
     log_share = similarity - similarity.logsumexp(1, keepdim=True)
     chosen = positive[rows]
     per_anchor = log_share.masked_fill(~chosen, 0.0).sum(1) / chosen.sum(1)

@@ -181,6 +181,8 @@ def _prepared(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Calla
 def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callable[[], list[Record]]:
     """The submission of these cells, ready to be made; it returns no records."""
     profile = slurm.load_profile(args.profile)
+    if args.device == "cuda" and not profile.gpus:
+        raise BadInput("--device cuda: the profile asks for no GPU: give one with gpus = 1 (--profile)")
     if todo:
         profile = slurm.checked(todo, profile)
     device = args.device if args.device != "auto" else "cuda" if profile.gpus else "cpu"

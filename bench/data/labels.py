@@ -157,7 +157,7 @@ class LinkStage:
 
         def build(folder: Path) -> dict[str, Any]:
             links = aligner.align(pairs)
-            (folder / LINKS).write_text("\n".join(map(canonical_json, links)) + "\n", encoding="utf-8")
+            (folder / LINKS).write_text("".join(f"{canonical_json(line)}\n" for line in links), encoding="utf-8")
             return {"pairs": len(pairs), **details}
 
         return cache.get_or_make("links", self.links_key(), build, parents=tuple(parents))

@@ -65,6 +65,7 @@ def fast_tokenizer(label: str, folder: str | Path) -> Any:
     Raises:
         BadInput: it is not a fast one, its files are missing, or it needs a package that is not installed.
     """
+    from tokenizers import normalizers
     from transformers import AutoTokenizer
 
     options: dict[str, Any] = {"use_fast": True, "trust_remote_code": False}
@@ -74,6 +75,12 @@ def fast_tokenizer(label: str, folder: str | Path) -> Any:
             raise BadInput(f"{label} has no fast tokenizer, which word-level labels need")
         if not tokenizer.init_kwargs.get("add_prefix_space", True) or tokenizer.backend_tokenizer.pre_tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
+        if not _marks_words(tokenizer):
+            backend = tokenizer.backend_tokenizer
+            own = [] if backend.normalizer is None else [backend.normalizer]
+            backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), *own])
+            if not _marks_words(tokenizer):
+                raise BadInput(f"{label}: its tokenizer reads a word given by itself otherwise than in running text")
     except BadInput:
         raise
     except (OSError, ValueError, ImportError) as error:
@@ -81,6 +88,15 @@ def fast_tokenizer(label: str, folder: str | Path) -> Any:
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # without files transformers makes an empty one
         raise BadInput(f"{label} has no tokenizer files")
     return tokenizer
+
+
+def _marks_words(tokenizer: Any) -> bool:
+    """Whether words given one by one have the pieces that they have in running text, with any mark of where they begin.
+
+    Byte-level BPE as ModernBERT stores it, and SentencePiece as Gemma does, mark none of them.
+    """
+    apart = tokenizer(["a", "a"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    return bool(apart == tokenizer("a a", add_special_tokens=False)["input_ids"])
 
 
 def longest_of(model: Any, tokenizer: Any) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.api.method import Method, Need, Predictions, Skip
+from bench.api.method import Method, Model, Need, Predictions, Skip
 from bench.core.conll import conll_text
 from bench.core.errors import BadInput, Stopped, Unavailable
 from bench.core.files import canonical_json, write_bytes
@@ -197,11 +198,29 @@ def rule_name(rule: str, target: str) -> str:
 
 def predictions_of(trainer: CellTrainer, rule: str, sentences: Sequence[Sentence]) -> Predictions:
     """The method's predictions: the last round at the rule's checkpoint, earlier rounds at that of source-dev."""
-    names = [round_.name for round_ in trainer.method.rounds()]
-    models = {name: trainer.model(name, rule if name == names[-1] else "source-dev") for name in names}
-    present = {name: model for name, model in models.items() if model is not None}
     unlabelled = [bare(sentence) for sentence in sentences]
-    return checked(trainer.method.predict(trainer.ask_for_test(), present, unlabelled), sentences)
+    return checked(trainer.method.predict(trainer.ask_for_test(), _Models(trainer, rule), unlabelled), sentences)
+
+
+class _Models(Mapping[str, Model]):
+    """The models of the rounds that have one, by round; loaded when a method asks, as few need their teachers here."""
+
+    def __init__(self, trainer: CellTrainer, rule: str) -> None:
+        names = [round_.name for round_ in trainer.method.rounds()]
+        rules = {name: rule if name == names[-1] else "source-dev" for name in names}
+        self._rules = {name: r for name, r in rules.items() if trainer.rounds[name].weights(r) is not None}
+        self._load = functools.cache(trainer.model)
+
+    def __getitem__(self, name: str) -> Model:
+        model = self._load(name, self._rules[name])
+        assert model is not None
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
 
 
 def resources_of(trainer: CellTrainer) -> Resources:

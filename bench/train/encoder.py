@@ -276,6 +276,13 @@ def encoder_of(tagger: nn.Module) -> Encoder | None:
     return encoder if isinstance(encoder, Encoder) else None
 
 
+def word_embeddings(tagger: nn.Module) -> Tensor | None:
+    """What learns of the word embeddings of a tagger's encoder, None if it has no encoder or its encoder no table."""
+    encoder = encoder_of(tagger)
+    table = None if encoder is None else encoder.model.get_input_embeddings()
+    return getattr(table, "weight", None)
+
+
 def rate(step: int, total: int, warmup: float) -> float:
     """The share of the full learning rate at a step from 0: linear warm-up, then linear decay."""
     warm = max(1, round(total * warmup))
@@ -287,11 +294,12 @@ def optimiser_of(tagger: Any, recipe: EncoderSpec) -> torch.optim.AdamW:
 
     Matrices decay, as in BERT's own recipe, except word embeddings, so that a row that no sentence reads never changes.
     """
-    tables = [f"{name}.weight" for name, _ in row_tables(tagger)]
+    tables, words = [f"{name}.weight" for name, _ in row_tables(tagger)], word_embeddings(tagger)
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in tagger.named_parameters():
         if parameter.requires_grad:
-            decay = recipe.weight_decay if parameter.ndim > 1 and name not in tables else 0.0
+            table = parameter is words or name in tables
+            decay = recipe.weight_decay if parameter.ndim > 1 and not table else 0.0
             lr = recipe.lr if name.startswith("encoder.") else recipe.head_lr or recipe.lr
             groups.setdefault((lr, decay), []).append(parameter)
     return torch.optim.AdamW(

@@ -18,6 +18,7 @@ import torch
 
 from bench.api.method import Inputs, Method
 from bench.core.errors import BadInput
+from bench.core.memo import process_memo
 from bench.train.batches import Collator, split_inputs
 from bench.train.encoder import encoder_of
 from bench.train.predict import autocast
@@ -92,6 +93,7 @@ class Backoff:
                     raise
             self._collected = True
             self.tagger.zero_grad(set_to_none=True)
+            process_memo().forget("frozen")  # states that the device keeps for speed alone
             gc.collect()
             give_back()
             self.restore_random(state)  # the repeated step sees the same dropout as a first try would

@@ -32,7 +32,7 @@ from bench.store.record import training_base
 from bench.train.ask import CellAsk, Usage, needs_of
 from bench.train.batches import Collator
 from bench.train.diagnostics import PAIRS, compared, pseudo_f1, space_of
-from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables
+from bench.train.encoder import Encoder, fresh_encoder, load_weights, row_tables, word_embeddings
 from bench.train.fit import FitPlan, fit
 from bench.train.history import History, Keeper, snapshot
 from bench.train.memory import device_name, give_back
@@ -135,7 +135,8 @@ class CellTrainer:
     def space(self) -> tuple[dict[str, float], bytes]:
         """Measures and plot of the encoder's space before and after a round (see `Diagnostics`)."""
         needs, cache = frozenset({Need.PLAIN_TRANSLATION}), self.places.cache
-        ask = CellAsk(self.cell, Round("space"), needs, cache, self.teacher, self._new_tagger)
+        device = str(self.places.device)
+        ask = CellAsk(self.cell, Round("space"), needs, cache, self.teacher, self._new_tagger, device)
         translated = ask.labelled_translations(plain=True)[:PAIRS]
         after = self.model(self.method.diagnostics().space)
         assert isinstance(after, TrainedModel)
@@ -285,9 +286,10 @@ def _history(artefact: Artefact) -> History:
 
 def _sizes(tagger: torch.nn.Module) -> dict[str, int]:
     """Numbers of a tagger's parameters: all; those in use for multiplications (no word embeddings); frozen ones."""
-    tables = [table for _, table in row_tables(tagger)][:1]
-    inside = [p for p in tagger.parameters() if not any(p is table.weight for table in tables)]
+    tables, words = [table for _, table in row_tables(tagger)][:1], word_embeddings(tagger)
+    inside = [p for p in tagger.parameters() if p is not words and not any(p is table.weight for table in tables)]
     in_use = sum(p.numel() for p in inside)
-    embeddings = sum(table.pretrained.weight.numel() for table in tables)
+    whole = 0 if words is None or tables else words.numel()
+    embeddings = whole + sum(table.pretrained.weight.numel() for table in tables)
     frozen = sum(p.numel() for p in inside if not p.requires_grad)
     return {"parameters": in_use + embeddings, "parameters_in_use": in_use, "parameters_frozen": frozen}

@@ -131,7 +131,15 @@ class Engine:
         from transformers import AutoModelForSeq2SeqLM
 
         dtype = torch.float32 if self.params.precision == "fp32" else torch.bfloat16
-        model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
+        model, report = AutoModelForSeq2SeqLM.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+        computed = ("embed_positions", "final_logits_bias")  # of sines, and zeros
+        missing = sorted(name for name in report["missing_keys"] if not any(part in name for part in computed))
+        if missing:
+            raise BadInput(
+                f"translation model '{source.label}' lacks weights that would be random, such as {missing[0]}"
+            )
         self.model: Any = model.to(self.device, dtype).eval()
         self.bytes = sum(p.numel() * p.element_size() for p in model.parameters())
 

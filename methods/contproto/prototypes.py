@@ -153,9 +153,10 @@ class Prototypes(nn.Module):
         if not self.epoch and 2 * step.number >= step.total:
             self.begin(step.number / step.total)  # a budget of fewer than two passes refines in its second half
         current = soft.argmax(-1)
-        self.vectors = moved(self.vectors, *source, self.momentum)
-        self.vectors = moved(self.vectors, target, current, self.momentum)
-        similarity = target @ self.vectors.T
+        with torch.autocast(target.device.type, enabled=False):  # which would multiply in bf16
+            self.vectors = moved(self.vectors, source[0].float(), source[1], self.momentum)
+            self.vectors = moved(self.vectors, target.float(), current, self.momentum)
+            similarity = target.float() @ self.vectors.T
         member = F.one_hot(current, len(self.vectors)).to(similarity.dtype)
         self.sums, self.counts = self.sums + (similarity * member).sum(0), self.counts + member.sum(0)
         if self.epoch:

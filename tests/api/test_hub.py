@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import hf_hub_download
 
 from bench.api import hub as ours
-from bench.api.hub import TRIES, HubName, fetch, resolve
+from bench.api.hub import TRIES, HubName, cached, fetch, fetch_shown, resolve
 from bench.core.errors import BadInput
 from tests.support.hub import BAD, Fault, Hub, conversion, serving
 
+INDEX = "model.safetensors.index.json"
 MODEL = HubName("model", "org/model", patterns=("*.json", "*.safetensors"))
 
 
@@ -104,6 +107,45 @@ def test_pickled_weights_are_read_from_their_conversion(hub: Hub, tmp_path: Path
     pinned = resolve(name)
     assert (pinned.conversion, pinned.commit) == ("refs/pr/39", hub.commit("model", "org/nllb", "refs/pr/39"))
     assert (fetch(name, pinned.commit) / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_files_in_folders_are_not_read(hub: Hub, tmp_path: Path) -> None:
+    """A repository may hold another runtime's safetensors and tokenizer beside pickled weights."""
+    stored = tmp_path / "stored"
+    (stored / "onnx").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "pytorch_model.bin", "onnx/model.safetensors", "onnx/tokenizer.json"):
+        (stored / name).write_bytes(b"{}")
+    hub.put("model", "org/mixed", stored)
+    name = HubName("model", "org/mixed", patterns=("*.json", "*.safetensors"), safetensors=True)
+    with pytest.raises(BadInput, match="no safetensors at revision 'main'"):
+        resolve(name)
+    pinned = resolve(replace(name, safetensors=False))
+    assert pinned.bytes == 4
+    assert sorted(path.name for path in fetch(name, pinned.commit).iterdir()) == ["config.json", "tokenizer.json"]
+    assert not hub.asked("/resolve/.*onnx")
+
+
+@pytest.mark.parametrize("held", [("config.json",), ("config.json", "tokenizer.json", "model-1.safetensors", INDEX)])
+def test_a_part_that_another_tool_cached_is_completed(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: tuple[str, ...]
+) -> None:
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    shards = ("model-1.safetensors", "model-2.safetensors")
+    for file in ("config.json", "tokenizer.json", *shards):
+        (stored / file).write_bytes(b"{}")
+    (stored / INDEX).write_text(json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}))
+    hub.put("model", "org/sharded", stored)
+    name = HubName("model", "org/sharded", patterns=("*.json", "*.safetensors"), safetensors=True)
+    commit = hub.commit("model", "org/sharded")
+    for file in held:
+        hf_hub_download("org/sharded", file, revision=commit)
+    assert cached(name, commit) is None
+    with monkeypatch.context() as patched, pytest.raises(BadInput, match="cache: run once without --offline"):
+        patched.setenv("HF_HUB_OFFLINE", "1")
+        fetch_shown(name, commit)
+    assert len(list(fetch_shown(name, commit).iterdir())) == 5
+    assert cached(name, commit) is not None
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

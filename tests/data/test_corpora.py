@@ -199,7 +199,11 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_parquet(folder / "en" / f"{split}-00000-of-00001.parquet", rows, list(TAGS))
 
     def snapshot_download(repo: str, *, repo_type: str, revision: str, **rest: Any) -> str:
-        assert (repo, repo_type, set(rest)) == (REPOSITORY, "dataset", {"allow_patterns", "local_files_only"})
+        assert (repo, repo_type, set(rest)) == (
+            REPOSITORY,
+            "dataset",
+            {"allow_patterns", "ignore_patterns", "local_files_only"},
+        )
         if revision not in ("main", COMMIT):
             raise FileNotFoundError(revision)
         return str(folder)

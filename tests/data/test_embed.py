@@ -300,5 +300,13 @@ def test_a_test_translated_to_english_keeps_no_vectors(tiny_folder: Path, tmp_pa
     assert len(links.pairs) == 5 and not (tmp_path / "embed").exists()
 
 
+def test_no_translation_at_all_is_no_pair(tiny_folder: Path, tmp_path: Path) -> None:
+    cell, cache = cell_of("", "labels.aligner='gold'", "labels.translator='files'"), Artefacts(tmp_path)
+    data = CellData(cell)
+    for _ in ("made", "read"):
+        stage = LinkStage(cell, data.data, data.data.read("de", "train")[:5], "en")
+        assert stage.links(cache).pairs == ()
+
+
 def test_embedded_is_a_pair_of_arrays() -> None:
     assert Embedded._fields == ("vectors", "words")

@@ -102,7 +102,11 @@ def cached(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = data / COMMIT
 
     def snapshot_download(repo: str, *, repo_type: str, revision: str, **rest: Any) -> str:
-        assert (repo, repo_type, set(rest)) == (REPOSITORY, "dataset", {"allow_patterns", "local_files_only"})
+        assert (repo, repo_type, set(rest)) == (
+            REPOSITORY,
+            "dataset",
+            {"allow_patterns", "ignore_patterns", "local_files_only"},
+        )
         if revision not in ("refs/convert/parquet", COMMIT):
             raise FileNotFoundError(revision)
         return str(folder)

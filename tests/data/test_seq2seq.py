@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,18 @@ def test_nllb_forces_the_target_token(nllb_folder: Path) -> None:
     ids = engine.tokenizer(["dog", "red house"])["input_ids"]
     assert [row[0] for row in ids] == [engine.tokenizer.convert_tokens_to_ids("eng_Latn")] * 2
     assert [row[0] for row in engine._write(ids, request)] == [token, token]
+
+
+def test_weights_that_would_be_drawn_at_random_are_refused(nllb_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(nllb_folder, tmp_path / "cut")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "decoder.layers.0.fc1" not in name}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=r"lacks weights.*decoder\.layers\.0\.fc1"):
+        nllb(folder).translate(known(1), "de", Texts())
 
 
 def test_bf16_loads_as_such(nllb_folder: Path) -> None:

@@ -98,6 +98,15 @@ def test_words_of_one_label_apart_raise_label_contrast() -> None:
     assert float(supervised_contrastive(close[[0, 2, 1, 3]], classes, 0.1)) > 5
 
 
+def test_contrast_is_float32_in_any_precision() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, classes = torch.randn(40, 16, generator=generator), torch.arange(40) % 4
+    exact = supervised_contrastive(vectors, classes, 0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (vectors @ vectors.T).dtype == torch.bfloat16
+        assert torch.equal(supervised_contrastive(vectors, classes, 0.05), exact)
+
+
 def test_without_a_positive_the_term_is_zero_with_a_gradient() -> None:
     vectors = torch.randn(3, 4, requires_grad=True)
     value = supervised_contrastive(vectors, torch.tensor([1, 2, 3]), 0.1)

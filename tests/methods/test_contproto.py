@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -323,6 +324,12 @@ def test_a_short_budget_refines_in_its_second_half_and_a_repeated_step_once(
         q, classes = student.project(batch), gold_classes(batch, student.types, student.width)
         state.learn(Step(batch, None, target, 3, 4), (q, classes), student.project(target))
     assert torch.equal(vectors, state.vectors) and all(torch.equal(before[w], s) for w, s in state.soft.items())
+    twin = copy.deepcopy(state)
+    plain = state.learn(Step(batch, None, target, 6, 8), (q, classes), q)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(twin.learn(Step(batch, None, target, 6, 8), (q, classes), q), plain)
+    assert torch.equal(twin.vectors, state.vectors) and not torch.equal(vectors, state.vectors)
+    assert torch.equal(twin.sums, state.sums), "float32 in any precision"
     state.soft.clear()
     with pytest.raises(ValueError, match="has no soft labels"):
         state.learn(Step(batch, None, target, 4, 5), (q, classes), student.project(target))

@@ -75,6 +75,11 @@ def test_a_profile_is_read_strictly(tmp_path: Path) -> None:
     assert load_profile(None) == Profile()
 
 
+def test_a_gpu_that_the_profile_does_not_ask_for(place: Place) -> None:
+    ran = place.xner("run", "small.toml", "--out", place.out, "--engine", "slurm", "--device", "cuda")
+    assert ran.code == 2 and "--device cuda: the profile asks for no GPU" in ran.err
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -215,14 +215,45 @@ def test_the_sentences_to_predict_have_no_labels(cell: MakeCell) -> None:
             empty = tuple(np.zeros((len(s.words), 7), np.float32) for s in sentences)
             return Predictions(((),) * len(sentences), empty)
 
+    round_ = SimpleNamespace(weights=lambda rule: Path("weights"))
     trainer: Any = SimpleNamespace(
-        method=Curious(), cell=cell(), model=lambda name, rule: "a model", ask_for_test=lambda: None
+        method=Curious(), rounds={"main": round_}, model=lambda name, rule: "a model", ask_for_test=lambda: None
     )
     test = CellData(cell()).test()
     assert any(s.spans for s in test)
     found = predictions_of(trainer, "last", test)
     assert found is not None
     assert len(found.spans) == len(test)
+
+
+def test_only_the_models_that_predict_are_loaded() -> None:
+    """A student needs no teacher any more, and of a method that averages each is loaded once."""
+    loaded: list[tuple[str, str]] = []
+
+    def model(name: str, rule: str) -> Any:
+        loaded.append((name, rule))
+        return SimpleNamespace(predict=lambda sentences: Predictions((), ()))
+
+    class TwoRounds(Method):
+        def rounds(self) -> tuple[Round, ...]:
+            return (Round("teacher"), Round("main"))
+
+    class Both(TwoRounds):
+        def predict(self, ask: Any, models: Any, sentences: Sequence[Sentence]) -> Predictions:
+            assert list(models) == ["teacher", "main"]
+            return [models[name].predict(sentences) for name in ("teacher", "main", "teacher")][-1]
+
+    def predicting(method: Method) -> list[tuple[str, str]]:
+        loaded.clear()
+        round_ = SimpleNamespace(weights=lambda rule: Path("weights"))
+        rounds = dict.fromkeys((r.name for r in method.rounds()), round_)
+        trainer: Any = SimpleNamespace(method=method, rounds=rounds, model=model, ask_for_test=lambda: None)
+        predictions_of(trainer, "target-dev", [])
+        return list(loaded)
+
+    assert predicting(TwoRounds()) == [("main", "target-dev")]
+    assert predicting(Both()) == [("teacher", "source-dev"), ("main", "target-dev")]
+    assert predicting(Distilled(TwoRounds(), Distillation())) == [("teacher", "source-dev"), ("distil", "target-dev")]
 
 
 def test_unlabelled_text_has_no_labels(ask: MakeAsk, cell: MakeCell) -> None:

@@ -15,19 +15,21 @@ from bench.api.method import Example, Method, TrainingSet, singles
 from bench.core.errors import BadInput
 from bench.core.memo import Memo
 from bench.core.sentences import Sentence, Span, tag_set
+from bench.core.subwords import pieces_of
 from bench.data.embed import EncoderEmbedder
 from bench.data.encoders import find_encoder
-from bench.data.loading import PLAIN, load_encoder, stored_matrix
+from bench.data.loading import PLAIN, fast_tokenizer, load_encoder, stored_matrix
 from bench.plan.sections import EncoderSpec, TrainSpec
 from bench.store.artefacts import Artefacts
 from bench.train import encoder as encoder_module
 from bench.train import history
 from bench.train.batches import Collator
-from bench.train.encoder import Encoder, cover, fresh_encoder, row_tables, use_rows
+from bench.train.encoder import Encoder, cover, fresh_encoder, optimiser_of, row_tables, use_rows, word_embeddings
 from bench.train.fit import FitPlan, fit
 from bench.train.history import Keeper
 from bench.train.predict import predict
 from bench.train.tagger import LinearTagger, save_tagger
+from bench.train.training import _sizes
 
 CPU = torch.device("cpu")
 TAGS = tag_set(("PER", "LOC"))  # O B-PER I-PER B-LOC I-LOC
@@ -278,6 +280,43 @@ def test_word_embeddings_are_read_from_the_file_as_it_stores_them(
     assert torch.equal(table.whole(), loaded) and table.whole().dtype == torch.float32
     other = loaded.detach() + 1
     assert stored_matrix(str(folder), f"{name}.weight", other) is other, "another file: other numbers"
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5"])
+def test_word_embeddings_do_not_decay(kind: str, tiny_folder: Path, tokenizer: Any, tmp_path: Path) -> None:
+    """Whether they are held by the row or, as T5's, whole."""
+    folder = write_encoder(tmp_path / kind, kind, len(tokenizer), tiny_folder)
+    tagger = LinearTagger(Encoder(fresh_encoder(str(folder), str(folder)).model), TAGS, 0.1)
+    words, groups = word_embeddings(tagger), optimiser_of(tagger, EncoderSpec()).param_groups
+    assert [g["weight_decay"] for g in groups if any(p is words for p in g["params"])] == [0.0]
+    others = sum(p.numel() for p in tagger.parameters() if p is not words)
+    assert _sizes(tagger)["parameters_in_use"] == others
+
+
+@pytest.mark.parametrize("mark", ["Ġ", "▁"])
+def test_words_are_marked_though_the_tokenizer_as_stored_marks_none(mark: str, tmp_path: Path) -> None:
+    """Byte-level BPE without a space in front, as ModernBERT has it; a space that becomes ▁, as Gemma has it."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet())] if mark == "Ġ" else [*"▁adgo"]
+    merges = [(mark, "d"), (mark + "d", "o"), (mark + "do", "g"), ("d", "o"), ("do", "g")]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *letters, *(a + b for a, b in merges)]
+    backend = Tokenizer(models.BPE({piece: n for n, piece in enumerate(pieces)}, merges, unk_token="<unk>"))
+    if mark == "Ġ":
+        backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    else:
+        backend.normalizer = normalizers.Replace(" ", mark)
+        backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+        backend.decoder = decoders.Replace(mark, " ")
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>").save_pretrained(tmp_path)
+    found = fast_tokenizer("it", tmp_path)
+    (read,) = pieces_of(found, [sentence("dog", "dog", "ad")])
+    assert found.convert_ids_to_tokens(read.ids.tolist()) == [mark + "dog", mark + "dog", mark, "a", "d"]
+    assert read.starts.tolist() == [0, 1, 3]
+    found.save_pretrained(tmp_path / "kept")
+    (again,) = pieces_of(fast_tokenizer("it", tmp_path / "kept"), [sentence("dog", "dog", "ad")])
+    assert again.ids.tolist() == read.ids.tolist(), "as a kept tagger reads them"
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
