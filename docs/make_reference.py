@@ -185,16 +185,17 @@ def _default(field: Field[Any]) -> str:
 
 
 def api_page() -> str:
-    """The public classes and functions of bench/api as stubs with their docstrings."""
+    """The public classes and functions of bench/api and the types of data, as stubs with their docstrings."""
     lines = ["# The interface of plug-ins", "", NOTE]
     lines += ["What a method, corpus, translator, aligner or encoder may import: `bench.api` and `bench.core`. ", ""]
-    for path in sorted((REPO / "bench" / "api").glob("*.py"), key=lambda path: (path.stem != "method", path.stem)):
+    api = sorted((REPO / "bench" / "api").glob("*.py"), key=lambda path: (path.stem != "method", path.stem))
+    for path in (*api, REPO / "bench" / "core" / "sentences.py"):
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)
         stubs = list(_stubs(tree, text.splitlines()))
         if stubs:
             about = " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
-            lines += [f"## bench.api.{path.stem}", "", _cell(about), ""]
+            lines += [f"## bench.{path.parent.name}.{path.stem}", "", _cell(about), ""]
             for stub in stubs:
                 lines += ["```python", *stub, "```", ""]
     return "\n".join(lines).rstrip() + "\n"

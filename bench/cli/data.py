@@ -143,7 +143,7 @@ def run_check(args: argparse.Namespace) -> int:
         raise BadInput("--set needs the NAME of the corpus that it is for")
     settings = parsed(args.settings)
     if settings and _is_corpus(args.name):
-        registry.make("corpus", args.name, settings)
+        registry.make("corpus", args.name, settings).languages()
     results: list[tuple[str, list[str], list[str]]] = []
     for name in registry.names("corpus") if args.name is None else [args.name] if _is_corpus(args.name) else []:
         findings, errors = list[str](), list[str]()

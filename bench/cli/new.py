@@ -31,7 +31,8 @@ class {title}(Method):
 
 README = """# {name}
 
-What it does, in two sentences. For now: `zero_shot` {about}.
+What it does, in two sentences. For now it learns from source sentences {about}.
+The factors below are those of `declared` in method.py: `xner check method {name}` compares the two.
 
 - Paper: none yet.
 - Factors: data {data}, labels from {labels}, {terms}, {unlabelled} unlabelled text, no teacher, no test-time

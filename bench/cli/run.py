@@ -235,7 +235,8 @@ def _closing(out: Path, records: list[Record], missing: int) -> int:
             untranslated = f"{counts['missing']} of {total} source sentences have no translation into '{target}'"
             print(f"warning: {untranslated} ({len(lost)} cells)", file=sys.stderr)
     if failed:
-        print(f"{len(failed)} cells failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
+        cells = "1 cell" if len(failed) == 1 else f"{len(failed)} cells"
+        print(f"{cells} failed; tracebacks: {out / 'records'}; --retry runs them again", file=sys.stderr)
     if missing:
         print(f"{missing} cells are missing; the same command without --mode read-only runs them", file=sys.stderr)
     return 1 if failed or missing else 0

@@ -63,7 +63,8 @@ class EncoderSource:
 
         def build(folder: Path) -> dict[str, str]:
             origin = f" ({recipe.what})" if recipe.what else ""
-            message = f"making the encoder '{self.label}'{origin}, once; it is kept in the cache"
+            long = "" if recipe.sources() else ", which takes minutes"  # it is trained
+            message = f"making the encoder '{self.label}'{origin}, once{long}; it is kept in the cache"
             print(message, file=sys.stderr, flush=True)
             recipe.make(folder, progress)
             return {"encoder": self.label} | ({"what": recipe.what} if recipe.what else {})

@@ -26,6 +26,9 @@ class BrokenPlugin(BadInput):
     """A plug-in that exists but is faulty. The cells of such a method fail; the others run."""
 
 
+SEARCHED_LABELS = ("labels.matcher", "labels.filters")  # of [labels], all that a method's search_space may hold
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of plug-in: a class or functions, in a module `x.py` or a folder `x/` with a file of the kind's name."""
@@ -230,6 +233,11 @@ def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, pl
     params: Any = getattr(cls, "Params", None)
     if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
         raise _broken(place, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
+    known = {*(field.name for field in fields(params)), *SEARCHED_LABELS}
+    for searched in getattr(cls, "search_space", {}):
+        if searched not in known:
+            unknown = f"{cls.__name__}.search_space names '{searched}', which its Params lack"
+            raise _broken(place, f"{module.__file__}: {unknown}{nearest(searched, known)}")
     return cls
 
 

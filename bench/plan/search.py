@@ -16,11 +16,9 @@ from typing import Any
 
 from bench.core.errors import nearest
 from bench.plan.keys import rng
-from bench.plan.registry import BrokenPlugin
+from bench.plan.registry import SEARCHED_LABELS, BrokenPlugin
 from bench.plan.resolve import Point, Resolver
 from bench.plan.sections import MatrixSpec, Settings
-
-LABELS = ("labels.matcher", "labels.filters")  # of [labels], all that a method's space may hold
 
 
 def searching(spec: MatrixSpec) -> MatrixSpec:
@@ -75,8 +73,8 @@ def settings_of(resolver: Resolver, spec: MatrixSpec, label: str, encoder: str, 
         head_lr=values.get("head_lr"),
         dropout=values.get("dropout"),
         steps=max(1, round(values["steps"])) if "steps" in values else None,
-        params={key: value for key, value in own.items() if key not in LABELS},
-        labels={key.removeprefix("labels."): value for key, value in own.items() if key in LABELS},
+        params={key: value for key, value in own.items() if key not in SEARCHED_LABELS},
+        labels={key.removeprefix("labels."): value for key, value in own.items() if key in SEARCHED_LABELS},
     )
 
 

@@ -116,6 +116,8 @@ def _read(name_or_path: str, include: str) -> tuple[str, str]:
         raise BadInput(f"no matrix is named '{name_or_path}'{nearest(name_or_path, shipped())} (or give a .toml file)")
     if own and path.is_dir():
         raise BadInput(f"{name_or_path}: it is a folder, not a matrix file (.toml){nearest(path.name, shipped())}")
+    if own and not path.exists():
+        raise BadInput(f"{name_or_path}: there is no such file{nearest(path.stem, shipped())}")
     folder, file = path.parent if own else files("bench.plan") / "matrices", path.name if own else f"{path}.toml"
     try:
         text = (folder / file).read_text(encoding="utf-8")

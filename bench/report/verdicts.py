@@ -8,8 +8,9 @@ from typing import Any
 
 from bench.measure.statistics import MIN_SEEDS
 from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
-from bench.report.contrasts import ratio_of
+from bench.report.contrasts import contrasts_of, ratio_of
 from bench.report.folder import aligned, printable
+from bench.report.frame import Group
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL, Limits
 
@@ -139,20 +140,32 @@ def signed(value: float) -> str:
     return text.replace("-", "−")
 
 
-def family_note(comparisons: Sequence[Comparison], costs: bool = True) -> str:
-    """How the numbers of the contrasts were computed and tested, and what their `costs` hold, where these are shown."""
-    number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
+def status_note(comparisons: Sequence[Comparison]) -> str:
+    """Whether the contrasts were declared, and what their averages are over."""
+    declared = any(comparison.declared for comparison in comparisons)
     status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
+    return f"{status} Each average is over the languages that both methods have."
+
+
+def exploratory_note(group: Group) -> str:
+    """What tells tests over all pairs from those of declared contrasts, as a sentence after another; "" without any."""
+    if not any(comparison.declared for comparison in contrasts_of(group)):
+        return ""
+    return " Exploratory: the declared contrasts are a smaller family of tests, and are in the figure of contrasts."
+
+
+def family_note(comparisons: Sequence[Comparison]) -> str:
+    """How the numbers of the contrasts were computed and tested."""
+    number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
     exploratory = f"the {number} contrasts" if number > 1 else "one"
     kinds = "the declared primary contrasts and over the other declared ones, measured or not"
     family = kinds if declared else exploratory
-    note = (
-        f"{status} Each average is over the languages that both methods have. p: paired, seeds and sentences crossed, "
+    return (
+        f"{status_note(comparisons)} p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}."
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: A's compute, training and inference, "
+        "divided by B's; human translation is not counted."
     )
-    cost = " Cost: A's compute, training and inference, divided by B's; human translation is not counted."
-    return note + cost if costs else note
 
 
 # --- text and JSON ----------------------------------------------------------------------------------------------------

@@ -68,18 +68,20 @@ def readme_says_what_it_is(suite: Suite, name: str) -> None:
     """README.md beside it says paper, factors and licence, the factors as declared."""
     cls = registry.load("method", name)
     path = Path(str(sys.modules[cls.__module__].__file__)).parent / "README.md"
-    require(path.is_file(), f"there is a {path.parent.name}/README.md")
+    require(path.is_file(), f"{path.parent.name}/README.md must be there")
     text = path.read_text(encoding="utf-8")
     plain, declared = " ".join(text.split()), cls.declared
-    require(text.startswith(f"# {name}\n"), f"README.md begins with '# {name}'")
+    require(text.startswith(f"# {name}\n"), f"README.md must begin with '# {name}'")
     for part in ("- Paper: ", "- Factors: ", "- Licence: "):
-        require(part in text, f"README.md has a line '{part}…'")
+        require(part in text, f"README.md must have a line '{part}…'")
     factors = plain.partition("- Factors: ")[2].partition(" - ")[0]
     terms = "entropy" if "entropy" in declared.loss_terms else declared.loss_terms.split()[0]
     for word in (f"data {declared.data}", "labels from", terms, "unlabelled text", "teacher"):
-        require(word in factors, f"the README's factors say '{word}'")
+        require(word in factors, f"README.md, '- Factors: …', must say '{word}' as declared, not '{factors.strip()}'")
     oracle = declared.target_gold == "yes"
-    require(oracle == ("oracle" in plain.lower()), "README.md says 'oracle' exactly where gold target labels are seen")
+    require(
+        oracle == ("oracle" in plain.lower()), "README.md must say 'oracle' exactly where gold target labels are seen"
+    )
 
 
 def factors_say_what_needs_imply(suite: Suite, name: str) -> None:

@@ -145,6 +145,7 @@ def test_check_reads_a_corpus_with_settings(tmp_path: Path, capsys: pytest.Captu
         (("fetch", "conll"), "lists no source files"),
         (("check", "--set", "a=1"), "--set needs the NAME"),
         (("fetch", "conll", "--set", "a"), "--set takes KEY=VALUE"),
+        (("check", "conll", "--set", "path=nowhere"), "no folder nowhere, here or in"),
     ],
 )
 def test_wrong_names_and_settings(arguments: tuple[str, ...], message: str) -> None:

@@ -78,8 +78,12 @@ GOOD = METHOD.replace("{name}", "odd")
         (GOOD + "\nclass Other(Method):\n    name = 'odd'\n", "found Some, Other"),
         (GOOD.replace('"odd"', '"even"'), "Some.name is 'even', not 'odd'"),
         (GOOD.replace("(frozen=True)", ""), "Some.Params is not a frozen dataclass"),
+        (
+            GOOD + "    search_space = {'temprature': (1, 2)}\n",
+            "names 'temprature', which its Params lack",
+        ),
     ],
-    ids=["import", "raises", "syntax", "none", "several", "name", "params"],
+    ids=["import", "raises", "syntax", "none", "several", "name", "params", "space"],
 )
 def test_broken(registry: Registry, tmp_path: Path, package: str, source: str, message: str) -> None:
     file = tmp_path / f"{package}_methods/odd/method.py"

@@ -11,7 +11,7 @@ import pytest
 from bench.core.errors import BadInput
 from bench.plan import registry
 from bench.plan.matrix import Cell, cells
-from bench.plan.search import LABELS
+from bench.plan.registry import SEARCHED_LABELS
 from bench.plan.sections import LabelsSpec, MatrixSpec
 from bench.plan.spec import load_matrix, parsed_matrix
 from tests.support.plan_fakes import MATRIX, fake_registry
@@ -183,7 +183,7 @@ def test_the_space_of_a_method_is_of_its_parameters(name: str) -> None:
     for key, values in registry.load("method", name).search_space.items():
         assert len(values) == len(set(values)) > 1
         for value in values:
-            if key in LABELS:
+            if key in SEARCHED_LABELS:
                 LabelsSpec(**{key.removeprefix("labels."): value})
                 plugins = value if key == "labels.filters" else [value]
                 assert {*plugins} <= {*registry.names("filter"), *registry.names("matcher")}

@@ -15,7 +15,7 @@ from bench.core.errors import BadInput
 from bench.report.contrasts import contrasts_of
 from bench.report.frame import Group, groups, read
 from bench.report.plots import write_plots
-from bench.report.plots.across import translations_figure
+from bench.report.plots.across import _common_seeds, translations_figure
 from bench.report.plots.canvas import FAMILIES, looks, settings
 from bench.report.plots.methods import cost_figure, critical_difference, f1_figure, forest_figure, pairs_figure, pareto
 from bench.report.plots.training import curves_figure, loss_figure
@@ -110,11 +110,13 @@ def test_every_method_has_a_cost_and_partial_ones_stand_where_their_difference_p
     make(tmp_path, Plan({"zero_shot": 0.4, "label_projection": 0.6, "concner": 0.7}))
     make(tmp_path, Plan({"translate_test": 0.5}, targets=("de",)))
     make(tmp_path, Plan({"best": 0.95}, oracles=("best",)))
+    make(tmp_path, Plan({"ensemble": 0.9}, targets=("de",), seeds=(1, 2)))  # too few seeds to be placed by them
     with settings():
         figure = cost_figure(group_of(tmp_path))
     assert figure is not None
     assert len(figure.legends[0].get_texts()) == 5
-    assert "placed by the difference from their baseline: translate_test." in " ".join(figure.get_supxlabel().split())
+    note = " ".join(figure.get_supxlabel().split())
+    assert "by the difference from their baseline, as they lack a language: translate_test." in note
     assert figure.axes[0].get_xlabel() == "seconds of a cell"
 
 
@@ -181,6 +183,18 @@ def test_translators_side_by_side(tmp_path: Path) -> None:
     assert [axis.get_title() for axis in figure.axes] == ["de", "fi"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["concner", "en_trans"]
     assert [text.get_text().strip() for text in figure.legends[0].get_texts()] == ["human", "machine: apertium"]
+
+
+def test_translators_are_compared_over_the_same_seeds(tmp_path: Path) -> None:
+    rows = {}
+    for translator, seeds in (("files", (1, 2, 3)), ("apertium", (2, 3, 4))):
+        axes = {"labels.translator": translator}
+        make(tmp_path, Plan({"concner": 0.7}, seeds=seeds, cell={"axes": axes}))
+        rows[translator] = ("toy", f"concner ({translator})")
+    group = group_of(tmp_path)
+    assert {*rows.values()} == {*group.rows}
+    kept = {(run.row, run.record.cell["seed"]) for run in _common_seeds(group, {"concner": rows}).stored}
+    assert kept == {(row, seed) for row in rows.values() for seed in (2, 3)}
 
 
 def test_curves_with_one_point_are_not_drawn(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from bench.report.plots import figures_across, figures_of
 from bench.report.plots.canvas import saved, settings
 from bench.report.scores import LEVEL, ranking, scores_of
 from bench.report.tables import all_tables
-from bench.report.verdicts import HEADS, cells, conclusions, family_note, line_notes, sentence
+from bench.report.verdicts import HEADS, cells, conclusions, exploratory_note, family_note, line_notes, sentence
 from bench.store.record import Cost, Record, Resources
 
 NAME = "report.html"
@@ -127,6 +127,7 @@ def _chapter(group: Group, prefix: str, facts: Mapping[str, Facts], most: int) -
         "ranking": ranking(group),
         "contrasts": comparisons,
         "family": family_note(comparisons),
+        "exploratory": exploratory_note(group),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -204,8 +204,8 @@ def translations_figure(group: Group) -> Figure | None:
 
     None if no method has both in a language.
     """
-    scores = scores_of(group, group.main_rule)
     variants = _by_translator(group)
+    scores = scores_of(_common_seeds(group, variants), group.main_rule)
     shown = looks(group, [row for rows in variants.values() for row in rows.values()])
     markers = dict(zip(dict.fromkeys(name for rows in variants.values() for name in rows), MARKERS, strict=False))
     targets = [
@@ -228,7 +228,23 @@ def translations_figure(group: Group) -> Figure | None:
     handles = [Line2D([], [], ls="", marker=m, color="0.3", label=f" {plain(n)}") for n, m in markers.items()]
     fig.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
     note = f"F1 (strict, %). {interval_note((score.what for score in scores.values()), 'Lines show the')}"
-    return finished(fig, group, "Human and machine translation", note)
+    alike = " Each method over the seeds that all of its rows in a language have."
+    return finished(fig, group, "Human and machine translation", note + alike)
+
+
+def _common_seeds(group: Group, variants: Mapping[str, Mapping[str, Row]]) -> Group:
+    """The group reduced, by variant and language, to the seeds of all its rows that were run there."""
+    seeds: dict[tuple[Row, str], set[int]] = {}
+    for run in group.stored:
+        if run.record.status == "ok":
+            seeds.setdefault((run.row, run.target), set()).add(run.record.cell["seed"])
+    common: dict[tuple[Row, str], set[int]] = {}
+    for rows in variants.values():
+        for target in group.targets:
+            there = [(row, target) for row in rows.values() if (row, target) in seeds]
+            common |= dict.fromkeys(there, set.intersection(*(seeds[cell] for cell in there)) if there else set())
+    kept = (run for run in group.stored if run.record.cell.get("seed") in common.get((run.row, run.target), ()))
+    return replace(group, stored=tuple(kept))
 
 
 def _by_translator(group: Group) -> dict[str, dict[str, Row]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.stats import studentized_range
 
+from bench.measure.statistics import MIN_SEEDS
 from bench.report.compare import MARGIN
 from bench.report.contrasts import baseline_of, contrasts_of, cost_of
 from bench.report.errors import confused, samples
@@ -32,8 +34,18 @@ from bench.report.plots.canvas import (
     plain,
     rows_axis,
 )
-from bench.report.scores import LEVEL, Limits, Scores, average_gap, average_over, macro, oracle_rows, ranking, scores_of
-from bench.report.verdicts import family_note, signed
+from bench.report.scores import (
+    LEVEL,
+    Limits,
+    Scores,
+    average_gap,
+    average_over,
+    macro,
+    oracle_rows,
+    ranking,
+    scores_of,
+)
+from bench.report.verdicts import exploratory_note, signed, status_note
 
 MOST_NUMBERS = 20  # methods up to which the cells of the heat map have room for a number
 
@@ -101,8 +113,12 @@ def forest_figure(group: Group) -> Figure | None:
         dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
     direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
-    note = f"F1 {direction}, in points. Shaded: ±{MARGIN:g} F1. {family_note(comparisons, costs=False)}"
-    return finished(fig, group, "Contrasts by target language", note)
+    note = (
+        f"F1 {direction}, in points; shaded: ±{MARGIN:g} F1. {status_note(comparisons)} Lines: 95 % intervals at the "
+        f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}."
+    )
+    compared = group.only({label for comparison in comparisons for label in (comparison.a, comparison.b)})
+    return finished(fig, group, "Contrasts by target language", note, settings_of=compared)
 
 
 def pairs_figure(group: Group) -> Figure | None:
@@ -130,7 +146,9 @@ def pairs_figure(group: Group) -> Figure | None:
     axis.spines[:].set_visible(False)
     fig.colorbar(image, ax=axis, label="row minus column, F1 points", shrink=0.9, pad=0.01)
     tested = (
-        f"Bold: significant (p < {LEVEL}, Holm over {ranked.pairs} pairs)." if ranked.pairs else "No pair is tested."
+        f"Bold: significant (p < {LEVEL}, Holm over {ranked.pairs} pairs).{exploratory_note(group)}"
+        if ranked.pairs
+        else "No pair is tested."
     )
     over = f"Average over {', '.join(ranked.languages)}, of two rows over the seeds that both have; the highest first"
     note = f"{over}; without oracles and methods that lack a language. {tested}"
@@ -166,7 +184,7 @@ def ranks_figure(group: Group) -> Figure | None:
     axis.set_xlabel("average rank (1 is best)")
     bars_note = (
         "Bars join neighbours of which no two differ significantly on average (paired, seeds and sentences crossed, "
-        f"p < {LEVEL}, Holm over {ranked.pairs} pairs)."
+        f"p < {LEVEL}, Holm over {ranked.pairs} pairs).{exploratory_note(group)}"
         if ranked.pairs
         else "No pair could be tested (fewer than 3 seeds, or no counts by sentence): no bars."
     )
@@ -186,18 +204,19 @@ def critical_difference(methods: int, languages: int) -> float:
 def cost_figure(group: Group) -> Figure | None:
     """F1 against the cost of a cell, with the Pareto front; None if fewer than three methods have both.
 
-    Cost is in seconds, or in operations if more methods have those.
+    Cost is in operations, or in seconds if more methods have those.
     """
     scores = scores_of(group, group.main_rule)
     languages = average_over(scores, group.rows, group.targets)
     shown = looks(group, group.rows, oracle_rows(scores))
-    known = {unit: _cost_points(group, scores, languages, unit) for unit in ("seconds", "tflop")}
+    known = {unit: _cost_points(group, scores, languages, unit) for unit in ("tflop", "seconds")}
     unit = max(known, key=lambda unit: len(known[unit][0]))
     points, placed = known[unit]
     if len(points) < 3:
         return None
     fig = figure(7.5, max(3.4, 1.2 + 0.19 * len(points)))
     axis = fig.subplots()
+    shown |= {row: replace(shown[row], oracle=True) for row in placed}  # hollow
     for row, (x, mean, half) in points.items():
         if half:
             axis.plot([x, x], [mean - half, mean + half], color=shown[row].face, linewidth=0.8, alpha=0.45, zorder=1)
@@ -220,7 +239,7 @@ def cost_figure(group: Group) -> Figure | None:
     light_grid(axis)
     legend(fig, (shown[row] for row in points))
     moved = (
-        f" On no front, and placed by the difference from their baseline: "
+        f" Hollow, on no front, and placed by the difference from their baseline, as they lack a language: "
         f"{', '.join(group.name_of(row) for row in placed)}."
         if placed
         else ""
@@ -240,7 +259,8 @@ def _cost_points(
 ) -> tuple[dict[Row, tuple[float, float, float]], list[Row]]:
     """Cost, macro F1 and its half-width (0 where unknown) by row, and the rows that lack a language.
 
-    Such a row is placed relative to its baseline, by their difference in F1 and the ratio of their costs.
+    Such a row is placed relative to its baseline, by their difference in F1 and the ratio of their costs, unless it has
+    fewer seeds than a test needs.
     """
     points, placed = dict[Row, tuple[float, float, float]](), list[Row]()
 
@@ -253,6 +273,8 @@ def _cost_points(
         if mean is not None and cost:
             points[row] = (cost, mean, half or 0.0)
         elif mean is None and (base := baseline_of(row, group.rows)) in points and base is not None:
+            if len({run.record.cell["seed"] for run in group.stored if run.row == row}) < MIN_SEEDS:
+                continue
             common = [t for t in group.targets if scores[row, t].mean is not None and scores[base, t].mean is not None]
             means = [macro(scores, side, common)[0] for side in (row, base)]
             costs = [price(side, common) for side in (row, base)]
@@ -273,12 +295,17 @@ def pareto(points: Mapping[Row, tuple[float, float]]) -> list[Row]:
 
 
 def confusion_figure(group: Group) -> Figure | None:
-    """Confused types by method, over its languages, of the middle seeds; None without stored gold and predictions."""
+    """Confused types by method, of the middle seeds; None without stored gold and predictions.
+
+    Over the languages of the macro average; rows that lack one are left out, as their panels would count another test.
+    """
     types = sorted({str(type_) for run in group.stored for type_ in run.record.corpus.get("types") or ()})
-    counted = dict[Row, np.ndarray]()
-    for (row, _), sample in samples(group).items():
-        if row not in group.oracles and (counts := confused(sample, types)) is not None:
-            counted[row] = counted[row] + counts if row in counted else counts
+    languages = average_over(scores_of(group, group.main_rule), group.rows, group.targets)
+    by_row: dict[Row, list[np.ndarray]] = {}
+    for (row, target), sample in samples(group).items():
+        if row not in group.oracles and target in languages and (counts := confused(sample, types)) is not None:
+            by_row.setdefault(row, []).append(counts)
+    counted = {row: np.sum(counts, axis=0) for row, counts in by_row.items() if len(counts) == len(languages)}
     if not types or not counted:
         return None
     names = [textwrap.fill(plain(name), 14) for name in (*types, "none")]
@@ -296,8 +323,8 @@ def confusion_figure(group: Group) -> Figure | None:
         axis.remove()
     note = (
         "Rows: gold type; columns: type of the predicted entity that shares most words. Percent of the gold entities "
-        "of a type, all languages that a method has; the last row counts predicted entities without any gold one. "
-        "Middle seed by F1."
+        "of a type; the last row holds numbers of predicted entities without any gold one, no percentages. All of "
+        f"{', '.join(languages)}, middle seed by F1; without oracles and methods that lack a language."
     )
     return finished(fig, group, "Types confused", note)
 

@@ -101,11 +101,12 @@ def loss_figure(group: Group) -> Figure | None:
         axis.tick_params(labelbottom=True)
         axis.set_title(shown[row].label, fontsize=8)
         axis.legend(frameon=False, fontsize=6.5)
+        axis.set_xlabel("optimiser step", fontsize=7)
         light_grid(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     fig.supylabel("loss term (as weighted by the method)", fontsize=8)
-    note = "Against optimiser steps; mean over languages and seeds. Terms of different methods are not comparable."
+    note = "Mean over languages and seeds, each panel on its own scale. Terms of different methods are not comparable."
     return finished(fig, group, "Loss terms", note)
 
 
@@ -113,7 +114,9 @@ def space_figure(group: Group) -> Figure | None:
     """Principal components of words before and after training, target × method, first seed; None without records."""
     drawn = {cell: points for cell, stored in group.cells.items() if (points := _space(stored))}
     asked = {label for comparison in contrasts_of(group) for label in (comparison.a, comparison.b)}  # these come first
+    students = {run.row for run in group.stored if (run.record.cell.get("params") or {}).get("distil")}
     rows = [row for row in group.rows if any(row == other for other, _ in drawn)]
+    rows = [row for row in rows if row not in students] or rows  # what is measured of them is their teacher
     rows = sorted(rows, key=lambda row: row[1] not in asked)[:MOST]
     targets = [target for target in group.targets if any(target == other for _, other in drawn)][:MOST]
     if not drawn:
@@ -135,7 +138,8 @@ def space_figure(group: Group) -> Figure | None:
     entries += [(name, GREY, marker) for name, marker in zip((group.source or "source", "target"), SIDES, strict=True)]
     handles = [Line2D([], [], color=color, marker=marker, ls="", label=f" {name}") for name, color, marker in entries]
     fig.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
-    note = "Two principal components of the last layer's word states (unit length), of training pairs; first seed."
+    note = "Two principal components of the last layer's word states (unit length), of training pairs; first seed. "
+    note += f"Before: the encoder as it was loaded. At most {MOST} methods and languages that have them."
     return finished(fig, group, "Words by label and language", note)
 
 
