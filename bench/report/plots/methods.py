@@ -224,16 +224,18 @@ def cost_figure(group: Group) -> Figure | None:
     apart = {row for row in shown if shown[row].oracle} | set(placed)
     front = pareto({row: (x, mean) for row, (x, mean, _) in points.items() if row not in apart})
     axis.step([points[row][0] for row in front], [points[row][1] for row in front], where="post", color="0.6", lw=1.0)
-    for row in front:
-        at: Any = points[row][:2]
-        axis.annotate(shown[row].label, at, xytext=(5, 5), textcoords="offset points", fontsize=7)
     every = [x for x, _, _ in points.values()]
-    if max(every) > 8 * min(every):
+    wide = max(every) > 8 * min(every)
+    for row in front:  # most points lie to the right of the front, so names go to the left where there is room
+        at, side = points[row][:2], -1 if not wide and points[row][0] > max(every) / 3 else 1
+        place: dict[str, Any] = {"xytext": (5 * side, 5), "ha": "right" if side < 0 else "left"}
+        axis.annotate(shown[row].label, at, textcoords="offset points", fontsize=7, **place)
+    if wide:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")  # the default one needs mathtext, which names must not trigger
         axis.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.06 * max(every))
     axis.set_xlabel("seconds of a cell" if unit == "seconds" else "10¹² operations of a cell (training and inference)")
     axis.set_ylabel("macro F1 (strict, %)")
     light_grid(axis)
