@@ -124,7 +124,12 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     worth = signed(terms.difference or 0).removeprefix("+")
     assert f"is {projection} F1 better than label projection and {pool} better than the naive pool" in readme
     assert f"its two terms are worth {worth}." in readme
+    distilled = next(comparison for comparison in measured if "both distilled" in comparison.title)
+    assert f"- {sentence(distilled)}" in results
     for a, b in (
+        ("en_trans+kd (files)", "en_trans (files)"),
+        ("concner+kd (files)", files),
+        ("concner+kd (files)", "zero_shot"),
         ("no-contrast (files)", "en_trans (files)"),
         ("no-contrast (files)", "label_projection+en (files)"),
         ("concner (bergamot)", files),
@@ -132,12 +137,15 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
         assert f"- Not declared: {sentence(compared(group, a, b, group.main_rule))}" in results
     labels = (
         "zero_shot",
-        *(f"{name} (files)" for name in ("en_trans", "label_projection", "label_projection+en", "concner")),
+        *(
+            f"{name} (files)"
+            for name in ("en_trans", "label_projection", "label_projection+en", "no-contrast", "concner")
+        ),
     )
     main_table = tables.MAKERS["main"](shown_of(group, TablesSpec(rows=labels)), "main")
     assert main_table is not None
     rows = re.findall(r"^\|.*$", markdown(main_table), re.M)
-    assert len(rows) == 7 and all(row in readme for row in rows)
+    assert len(rows) == 8 and all(row in readme for row in rows)
 
 
 def page(name: str) -> str:

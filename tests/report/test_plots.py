@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib
 import pytest
+from matplotlib.figure import Figure
 
 from bench.core.errors import BadInput
 from bench.report.contrasts import contrasts_of
@@ -17,7 +18,15 @@ from bench.report.frame import Group, groups, read
 from bench.report.plots import write_plots
 from bench.report.plots.across import _common_seeds, translations_figure
 from bench.report.plots.canvas import FAMILIES, looks, settings
-from bench.report.plots.methods import cost_figure, critical_difference, f1_figure, forest_figure, pairs_figure, pareto
+from bench.report.plots.methods import (
+    _cut,
+    cost_figure,
+    critical_difference,
+    f1_figure,
+    forest_figure,
+    pairs_figure,
+    pareto,
+)
 from bench.report.plots.training import curves_figure, loss_figure
 from bench.report.verdicts import signed
 from bench.store.record import Records, Translation
@@ -94,6 +103,17 @@ def test_forest_has_every_contrast_with_its_interval_and_the_zone_of_no_matter(t
             assert line.together in drawn
         zone: Any = axis.patches[0]
         assert (zone.get_x(), zone.get_width()) == (-1.0, 2.0)
+
+
+def test_a_very_wide_interval_is_cut_and_said_to_be() -> None:
+    with settings():
+        axis = Figure().subplots()
+        usual = [(axis, 0, (-2.0, 4.0)), (axis, 1, (1.0, 3.0)), (axis, 2, (0.0, 2.0))]
+        assert _cut(usual) == "" == _cut([])
+        assert not axis.lines
+        assert "arrow" in _cut([*usual, (axis, 3, (-1.0, 50.0))])
+    assert axis.get_xlim() == pytest.approx((-25.725, 25.725)), "its middle is in sight"
+    assert [line.get_marker() for line in axis.lines] == [">"]
 
 
 def test_pairs_say_what_is_significant(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from bench.report.folder import problem_of, status_of
 from bench.report.frame import Group, Row, Stored, chosen, groups, read_all
 from bench.report.notes import ORACLE, corpus_notes, is_synthetic, setting_notes, title_of, visible
 from bench.report.plots import figures_across, figures_of
-from bench.report.plots.canvas import saved, settings
+from bench.report.plots.canvas import saved, settings, without_words
 from bench.report.scores import LEVEL, ranking, scores_of
 from bench.report.tables import all_tables
 from bench.report.verdicts import HEADS, cells, conclusions, exploratory_note, family_note, line_notes, sentence
@@ -162,7 +162,7 @@ _UNSAFE = str.maketrans({"%": "%25", "#": "%23", '"': "%22", "<": "%3C", ">": "%
 def _drawn(figure: Figure, anchor: str) -> dict[str, Any]:
     """The figure as inline SVG data, with its title and note."""
     title, note = (" ".join(text.split()) for text in (figure.get_suptitle(), figure.get_supxlabel()))
-    width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
+    width, height = (round(96 * float(inches)) for inches in without_words(figure).get_size_inches())
     data = Markup(compact(saved(figure, "svg").decode()).translate(_UNSAFE))
     return {"anchor": anchor, "title": title, "note": note, "width": width, "height": height, "data": data}
 

@@ -129,6 +129,21 @@ def finish(fig: Figure, title: str, note: str) -> Figure:
     width = float(fig.get_figwidth())
     fig.suptitle(wrapped(title, width * (0.62 if fig.legends else 1), 11), fontsize=10, x=0.01, ha="left")
     fig.supxlabel(wrapped(note, width), fontsize=7.5, color=GREY, x=0.01, ha="left")
+    return _laid_out(fig)
+
+
+def without_words(fig: Figure) -> Figure:
+    """A finished figure without its title and note, and without their room: a page has them in its own letters."""
+    words = ((fig.get_suptitle(), 10), (fig.get_supxlabel(), 7.5))
+    inches = sum((1 + text.count("\n")) * size * 1.25 / 72 for text, size in words)
+    fig.suptitle("")
+    fig.supxlabel("")
+    fig.set_figheight(fig.get_figheight() - inches)
+    fig.set_layout_engine("constrained")
+    return _laid_out(fig)
+
+
+def _laid_out(fig: Figure) -> Figure:
     engine = fig.get_layout_engine()
     assert engine is not None
     engine.execute(fig)

@@ -100,6 +100,7 @@ def forest_figure(group: Group) -> Figure | None:
     titles = [c.a if alike else c.title for c in comparisons]
     heads, rows = (titles, names) if few else (names, titles)
     fig, axes = panels(len(rows), heads, 0.5 + 0.065 * min(40, max(map(len, rows))))
+    drawn: list[tuple[Axes, float, Limits]] = []
     for place, axis in enumerate(axes):
         axis.axvspan(-MARGIN, MARGIN, color="0.9", linewidth=0, zorder=0)
         axis.axvline(0, color="0.4", linewidth=0.8, zorder=1)
@@ -110,15 +111,32 @@ def forest_figure(group: Group) -> Figure | None:
             if line is not None and line.difference is not None:
                 limits = line.together or line.interval
                 places.append((y, shown[group.suites[0], comparison.a], line.difference, limits))
+                drawn += [(axis, y, limits)] if limits else []
         dots(axis, places)
         rows_axis(axis, [plain(row) for row in rows])
+    cut = _cut(drawn)
     direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
     note = (
         f"F1 {direction}, in points; shaded: ±{MARGIN:g} F1. {status_note(comparisons)} Lines: 95 % intervals at the "
-        f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}."
+        f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}{cut}."
     )
     compared = group.only({label for comparison in comparisons for label in (comparison.a, comparison.b)})
     return finished(fig, group, "Contrasts by target language", note, settings_of=compared)
+
+
+def _cut(drawn: Sequence[tuple[Axes, float, Limits]]) -> str:
+    """Cut intervals so wide that the others could not be read, with an arrow where one goes on; "" if none is."""
+    if not drawn:
+        return ""
+    usual = 3 * float(np.median([high - low for _, _, (low, high) in drawn]))
+    narrow = [abs(x) for _, _, (low, high) in drawn if high - low <= usual for x in (low, high)]
+    edge = 1.05 * max(*narrow, *(abs(low + high) / 2 for _, _, (low, high) in drawn))
+    sides = [(axis, y, -1, -low) for axis, y, (low, _) in drawn] + [(axis, y, 1, high) for axis, y, (_, high) in drawn]
+    beyond = [(axis, y, side) for axis, y, side, reach in sides if reach > edge]
+    for axis, y, side in beyond:
+        axis.plot(side * edge, y, marker="<" if side < 0 else ">", color=GREY, markersize=4, clip_on=False, zorder=4)
+        axis.set_xlim(-edge, edge)  # of all, as the panels share it
+    return "; where an arrow ends a line, the interval goes on" if beyond else ""
 
 
 def pairs_figure(group: Group) -> Figure | None:
