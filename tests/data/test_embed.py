@@ -304,7 +304,7 @@ def test_no_translation_at_all_is_no_pair(tiny_folder: Path, tmp_path: Path) -> 
     cell, cache = cell_of("", "labels.aligner='gold'", "labels.translator='files'"), Artefacts(tmp_path)
     data = CellData(cell)
     for _ in ("made", "read"):
-        stage = LinkStage(cell, data.data, data.data.read("de", "train")[:5], "en")
+        stage = LinkStage(cell, data.data, data.data.read("de", "test")[:5], "en")
         assert stage.links(cache).pairs == ()
 
 

@@ -93,7 +93,7 @@ def test_wrong_matrix(place: Place, verb: str, old: str, new: str, said: tuple[s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("missing.toml",), ("missing.toml", "cannot be read")),
+        (("missing.toml",), ("missing.toml", "there is no such file")),
         (("missing",), ("no matrix is named 'missing'",)),
         (("dmeo",), ("did you mean 'demo'?",)),
         ((".",), ("no matrix is named '.'",)),
