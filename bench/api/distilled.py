@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bench.api.method import (
     Ask,
@@ -100,8 +101,8 @@ class Distilled(Method):
     def predict(self, ask: Ask, models: Mapping[str, Model], sentences: Sequence[Sentence]) -> Predictions:
         """As the method does, with the student in place of its last model."""
         last = self.method.rounds()[-1].name
-        own = {name: models[name] for name in models if name not in (last, ROUND)}
-        return self.method.predict(ask, own | {last: models[ROUND]}, sentences)
+        own = cast("MutableMapping[str, Model]", models)  # to look up alone, as a model is loaded when it is asked for
+        return self.method.predict(ask, ChainMap({last: models[ROUND]}, own), sentences)
 
     def files(self) -> dict[str, Path]:
         return self.method.files()

@@ -158,9 +158,16 @@ def _lacking(folder: Path, weights: bool) -> str:
         return "its tokenizer"
     if not weights:
         return ""
-    indices = list(folder.glob("*.safetensors.index.json"))
-    shards = {shard for path in indices for shard in json.loads(path.read_bytes())["weight_map"].values()}
-    return next((name for name in sorted(shards or {"*.safetensors"}) if not any(folder.glob(name))), "")
+    if not any(folder.glob("*.safetensors")):
+        return "*.safetensors"
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            shards = sorted({str(shard) for shard in json.loads(index.read_bytes())["weight_map"].values()})
+        except (ValueError, TypeError, KeyError, AttributeError):  # no index of transformers
+            return index.name
+        if (missing := next((shard for shard in shards if not (folder / shard).is_file()), None)) is not None:
+            return missing
+    return ""
 
 
 def fetch_shown(name: HubName, commit: str, size: int = 0, which: str = "") -> Path:

@@ -62,9 +62,8 @@ class EncoderSource:
             return self.where, None
 
         def build(folder: Path) -> dict[str, str]:
-            origin = f" ({recipe.what})" if recipe.what else ""
-            long = "" if recipe.sources() else ", which takes minutes"  # it is trained
-            message = f"making the encoder '{self.label}'{origin}, once{long}; it is kept in the cache"
+            origin = recipe.what or "trained here, which takes minutes"
+            message = f"making the encoder '{self.label}' ({origin}), once; it is kept in the cache"
             print(message, file=sys.stderr, flush=True)
             recipe.make(folder, progress)
             return {"encoder": self.label} | ({"what": recipe.what} if recipe.what else {})

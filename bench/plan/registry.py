@@ -233,7 +233,8 @@ def _checked_class(module: ModuleType, kind: Kind, name: str, attribute: str, pl
     params: Any = getattr(cls, "Params", None)
     if not (is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[union-attr]
         raise _broken(place, f"{module.__file__}: {cls.__name__}.Params is not a frozen dataclass")
-    known = {*(field.name for field in fields(params)), *SEARCHED_LABELS}
+    every: Any = params_type(cls) if issubclass(cls, Method) else params
+    known = {*(field.name for field in fields(every)), *SEARCHED_LABELS}
     for searched in getattr(cls, "search_space", {}):
         if searched not in known:
             unknown = f"{cls.__name__}.search_space names '{searched}', which its Params lack"

@@ -31,12 +31,11 @@ def searching(spec: MatrixSpec) -> MatrixSpec:
         raise place.at("seeds").error(f"seed {shared[0]} is reported, so no setting may be chosen on it")
     if search.trials and search.target not in spec.axes.targets and (search.run or not spec.where.given):
         raise place.at("target").error(f"'{search.target}' is not a target{nearest(search.target, spec.axes.targets)}")
-    rows = {*spec.axes.methods} - search.same_as.keys()
     if not search.run:
         return spec
     if not search.trials:
         raise place.error("it gives no `trials`, so there is nothing to search")
-    methods = tuple(label for label in spec.axes.methods if label in rows)
+    methods = tuple(label for label in spec.axes.methods if label not in search.same_as)
     axes = replace(spec.axes, methods=methods, targets=(search.target,), seeds=search.seeds)
     return replace(spec, name=f"{spec.name}-search", axes=axes, chosen={}, contrasts=())
 

@@ -144,8 +144,12 @@ def test_a_part_that_another_tool_cached_is_completed(
     with monkeypatch.context() as patched, pytest.raises(BadInput, match="cache: run once without --offline"):
         patched.setenv("HF_HUB_OFFLINE", "1")
         fetch_shown(name, commit)
-    assert len(list(fetch_shown(name, commit).iterdir())) == 5
+    folder = fetch_shown(name, commit)
+    assert len(list(folder.iterdir())) == 5
     assert cached(name, commit) is not None
+    for damaged in ("{", "[]", '{"weight_map": 1}'):
+        (folder / INDEX).write_text(damaged)
+        assert cached(name, commit) is None, "in one line when it is loaded, not here"
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

@@ -253,7 +253,7 @@ def test_only_the_models_that_predict_are_loaded() -> None:
 
     assert predicting(TwoRounds()) == [("main", "target-dev")]
     assert predicting(Both()) == [("teacher", "source-dev"), ("main", "target-dev")]
-    assert predicting(Distilled(TwoRounds(), Distillation())) == [("teacher", "source-dev"), ("distil", "target-dev")]
+    assert predicting(Distilled(TwoRounds(), Distillation())) == [("distil", "target-dev")]
 
 
 def test_unlabelled_text_has_no_labels(ask: MakeAsk, cell: MakeCell) -> None:
