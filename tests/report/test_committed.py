@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ from bench.report.tables.render import markdown
 from bench.report.verdicts import sentence, signed
 from bench.report.verify import verify
 from tests.support.e2e_tools import REPO
+
+sys.path.insert(0, str(REPO / "docs"))  # a folder of pages, no package
+import make_results
 
 DRAWINGS = sorted((REPO / "results" / "reference").glob("*/figures/*.png"))
 PAPERS = sorted((REPO / "results" / "reference").glob("*/paper/*.tex"))
@@ -96,6 +100,25 @@ def test_a_committed_drawing_is_made_again(drawing: Path) -> None:
     if made != drawing.read_bytes():
         new, old = (image.imread(io.BytesIO(data)) for data in (made, drawing.read_bytes()))
         assert new.shape == old.shape and abs(new - old).mean() < 0.02
+
+
+def test_the_pages_show_what_the_records_give() -> None:
+    """Every table and sentence that `python docs/make_results.py` writes."""
+    made = make_results.pages()
+    assert {REPO / "README.md", REPO / "docs" / "results.md"} < set(made) and len(made) == 2 + len(SUITES)
+    assert not [path for path, text in made.items() if text != path.read_text(encoding="utf-8")]
+
+
+def test_a_page_is_made_from_other_records() -> None:
+    """Tables by their columns, sentences by what they compare; the rest stays."""
+    (group,) = groups(read([REPO / "results/reference/demo"]))
+    table = tables.MAKERS["main"](group, "main")
+    said = sentence(compared(group, "en_trans", "zero_shot", group.main_rule))
+    head, *rows = re.findall(r"^\|.*\n", markdown(table), re.M)
+    old = f"Text.\n\n{head}| old | 1 |\n\n- Not declared: en_trans − zero_shot: +99\n  F1.\n- More text.\n\n| other |\n"
+    new = make_results.with_sentences(make_results.with_tables(old, [table, None]), group)
+    expected = f"Text. {head} {' '.join(rows)} - Not declared: {said} - More text. | other |"
+    assert new.split() == expected.split()
 
 
 def test_the_readmes_table_is_the_suites() -> None:
