@@ -17,7 +17,7 @@ from bench.core.sentences import Pair
 class Annotation(MethodParams):
     """Which sentences are kept; the defaults are ours, fixed in advance."""
 
-    share: float = 0.5  # of the lines that could be kept, the surest: mean probability of the teacher's best tags
+    share: float = 0.5  # of the lines with entities, and of those without: the surest, by mean top probability
     projected: float = 1.0  # the least share of a sentence's entities that get a span
     empty: bool = False  # sentences in which the teacher finds no entity; their sureness is that of all words
 
@@ -47,6 +47,9 @@ def annotated(ask: Ask, teacher: str, rules: Annotation) -> list[Pair]:
         if len(reached) >= rules.projected * len(entities) if entities else rules.empty:
             labelled = replace(pair, target=replace(pair.target, spans=tuple(sorted(reached))))
             able.append((float(probabilities[inside].max(-1).mean()), labelled))
-    surest = sorted(range(len(able)), key=lambda line: -able[line][0])[: math.ceil(rules.share * len(able))]
+    surest: list[int] = []
+    for kind in (True, False):  # each by itself: taggers are surest of sentences without an entity
+        lines = [line for line, (_, pair) in enumerate(able) if bool(pair.source.spans) is kind]
+        surest += sorted(lines, key=lambda line: -able[line][0])[: math.ceil(rules.share * len(lines))]
     ask.note("parallel_kept", len(surest))
     return [able[line][1] for line in sorted(surest)]

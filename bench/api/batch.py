@@ -82,6 +82,13 @@ def pairs(pairs_: Sequence[Pair]) -> tuple[Group, ...]:
     return tuple((Example(pair.source), Example(pair.target)) for pair in pairs_)
 
 
+def pooled(pairs_: Sequence[Pair], source: Sequence[Sentence]) -> tuple[Group, ...]:
+    """Each pair a group, then singly the source sentences that are in none: gold labels do not go with a translation
+    that is missing or refused."""
+    paired = {pair.source.id for pair in pairs_}
+    return pairs(pairs_) + singles([sentence for sentence in source if sentence.id not in paired])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
     """A batch on the device before the encoder has read it (see bench.core.subwords.Layout for the windows).

@@ -87,8 +87,9 @@ def tagger_scores(
     """α^(|t| − 1) · mean probability that a word of the candidate is of the entity's type; 0 if that is below 0.05.
 
     `probabilities` (W, tags). As in the authors' code the factor counts only if every word is most probably of that
-    type (the formula lets a range of seven such words grow over any eighth). Ours: a word's probability of a type is
-    that of its B and I together; theirs is B's for the first word, I's for the others.
+    type (the formula lets a range of seven such words grow over any eighth), and here only if no word after the first
+    most probably begins an entity. Ours: a word's probability of a type is that of its B and I together; theirs is B's
+    for the first word, I's for the others.
     """
     kinds = [tag.partition("-")[2] for tag in tags]
     types = sorted(set(kinds))  # O, the type without a name, is the first
@@ -97,7 +98,9 @@ def tagger_scores(
     likely = by_type.argmax(1)[:, None] == np.arange(len(types))
     lengths = (candidates[:, 1] - candidates[:, 0])[:, None]
     mean = _sums(by_type, candidates) / lengths
-    factor = np.where(_sums(likely, candidates) == lengths, ALPHA ** (lengths - 1.0), 1.0)
+    begins = np.array([tag.startswith("B-") for tag in tags])[probabilities.argmax(1)].cumsum()
+    alone = begins[candidates[:, 0]] == begins[candidates[:, 1] - 1]  # no other entity begins inside
+    factor = np.where((_sums(likely, candidates) == lengths) & alone[:, None], ALPHA ** (lengths - 1.0), 1.0)
     by_candidate = mean * factor
     by_candidate[by_candidate < LEAST] = 0
     scores: Scores = by_candidate[:, [types.index(entity.type) for entity in entities]].T

@@ -114,7 +114,8 @@ class Distilled(Method):
         """The method's factors, changed as by distillation."""
         own = self.method.factors()
         terms = f"{own.loss_terms}; distillation ({self.params.distil_loss})"
-        return replace(own, unlabelled_text="yes", teacher="own model", loss_terms=terms)
+        teacher = "own model" if own.teacher == "none" else f"{own.teacher}; own model"
+        return replace(own, unlabelled_text="yes", teacher=teacher, loss_terms=terms)
 
 
 @lru_cache(maxsize=256)

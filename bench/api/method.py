@@ -23,6 +23,7 @@ from bench.api.batch import Step as Step
 from bench.api.batch import Term as Term
 from bench.api.batch import TrainingSet as TrainingSet
 from bench.api.batch import pairs as pairs
+from bench.api.batch import pooled as pooled
 from bench.api.batch import singles as singles
 from bench.core.errors import BadInput, nearest
 from bench.core.sentences import Link, Pair, Sentence, Span

@@ -56,7 +56,7 @@ def supervised_contrastive(
     For anchor i with P(i) the others of its class: `−1/|P(i)| Σ_p log(exp(z_i·z_p/τ) / Σ_{a≠i} exp(z_i·z_a/τ))`, z of
     unit length; the mean over the anchors that have a positive, 0 where none has; float32 in any precision. `classes`
     (M,); `anchors` (M,) bool: who may be anchor or positive, the others are negatives only; `allowed` (M, M) bool:
-    pairs that may be positives.
+    pairs that may be positives; those that may not, though of one class, are left out of the sum over a.
     """
     # float64 stays float64, for numerical checks
     z = F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=-1)
@@ -65,6 +65,7 @@ def supervised_contrastive(
     if anchors is not None:
         positive = positive & anchors[:, None] & anchors[None, :]
     if allowed is not None:
+        itself |= positive & ~allowed  # of the same class, but not to be a positive: no negative either
         positive = positive & allowed
     rows = positive.any(1)
     if not rows.any():

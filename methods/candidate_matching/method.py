@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.api.batch import Floats, TrainingSet, pairs, singles
+from bench.api.batch import Floats, TrainingSet, pooled, singles
 from bench.api.candidates import (
     MAX_LENGTH,
     alignment_scores,
@@ -47,7 +47,7 @@ class CandidateMatching(Method):
     """Translations (or with English), labelled by matching the source entities with candidate ranges."""
 
     name = "candidate_matching"
-    version = 1
+    version = 2
     display = "Candidate matching"
     cites = ("politov2025revisiting",)
     paper = "Politov, Shkalikov, Jäkel, Färber 2025, arXiv 2501.18750"
@@ -92,7 +92,9 @@ class CandidateMatching(Method):
             counts["entities"] += len(outcomes)
             labelled.append(replace(pair, target=replace(pair.target, spans=labels)))
         ask.count_labels(counts)
-        return TrainingSet(labelled=pairs(labelled) if self.params.english else singles([p.target for p in labelled]))
+        if self.params.english:
+            return TrainingSet(labelled=pooled(labelled, ask.source()))
+        return TrainingSet(labelled=singles([pair.target for pair in labelled]))
 
     def _labelled(
         self, pair: Pair, tags: Sequence[str], probabilities: Floats | None, spans: Sequence[Span]

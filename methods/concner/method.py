@@ -21,8 +21,7 @@ from bench.api.method import (
     Tagger,
     Term,
     TrainingSet,
-    pairs,
-    singles,
+    pooled,
 )
 from bench.core.errors import require
 
@@ -66,7 +65,7 @@ class Concner(Method):
     """Dual-contrastive learning on translation pairs. `L = L_CE + α·L_LCL + β·L_TCL`."""
 
     name = "concner"
-    version = 1
+    version = 2
     display = "ConCNER"
     cites = ("fu2022concner",)
     paper = "Fu et al. 2022, arXiv 2204.00796"
@@ -102,8 +101,10 @@ class Concner(Method):
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """En+Trans's sentences, or those of parallel text, as pairs."""
         if self.params.labels == "parallel":
-            return TrainingSet(labelled=pairs(annotated(ask, "teacher", self.params.parallel)) + singles(ask.source()))
-        return TrainingSet(labelled=pairs(ask.labelled_translations(plain=self.params.labels == "plain")))
+            kept = annotated(ask, "teacher", self.params.parallel)
+        else:
+            kept = ask.labelled_translations(plain=self.params.labels == "plain")
+        return TrainingSet(labelled=pooled(kept, ask.source()))
 
     def tagger(self, round: Round, ask: Ask) -> Tagger:
         """The default tagger with the sentence pooling of the parameters; LCL's projection head (H → H → `head`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pooled
 from bench.core.errors import require
 
 
@@ -20,10 +20,10 @@ class EnTransParams(MethodParams):
 
 
 class EnTrans(Method):
-    """English ∪ translations, drawn as pairs; min…max projection, no filter, every sentence kept."""
+    """English ∪ translations, drawn as pairs; min…max projection, no filter, every sentence kept, translated or not."""
 
     name = "en_trans"
-    version = 1
+    version = 2
     display = "En + Trans"
     cites = ("fu2022concner",)
     paper = "Fu et al. 2022 (ConCNER, arXiv 2204.00796) names it as the baseline whose gain is limited"
@@ -34,6 +34,6 @@ class EnTrans(Method):
     params: EnTransParams
 
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
-        groups = pairs(ask.labelled_translations(plain=True))
+        groups = pooled(ask.labelled_translations(plain=True), ask.source())
         weight = self.params.english_weight
-        return TrainingSet(labelled=tuple((replace(source, weight=weight), target) for source, target in groups))
+        return TrainingSet(labelled=tuple((replace(source, weight=weight), *target) for source, *target in groups))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pooled, singles
 
 
 @dataclass(frozen=True)
 class LabelProjectionParams(MethodParams):
-    """`english` adds the English sentences, drawn as pairs with their translations."""
+    """`english` adds all English sentences, drawn as pairs with those translations that are kept."""
 
     english: bool = False
 
@@ -19,7 +19,7 @@ class LabelProjection(Method):
     """Translations only (or with English), labelled by the matrix's matcher and filters."""
 
     name = "label_projection"
-    version = 1
+    version = 2
     display = "Label projection"
     cites = ("ehrmann2011annotation", "ebing2025devil")
     paper = "Ehrmann et al. 2011; with filters Ebing and Glavaš 2025 (devil-in-details)"
@@ -35,7 +35,8 @@ class LabelProjection(Method):
     def prepare(self, round: Round, ask: Ask) -> TrainingSet:
         """The translations that the filters keep; with English as pairs, as en_trans and concner draw them."""
         kept = ask.labelled_translations()
-        return TrainingSet(labelled=pairs(kept) if self.params.english else singles([p.target for p in kept]))
+        english = self.params.english
+        return TrainingSet(labelled=pooled(kept, ask.source()) if english else singles([p.target for p in kept]))
 
     def factors(self) -> Factors:
         return replace(self.declared, data="both") if self.params.english else self.declared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pairs, singles
+from bench.api.method import Ask, Factors, Method, MethodParams, Need, Round, SearchSpace, TrainingSet, pooled, singles
 from bench.core.errors import Unavailable
 from bench.core.sentences import Pair
 
@@ -22,7 +22,7 @@ class TranslateTrainAll(Method):
     """English ∪ the translations into all targets, pooled; evaluated on each target."""
 
     name = "translate_train_all"
-    version = 1
+    version = 2
     display = "Translate-train-all"
     cites = ("hu2020xtreme",)
     paper = "Hu et al. 2020 (XTREME, arXiv 2003.11080), translate-train-all"
@@ -59,7 +59,7 @@ class TranslateTrainAll(Method):
         if not translated:
             raise missing
         if self.params.drawn == "pairs":
-            return TrainingSet(labelled=pairs(translated))
+            return TrainingSet(labelled=pooled(translated, ask.source()))
         return TrainingSet(labelled=singles([*ask.source(), *(pair.target for pair in translated)]))
 
     def factors(self) -> Factors:

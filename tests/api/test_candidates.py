@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.api.candidates import (
     RESOLUTION,
     Range,
+    Solver,
     alignment_scores,
     fused_scores,
     greedy,
@@ -111,6 +112,17 @@ def test_tagger_scores_by_hand() -> None:
     assert found[1].tolist() == pytest.approx([0.1, 0.06, 1, 0.1, 1.06 / 2, (0.1 + 0.1 + 0.06) / 3], abs=1e-6)
     assert tagger_scores([], np.array(rows, np.float32), tags, candidates).shape == (0, 6)
     assert tagger_scores([PER], np.array(rows, np.float32), tags, ranges_of([])).shape == (1, 0)
+
+
+@pytest.mark.parametrize("solve", [greedy, ilp])
+def test_adjacent_names_of_one_type_stay_two(solve: Solver) -> None:
+    """Anna Lee Bob Ray: a range over both names must not beat each of them."""
+    tags = tag_set(("PER",))  # O B-PER I-PER
+    rows = np.array([[0.02, 0.95, 0.03], [0.02, 0.03, 0.95]] * 2, np.float32)
+    names, candidates = [Span(0, 2, "PER"), Span(2, 4, "PER")], ngrams("abcd")
+    links = alignment_scores(names, [(word, word) for word in range(4)], candidates)
+    fused = fused_scores([links, tagger_scores(names, rows, tags, candidates)], (0.5, 0.5))
+    assert solve(candidates, fused) == [(0, 2), (2, 4)]
 
 
 def test_a_type_that_the_tagger_does_not_know_is_an_error() -> None:

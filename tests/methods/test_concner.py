@@ -34,7 +34,7 @@ def label_contrast(batch: Batch, params: ConcnerParams) -> torch.Tensor:
 
 
 def by_hand(vectors: Any, classes: Any, temperature: float, anchors: Any, allowed: Any) -> float:
-    """METHODS' formula of LCL, word by word."""
+    """METHODS' formula of LCL, word by word; one that may not be a positive, though of the class, is no negative."""
     z = [np.asarray(v, np.float64) / math.sqrt(sum(float(x) ** 2 for x in v)) for v in vectors]
     losses = []
     for i in range(len(z)):
@@ -42,7 +42,8 @@ def by_hand(vectors: Any, classes: Any, temperature: float, anchors: Any, allowe
         positives = [p for p in positives if anchors[i] and anchors[p]]
         if not positives:
             continue
-        whole = sum(math.exp(float(z[i] @ z[a]) / temperature) for a in range(len(z)) if a != i)
+        kin = [a for a in range(len(z)) if classes[a] == classes[i] and not allowed[i][a]]
+        whole = sum(math.exp(float(z[i] @ z[a]) / temperature) for a in range(len(z)) if a != i and a not in kin)
         shares = [math.log(math.exp(float(z[i] @ z[p]) / temperature) / whole) for p in positives]
         losses.append(-sum(shares) / len(shares))
     return sum(losses) / len(losses) if losses else 0.0
@@ -157,6 +158,26 @@ def test_outside_none_and_cross_language() -> None:
     params = ConcnerParams(classes="type", outside="none", positives="cross-language")
     found = float(label_contrast(batch, params))
     assert found == pytest.approx(by_hand(entities, [1, 1, 2, 1], 0.1, whole, across), rel=1e-6)
+
+
+def test_positives_across_languages_do_not_push_those_of_one_language_apart() -> None:
+    """Steps on LCL alone leave two English words of a tag as near as they were, and draw the German one near."""
+    draw = torch.Generator().manual_seed(0)
+    tag = torch.randn(6, generator=draw)
+    vectors = torch.stack([tag + 0.3 * torch.randn(6, generator=draw) for _ in range(3)] + [-tag]).requires_grad_()
+    classes, german = torch.tensor([1, 1, 1, 0]), torch.tensor([False, False, True, False])
+    allowed = german[:, None] != german[None, :]
+
+    def cosines() -> list[float]:
+        z = torch.nn.functional.normalize(vectors.detach(), dim=-1)
+        return [float(z[0] @ z[1]), float(z[0] @ z[2])]
+
+    together, across = cosines()
+    for _ in range(100):
+        loss = supervised_contrastive(vectors, classes, 0.1, anchors=classes != 0, allowed=allowed)
+        (gradient,) = torch.autograd.grad(loss, vectors)
+        vectors = (vectors - 0.5 * gradient).detach().requires_grad_()
+    assert cosines()[0] > together - 0.02 and cosines()[1] > across
 
 
 def boundary_gap(states: torch.Tensor, labels: torch.Tensor) -> float:

@@ -1,6 +1,7 @@
 """`placeholder`: a sentence is translated with PER0 and LOC1 in place of its entities (MulDA, Liu et al. 2021).
 
-Their code takes the placeholders of a translation as it finds them; *ours* asks for each exactly once, as a word.
+As in their code, "PER 0" and "Per0" are taken for PER0. *Ours*: only where nothing else is like it, as words of their
+own; and each placeholder must then be there exactly once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from bench.api.projection import PROJECTED, Marked, Words
 from bench.core.sentences import Sentence, Span
 
-version = 1
+version = 2
 
 COUNTS = ("placeholders_lost", "placeholders_doubled", "placeholders_mangled")
 IN_CONTEXT_FIRST = True  # theirs: each entity as it is translated in its sentence, where that can be had
@@ -38,8 +39,9 @@ def mark(sentence: Sentence) -> Sentence | None:
 
 
 def losses(entities: Sequence[Span], words: Words) -> Counter[str]:
-    """By cause the placeholders that do not occur exactly once: lost, doubled, or mangled ("Per 0", "PER0-Haus")."""
+    """By cause the placeholders that do not occur exactly once: lost, doubled, or mangled ("PER0-Haus")."""
     counts: Counter[str] = Counter()
+    words = _mended(entities, words)
     whole = " ".join(words)
     for entity, text in zip(entities, _texts(entities), strict=True):
         # a damaged placeholder has a character between letters and number, or is glued to something
@@ -58,7 +60,7 @@ def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Mark
     number_of = {text: number for number, text in enumerate(_texts(entities))}
     full: list[str] = []
     ranges: list[tuple[int, int] | None] = [None] * len(entities)
-    for word in words:
+    for word in _mended(entities, words):
         number = number_of.get(word)
         if number is None:
             full.append(word)
@@ -66,6 +68,16 @@ def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Mark
             ranges[number] = (len(full), len(full) + len(names[number]))
             full += names[number]
     return Marked(tuple(full), tuple(ranges), (PROJECTED,) * len(entities))
+
+
+def _mended(entities: Sequence[Span], words: Words) -> Words:
+    """The words with what is left of a placeholder, such as "Per 0" or "per-0", in its own form if it is alone."""
+    whole = mended = " ".join(words)
+    for entity, text in zip(entities, _texts(entities), strict=True):
+        like = rf"(?<!\S){re.escape(entity.type)}[\s_-]?{text[len(entity.type) :]}(?!\S)"
+        if len(re.findall(like, mended, re.IGNORECASE)) == 1:
+            mended = re.sub(like, text, mended, flags=re.IGNORECASE)
+    return words if mended == whole else tuple(mended.split())
 
 
 def _texts(entities: Sequence[Span]) -> list[str]:
