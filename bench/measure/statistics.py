@@ -58,8 +58,11 @@ class Spread:
 
     @property
     def rest(self) -> float:
-        """The sentences' part beyond the residual, which the seeds' part holds already; at least 0."""
-        return max(0.0, self.sentences - self.residual)
+        """The sentences' part beyond the residual, which the seeds' part holds already; at least 0.
+
+        Where all seeds have the same mean, the seeds' part is 0 and holds nothing.
+        """
+        return max(0.0, self.sentences - (self.residual if self.seeds else 0.0))
 
     @property
     def se(self) -> float:

@@ -22,6 +22,10 @@ def check_contrasts(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
         for key, label in (("a", contrast.a), ("b", contrast.b)):
             if label.partition(" (")[0] not in known:
                 raise place.at(key).error(f"'{label}' is not on the axis of methods{nearest(label, known)}")
+        encoders = (*spec.axes.encoders, *before.get("encoders", []))
+        if contrast.encoder and contrast.encoder not in encoders:
+            wrong = f"'{contrast.encoder}' is not on the axis of encoders{nearest(contrast.encoder, encoders)}"
+            raise place.at("encoder").error(wrong)
         if contrast.a == contrast.b:
             raise place.error(f"'{contrast.a}' cannot be compared with itself")
         if any({contrast.a, contrast.b} == {other.a, other.b} for other in earlier):

@@ -21,10 +21,10 @@ Differing = dict[str, tuple[str, str]]  # the values of A and B, by name
 class ComparisonLine:
     """A language, or the average over languages; F1 and differences in percent (points), p unadjusted.
 
-    `narrow` is the 90 % interval, which lies inside ±1 exactly if both one-sided tests at 5 % reject a difference that
-    large (two one-sided tests; Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987). `together` is at the
-    level at which Holm tests the line among its family (Serlin, J. Experimental Education 61, 1993): it leaves out 0
-    exactly where `p_holm` is below 0.05.
+    `narrow` is the cautious 90 % interval, which lies inside ±1 exactly if both one-sided tests at 5 % reject a
+    difference that large (two one-sided tests; Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987).
+    `together` is at the `level` at which Holm tests the line among its family (Serlin, J. Experimental Education 61,
+    1993): it leaves out 0 exactly where `p_holm` is below 0.05.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ComparisonLine:
     difference: float | None = None
     interval: Limits | None = None
     together: Limits | None = None
+    level: float = 1 - LEVEL
     narrow: Limits | None = None
     p: float | None = None
     p_holm: float | None = None
@@ -113,13 +114,14 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
 def declared_of(group: Group) -> list[Contrast]:
     """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows.
 
-    None for a group of some languages only: what was declared is the average over all.
+    None for a group of some languages only: what was declared is the average over all; and none of another encoder's.
     """
     if group.narrowed:
         return []
     labels = {run.label for run in group.stored}
+    encoders = {"", *(run.record.cell.get("encoder", "") for run in group.stored)}
     every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
-    return [c for c in every if {c.a, c.b} <= labels]
+    return [c for c in every if {c.a, c.b} <= labels and c.encoder in encoders]
 
 
 def judged_together(lines: Sequence[ComparisonLine], of: int = 0) -> list[ComparisonLine]:
@@ -138,9 +140,10 @@ def judged_together(lines: Sequence[ComparisonLine], of: int = 0) -> list[Compar
         levels[place] = 1 - level
     judged, alone = [], 1 - LEVEL / max(size, len(lines), 1)
     for place, (line, p) in enumerate(zip(lines, adjusted, strict=True)):
-        limits = line.estimate.limits(levels.get(place, alone)) if line.estimate else None
+        level = levels.get(place, alone)
+        limits = line.estimate.limits(level) if line.estimate else None
         together = (100 * limits[0], 100 * limits[1]) if limits else None
-        judged.append(replace(line, p_holm=p, together=together, verdict=verdict_of(line, p)))
+        judged.append(replace(line, p_holm=p, together=together, level=level, verdict=verdict_of(line, p)))
     return judged
 
 

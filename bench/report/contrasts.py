@@ -47,7 +47,8 @@ def _as_declared(group: Group, comparison: Comparison) -> Comparison:
     line, p, limits = comparison.macro, same.macro.p_holm, same.macro.together
     if limits and names != (same.a, same.b):
         limits = (-limits[1], -limits[0])
-    return replace(comparison, macro=replace(line, p_holm=p, together=limits, verdict=verdict_of(line, p)))
+    line = replace(line, p_holm=p, together=limits, level=same.macro.level, verdict=verdict_of(line, p))
+    return replace(comparison, macro=line)
 
 
 def _label(name: str, known: set[str], out: Path) -> str:

@@ -282,7 +282,9 @@ def marks_of(column: Mapping[Row, Score]) -> Marks:
     raw = {row: p for row in able if row != best and (p := p_value(column[best], column[row])) is not None}
     if not raw:
         return Marks(untested=tuple(means) if len(means) > 1 else ())
-    near = [row for row, p in zip(raw, statistics.holm(list(raw.values())), strict=True) if p is None or p >= LEVEL]
+    pairs = len(able) * (len(able) - 1) // 2  # the best was chosen by the data, so that all pairs are the family
+    adjusted = statistics.holm([*raw.values(), *[1.0] * (pairs - len(raw))])
+    near = [row for row, p in zip(raw, adjusted, strict=False) if p is None or p >= LEVEL]
     return Marks((best, *near), tuple(row for row in means if row != best and row not in raw))
 
 

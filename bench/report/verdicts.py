@@ -13,9 +13,11 @@ from bench.report.folder import aligned, printable
 from bench.report.frame import Group
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL, Limits
+from bench.store.record import targets_declared
 
 HEADS = ("difference", "95 % interval", "p", "at Holm's level", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+ONLY = "test sentences only"  # what an interval holds with fewer than three seeds
 OUTCOMES = ("better", "worse", "equivalent", "undecided", "not tested")
 _BY_VERDICT: dict[Verdict, str] = {
     "better": "significantly better in",
@@ -45,7 +47,10 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 def _status(comparison: Comparison) -> str:
     if comparison.declared:
-        return f"Declared in advance: {comparison.declared}."
+        every, part = targets_declared(comparison.group.stored[0].store.out), ""
+        if {*every} - {*comparison.languages}:
+            part = f", in {len(comparison.languages)} of the {len(every)} languages that it was declared for"
+        return f"Declared in advance: {comparison.declared}{part}."
     why = "this contrast was not declared in advance"
     if comparison.rule != comparison.group.main_rule:
         why = f"the rule {comparison.rule} is not the main one"
@@ -77,7 +82,8 @@ def sentence(comparison: Comparison) -> str:
         return f"{comparison.title}: nothing to compare ({line.note})."
     where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
     limits = line.together or line.interval
-    interval = f" (95 % {signed(limits[0])} to {signed(limits[1])})" if limits else ""
+    of = f"{100 * line.level:.3g} %{', test sentences only:' if line.what == ONLY else ''}"
+    interval = f" ({of} {signed(limits[0])} to {signed(limits[1])})" if limits else ""
     sentences = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
     counts = outcomes(comparison)
     if len(over) > 1 and counts["not tested"] < counts.total():
@@ -157,14 +163,16 @@ def exploratory_note(group: Group) -> str:
 def family_note(comparisons: Sequence[Comparison]) -> str:
     """How the numbers of the contrasts were computed and tested."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
+    only = any(line.what == ONLY for comparison in comparisons for line in comparison.shown)
+    untested = " With fewer than 3 seeds: over test sentences only, and not tested." if only else ""
     exploratory = f"the {number} contrasts" if number > 1 else "one"
-    kinds = "the declared primary contrasts and over the other declared ones, measured or not"
+    kinds = "the declared primary contrasts and over the other declared ones of all tables, measured or not"
     family = kinds if declared else exploratory
     return (
         f"{status_note(comparisons)} p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}. Cost: A's compute, training and inference, "
-        "divided by B's; human translation is not counted."
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}.{untested} "
+        "Cost: A's compute, training and inference, divided by B's; human translation is not counted."
     )
 
 
@@ -254,7 +262,8 @@ def _json(line: ComparisonLine) -> dict[str, Any]:
         "name": "language",
         "interval": "interval_95",
         "together": "interval_at_holms_level",
-        "narrow": "interval_90",
+        "narrow": "equivalence_interval_90",
+        "level": "holms_level",
         "what": "interval_holds",
     }
     names |= {"equivalent": "equivalent_within_1"}

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -270,6 +271,7 @@ class Contrast:
     b: str
     name: str
     primary: bool = False
+    encoder: str = ""  # whose tables it is declared for; "": every encoder's
 
 
 @dataclass(frozen=True)
@@ -304,10 +306,27 @@ def contrasts(out: Path) -> list[Contrast]:
 
 
 def numbers_declared(out: Path) -> tuple[int, int]:
-    """How many primary contrasts and how many others the folder's matrix files declare, run or not."""
-    files = {text.file: tomllib.loads(text.text).get("contrast", []) for text in last_texts(out)}
-    primary = [bool(contrast.get("primary")) for contrasts in files.values() for contrast in contrasts]
+    """How many primary contrasts and how many others the folder's matrix files declare, run or not.
+
+    One for each table: each encoder's, unless the contrast names one, and each value of an axis that is not of rows.
+    """
+    primary: list[bool] = []
+    for raw in _files(out):
+        axes = raw.get("axes", {})
+        tables = prod(len(values) for name, values in axes.items() if "." in name and not name.startswith(ROW_AXES))
+        for contrast in raw.get("contrast", []):
+            encoders = 1 if contrast.get("encoder") else max(1, len(axes.get("encoders", [])))
+            primary += [bool(contrast.get("primary"))] * tables * encoders
     return sum(primary), len(primary) - sum(primary)
+
+
+def targets_declared(out: Path) -> tuple[str, ...]:
+    """The target languages of the folder's matrix files, run or not."""
+    return tuple(dict.fromkeys(target for raw in _files(out) for target in raw.get("axes", {}).get("targets", [])))
+
+
+def _files(out: Path) -> list[dict[str, Any]]:
+    return [tomllib.loads(text) for text in {text.file: text.text for text in last_texts(out)}.values()]
 
 
 def last_texts(out: Path) -> list[Written]:

@@ -14,7 +14,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.measure import statistics
-from bench.measure.statistics import Clusters, Spread, macro_difference
+from bench.measure.statistics import Clusters, Spread, difference, macro_difference
 
 BLOCK = 1 << 22  # bootstrap weights held at once, which bounds the memory at some 100 MB
 
@@ -333,3 +333,17 @@ def test_type_one_error_of_three_languages_with_shared_seeds() -> None:
         p = macro_difference([d[0] for d in draws], [d[1] for d in draws]).p
         rejected += p is not None and p < 0.05
     assert 4 <= rejected <= 40
+
+
+def test_a_tie_of_all_seeds_makes_no_certainty() -> None:
+    """Each seed finds one more entity than the other system, each another one: an F1 that is equal by luck."""
+    b = np.zeros((3, 40, 3), int)
+    b[:, :10, 0], b[:, 10:, 2] = 1, 1
+    a = b.copy()
+    for seed in range(3):
+        a[seed, 10 + seed] = (1, 0, 0)
+    estimate = difference(a, b)
+    assert estimate.spread.seeds == 0 and estimate.mean > 0.02
+    assert estimate.p is not None and estimate.p > 0.05
+    low, high = estimate.limits()
+    assert low < 0 < high

@@ -20,9 +20,11 @@ from bench.report import frame
 from bench.report.compare import Comparison, ComparisonLine, judged_together
 from bench.report.contrasts import baseline_of, compare, contrasts_of
 from bench.report.frame import groups, read
-from bench.report.scores import average_gap, counts_of
+from bench.report.plots.methods import forest_figure
+from bench.report.scores import average_gap, counts_of, marks_of, p_value, scores_of
 from bench.report.tables.paper import shown_of
-from bench.report.verdicts import conclusions, text
+from bench.report.tables.scores import contrasts_table
+from bench.report.verdicts import conclusions, sentence, text
 from bench.store.record import Contrast, Records, Written, add_cells, numbers_declared
 from bench.store.record import contrasts as declared_contrasts
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
@@ -238,6 +240,64 @@ def test_a_declared_contrast_has_one_p_whatever_has_run_and_whoever_asks(tmp_pat
     assert listed.macro.together == together and listed.macro.p_holm == first.macro.p_holm
     add_cells(tmp_path, cells, "toy", [Written("toy.toml", "", contrasts=contrasts[1:])])
     assert declared_contrasts(tmp_path) == [contrasts[1]], "an edited file declares what it says now"
+
+
+def test_a_contrast_of_each_table_counts(tmp_path: Path) -> None:
+    """Axes that make tables of their own, and encoders unless the contrast names one; rows' axes make none."""
+    axes = """[axes]
+encoders = ["org/enc", "other"]
+targets = ["de", "fi", "zh"]
+"data.n_source" = [100, 300, 1000]
+"labels.translator" = ["files", "nllb"]
+"""
+    text = axes + TEXT + '[[contrast]]\na = "a"\nb = "b"\nname = "e"\nprimary = true\nencoder = "other"\n'
+    make(tmp_path, Plan(QUALITY))
+    cells = [{"key": record.key, **record.cell} for record in Records(tmp_path).all()]
+    declared = [Contrast("concner", "en_trans", "ours"), Contrast("concner", "zero_shot", "others", encoder="other")]
+    add_cells(tmp_path, cells, "toy", [Written("toy.toml", text, contrasts=tuple(declared))])
+    assert numbers_declared(tmp_path) == (1 * 3 * 2 + 3, 2 * 3 * 2)
+    found = one(tmp_path, "concner", "en_trans")
+    assert found.macro.p_holm == pytest.approx(min(1.0, 12 * (found.macro.p or 0.0)))
+    said = next(text for text in conclusions(found) if text.startswith("Declared"))
+    assert said == "Declared in advance: ours, in 2 of the 3 languages that it was declared for."
+    assert not one(tmp_path, "concner", "zero_shot").declared, "that is declared for another encoder"
+
+
+@pytest.mark.parametrize("seeds", [(1, 2), (1, 2, 3)])
+def test_an_interval_over_test_sentences_says_so(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    """In the sentence, in the table of contrasts, whose outcomes are then counted as not tested, and in the figure."""
+    make(tmp_path, Plan({"concner": 0.7, "en_trans": 0.5}, seeds=seeds))
+    (group,) = groups(read([tmp_path]))
+    (found,) = contrasts_of(group)
+    few = len(seeds) < 3
+    table = contrasts_table(group)
+    assert table is not None
+    assert ("(95 %, test sentences only: +" in sentence(found)) is few
+    assert ("over test sentences only, and not tested" in " ".join(table.notes)) is few
+    assert any("not tested" in column for column in table.frame.columns) is few
+    figure = forest_figure(group)
+    assert figure is not None
+    assert any("over test sentences only" in text.get_text().replace("\n", " ") for text in figure.texts) is few
+
+
+def test_marks_count_all_pairs_of_a_column(tmp_path: Path) -> None:
+    """The highest row is chosen by the data, so Holm counts every pair that it was chosen from."""
+    differing = 0
+    for hundredths in range(3, 9):
+        out = tmp_path / str(hundredths)
+        make(out, Plan({f"m{n}": 0.4 + 0.01 * hundredths * n for n in range(5)}, targets=("de",)))
+        (group,) = groups(read([out]))
+        column = {row: scores_of(group, group.main_rule)[row, "de"] for row in group.rows}
+        best = max(column, key=lambda row: column[row].mean or 0.0)
+        raw = {row: p_value(column[best], column[row]) for row in column if row != best}
+        near, nearest = (
+            {best}
+            | {row for row, p in zip(raw, holm([*raw.values(), *others]), strict=False) if p is None or p >= 0.05}
+            for others in ([1.0] * 6, [])
+        )
+        assert set(marks_of(column).best) == near
+        differing += near != nearest
+    assert differing, "else the family would not matter here"
 
 
 def test_the_gap_of_two_rows_is_over_the_seeds_that_both_have(tmp_path: Path) -> None:

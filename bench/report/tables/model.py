@@ -103,7 +103,8 @@ class TableDraft:
             absent = ", ".join(target for target in languages if scores[row, target].mean is None)
             why = f"no macro average: no number for {absent}" if absent else "no language that all methods have"
             return self.gap("–", "missing", self.notes(why))
-        return Entry(mean, None if half is None else (mean - half, mean + half))
+        numbers = {number for target in languages for number in self.notes(*scores[row, target].notes)}
+        return Entry(mean, None if half is None else (mean - half, mean + half), notes=tuple(sorted(numbers)))
 
     @staticmethod
     def gap(text: str = "–", status: CellStatus = "missing", notes: tuple[int, ...] = ()) -> Entry:

@@ -27,7 +27,7 @@ Part = Callable[[RuleScores], float | None]
 NO_RECALL = "unknown, or no such entity"
 MARKS = (
     f"Bold (* in plain text): the column's highest; °: not significantly different from it (paired test, "
-    f"p ≥ {LEVEL:g}, Holm within the column)."
+    f"p ≥ {LEVEL:g}, Holm over all pairs of the column)."
 )
 
 
@@ -66,6 +66,9 @@ def main_table(group: Group, name: str = "main") -> Table:
         "last: the macro average when the last checkpoint is taken instead." if with_last else "",
         interval_note(score.what for score in scores.values()),
         macro_note(languages),
+        "Rows of other seeds are compared over those that both have: a contrast need not be the difference of two rows."
+        if len({frozenset(score.seeds) for score in scores.values() if score.mean is not None}) > 1
+        else "",
         MARKS if any(mark.best for mark in marks.values()) else "",
         f"No marks in {unmarked}: the test needs at least 3 seeds and counts of the same test." if unmarked else "",
         f"In {in_part} bold is the highest of the tested rows; rows with fewer than 3 seeds, or with counts of another "
@@ -86,7 +89,7 @@ def contrasts_table(group: Group, name: str = "contrasts") -> Table | None:
     if not comparisons:
         return None
     some = {name for comparison in comparisons for name in outcomes(comparison)}
-    shown = [name for name in OUTCOMES[:-1] if name in some or name != "equivalent"]
+    shown = [name for name in OUTCOMES if name in some or name not in ("equivalent", "not tested")]
     draft, named = TableDraft(group, heads=("contrast",)), ", ".join(shown)
     for comparison in comparisons:
         line = draft.add(("", ""), {"contrast": comparison.title}, False)
@@ -266,10 +269,12 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
     if len(rules) < 2:
         return None
     draft, notes = TableDraft(group, heads=("method", "rule")), {}
+    variances: set[str] = set()
     for rule in rules:
         scores = scores_of(group, rule)
         languages = average_over(scores, group.rows, group.targets)
         notes[rule] = macro_note(languages)
+        variances |= {score.what for score in scores.values()}
         peeks = any(run.record.scores[rule].oracle for run in group.stored if rule in run.record.scores)
         for row in group.rows:
             marked = row in oracle_rows(scores) and not peeks
@@ -278,7 +283,8 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
             line["macro"] = draft.macro(scores, row, languages)
     same = len(set(notes.values())) == 1
     macro_notes = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
-    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], macro_notes)
+    what = ["F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.", interval_note(variances)]
+    return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], [*what, *macro_notes])
 
 
 def gap_table(group: Group, name: str = "gap") -> Table | None:
