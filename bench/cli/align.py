@@ -29,14 +29,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "softmax read, link and write 8,192 pairs at a time, and with --out F resume after an interruption "
         "(F.part, F.part.json); statistical learns from all pairs and holds them in memory.",
     )
-    parser.add_argument("source", type=Path, metavar="SRC", help="source sentences: words by spaces, one a line")
+    parser.add_argument("source", type=Path, metavar="SRC", help="source text: one tokenised sentence per line")
     parser.add_argument("target", type=Path, metavar="TGT", help="their translations, line by line")
     add_aligner(parser, required=True)
-    parser.add_argument("--source-language", default="", metavar="CODE", help="for aligners that use it")
-    parser.add_argument("--target-language", default="", metavar="CODE", help="for aligners that use it")
+    parser.add_argument("--source-language", default="", metavar="CODE", help="language code, if the aligner needs one")
+    parser.add_argument("--target-language", default="", metavar="CODE", help="language code, if the aligner needs one")
     parser.add_argument("--out", default="-", metavar="F", help="where the links go (default: -, standard output)")
-    parser.add_argument("--restart", action="store_true", help="forget what an interrupted run left at F")
-    about = "print AER, precision, recall and F1 against gold links, a line a pair: 0-1 sure, 0?1 or 0p1 possible"
+    parser.add_argument("--restart", action="store_true", help="start over, without what an interrupted run left in F")
+    about = "print AER, precision, recall and F1 against gold links, one line per pair: 0-1 sure, 0?1 or 0p1 possible"
     parser.add_argument("--evaluate", type=Path, metavar="GOLD.pharaoh", help=about)
     about = "number of the first word in GOLD (default: 0)"
     parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help=about)

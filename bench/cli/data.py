@@ -19,7 +19,7 @@ from bench.plan.spec import add_settings, parsed
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("data", help="list, fetch and check corpora and their source files")
     verbs = parser.add_subparsers(metavar="list|fetch|check", required=True)
-    about = "corpora, source files, translators: licences, and files here"
+    about = "list corpora, source files and translators, their licences, and which files are on this machine"
     listing = verbs.add_parser("list", help=about)
     about = "download a corpus's files from pinned addresses and check their hashes"
     fetching = verbs.add_parser("fetch", help=about)

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     for item in items:
         note = f"  ({item.note})" if item.note else ""
         print(f"{'!' if item.broken else ' '} {item.name:<{width}}  {item.value}{note}")
-    print("something needed is broken: see the lines marked !" if broken else "all that is needed is here")
+    print("something needed is broken: see the lines marked !" if broken else "nothing that is needed is missing")
     print(f"\nTo paste into an issue:\n\n```\n{_pasted(items)}\n```")
     return int(broken)
 
@@ -224,7 +224,7 @@ def _encoders() -> Iterator[Item]:
         try:
             source = find_encoder(name, EncoderSpec())
         except BadInput as error:
-            yield Item(f"encoder {name}", "not at hand", _first_line(error))
+            yield Item(f"encoder {name}", "not available", _first_line(error))
             continue
         description = source.recipe.what if source.recipe is not None else ""
         if source.where:

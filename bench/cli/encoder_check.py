@@ -35,10 +35,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     about = "one of our own, a folder, a hub id; random:E is the same shape and tokenizer with random weights"
     parser.add_argument("encoders", nargs="+", metavar="E", help=about)
     parser.add_argument("--only", metavar="PART[,…]", help=f"parts: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--languages", metavar="L[,…]", help="of every part that has them (default: all)")
+    parser.add_argument(
+        "--languages", metavar="L[,…]", help="only these, in every part that covers them (default: all)"
+    )
     about = "dev: the dev sets of the same corpora and the last 200 lines of FLORES dev, for choices; no projection"
     parser.add_argument("--split", choices=("test", "dev"), default="test", help=about)
-    parser.add_argument("--layer", type=int, metavar="N", help="of retrieval, projection (default: its own, or last)")
+    parser.add_argument(
+        "--layer",
+        type=int,
+        metavar="N",
+        help="hidden layer for retrieval and projection (default: its advice, or last)",
+    )
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of NER (default: 2e-4)")
     about = "lowest layers that NER does not train (default: 0)"
     parser.add_argument("--freeze", type=int, default=0, metavar="N", help=about)

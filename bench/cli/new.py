@@ -195,7 +195,7 @@ def new_method(args: argparse.Namespace) -> int:
         files |= {folder / "__init__.py": "", folder / "pyproject.toml": PACKAGE}
     for path in (folder, *files):
         if path.exists():
-            raise BadInput(f"{path} is there already; nothing was written")
+            raise BadInput(f"{path} already exists; nothing was written")
     try:
         folder.mkdir(parents=True)
         for path, text in files.items():

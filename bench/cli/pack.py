@@ -24,7 +24,11 @@ def add(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     for flag, kind, freed in (
         ("--stale", "stale records", "records that a newer one of their cell replaces"),
         ("--taggers", "exported taggers", "the taggers that --keep-models exported"),
-        ("--cache", "cache", "the translations and links of finished cells; who shares them makes them again"),
+        (
+            "--cache",
+            "cache",
+            "translations and links of finished cells; other folders that share them make them again",
+        ),
     ):
         verb.add_argument(flag, dest="also", action="append_const", const=kind, default=[], help=f"also {freed}")
     verb.add_argument("--json", action="store_true", help="print JSON")

@@ -46,7 +46,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "projected and written; only with the aligner statistical, which learns from all pairs, are all held.",
     )
     parser.add_argument("--source", type=Path, required=True, metavar="S.conll", help="labelled source sentences")
-    about = "their translations: words by spaces, one a line"
+    about = "their translations: one tokenised sentence per line"
     parser.add_argument("--target", type=Path, required=True, metavar="T.txt", help=about)
     parser.add_argument("--links", type=Path, metavar="F", help="word links, one pair a line: 0-0 1-2")
     parser.add_argument("--from", type=int, choices=(0, 1), dest="first", help="number of the first word (default: 0)")

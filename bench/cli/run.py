@@ -49,14 +49,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--engine", choices=("local", "slurm"), default="local")
     run.add_argument("--profile", type=Path, metavar="FILE", help="with --engine slurm: what a job asks for (TOML)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    run.add_argument("--upgrade", action="store_true", help="take what is newest on the hub, not what OUT was run with")
+    run.add_argument(
+        "--upgrade", action="store_true", help="use the hub's newest revisions, not those OUT was run with"
+    )
     run.add_argument("--keep-models", action="store_true", help="keep weights, and taggers for transformers' pipeline")
     run.add_argument(
         "--mode",
         choices=MODES,
         default="missing",
-        help="which cells run: missing (default); retry: failed ones too; force: all again, an old record staying "
-        "until the new one is there; read-only: none, exit code 1 where something is missing",
+        help="which cells run: missing (default); retry: failed ones too; force: all of them again, keeping each old "
+        "record until the new one is written; read-only: none, exit code 1 where something is missing",
     )
     run.add_argument("--retry", dest="mode", action="store_const", const="retry", help="the same as --mode retry")
 

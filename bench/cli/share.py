@@ -17,11 +17,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for verb in (push, log):
         verb.add_argument("out", metavar="OUT", help="results folder, or the name of a matrix (results/NAME)")
     push.add_argument("cell", metavar="CELL", help="its key, or ROW/TARGET/SEED, such as concner/de/1")
-    push.add_argument("repo", metavar="REPO", help="OWNER/NAME on the hub; made where there is none")
-    push.add_argument("--public", action="store_true", help="for a new repository; private unless said")
+    push.add_argument("repo", metavar="REPO", help="OWNER/NAME on the hub; created if it does not exist")
+    push.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
     push.set_defaults(run=push_verb)
     log.add_argument("--to", choices=("tensorboard", "wandb"), default="tensorboard", help="(default: tensorboard)")
-    log.add_argument("--online", action="store_true", help="with wandb: send them; else they stay in OUT/wandb")
+    log.add_argument("--online", action="store_true", help="with wandb: upload the curves (default: keep in OUT/wandb)")
     log.set_defaults(run=log_verb)
 
 

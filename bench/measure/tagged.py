@@ -54,7 +54,7 @@ class Tagged:
             other = "--scheme IOB1" if self.file.format.scheme == "IOB2" else "another --scheme"
             raise BadInput(
                 f"{where}: {len(lost)} of {total} gold entities are ill-formed in {self.file.format.scheme} and would "
-                f"not be scored, the first begins with '{tag}'; {other}{ways} may read them as they are meant"
+                f"not be scored, the first begins with '{tag}'; {other}{ways} may read them as intended"
             )
         return kept
 

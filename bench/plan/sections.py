@@ -188,9 +188,7 @@ class TablesSpec:
     rule: str = ""  # selection rule of the scores; "": the main one
     decimals: int = 1  # of F1
     intervals: Literal["pm", "paren", "none"] = "pm"  # 61.2 ± 1.3, 61.2 (±1.3), 61.2
-    layout: Literal["wide", "tall", "by-family"] = (
-        "wide"  # languages beside each other, below each other; rows in blocks
-    )
+    layout: Literal["wide", "tall", "by-family"] = "wide"  # languages in columns, or in rows; rows in blocks
     caption: str = ""  # of the first table
     label: str = ""  # of the first table; names the files, too
     notes: Literal["none", "short", "full"] = "short"  # short: without corpus and settings

@@ -68,7 +68,7 @@ def _credit(comparison: Comparison) -> str:
         return "They differ in no factor or setting that the records hold."
     if len(names) == 1:
         return f"They differ in {names[0]} only, to which a difference may be credited.{unequal}"
-    differences = f"They differ in {len(names)} things ({', '.join(names)})"
+    differences = f"They differ in {len(names)} respects ({', '.join(names)})"
     return f"{differences}: a difference is not due to any one of them alone.{unequal}"
 
 
@@ -106,7 +106,7 @@ def verdict(comparison: Comparison) -> str:
     return {
         "better": f"significantly higher ({p}{small})",
         "worse": f"significantly lower ({p}{small})",
-        "same": "the same counts in every sentence, as one training under two names has",
+        "same": "identical counts in every sentence, as if one training had two names",
         "equivalent": f"no difference shown, and equivalent within ±{MARGIN:g} F1",
         "undecided": f"no difference shown; {possible}",
         "no test": "not tested, with fewer than 3 seeds",

@@ -241,7 +241,8 @@ class Growing:
             raise BadInput(f"{self.state}: not what an interrupted run leaves; {OVER}") from error
         names = sorted(before.keys() | self.made_of.keys())
         if changed := [name for name in names if before.get(name) != self.made_of.get(name)]:
-            raise BadInput(f"{self.state}: begun with different {', '.join(changed)}: repeat that command, or {OVER}")
+            other = ", ".join(changed)
+            raise BadInput(f"{self.state}: was begun with different {other}: repeat the original command, or {OVER}")
         for part, size in zip(self.parts, sizes, strict=True):
             if self.finished:
                 continue  # some may have their names already

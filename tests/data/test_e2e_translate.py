@@ -212,7 +212,11 @@ def test_another_translation_is_not_mixed_in(
         (place.root / "src.txt").write_text("k\nl\nm\nn\no\n", encoding="utf-8")
         before = snapshot(place.root)
     ran = translate(place, *command, *change, translator="files")
-    assert ran.code == 2 and message in ran.err and ran.err.endswith("repeat that command, or --restart starts over\n")
+    assert (
+        ran.code == 2
+        and message in ran.err
+        and ran.err.endswith("repeat the original command, or --restart starts over\n")
+    )
     assert snapshot(place.root) == before and not counted.calls
     ran = translate(place, *command, *change, "--restart", translator="files")
     assert ran.code == 0 and len(counted.calls) >= 3 and left(place) == {"o.txt", "l.txt"}

@@ -193,7 +193,7 @@ def test_what_a_search_chose_is_a_difference_in_settings(tmp_path: Path) -> None
     change(tmp_path, "en_trans", cell={"settings": {"trial": 3, "dev_f1": 0.69, "lr": 4e-4}})
     found = one(tmp_path, "concner", "en_trans")
     assert found.settings == {"lr": ("0.0002", "0.0004"), "own settings": ('{"alpha":0.05}', "n/a")}
-    assert "They differ in 2 things (lr, own settings)" in " ".join(conclusions(found))
+    assert "They differ in 2 respects (lr, own settings)" in " ".join(conclusions(found))
 
 
 def declare(out: Path, *contrasts: Contrast) -> None:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rounds. Every link that differs is listed. Exit code 1 if one differs that is no tie.",
     )
     align.add_argument("--encoder", required=True, metavar="E", help="a folder, a hub id or one of our own")
-    align.add_argument("--source", type=Path, metavar="F", help="source sentences: words by spaces, one a line")
+    align.add_argument("--source", type=Path, metavar="F", help="source text: one tokenised sentence per line")
     align.add_argument("--target", type=Path, metavar="F", help="their translations (default: NTREX)")
     align.add_argument(
         "--to",

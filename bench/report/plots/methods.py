@@ -204,7 +204,7 @@ def ranks_figure(group: Group) -> Figure | None:
     axis.set_xlabel("average rank (1 is best)")
     bars_note = (
         "Bars join neighbours of which no two differ significantly on average (paired, seeds and sentences crossed, "
-        f"p < {LEVEL}, Holm over {ranked.pairs} pairs).{exploratory_note(group)}"
+        f"p < {LEVEL}, Holm over {ranked.pairs} pairs); others need not differ.{exploratory_note(group)}"
         if ranked.pairs
         else "No pair could be tested (fewer than 3 seeds, or no counts by sentence): no bars."
     )
