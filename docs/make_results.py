@@ -34,12 +34,12 @@ REPO = Path(__file__).resolve().parent.parent
 SUITES = REPO / "results" / "reference"
 POOLS = ("en_trans", "label_projection+en", "concner", "label_projection", "no-contrast")
 README_ROWS = ("zero_shot", *(f"{name} (files)" for name in POOLS))  # of its table of F1
-ITEM = r"(?:.|\n(?!- |\n))*"  # the rest of a list's item
+ITEM = r".*(?:\n  (?!- ).*)*"  # the rest of a list's item
 
 
 def make_files(suite: Path) -> None:
     """Write the report, tables, figures and a paper's tables of a suite, each only if there is one."""
-    (group,) = groups(read([suite]))
+    group = only_group(suite)
     if (suite / "report.html").is_file():
         write_report(suite)
     for path in suite.glob("tables/*.md"):
@@ -58,7 +58,7 @@ def pages() -> dict[Path, str]:
     """The text of each page that shows a suite, by its path."""
     made: dict[Path, str] = {}
     for suite in sorted(path.parent for path in SUITES.glob("*/records.jsonl")):
-        (group,) = groups(read([suite]))
+        group = only_group(suite)
         makers = {name: MAKERS[name](group, name) for name in ("main", "contrasts", "published")}
         shown = {suite / "README.md": list(makers.values())}
         if suite.name == "demo":
@@ -70,6 +70,14 @@ def pages() -> dict[Path, str]:
             text = made.get(path) or path.read_text(encoding="utf-8")
             made[path] = with_sentences(with_tables(text, tables), group)
     return made
+
+
+def only_group(suite: Path) -> Group:
+    """The suite's group of records; its pages must be written by hand, or this file extended, where there are more."""
+    every = groups(read([suite]))
+    if len(every) > 1:
+        raise SystemExit(f"{suite.name}: {len(every)} tables of one kind, of which the pages could show any")
+    return every[0]
 
 
 def with_tables(text: str, tables: Iterable[Table | None]) -> str:
@@ -84,6 +92,8 @@ def with_sentences(text: str, group: Group) -> str:
     """The page with what its comparisons say today: the first item of each, as a later one may be of another suite."""
 
     def undeclared(match: re.Match[str]) -> str:
+        if not {match[1], match[2]} <= {run.label for run in group.stored}:
+            return match[0]
         return _item(f"Not declared: {sentence(compared(group, match[1], match[2], group.main_rule))}")
 
     for comparison in contrasts_of(group):

@@ -253,3 +253,9 @@ def _broken(place: Place | None, message: str) -> BrokenPlugin:
 
 def _error(place: Place | None, message: str) -> BadInput:
     return place.error(message) if place else BadInput(message)
+
+
+def encoder_name(encoder: str) -> str:
+    """An encoder as records and tables name it: a folder by its name, never its path."""
+    folder = Path(encoder).expanduser()
+    return folder.resolve().name if encoder not in names("encoder") and folder.is_dir() else encoder

@@ -32,7 +32,7 @@ from bench.plan.sections import (
     TrainSpec,
     VariantSpec,
 )
-from bench.store.record import Contrast
+from bench.store.record import Contrast, flat
 
 _OWN = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", "tables")
 _TOP = (*_OWN, *SECTIONS, *PLUGINS)
@@ -88,7 +88,7 @@ def parsed_matrix(file: str, text: str, overrides: Sequence[str] = (), registry:
     for key in ("axes", "search", "chosen", "tables", *SECTIONS, *PLUGINS):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise where.at(key).error("expected a table")
-    raw["axes"] = _flat(raw["axes"])
+    raw["axes"] = flat(raw["axes"])
     before = {key: list(values) for key, values in raw["axes"].items() if isinstance(values, list)}
     before.setdefault("labels.aligner_encoder", []).append(raw["labels"].get("aligner_encoder", ""))
     where = Place(file, text, given=tuple(_set(raw, override) for override in overrides))
@@ -133,14 +133,6 @@ def _read(name_or_path: str, include: str) -> tuple[str, str]:
             raise BadInput(f"{name}: it holds '{key}': only what `xner search` writes can be included")
         text += f"{INCLUDED}{name}\n{chosen}"
     return name_or_path if own else file, text
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys: `labels.aligner = …` without the quotes means the same axis."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def toml_value(text: str) -> Any:
@@ -191,7 +183,7 @@ def _structure(raw: dict[str, Any], where: Place) -> MatrixSpec:
         for name, table in raw[kind].items():
             if not isinstance(table, dict):
                 raise where.at(kind, name).error("expected a table")
-    excludes = [_flat(table) for table in _tables(raw, "exclude", where)]
+    excludes = [flat(table) for table in _tables(raw, "exclude", where)]
     listed = [{k: tuple(v) if isinstance(v, list) else (v,) for k, v in exclude.items()} for exclude in excludes]
     first = {key: values[0] for key, values in axes.extra.items()}
     resolver = Resolver(raw, where)

@@ -59,14 +59,11 @@ def reads_target(method: Method, round_: Round) -> bool:
 
 
 def describe(cell: Cell) -> dict[str, Any]:
-    """The cell as its record and tables describe it; an encoder's folder by its name, never its path."""
-    encoder, folder = cell.encoder if trains(cell) else "none", Path(cell.encoder).expanduser()
-    if encoder not in ("none", *registry.names("encoder")) and folder.is_dir():
-        encoder = folder.resolve().name
+    """The cell as its record and tables describe it."""
     names = ("label", "method", "params", "source", "target", "seed", "trial", "axes")
     return {
         **{name: getattr(cell, name) for name in names},
-        "encoder": encoder,
+        "encoder": registry.encoder_name(cell.encoder) if trains(cell) else "none",
         "corpus": cell.data.corpus,
         "n_source": cell.data.n_source,
     } | {

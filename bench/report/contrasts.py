@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.core.errors import BadInput, nearest
 from bench.report.compare import Comparison, compared, declared_of, judged_together, verdict_of
+from bench.report.declared import numbers_declared
 from bench.report.frame import Group, Row, Stored, groups, once_a_group, read
 from bench.report.scores import mean_or_none
-from bench.store.record import Cost, numbers_declared
+from bench.store.record import Cost
 
 BASELINE, FLOOR = "en_trans", "zero_shot"
 

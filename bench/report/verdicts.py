@@ -9,11 +9,11 @@ from typing import Any
 from bench.measure.statistics import MIN_SEEDS
 from bench.report.compare import MARGIN, Comparison, ComparisonLine, Verdict
 from bench.report.contrasts import contrasts_of, ratio_of
+from bench.report.declared import targets_declared
 from bench.report.folder import aligned, printable
 from bench.report.frame import Group
 from bench.report.notes import corpus_notes, interval_note, is_synthetic, setting_notes, title_of
 from bench.report.scores import LEVEL, Limits
-from bench.store.record import targets_declared
 
 HEADS = ("difference", "95 % interval", "p", "at Holm's level", "p (Holm)", f"within ±{MARGIN:g}", "seeds", "sentences")
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -47,9 +47,9 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 def _status(comparison: Comparison) -> str:
     if comparison.declared:
-        every, part = targets_declared(comparison.group.stored[0].store.out), ""
-        if {*every} - {*comparison.languages}:
-            part = f", in {len(comparison.languages)} of the {len(every)} languages that it was declared for"
+        every = targets_declared(comparison.group.stored[0].store.out, comparison.declared)
+        missing = [target for target in every if target not in comparison.languages]
+        part = f", for {', '.join(missing)}, too, which is not here" if missing else ""
         return f"Declared in advance: {comparison.declared}{part}."
     why = "this contrast was not declared in advance"
     if comparison.rule != comparison.group.main_rule:
@@ -82,7 +82,7 @@ def sentence(comparison: Comparison) -> str:
         return f"{comparison.title}: nothing to compare ({line.note})."
     where = f"on average over {spelled(len(over))} languages" if len(over) > 1 else f"in {over[0]}"
     limits = line.together or line.interval
-    of = f"{100 * line.level:.3g} %{', test sentences only:' if line.what == ONLY else ''}"
+    of = f"{percent(line.level)}{', test sentences only:' if line.what == ONLY else ''}"
     interval = f" ({of} {signed(limits[0])} to {signed(limits[1])})" if limits else ""
     sentences = [f"{comparison.title}: {signed(line.difference)} F1 {where}{interval}: {verdict(comparison)}."]
     counts = outcomes(comparison)
@@ -126,13 +126,18 @@ def languages(comparison: Comparison) -> str:
     by_verdict, order = dict[str, list[str]](), list(_BY_VERDICT.values())
     for line in comparison.lines:
         low, high = map(signed, line.together or (0.0, 0.0))
-        notes = {"undecided": f" ({low} to {high})", "gap": f" ({line.note})"}
+        notes = {"undecided": f" ({percent(line.level)} {low} to {high})", "gap": f" ({line.note})"}
         small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
         by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
     parts = [
         f"{head} {', '.join(names)}" for head, names in sorted(by_verdict.items(), key=lambda x: order.index(x[0]))
     ]
     return f"{comparison.a} is {'; '.join(parts)}."
+
+
+def percent(level: float) -> str:
+    """The level of an interval."""
+    return f"{min(99.9, 100 * level):.3g} %"
 
 
 def spelled(number: int) -> str:
@@ -149,7 +154,7 @@ def signed(value: float) -> str:
 def status_note(comparisons: Sequence[Comparison]) -> str:
     """Whether the contrasts were declared, and what their averages are over."""
     declared = any(comparison.declared for comparison in comparisons)
-    status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast."
+    status = "Declared before the runs." if declared else "Exploratory: the matrix declares no contrast for this table."
     return f"{status} Each average is over the languages that both methods have."
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -305,35 +303,19 @@ def contrasts(out: Path) -> list[Contrast]:
     return list(dict.fromkeys(contrast for text in last_texts(out) for contrast in text.contrasts))
 
 
-def numbers_declared(out: Path) -> tuple[int, int]:
-    """How many primary contrasts and how many others the folder's matrix files declare, run or not.
-
-    One for each table: each encoder's, unless the contrast names one, and each value of an axis that is not of rows.
-    """
-    primary: list[bool] = []
-    for raw in _files(out):
-        axes = raw.get("axes", {})
-        tables = prod(len(values) for name, values in axes.items() if "." in name and not name.startswith(ROW_AXES))
-        for contrast in raw.get("contrast", []):
-            encoders = 1 if contrast.get("encoder") else max(1, len(axes.get("encoders", [])))
-            primary += [bool(contrast.get("primary"))] * tables * encoders
-    return sum(primary), len(primary) - sum(primary)
-
-
-def targets_declared(out: Path) -> tuple[str, ...]:
-    """The target languages of the folder's matrix files, run or not."""
-    return tuple(dict.fromkeys(target for raw in _files(out) for target in raw.get("axes", {}).get("targets", [])))
-
-
-def _files(out: Path) -> list[dict[str, Any]]:
-    return [tomllib.loads(text) for text in {text.file: text.text for text in last_texts(out)}.values()]
-
-
 def last_texts(out: Path) -> list[Written]:
     """The runs of each matrix file with the text that it had when it was last run, file by file."""
     every = matrices(out)
     last = {text.file: text.text for text in every}
     return [text for file in last for text in every if (text.file, text.text) == (file, last[file])]
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys: `labels.aligner = …` without the quotes means the same axis."""
+    keys: dict[str, Any] = {}
+    for key, value in table.items():
+        keys |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return keys
 
 
 ROW_AXES = ("labels.", "method.")  # axes whose values are rows of one table; each value of another has its own

@@ -20,7 +20,7 @@ class AnnotationProjection(Method):
     """No translation of labelled sentences: what is translated is text that nobody labelled."""
 
     name = "annotation_projection"
-    version = 1
+    version = 2
     display = "Annotation projection"
     cites = ("yarowsky2001inducing", "ni2017weakly")
     paper = "Yarowsky and Ngai 2001; Ni, Dinu and Florian 2017"

@@ -134,6 +134,26 @@ def test_damaged_placeholders_by_cause(text: str, losses: dict[str, int]) -> Non
     assert only(counts) == {"marked": 1, "marks_unreadable": 1, **losses}
 
 
+@pytest.mark.parametrize("text", ["LOC1 bleibt per 0 Tage zu", "Per 0 ging nach LOC1 .", "PER0 ging nach A\\d1"])
+def test_text_is_no_placeholder(text: str) -> None:
+    """Two words are one in capitals alone; nor is what a type stands for a pattern."""
+    (found,), counts = marked("placeholder", Fake({}, lambda s, w: tuple(text.split())), ANNA)
+    assert found is None and counts["marks_unreadable"] == 1
+
+
+def test_words_with_blanks_stay_and_types_are_no_patterns() -> None:
+    odd = sentence("Anna pays x", (0, 1, "A\\d"))
+    (found,), _ = marked(
+        "placeholder", Fake({}, lambda s, w: ("a\\d-0", "pays", "10\u00a0000") if "#marked" in s.id else w), odd
+    )
+    assert found is not None and found.words == ("Anna", "pays", "10\u00a0000")
+
+
+def test_a_sentence_that_holds_a_placeholder_in_two_words_is_not_marked() -> None:
+    own = sentence("Anna met PER 0", (0, 1, "PER"))
+    assert only(marked("placeholder", Fake(), own)[1]) == {"marked": 1, "marks_clash": 1}
+
+
 @pytest.mark.parametrize("said_as", ["PER 0 ging nach Loc1 .", "per-0 ging nach LOC 1 .", "Per0 ging nach loc_1 ."])
 def test_placeholders_that_can_be_told_are_mended(said_as: str) -> None:
     (found,), counts = marked("placeholder", Fake({}, lambda s, w: tuple(said_as.split()) if "PER0" in w else w), ANNA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,11 +69,25 @@ def test_a_method_of_several_rows_has_one_for_each(declare: Declare) -> None:
         ("primary = true", "primary = 1", "expected true or false"),
         ("primary = true", "primry = true", "did you mean 'primary'"),
         ("primary = true\n", CONTRAST.replace("distillation", "other"), "is given twice"),
+        ("primary = true", 'encoder = "othr"', r"contrast\[1\]\.encoder: 'othr' is not on the axis of encoders"),
     ],
 )
 def test_a_mistake_is_named(declare: Declare, old: str, new: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         declare(MATRIX + CONTRAST.replace(old, new))
+
+
+def test_a_contrast_of_one_encoder(declare: Declare, tmp_path: Path) -> None:
+    """The same rows may be declared for several encoders, apart; a folder goes by the name that records give it."""
+    (folder := tmp_path / "my-encoder").mkdir()
+    two = re.sub(r"encoders = \[", f'encoders = ["{folder}", ', MATRIX)
+    name = re.search(r'encoders = \["([^"]+)"', MATRIX)
+    assert two != MATRIX and name is not None
+    each = [CONTRAST + f'encoder = "{encoder}"\n' for encoder in (folder, name[1])]
+    found = declare(two + each[0] + each[1].replace("distillation", "other"))
+    assert [contrast.encoder for contrast in found] == ["my-encoder", name[1]]
+    with pytest.raises(BadInput, match="is given twice"):
+        declare(two + each[0] + CONTRAST.replace("distillation", "other"))
 
 
 def test_what_set_took_away_is_left_out(declare: Declare) -> None:

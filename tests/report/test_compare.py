@@ -19,13 +19,14 @@ from bench.plan.sections import TablesSpec
 from bench.report import frame
 from bench.report.compare import Comparison, ComparisonLine, judged_together
 from bench.report.contrasts import baseline_of, compare, contrasts_of
+from bench.report.declared import numbers_declared
 from bench.report.frame import groups, read
 from bench.report.plots.methods import forest_figure
 from bench.report.scores import average_gap, counts_of, marks_of, p_value, scores_of
 from bench.report.tables.paper import shown_of
 from bench.report.tables.scores import contrasts_table
 from bench.report.verdicts import conclusions, sentence, text
-from bench.store.record import Contrast, Records, Written, add_cells, numbers_declared
+from bench.store.record import Contrast, Records, Written, add_cells
 from bench.store.record import contrasts as declared_contrasts
 from tests.support.records_for_tests import CORPUS, Plan, make, put, put_gap
 from tests.support.records_for_tests import counts_of as counts_for
@@ -242,12 +243,13 @@ def test_a_declared_contrast_has_one_p_whatever_has_run_and_whoever_asks(tmp_pat
     assert declared_contrasts(tmp_path) == [contrasts[1]], "an edited file declares what it says now"
 
 
-def test_a_contrast_of_each_table_counts(tmp_path: Path) -> None:
-    """Axes that make tables of their own, and encoders unless the contrast names one; rows' axes make none."""
-    axes = """[axes]
+@pytest.mark.parametrize("sizes", ['"data.n_source"', "data.n_source"])
+def test_a_contrast_of_each_table_counts(tmp_path: Path, sizes: str) -> None:
+    """Axes that make tables of their own, and encoders unless the contrast names one; rows' axes make pairs of rows."""
+    axes = f"""[axes]
 encoders = ["org/enc", "other"]
 targets = ["de", "fi", "zh"]
-"data.n_source" = [100, 300, 1000]
+{sizes} = [100, 300, 1000]
 "labels.translator" = ["files", "nllb"]
 """
     text = axes + TEXT + '[[contrast]]\na = "a"\nb = "b"\nname = "e"\nprimary = true\nencoder = "other"\n'
@@ -259,8 +261,13 @@ targets = ["de", "fi", "zh"]
     found = one(tmp_path, "concner", "en_trans")
     assert found.macro.p_holm == pytest.approx(min(1.0, 12 * (found.macro.p or 0.0)))
     said = next(text for text in conclusions(found) if text.startswith("Declared"))
-    assert said == "Declared in advance: ours, in 2 of the 3 languages that it was declared for."
+    assert said == "Declared in advance: ours, for zh, too, which is not here."
     assert not one(tmp_path, "concner", "zero_shot").declared, "that is declared for another encoder"
+    add_cells(tmp_path, cells, "toy", [Written("more.toml", "[axes]\ntargets = ['sw']\n")])
+    assert said in conclusions(one(tmp_path, "concner", "en_trans")), "another file declares nothing of this"
+    rows = [Contrast(f"concner ({x})", f"en_trans ({x})", f"e: concner ({x}) - en_trans ({x})") for x in ("a", "b")]
+    add_cells(tmp_path, cells, "toy", [Written("toy.toml", text, contrasts=(*declared, *rows))])
+    assert numbers_declared(tmp_path) == (1 * 3 * 2 + 2 * 3, 2 * 3 * 2), "a contrast of methods is one of each pair"
 
 
 @pytest.mark.parametrize("seeds", [(1, 2), (1, 2, 3)])

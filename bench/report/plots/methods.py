@@ -117,7 +117,7 @@ def forest_figure(group: Group) -> Figure | None:
     cut = _cut(drawn)
     direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
     note = (
-        f"F1 {direction}, in points; shaded: ±{MARGIN:g} F1. {status_note(comparisons)} Lines: 95 % intervals at the "
+        f"F1 {direction}, in points; shaded: ±{MARGIN:g} F1. {status_note(comparisons)} Lines: intervals at the "
         f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}{cut}."
     )
     if any(line.what == ONLY for comparison in comparisons for line in comparison.shown):

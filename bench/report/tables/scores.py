@@ -27,7 +27,7 @@ Part = Callable[[RuleScores], float | None]
 NO_RECALL = "unknown, or no such entity"
 MARKS = (
     f"Bold (* in plain text): the column's highest; °: not significantly different from it (paired test, "
-    f"p ≥ {LEVEL:g}, Holm over all pairs of the column)."
+    f"p ≥ {LEVEL:g}, Holm as for all pairs of the column)."
 )
 
 
@@ -66,7 +66,7 @@ def main_table(group: Group, name: str = "main") -> Table:
         "last: the macro average when the last checkpoint is taken instead." if with_last else "",
         interval_note(score.what for score in scores.values()),
         macro_note(languages),
-        "Rows of other seeds are compared over those that both have: a contrast need not be the difference of two rows."
+        "Rows with different seeds are compared over common ones, so contrasts need not be differences of these means."
         if len({frozenset(score.seeds) for score in scores.values() if score.mean is not None}) > 1
         else "",
         MARKS if any(mark.best for mark in marks.values()) else "",

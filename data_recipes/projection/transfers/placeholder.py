@@ -1,7 +1,7 @@
 """`placeholder`: a sentence is translated with PER0 and LOC1 in place of its entities (MulDA, Liu et al. 2021).
 
-As in their code, "PER 0" and "Per0" are taken for PER0. *Ours*: only where nothing else is like it, as words of their
-own; and each placeholder must then be there exactly once.
+As in their code, "PER 0", "Per0" and "per-0" are taken for PER0. *Ours*: only where nothing else is like it, and two
+words in capitals alone ("per 0" may be text); each placeholder must then be there exactly once, as a word.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ def mark(sentence: Sentence) -> Sentence | None:
     inside = {word for span in spans for word in range(span.start, span.end)}
     outside = [word.casefold() for number, word in enumerate(sentence.words) if number not in inside]
     if any(text.casefold() in word for text in _texts(spans) for word in outside):
+        return None
+    rest = [word for number, word in enumerate(sentence.words) if number not in inside]
+    if any(_like(span.type, text, rest) for span, text in zip(spans, _texts(spans), strict=True)):
         return None
     words: list[str] = []
     moved = []
@@ -71,13 +74,22 @@ def read(entities: Sequence[Span], words: Words, names: Sequence[Words]) -> Mark
 
 
 def _mended(entities: Sequence[Span], words: Words) -> Words:
-    """The words with what is left of a placeholder, such as "Per 0" or "per-0", in its own form if it is alone."""
-    whole = mended = " ".join(words)
+    """The words with what is left of a placeholder in its own form, where nothing else is like it."""
     for entity, text in zip(entities, _texts(entities), strict=True):
-        like = rf"(?<!\S){re.escape(entity.type)}[\s_-]?{text[len(entity.type) :]}(?!\S)"
-        if len(re.findall(like, mended, re.IGNORECASE)) == 1:
-            mended = re.sub(like, text, mended, flags=re.IGNORECASE)
-    return words if mended == whole else tuple(mended.split())
+        places = _like(entity.type, text, words)
+        if len(places) == 1:
+            start, end = places[0]
+            words = (*words[:start], text, *words[end:])
+    return words
+
+
+def _like(type_: str, text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where a word is the placeholder but for case or a sign before its number, or two words are: as in PER 0."""
+    number = text[len(type_) :]
+    forms = {f"{type_}{sign}{number}".casefold() for sign in ("", "-", "_")}
+    one = [(place, place + 1) for place, word in enumerate(words) if word.casefold() in forms]
+    two = [(place, place + 2) for place in range(len(words) - 1) if (*words[place : place + 2],) == (type_, number)]
+    return [*one, *two]
 
 
 def _texts(entities: Sequence[Span]) -> list[str]:

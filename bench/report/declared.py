@@ -1,0 +1,41 @@
+"""What the matrix files of a results folder declare before they run: how many contrasts, and for which languages."""
+
+from __future__ import annotations
+
+import tomllib
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from bench.store.record import ROW_AXES, contrasts, flat, last_texts
+
+
+def numbers_declared(out: Path) -> tuple[int, int]:
+    """How many primary contrasts and how many others the folder's matrix files declare, run or not.
+
+    One for each table (each encoder's, unless the contrast names one; each value of an axis that is not of rows), and
+    for each pair of rows that it was seen to mean.
+    """
+    primary: list[bool] = []
+    rows = contrasts(out)
+    for raw, _ in _files(out):
+        axes = flat(raw.get("axes", {}))
+        tables = prod(len(values) for name, values in axes.items() if "." in name and not name.startswith(ROW_AXES))
+        for contrast in raw.get("contrast", []):
+            encoders = 1 if contrast.get("encoder") else max(1, len(axes.get("encoders", [])))
+            pairs = sum(c.name == contrast["name"] or c.name.startswith(f"{contrast['name']}: ") for c in rows)
+            primary += [bool(contrast.get("primary"))] * tables * encoders * max(1, pairs)
+    return sum(primary), len(primary) - sum(primary)
+
+
+def targets_declared(out: Path, contrast: str) -> tuple[str, ...]:
+    """The target languages of the folder's matrix files that declare the contrast, run or not."""
+    texts = [raw for raw, names in _files(out) if contrast in names]
+    return tuple(dict.fromkeys(target for raw in texts for target in raw.get("axes", {}).get("targets", [])))
+
+
+def _files(out: Path) -> list[tuple[dict[str, Any], set[str]]]:
+    """The tables of each matrix file, and the names of the contrasts that its runs declared."""
+    texts = last_texts(out)
+    names = {text.file: {c.name for run in texts if run.file == text.file for c in run.contrasts} for text in texts}
+    return [(tomllib.loads({text.file: text.text for text in texts}[file]), names[file]) for file in names]
