@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from bench.core.files import canonical_json
 from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
+from bench.report.declared import contrasts_in_order
 from bench.report.frame import Group, Stored
 from bench.report.scores import LEVEL, Limits, Paired, Score, clusters_of, mean_or_none, scores_of
-from bench.store.record import Contrast, contrasts
+from bench.store.record import Contrast
 
 MARGIN = 1.0  # points of F1 inside which two methods count as equivalent
 Verdict = Literal["better", "worse", "same", "equivalent", "undecided", "no test", "no interval", "gap"]
@@ -120,7 +121,7 @@ def declared_of(group: Group) -> list[Contrast]:
         return []
     labels = {run.label for run in group.stored}
     encoders = {"", *(run.record.cell.get("encoder", "") for run in group.stored)}
-    every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts(out)]
+    every = [c for out in dict.fromkeys(run.store.out for run in group.stored) for c in contrasts_in_order(out)]
     return [c for c in every if {c.a, c.b} <= labels and c.encoder in encoders]
 
 

@@ -126,7 +126,7 @@ def languages(comparison: Comparison) -> str:
     by_verdict, order = dict[str, list[str]](), list(_BY_VERDICT.values())
     for line in comparison.lines:
         low, high = map(signed, line.together or (0.0, 0.0))
-        notes = {"undecided": f" ({percent(line.level)} {low} to {high})", "gap": f" ({line.note})"}
+        notes = {"undecided": f" ({low} to {high})", "gap": f" ({line.note})"}
         small = f" (by less than {MARGIN:g} F1)" if line.equivalent and line.verdict in ("better", "worse") else ""
         by_verdict.setdefault(_BY_VERDICT[line.verdict], []).append(f"{line.name}{notes.get(line.verdict, small)}")
     parts = [

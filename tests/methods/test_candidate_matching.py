@@ -41,6 +41,9 @@ class FakeAsk:
     def translations(self) -> list[Pair]:
         return self.pairs
 
+    def source(self) -> list[Sentence]:
+        return [pair.source for pair in self.pairs]
+
     def count_labels(self, counts: dict[str, int]) -> None:
         self.counts = dict(counts)
 

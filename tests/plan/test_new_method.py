@@ -60,7 +60,7 @@ def test_where_it_may_be_written(place: Place) -> None:
     assert 'kept_rules("fine", tmp_path)' in (place.root / "tests" / "methods" / "test_fine.py").read_text()
     before = (place.root / "methods" / "fine" / "method.py").read_bytes()
     ran = place.xner("new", "method", "fine")
-    assert ran.code == 2 and "is there already" in ran.err
+    assert ran.code == 2 and "already exists; nothing was written" in ran.err
     assert (place.root / "methods" / "fine" / "method.py").read_bytes() == before
     (place.root / "file").write_text("")
     ran = place.xner("new", "method", "fine", "--out", "file")

@@ -119,7 +119,7 @@ def test_a_page_is_made_from_other_records() -> None:
     old = f"Text.\n\n{head}| old | 1 |\n\n- Not declared: en_trans − zero_shot: +99\n  F1.\n- More text.\n\n| other |\n"
     new = make_results.with_sentences(make_results.with_tables(old, [table, None]), group)
     expected = f"Text. {head} {' '.join(rows)} - Not declared: {said} - More text. | other |"
-    assert new.split() == expected.split() and new.endswith("\n\n- More text.\n\n| other |\n")
+    assert new.split() == expected.split() and new.endswith("\n- More text.\n\n| other |\n")
     kept = "- Not declared: en_trans − nobody: +1 F1.\n- Not declared: en_trans − zero_shot: +99\nA paragraph.\n"
     made = make_results.with_sentences(kept, group)
     assert made.startswith("- Not declared: en_trans − nobody: +1 F1.\n") and made.endswith("\nA paragraph.\n")

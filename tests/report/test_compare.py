@@ -19,7 +19,7 @@ from bench.plan.sections import TablesSpec
 from bench.report import frame
 from bench.report.compare import Comparison, ComparisonLine, judged_together
 from bench.report.contrasts import baseline_of, compare, contrasts_of
-from bench.report.declared import numbers_declared
+from bench.report.declared import contrasts_in_order, numbers_declared
 from bench.report.frame import groups, read
 from bench.report.plots.methods import forest_figure
 from bench.report.scores import average_gap, counts_of, marks_of, p_value, scores_of
@@ -263,6 +263,15 @@ targets = ["de", "fi", "zh"]
     said = next(text for text in conclusions(found) if text.startswith("Declared"))
     assert said == "Declared in advance: ours, for zh, too, which is not here."
     assert not one(tmp_path, "concner", "zero_shot").declared, "that is declared for another encoder"
+    again = text.replace('"0"', '"zeroth"') + "".join(
+        f'[[contrast]]\na = "a"\nb = "b"\nname = "{n}"\n' for n in ("z", "y")
+    )
+    z, y = (Contrast("concner", other, name) for other, name in (("en_trans", "z"), ("zero_shot", "y: rows")))
+    add_cells(
+        tmp_path, cells, "toy", [Written("m.toml", again, contrasts=(y,)), Written("m.toml", again, contrasts=(z,))]
+    )
+    assert [c.name for c in contrasts_in_order(tmp_path) if c in (z, y)] == ["z", "y: rows"], "the file's order"
+    add_cells(tmp_path, cells, "toy", [Written("m.toml", "")])
     add_cells(tmp_path, cells, "toy", [Written("more.toml", "[axes]\ntargets = ['sw']\n")])
     assert said in conclusions(one(tmp_path, "concner", "en_trans")), "another file declares nothing of this"
     rows = [Contrast(f"concner ({x})", f"en_trans ({x})", f"e: concner ({x}) - en_trans ({x})") for x in ("a", "b")]

@@ -160,7 +160,7 @@ def test_the_page_opens_with_the_contrasts_in_plain_words(scored: tuple[Path, st
             sentence(one),
         )
     said = "".join(Reader(text).text)
-    assert "Exploratory: the matrix declares no contrast." in said
+    assert "Exploratory: the matrix declares no contrast for this table." in said
     assert "Synthetic: no evidence about languages." in said and "Human translations: an upper bound" in said
 
 
