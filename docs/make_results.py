@@ -8,14 +8,15 @@ the records contradict it.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
-import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.cli.main import main as xner
+from bench.core.errors import nearest
 from bench.core.files import write_bytes
 from bench.plan.sections import TablesSpec
 from bench.report import plots
@@ -112,7 +113,14 @@ def _item(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or sorted(path.parent.name for path in SUITES.glob("*/records.jsonl")):
+    known = sorted(path.parent.name for path in SUITES.glob("*/records.jsonl"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"one of {', '.join(known)} (default: all)")
+    asked = parser.parse_args().suites
+    for name in asked or known:
+        if name not in known:
+            parser.error(f"{name}: no such suite{nearest(name, known)}")
+    for name in asked or known:
         make_files(SUITES / name)
     for path, text in pages().items():
         write_bytes(path, text.encode())
