@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bench.core.files import canonical_json
 from bench.measure.statistics import Estimate, difference, f1_by_seed, holm, macro_difference
 from bench.report.declared import contrasts_in_order
-from bench.report.frame import Group, Stored
+from bench.report.frame import Group, Stored, once_a_group
 from bench.report.scores import LEVEL, Limits, Paired, Score, clusters_of, mean_or_none, scores_of
 from bench.store.record import Contrast
 
@@ -112,6 +112,7 @@ def compared(group: Group, a: str, b: str, rule: str) -> Comparison:
     )
 
 
+@once_a_group
 def declared_of(group: Group) -> list[Contrast]:
     """The contrasts declared by the matrices of the group's folders, in order, where the group has both rows.
 

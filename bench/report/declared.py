@@ -52,5 +52,7 @@ def _is(contrast: Contrast, name: str) -> bool:
 def _files(out: Path) -> list[tuple[dict[str, Any], set[str]]]:
     """The tables of each matrix file, and the names of the contrasts that its runs declared."""
     texts = last_texts(out)
-    names = {text.file: {c.name for run in texts if run.file == text.file for c in run.contrasts} for text in texts}
-    return [(tomllib.loads({text.file: text.text for text in texts}[file]), names[file]) for file in names]
+    return [
+        (tomllib.loads(content), {c.name for run in texts if run.file == file for c in run.contrasts})
+        for file, content in {text.file: text.text for text in texts}.items()
+    ]

@@ -165,18 +165,22 @@ def exploratory_note(group: Group) -> str:
     return " Exploratory: the declared contrasts are a smaller family of tests, and are in the figure of contrasts."
 
 
+def untested_note(comparisons: Sequence[Comparison]) -> str:
+    """What the intervals of contrasts of few seeds are over, as a sentence after another; "" where none is of few."""
+    few = any(line.what == ONLY for comparison in comparisons for line in comparison.shown)
+    return f" With fewer than {MIN_SEEDS} seeds: over test sentences only, and not tested." if few else ""
+
+
 def family_note(comparisons: Sequence[Comparison]) -> str:
     """How the numbers of the contrasts were computed and tested."""
     number, declared = len(comparisons), any(comparison.declared for comparison in comparisons)
-    only = any(line.what == ONLY for comparison in comparisons for line in comparison.shown)
-    untested = " With fewer than 3 seeds: over test sentences only, and not tested." if only else ""
     exploratory = f"the {number} contrasts" if number > 1 else "one"
     kinds = "the declared primary contrasts and over the other declared ones of all tables, measured or not"
     family = kinds if declared else exploratory
     return (
         f"{status_note(comparisons)} p: paired, seeds and sentences crossed, "
         f"Holm over {family}, by language over its languages; intervals are at the level at "
-        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}.{untested} "
+        f"which Holm tests: they leave out 0 exactly where p < {LEVEL:g}.{untested_note(comparisons)} "
         "Cost: A's compute, training and inference, divided by B's; human translation is not counted."
     )
 

@@ -45,7 +45,7 @@ from bench.report.scores import (
     ranking,
     scores_of,
 )
-from bench.report.verdicts import ONLY, exploratory_note, signed, status_note
+from bench.report.verdicts import exploratory_note, signed, status_note, untested_note
 
 MOST_NUMBERS = 20  # methods up to which the cells of the heat map have room for a number
 
@@ -118,10 +118,8 @@ def forest_figure(group: Group) -> Figure | None:
     direction = f"minus {bases.pop()}" if alike else "of the first named minus the second"
     note = (
         f"F1 {direction}, in points; shaded: ±{MARGIN:g} F1. {status_note(comparisons)} Lines: intervals at the "
-        f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}{cut}."
+        f"level at which Holm tests, which leave out 0 exactly where p < {LEVEL:g}{cut}.{untested_note(comparisons)}"
     )
-    if any(line.what == ONLY for comparison in comparisons for line in comparison.shown):
-        note += " With fewer than 3 seeds: over test sentences only, and not tested."
     compared = group.only({label for comparison in comparisons for label in (comparison.a, comparison.b)})
     return finished(fig, group, "Contrasts by target language", note, settings_of=compared)
 

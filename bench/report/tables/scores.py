@@ -25,6 +25,7 @@ _SCRIPTS = {"Cjk": "Han", "Hiragana": "Kana", "Katakana": "Kana"}
 ENOUGH = 20_000  # letters that suffice to tell the script of a text
 Part = Callable[[RuleScores], float | None]
 NO_RECALL = "unknown, or no such entity"
+F1_NOTE = "F1: entities, strict IOB2, micro-averaged, percent, mean over seeds."
 MARKS = (
     f"Bold (* in plain text): the column's highest; °: not significantly different from it (paired test, "
     f"p ≥ {LEVEL:g}, Holm as for all pairs of the column)."
@@ -61,7 +62,7 @@ def main_table(group: Group, name: str = "main") -> Table:
     comparisons = contrasts_of(group)
     notes = [
         family_note(comparisons) if comparisons else "",
-        "F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.",
+        F1_NOTE,
         f"Checkpoint: {rule or 'n/a'}.",
         "last: the macro average when the last checkpoint is taken instead." if with_last else "",
         interval_note(score.what for score in scores.values()),
@@ -283,7 +284,7 @@ def rules_table(group: Group, name: str = "rules") -> Table | None:
             line["macro"] = draft.macro(scores, row, languages)
     same = len(set(notes.values())) == 1
     macro_notes = [notes[rules[0]]] if same else [f"{rule}: {note}" for rule, note in notes.items()]
-    what = ["F1: entities, strict IOB2, micro-averaged, percent, mean over seeds.", interval_note(variances)]
+    what = [F1_NOTE, interval_note(variances)]
     return draft.table(name, "F1 by selection rule", [*group.targets, "macro"], [*what, *macro_notes])
 
 

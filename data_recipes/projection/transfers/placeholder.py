@@ -24,12 +24,10 @@ def mark(sentence: Sentence) -> Sentence | None:
     """A placeholder for each entity; None where the sentence's own words hold one."""
     spans = sentence.spans or ()
     inside = {word for span in spans for word in range(span.start, span.end)}
-    outside = [word.casefold() for number, word in enumerate(sentence.words) if number not in inside]
-    if any(text.casefold() in word for text in _texts(spans) for word in outside):
-        return None
-    rest = [word for number, word in enumerate(sentence.words) if number not in inside]
-    if any(_like(span.type, text, rest) for span, text in zip(spans, _texts(spans), strict=True)):
-        return None
+    outside = [word for number, word in enumerate(sentence.words) if number not in inside]
+    for span, text in zip(spans, _texts(spans), strict=True):
+        if _like(span.type, text, outside) or any(text.casefold() in word.casefold() for word in outside):
+            return None
     words: list[str] = []
     moved = []
     done = 0
