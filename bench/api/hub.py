@@ -17,8 +17,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from time import sleep
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 from bench.core.errors import BadInput
+from bench.core.files import cache_root, write_json
 
 Kind = Literal["model", "dataset"]
 T = TypeVar("T")
@@ -70,23 +72,19 @@ class Pinned:
 
 
 def offline() -> bool:
-    """Whether HF_HUB_OFFLINE is set, as huggingface_hub reads it."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
+    """Whether the hub is switched off by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE, as huggingface_hub reads them."""
+    return (os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or "").upper() in _TRUE
 
 
 def resolve(name: HubName) -> Pinned:
-    """The commit that a name stands for now, its licence and the size of its files; offline from the cache.
+    """The commit that a name stands for now, its licence and the size of its files; offline what it stood for last.
 
     Raises:
         BadInput: it is not available (with the status and the remedy); or it has only pickled weights and no
             conversion; or a data set has no file of a pattern (a language that it lacks).
     """
     if offline():
-        commit = name.revision
-        if not COMMIT.fullmatch(commit):
-            config = HubName(name.kind, name.id, name.revision, ("config.json",))
-            commit = fetch(config, name.revision or "main", local=True).name
-        return Pinned(name.kind, name.id, name.revision, commit, patterns=name.patterns)
+        return _remembered(name)
     info = _info(name, name.revision or None)
     reference = ""
     if name.safetensors and not any(fnmatch(file, "*.safetensors") for file in _read(name, info)):
@@ -98,7 +96,37 @@ def resolve(name: HubName) -> Pinned:
             raise BadInput(f"data set {name.id} has no {pattern} at revision '{name.revision or 'main'}'")
     licence = str(getattr(info.card_data, "license", "") or "") if getattr(info, "card_data", None) else ""
     size = sum(size or 0 for size in files.values())
-    return Pinned(name.kind, name.id, name.revision, str(info.sha), reference, licence, size, name.patterns)
+    pinned = Pinned(name.kind, name.id, name.revision, str(info.sha), reference, licence, size, name.patterns)
+    if pinned.commit != name.revision:
+        write_json(_note(name), {"commit": pinned.commit, "conversion": reference})
+    return pinned
+
+
+def _note(name: HubName) -> Path:
+    """Where `resolve` notes the commit: files are fetched by commit, so the client's cache cannot tell a branch's."""
+    parts = (name.kind, name.id, name.revision or "main")
+    return cache_root() / "revisions" / f"{'@'.join(quote(part, safe='') for part in parts)}.json"
+
+
+def _remembered(name: HubName) -> Pinned:
+    """The name at the commit that it was last resolved to here or, without a note, that the client's cache has."""
+    commit, conversion = name.revision, ""
+    try:
+        note = json.loads(_note(name).read_bytes())
+        commit, conversion = str(note["commit"]), str(note["conversion"])
+    except (OSError, ValueError, KeyError, TypeError):  # never resolved here, or a note that was cut short
+        if not COMMIT.fullmatch(commit):
+            some = name if name.kind == "dataset" else replace(name, patterns=("config.json",))
+            commit = fetch(some, name.revision or "main", local=True).name
+    return Pinned(name.kind, name.id, name.revision, commit, conversion, patterns=name.patterns)
+
+
+def here(name: HubName) -> Path | None:
+    """The folder with all of the name's files if they are in the cache; None otherwise. Never asks the hub."""
+    try:
+        return cached(name, name.commit or _remembered(name).commit)
+    except BadInput:
+        return None
 
 
 def _read(name: HubName, info: Any) -> dict[str, int | None]:
@@ -112,10 +140,12 @@ def _read(name: HubName, info: Any) -> dict[str, int | None]:
 def commit_of(name: HubName) -> str:
     """The commit to read: from a list of commits, else what the revision stands for, which is printed once a process.
 
-    BadInput as `resolve`.
+    BadInput as `resolve`, but that a language which a data set lacks is found when it is read.
     """
     if name.commit:
         return name.commit
+    if name.kind == "dataset" and name.patterns and not offline():
+        return commit_of(replace(name, patterns=()))  # one commit, asked for once, for all languages
     if COMMIT.fullmatch(name.revision) and (not name.safetensors or cached(name, name.revision)):
         return name.revision
     if "@" in name.revision:
@@ -147,7 +177,9 @@ def cached(name: HubName, commit: str) -> Path | None:
         folder = fetch(name, commit, local=True)
     except BadInput:
         return None
-    return folder if name.kind == "dataset" or not _lacking(folder, name.safetensors) else None
+    if name.kind == "dataset":  # some clients take a folder for the whole of it
+        return folder if all(any(folder.glob(pattern)) for pattern in name.patterns) else None
+    return None if _lacking(folder, name.safetensors) else folder
 
 
 def _lacking(folder: Path, weights: bool) -> str:
@@ -186,14 +218,15 @@ def verified(name: HubName, commit: str) -> tuple[Path, int]:
     """As `fetch`, with each file hashed; damaged files are fetched again, and counted."""
     bad = 0
     for path in sorted(fetch(name, commit).rglob("*")):
-        blob = path.resolve()  # named by the hub's hash of its content
+        blob = path.parent / path.readlink() if path.is_symlink() else path  # named by the hash of its content
         if path.is_file() and blob.parent.name == "blobs":
             data = hashlib.sha256() if len(blob.name) == 64 else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
             with blob.open("rb") as opened:
                 while part := opened.read(1 << 20):
                     data.update(part)
             if data.hexdigest() != blob.name:
-                blob.unlink()
+                blob.resolve().unlink()  # newer clients keep it elsewhere, behind another link
+                blob.unlink(missing_ok=True)
                 bad += 1
     return fetch(name, commit), bad
 
@@ -236,7 +269,7 @@ def retried(name: HubName, call: Callable[[], T]) -> T:
             if _raise_at_once not in hooks["response"]:
                 hooks["response"].append(_raise_at_once)
             return call()
-        except (client_error, OSError, ValueError) as error:
+        except (client_error, OSError, ValueError, RuntimeError) as error:
             status, asked, pause = _status(error), _retry_after(error), float(2 ** (attempt - 1))
             passes = asked <= LONGEST_WAIT if status == 429 else status >= 500 if status else _is_network(error)
             if not passes or attempt == TRIES:
@@ -272,9 +305,12 @@ def _retry_after(error: BaseException) -> float:
 
 
 def _is_network(error: BaseException) -> bool:
-    """Whether the connection failed: none, cut, too slow. By the names of classes, as HTTP clients differ."""
+    """Whether the connection failed: none, cut, too slow. By the names of classes, as HTTP clients differ.
+
+    A bare RuntimeError is what hf_xet, which fetches large files, raises for all of these.
+    """
     names = {cls.__name__ for cause in _chain(error) for cls in type(cause).__mro__}
-    return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
+    return type(error) is RuntimeError or bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
 
 
 def _no_folder(name: HubName) -> str:
@@ -317,9 +353,10 @@ def _in_words(name: HubName, error: BaseException) -> str:
     if offline() or is_a(errors.OfflineModeIsEnabled):
         return f"{repository}: {', '.join(name.patterns) or 'it'} is not in the hub's cache: run once without --offline"
     if _is_network(error):
-        cause = type([link for link in chain if _is_network(link)][-1]).__name__
+        cause = [link for link in chain if _is_network(link)][-1]
+        why = next(iter(str(cause).splitlines()), "") if type(cause) is RuntimeError else type(cause).__name__
         advice = "check the network; what is cached is read with --offline"
-        return f"{repository}: the hub cannot be reached ({cause}): {advice}"
+        return f"{repository}: the hub cannot be reached ({why}): {advice}"
     if is_a(errors.LocalEntryNotFoundError):
         return f"{repository}: {', '.join(name.patterns) or 'it'} is not in the hub's cache"
     return f"{repository}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -176,7 +176,7 @@ def _cpu_bf16() -> str:
 def _hub() -> Item:
     """Whether the hub answers at all; not asked where it is switched off."""
     if offline():
-        return Item("hub", "not asked: HF_HUB_OFFLINE is set", "what its cache holds can be used")
+        return Item("hub", "not asked: it is switched off (HF_HUB_OFFLINE)", "what its cache holds can be used")
     from huggingface_hub import constants
 
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
@@ -245,7 +245,9 @@ def _sources(out: Path) -> Iterator[Item]:
         yield Item(FILE, "damaged", _first_line(error), broken=True)
         return
     for pinned in lock:
-        present = cached(HubName(pinned.kind, pinned.id, patterns=pinned.patterns), pinned.commit)
+        weights = any(pattern.endswith("safetensors") for pattern in pinned.patterns)
+        name = HubName(pinned.kind, pinned.id, patterns=pinned.patterns, safetensors=weights)
+        present = cached(name, pinned.commit)
         note = "" if present else "the next run that needs it fetches it"
         state = f"{'' if present else 'not '}in the cache at commit {pinned.commit}"
         yield Item(f"{pinned.kind} {pinned.id}", state, note)

@@ -64,6 +64,9 @@ class Profile:
             require(name not in OPTIONS or value.isprintable(), f"{name} must be one line")
         require(self.gpus <= 1, "gpus must be 0 or 1: a training uses one device, and a second would be idle")
         require(self.minutes >= 1, "time must be at least 1 minute")
+        require(self.warning < 60 * self.minutes, "warning must be shorter than time")
+        most = max(600, 12 * self.minutes)  # submitit takes an earlier signal for a preemption, and counts no time-out
+        require(self.warning <= most, f"warning must be at most {most} seconds, else `timeouts` would not be counted")
 
     @property
     def minutes(self) -> int:
@@ -193,6 +196,7 @@ def parameters(profile: Profile, name: str, code: Path, after: Sequence[str] = (
         "setup": [*profile.setup, paths],
         # requeue: also where a node dies; kill…: units whose shared artefacts fail leave the queue, as lost
         "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes"},
+        "wckey": None,  # submitit's own is refused by clusters that check them
     }
 
 

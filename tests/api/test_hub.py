@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from huggingface_hub import hf_hub_download
 
 from bench.api import hub as ours
-from bench.api.hub import TRIES, HubName, cached, fetch, fetch_shown, resolve
+from bench.api.hub import TRIES, HubName, cached, commit_of, fetch, fetch_shown, here, resolve, verified
 from bench.core.errors import BadInput
 from tests.support.hub import BAD, Fault, Hub, conversion, serving
 
@@ -43,7 +44,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("HF_HUB_OFFLINE", "false")
+        monkeypatch.setenv("XNER_CACHE", str(tmp_path / "ours"))
+        commit_of.cache_clear()
         yield hub
+        commit_of.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +93,53 @@ def test_offline_reads_what_is_cached(hub: Hub, monkeypatch: pytest.MonkeyPatch)
     assert len(hub.requests) == before
     with pytest.raises(BadInput, match="not in the hub's cache"):
         resolve(HubName("model", "org/other"))
+
+
+def test_offline_a_name_stands_for_what_it_stood_for_last(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are fetched by commit, so the client's cache does not know the branch."""
+    assert here(MODEL) is None
+    folder = fetch(MODEL, resolve(MODEL).commit)
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "pytorch_model.bin").write_bytes(b"never read")
+    hub.put("model", "org/nllb", pickled)
+    hub.put("model", "org/nllb", folder, "refs/pr/39")
+    hub.discussions["org/nllb"] = [conversion("org/nllb", 39)]
+    names = [
+        HubName("model", "org/nllb", revision, MODEL.patterns, safetensors=True)
+        for revision in ("", hub.commit("model", "org/nllb"))
+    ]
+    for name in names:
+        fetch(name, resolve(name).commit)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = len(hub.requests)
+    assert here(MODEL) == folder
+    for name in names:
+        pinned = resolve(name)
+        assert (pinned.commit, pinned.conversion) == (hub.commit("model", "org/nllb", "refs/pr/39"), "refs/pr/39")
+        assert commit_of(name) == pinned.commit and here(name) is not None
+    for note in (tmp_path / "ours" / "revisions").iterdir():
+        note.write_text("{")
+    with pytest.raises(BadInput, match="not in the hub's cache"):
+        resolve(names[0])
+    assert len(hub.requests) == before
+
+
+def test_a_data_set_is_resolved_once_and_cached_by_language(hub: Hub, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    for language in ("de", "zh"):
+        (stored / language).mkdir(parents=True)
+        (stored / language / "test.parquet").write_bytes(b"rows")
+    hub.put("dataset", "org/data", stored)
+    de, zh = (HubName("dataset", "org/data", "main", (f"{language}/*.parquet",)) for language in ("de", "zh"))
+    commit = commit_of(de)
+    fetch(de, commit)
+    asked = hub.asked("/api/datasets/org/data")
+    assert commit_of(zh) == commit and hub.asked("/api/datasets/org/data") == asked
+    assert cached(de, commit) == here(de) and here(de) is not None
+    assert cached(zh, commit) is None and here(zh) is None, "an older client takes one language for the whole"
 
 
 def test_pickled_weights_are_read_from_their_conversion(hub: Hub, tmp_path: Path) -> None:
@@ -183,6 +234,47 @@ def test_retry_after_is_honoured_and_a_long_one_is_said(hub: Hub, slept: list[fl
     assert slept == [7.0], "nobody wants to wait for minutes without a word"
 
 
+@pytest.mark.parametrize("times", [1, TRIES])
+def test_a_large_file_that_breaks_off_is_a_fault_of_the_network(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, times: int
+) -> None:
+    """hf_xet raises a bare RuntimeError whatever happened."""
+    answers: list[RuntimeError | str] = [RuntimeError("CAS Client Error: request sent\nfailed")] * times
+    answers.append(str(tmp_path))
+
+    def snapshot_download(*_: object, **__: object) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    if times == 1:
+        assert fetch(MODEL, "0" * 40) == tmp_path
+    else:
+        with pytest.raises(BadInput, match=r"cannot be reached \(CAS Client Error: request sent\)") as raised:
+            fetch(MODEL, "0" * 40)
+        assert "\n" not in str(raised.value)
+    assert len(slept) == min(times, TRIES - 1)
+
+
+def test_a_damaged_file_is_fetched_again_wherever_the_client_keeps_it(hub: Hub, tmp_path: Path) -> None:
+    """Newer clients keep large files in a store that all repositories share, behind a second link."""
+    commit = resolve(MODEL).commit
+    stored = fetch(MODEL, commit) / "model.safetensors"
+    blob, shared = stored.resolve(), tmp_path / "cache" / "shared"
+    assert blob.name == hashlib.sha256(bytes(range(256)) * 40).hexdigest()
+    for damaged in (b"cut", bytes(256 * 40)):
+        blob.unlink()
+        shared.write_bytes(damaged)
+        blob.symlink_to(shared)
+        assert verified(MODEL, commit)[1] == 1
+        assert stored.read_bytes() == bytes(range(256)) * 40
+        assert verified(MODEL, commit)[1] == 0
+        blob = stored.parent / stored.readlink()
+
+
 def test_a_cut_download_resumes(hub: Hub) -> None:
     hub.faults = [Fault("^GET /files/", cut=1000, times=1)]
     folder = fetch(MODEL, resolve(MODEL).commit)
@@ -229,5 +321,7 @@ def test_a_hub_that_cannot_be_reached(hub: Hub, slept: list[float], monkeypatch:
     ("value", "expected"), [("1", True), ("true", True), ("", False), ("false", False), ("0", False)]
 )
 def test_offline_as_the_client_reads_it(value: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", value)
-    assert ours.offline() is expected
+    for variable, other in (("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"), ("TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")):
+        monkeypatch.setenv(variable, value)
+        monkeypatch.delenv(other, raising=False)
+        assert ours.offline() is expected

@@ -74,6 +74,7 @@ def online(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setattr(constants, name, value)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setattr("bench.api.hub.sleep", lambda seconds: None)
+        monkeypatch.setenv("XNER_CACHE", str(tmp_path / "ours"))
         commit_of.cache_clear()
         place = Online(tmp_path, tiny_folder, hub)
         data = 'overlap = "drop-from-train"'
@@ -112,6 +113,8 @@ def test_the_same_run_again_offline_and_with_the_hub_dead(online: Online, monkey
     for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
         monkeypatch.setattr(f"huggingface_hub.constants.{name}", "http://127.0.0.1:9")
     nothing_new()
+    elsewhere = online.xner("plan", "small.toml", "--out", "elsewhere", "--offline")
+    assert elsewhere.code == 0, f"without a lock a name stands for what it was last resolved to: {elsewhere.err}"
     assert online.xner("why", "out", "de").out.count("hit") == 2
     assert online.xner("doctor", "out").out.count("in the cache at commit") == 2
 
@@ -171,7 +174,7 @@ def test_a_fault_is_one_line_before_anything_is_written(
 ) -> None:
     what, said = FAULTS[fault]
     sleep = time.sleep
-    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.6)))  # between the hub client's tries
+    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.01)))  # between the hub client's tries
     if fault == "slow":
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     online.hub.faults = [replace(what, match=PLACES[place])]
@@ -251,6 +254,10 @@ def test_data_are_fetched_and_verified(online: Online) -> None:
     second = online.xner("data", "fetch", "wikiann", "--languages", "de")
     assert second.code == 0 and "1 files fetched again: not as published" in second.err, second.err
     assert blob.read_bytes() == whole
+    checked = online.xner("data", "check", "wikiann")
+    assert checked.code == 0 and "wikiann: de: train 40, dev 24, test 16 sentences" in checked.out, checked.out
+    assert f"de: revision 'main' is commit {online.hub.commit('dataset', REPOSITORY)}: pin it" in checked.out
+    assert "wikiann: en:" not in checked.out, "it is not here"
 
 
 def test_pickled_weights_are_planned_as_their_conversion(online: Online, tmp_path: Path) -> None:

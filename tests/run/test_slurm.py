@@ -92,6 +92,8 @@ def test_a_gpu_that_the_profile_does_not_ask_for(place: Place) -> None:
         ("parallel = 0", "parallel: must be at least 1"),
         ("partition = ", "not TOML"),
         ('account = "a\\n#SBATCH --uid=0"', "account: must be one line"),
+        ("warning = 3600", "warning: must be shorter than time"),
+        ("warning = 721", "warning: must be at most 720 seconds"),
     ],
 )
 def test_what_is_wrong_in_a_profile_is_said_in_one_line(tmp_path: Path, line: str, says: str) -> None:
@@ -142,6 +144,7 @@ def test_two_arrays_are_submitted_once(place: Place, scheduler: Scheduler) -> No
     assert units["after"] == [shared["id"]]
     for line in ("--requeue", "--array=0-2%2", "--partition=main", "--time=30", "--kill-on-invalid-dep=yes"):
         assert f"#SBATCH {line}\n" in units["script"]
+    assert "wckey" not in units["script"], "submitit's own, which clusters that check them refuse"
     assert "\ntrue\nexport PYTHONPATH=" in units["script"]
     assert " -P -u -m submitit" in units["script"], "the folder that the job starts in comes before no code"
 
@@ -343,23 +346,13 @@ def test_a_unit_that_is_told_to_go_is_queued_again(place: Place, scheduler: Sche
 
 def test_out_of_time_too_often_is_a_failure_that_says_so(place: Place, scheduler: Scheduler) -> None:
     (place.root / "small.toml").write_text(matrix_text(place.encoder, ("zero_shot",), ("de",)))
-    (place.root / "profile.toml").write_text("time = 1\ntimeouts = 0\n")  # below 10 minutes submitit takes it for over
+    # below 10 minutes submitit takes any signal for the end
+    (place.root / "profile.toml").write_text("time = 1\nwarning = 5\ntimeouts = 0\n")
     assert submit(place).code == 0
     with mock.patch("bench.train.training.fit", side_effect=lambda *_, **__: signal.raise_signal(signal.SIGUSR2)):
         assert run_all(place, scheduler) == 1
     (record,) = records(place.out)
     assert (record["status"], "timed-out too many times" in record["error"]["message"]) == ("failed", True)
-
-
-def test_out_of_time_is_the_same_call_again() -> None:
-    """What submitit asks for when it is told that the time is over; it then requeues the element."""
-    from submitit.core.utils import DelayedSubmission
-
-    from bench.run.job import run_job
-
-    again = DelayedSubmission(run_job, "out", "key")._checkpoint_function()
-    assert again is not None
-    assert (again.function, again.args, again.kwargs) == (run_job, ("out", "key"), {})
 
 
 # --- the copy of the code ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.api.hub import HubName, cached, commit_of
+from bench.api.hub import HubName, commit_of, here
 from bench.api.recipes import Corpus, Facts, overlap_findings
 from bench.api.source_files import data_dir
 from bench.core.conll import has_control, read_tagged
@@ -132,8 +132,7 @@ class WikiannCorpus(Corpus):
         return {path.parent.name for path in (data_dir() / "wikiann").glob("*/train")}
 
     def _is_here(self, language: str) -> bool:
-        folders = [cached(name, name.commit or name.revision) for name in self.hub_names([language])]
-        return all(folder is not None and (folder / language).is_dir() for folder in folders)
+        return all(here(name) for name in self.hub_names([language]))
 
 
 def read_text(path: Path, language: str) -> list[Row]:

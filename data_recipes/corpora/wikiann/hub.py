@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.api.hub import HubName, commit_of, fetch
+from bench.api.hub import HubName, cached, commit_of, fetch
 from bench.core.errors import BadInput
 
 _PARTS = {"train": "train", "dev": "validation", "test": "test"}
@@ -36,7 +36,7 @@ def read_split(name: HubName, language: str, split: str, tags: Sequence[str] = (
             than `tags`, or has a number without a name, or rows whose tags do not match their tokens.
     """
     commit, part = commit_of(name), _PARTS[split]
-    folder = fetch(name, commit) / language
+    folder = (cached(name, commit) or fetch(name, commit)) / language
     paths = sorted(path for layout in (f"{part}/*.parquet", f"*{part}*.parquet") for path in folder.glob(layout))
     if not paths:
         raise BadInput(f"{name.id} has no {language} {split} at commit {commit}")
