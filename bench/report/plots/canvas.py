@@ -225,11 +225,9 @@ def dots(axis: Axes, places: Iterable[tuple[float, Look, float, Limits | None]])
 
 def rows_axis(axis: Axes, labels: Sequence[str]) -> None:
     """Set up the y axis of a panel: one row for each label, from the top."""
-    lines = [textwrap.wrap(label, 40) or [""] for label in labels]
-    axis.set_yticks(range(len(labels)), ["\n".join(label) for label in lines], fontsize=8)
-    for text, label in zip(axis.get_yticklabels(), lines, strict=False):  # panels further right show none
-        if len(label) > 1:
-            text.set(fontsize=6.3, linespacing=1.0)  # two lines fit into one row's height
+    lines = ["\n".join(textwrap.wrap(label, 40)) for label in labels]
+    size = 6.3 if any("\n" in label for label in lines) else 8  # two lines fit into one row's height
+    axis.set_yticks(range(len(labels)), lines, fontsize=size, linespacing=1.0)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     light_grid(axis, "x")

@@ -134,7 +134,7 @@ def _cut(drawn: Sequence[tuple[Axes, float, Limits]]) -> str:
     sides = [(axis, y, -1, -low) for axis, y, (low, _) in drawn] + [(axis, y, 1, high) for axis, y, (_, high) in drawn]
     beyond = [(axis, y, side) for axis, y, side, reach in sides if reach > edge]
     for axis, y, side in beyond:
-        axis.plot(side * edge, y, marker="<" if side < 0 else ">", color=GREY, markersize=4, clip_on=False, zorder=4)
+        axis.plot(0.97 * side * edge, y, marker="<" if side < 0 else ">", color=GREY, markersize=4, zorder=4)
         axis.set_xlim(-edge, edge)  # of all, as the panels share it
     return "; where an arrow ends a line, the interval goes on" if beyond else ""
 
