@@ -124,6 +124,13 @@ def toy_sentences(count: int, seed: int = 0, language: str = "en") -> list[Sente
 
 
 @pytest.fixture(scope="session")
+def unpacked_suites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for XNER_CACHE that all workers share: a committed suite is unpacked once in a run of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "suites"
+
+
+@pytest.fixture(scope="session")
 def tags() -> tuple[str, ...]:
     return tag_set(("PER", "LOC"))
 

@@ -214,7 +214,7 @@ def prepares_the_same_elsewhere(suite: Suite, label: str) -> None:
 def resumes_to_the_same_weights(suite: Suite, label: str) -> None:
     """A training that was stopped resumes to the same weights: `carried` holds what hooks remember."""
     suite.ready(label)
-    models, stopped = suite.root / "stopped" / label, set[tuple[int, int]]()
+    models, stopped = suite.root / "stopped", set[tuple[int, int]]()  # a training of several labels is stopped once
 
     class Stopped(BaseException):
         """The training is stopped here."""
@@ -233,9 +233,9 @@ def resumes_to_the_same_weights(suite: Suite, label: str) -> None:
                 break
             except Stopped:
                 continue
-    require(len(stopped) >= 2, "it was stopped")
+    require(trainer.rounds, "there are rounds")
     for name, trained in trainer.rounds.items():
-        require(trained.history.ran["resumed"] == 1, f"round '{name}' resumes from step 2")
+        require(trained.history.ran.get("resumed") == 1, f"round '{name}' is stopped, and resumes from step 2")
         undisturbed = suite.out / "models" / "fit" / trained.artefact.key
         for file in trained.artefact.folder.glob("*.safetensors"):
             same = file.read_bytes() == (undisturbed / file.name).read_bytes()

@@ -17,6 +17,12 @@ from tests.support.e2e_tools import REPO, Place, Ran, records
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 OFFLINE = ("--no-index", "--no-deps", "--no-build-isolation")
+WHERE = """
+import bench
+from bench.plan.matrix import cells
+from bench.plan.spec import load_matrix
+print(bench.__file__, len(cells(load_matrix("demo"))))
+"""
 SMALL = ("data.n_source=40", "data.n_dev=20", "corpus.demo.n_test=20", "train.steps=2", "train.evals=1")
 
 
@@ -73,16 +79,14 @@ def test_it_carries_what_is_read_when_it_runs(wheel: Path) -> None:
 def test_its_verbs_work_outside_of_a_clone(site: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path)
     where = subprocess.run(
-        [sys.executable, "-c", "import bench; print(bench.__file__)"],
+        [sys.executable, "-c", WHERE],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
     ).stdout
     assert where.startswith(str(site)), "the clone is what is tested"
-    plan = xner(place, site, "plan", "demo")
-    assert plan.code == 0 and "36" in plan.out, plan.err
-
+    assert where.endswith(" 36\n")
     assert xner(place, site, "new", "method", "brought").code == 0
     subprocess.run([*PIP, "install", *OFFLINE, "--target", site, tmp_path / "brought"], check=True, timeout=300)
     listed = xner(place, site, "methods", "--json").json()
@@ -95,3 +99,6 @@ def test_its_verbs_work_outside_of_a_clone(site: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     assert [record["status"] for record in records(tmp_path / "results" / "demo")] == ["ok"]
     assert (tmp_path / "results" / "demo" / "tables" / "main.md").is_file()
+    assert list((tmp_path / "results" / "demo" / "figures").glob("*.png"))
+    plan = xner(place, site, "plan", "demo", *sets, *only, "--json").json()
+    assert [cell["state"] for cell in plan["cells"]] == ["ok"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,12 @@ def real() -> Corpus:
     return uner_pud()
 
 
+@cache
+def real_pairs(language: str) -> list[Pair]:
+    """Translations of the real files: joining them takes seconds, and two tests look at them."""
+    return uner_pud().pairs("en", language)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(("language", "train", "dev", "test"), COUNTS)
 def test_published_sizes(real: Corpus, language: str, train: int | None, dev: int, test: int) -> None:
@@ -266,7 +273,7 @@ def test_published_sizes(real: Corpus, language: str, train: int | None, dev: in
 @pytest.mark.data
 @pytest.mark.parametrize("language", ["de", "pt", "zh", "es", "it", "fi"])
 def test_all_translations_join_and_none_is_in_its_test(real: Corpus, language: str) -> None:
-    pairs = real.pairs("en", language)
+    pairs = real_pairs(language)
     assert len(pairs) == 1000 == len({pair.target.id for pair in pairs})
     assert all(pair.source.group == pair.target.group for pair in pairs)
     assert {pair.target.spans is None for pair in pairs} == {language in ("es", "it", "fi")}
@@ -278,17 +285,18 @@ def test_all_translations_join_and_none_is_in_its_test(real: Corpus, language: s
 
 
 @pytest.mark.data
-def test_conversions_of_the_real_translations(real: Corpus) -> None:
-    german, published = real.pairs("en", "de"), uner_pud(german="published").pairs("en", "de")
+@pytest.mark.usefixtures("real")
+def test_conversions_of_the_real_translations() -> None:
+    german, published = real_pairs("de"), uner_pud(german="published").pairs("en", "de")
     joined = sum(len(b.target.words) - len(a.target.words) for a, b in zip(german, published, strict=True))
     assert joined == 329
     for ours, theirs in zip(german, published, strict=True):
         assert [t for *_, t in ours.target.spans or ()] == [t for *_, t in theirs.target.spans or ()]
-    chinese = "".join(word for pair in real.pairs("en", "zh") for word in pair.target.words)
+    chinese = "".join(word for pair in real_pairs("zh") for word in pair.target.words)
     assert not set("國學說這個") & set(chinese)
     contractions = {"del", "al", "della", "nel", "alla"}
     for language in ("es", "it"):
-        assert contractions & {word for pair in real.pairs("en", language) for word in pair.target.words}
+        assert contractions & {word for pair in real_pairs(language) for word in pair.target.words}
 
 
 @pytest.mark.data

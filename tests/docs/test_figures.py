@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.report.frame import groups, read
-from bench.report.tables import write_tables
+from bench.report.tables import MAKERS
+from bench.report.tables.model import Table
+from bench.report.tables.render import as_csv, markdown
 from tests.studies.intervals import BOOTSTRAP, PROCEDURES
 from tests.support.e2e_tools import REPO
 
@@ -26,6 +29,11 @@ SHORT = {
 REFERENCE = REPO / "results" / "reference"
 
 
+@pytest.fixture(autouse=True)
+def cache(unpacked_suites: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNER_CACHE", str(unpacked_suites))
+
+
 def page(name: str) -> str:
     return (REPO / name).read_text(encoding="utf-8")
 
@@ -34,11 +42,18 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def means(suite: Path, folder: Path) -> dict[tuple[str, str], str]:
+def made_table(suite: str, name: str) -> Table:
+    """A table of a committed suite, made from its records."""
+    (group,) = groups(read([REFERENCE / suite]))
+    table = MAKERS[name](group, name)
+    assert table is not None
+    return table
+
+
+def means(suite: str) -> dict[tuple[str, str], str]:
     """F1 by row and language, as a table prints it."""
-    write_tables(folder / suite.name, all_groups=groups(read([suite])))
-    with (folder / suite.name / "tables" / "main.csv").open(encoding="utf-8", newline="") as file:
-        return {(row["method"], row["language"]): f"{float(row['mean']):.1f}" for row in csv.DictReader(file)}
+    rows = csv.DictReader(io.StringIO(as_csv(made_table(suite, "main")), newline=""))
+    return {(row["method"], row["language"]): f"{float(row['mean']):.1f}" for row in rows}
 
 
 def test_the_demos_table_is_the_suites() -> None:
@@ -56,15 +71,8 @@ def test_the_demos_table_is_the_suites() -> None:
         ("europarl-projection", "published", 45),
     ],
 )
-def test_a_table_in_a_suites_page_is_the_suites(
-    suite: str, name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
-    write_tables(tmp_path, all_groups=groups(read([REFERENCE / suite])))
-    made, shown = (
-        (tmp_path / f"tables/{name}.md").read_text(encoding="utf-8"),
-        page(f"results/reference/{suite}/README.md"),
-    )
+def test_a_table_in_a_suites_page_is_the_suites(suite: str, name: str, count: int) -> None:
+    made, shown = markdown(made_table(suite, name)), page(f"results/reference/{suite}/README.md")
     if "<sup>" not in shown:
         made = re.sub(r"<sup>.*?</sup>", "", made)
     rows, printed = (
@@ -74,11 +82,10 @@ def test_a_table_in_a_suites_page_is_the_suites(
     assert rows == printed
 
 
-def test_projected_labels_are_worth_what_the_suites_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XNER_CACHE", str(tmp_path / "cache"))
+def test_projected_labels_are_worth_what_the_suites_say() -> None:
     text = page("docs/concepts/translation-and-projection.md").partition("## What projected labels are worth")[2]
     suites = [("pud-projection", ("de", "pt", "zh")), ("europarl-projection", ("de", "es", "it"))]
-    known = {suite: means(REFERENCE / suite, tmp_path) for suite, _ in suites}
+    known = {suite: means(suite) for suite, _ in suites}
     aligner, lines = "", 0
     for line in re.findall(r"^\| (?:`[^|]*)?\| `.*$", text, re.M):
         named, rule, *printed = cells_of(line)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -106,9 +108,11 @@ def test_damage_is_read_again(place: Path, spoil: str) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(place: Path) -> None:
-    place.parent.mkdir()
+    first, _ = found()
+    shutil.rmtree(place)
     place.write_text("a file where the folder would be")
-    assert found()[0] == found()[0]
+    assert found() == (first, 1)
+    assert found() == (first, 1)
 
 
 @pytest.mark.parametrize("name", ["demo", "europarl_ner", "uner_pud"])
@@ -125,10 +129,11 @@ def test_what_ships_tells_the_files_that_it_opens(name: str, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "open", noting)
     for language in corpus.languages():
+        with suppress(Unavailable):
+            corpus.pairs("en", language)
         for split in ("train", "dev", "test", "unlabelled"):
             try:
                 corpus.read(language, split)
-                corpus.pairs("en", language)
             except Unavailable:
                 continue
     assert told

@@ -9,10 +9,14 @@ import pytest
 from bench.core.sentences import Span
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
+from bench.report import plots
 from tests.support.e2e_tools import Place, by_name, demo_sentences, matrix_text, write_corpus
 
 
-def test_only_methods_that_read_translations_are_crossed_with_them(tmp_path: Path, tiny_folder: Path) -> None:
+def test_only_methods_that_read_translations_are_crossed_with_them(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "MAKERS", {"forest": plots.MAKERS["forest"]})  # the others have tests of their own
     place = Place(tmp_path, tiny_folder)
     labels = ("zero_shot", "en_trans", "label_projection", "zero_shot+kd")
     text = matrix_text(tiny_folder, labels).replace("[data]", '"labels.matcher" = ["min-max", "longest"]\n[data]', 1)

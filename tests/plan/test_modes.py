@@ -226,8 +226,8 @@ def test_what_another_run_finished_is_not_trained_again(tmp_path: Path, tiny_fol
     assert snapshot(place.out / "records") == before
 
 
-def test_claims_end_with_their_process(tmp_path: Path) -> None:
-    """They are seen while they are held, by others and by oneself; a killed process leaves a file that nobody holds."""
+def test_a_claim_is_held_until_its_block_ends(tmp_path: Path) -> None:
+    """It is seen until then, by others and by oneself; what is left is a file that nobody holds."""
     assert held_claims(tmp_path) == []
     with claimed(tmp_path, "a unit"):
         (file,) = held_claims(tmp_path)

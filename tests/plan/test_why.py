@@ -284,7 +284,9 @@ def test_what_an_older_version_wrote_is_said(done: Done) -> None:
 
 
 def test_records_hold_no_path_of_this_machine(done: Done) -> None:
-    for path in [*(done.place.out / "sidecars").rglob("key.json")]:
+    paths = list((done.place.out / "sidecars").rglob("key.json"))
+    assert {record["key"] for record in records(done.place.out)} <= {path.parent.name for path in paths}
+    for path in paths:
         assert str(done.place.root) not in path.read_text() and path.stat().st_size < 20_000
 
 

@@ -42,9 +42,8 @@ SUITES = sorted(path.parent for path in (REPO / "results" / "reference").glob("*
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One for all tests here: a suite is unpacked once."""
-    with mock.patch.dict(os.environ, XNER_CACHE=str(tmp_path_factory.mktemp("cache"))):
+def cache(unpacked_suites: Path) -> Iterator[None]:
+    with mock.patch.dict(os.environ, XNER_CACHE=str(unpacked_suites)):
         yield
 
 

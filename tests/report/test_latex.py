@@ -11,8 +11,9 @@ import pytest
 
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix, shipped
-from bench.report.frame import groups, read
-from bench.report.tables import write_tables
+from bench.report.frame import Group, groups, read
+from bench.report.tables import MAKERS, write_tables
+from bench.report.tables.render import latex
 from tests.support.e2e_tools import REPO
 from tests.support.records_for_tests import CORPUS, Plan, make, put
 
@@ -98,16 +99,29 @@ def overfull(folder: Path, files: list[Path]) -> list[str]:
     return [box or large for box, points, large in boxes if large or float(points) > 1]
 
 
+def tables_of(group: Group, folder: Path, *names: str) -> list[Path]:
+    """The files of these tables, of those that the group has data for."""
+    files = []
+    for name in names:
+        if (table := MAKERS[name](group, name)) is not None:
+            files.append(folder / f"{name}.tex")
+            files[-1].write_text(latex(table), encoding="utf-8")
+    return files
+
+
 def test_an_overfull_table_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "wide.tex").write_text(r"\begin{table}\begin{tabular}{l}" + "m" * 90 + r"\end{tabular}\end{table}")
     assert len(overfull(tmp_path, [tmp_path / "wide.tex"])) == 1
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
-def test_tables_of_committed_suites_stay_in_two_columns(suite: Path, tmp_path: Path) -> None:
-    write_tables(tmp_path / "out", ["latex"], groups(read([suite])))
+def test_tables_of_committed_suites_stay_in_two_columns(
+    suite: Path, tmp_path: Path, unpacked_suites: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XNER_CACHE", str(unpacked_suites))
+    (group,) = groups(read([suite]))
     papers = sorted((suite / "paper").glob("*.tex"))
-    assert overfull(tmp_path, [tmp_path / "out" / "tables" / "main.tex", *papers]) == []
+    assert overfull(tmp_path, [*tables_of(group, tmp_path, "main"), *papers]) == []
 
 
 @pytest.mark.parametrize("matrix", shipped())
@@ -118,8 +132,8 @@ def test_main_tables_of_shipped_matrices_stay_in_two_columns(matrix: str, tmp_pa
     for number, cell in enumerate(one):
         axes = {key: value for key, value in cell.axes.items() if key.startswith("labels.")}
         put(out, Plan({cell.label: 0.3 + number % 7 / 10}, cell={"axes": axes}), cell.label, cell.target, 1)
-    files = [path for path in write_tables(out, ["latex"]) if path.suffix == ".tex"]
-    assert overfull(tmp_path, [path for path in files if path.stem in ("main", "contrasts")]) == []
+    (group,) = groups(read([out]))
+    assert overfull(tmp_path, tables_of(group, tmp_path, "main", "contrasts")) == []
 
 
 def test_golden_tables_stay_in_two_columns(tmp_path: Path) -> None:

@@ -92,7 +92,6 @@ def test_plan_status_and_lists_do_not_import_torch(place: Place) -> None:
         ("plan", "small.toml", "--out", "out", "--json"),
         ("run", "small.toml", "--out", "out"),  # nothing to do
     )
-    place.xner("plots", "out", figures=True)
     for command, (code, heavy, printed) in probed(place, *commands).items():
         assert code == 0, command
         assert not heavy & {"torch", "transformers", "pandas", "matplotlib"}, command

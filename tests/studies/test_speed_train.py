@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import speed_crowd, speed_train
 from tests.studies.__main__ import main as studies
-from tests.studies.speed_crowd import together
+from tests.studies.speed_crowd import Crowd, crowd, together
+from tests.studies.speed_train import Setting
 
 pytest.importorskip("accelerate")
+
+
+@pytest.fixture
+def any_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring it takes a second."""
+    monkeypatch.setattr(speed_train, "peak_flops", lambda device, precision: 1e12)
 
 
 def test_training_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +35,7 @@ def test_training_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFi
     assert all(0 <= f1 <= 100 for side in found["sides"] for f1 in side["f1"])
 
 
+@pytest.mark.usefixtures("any_peak")
 def test_the_trainer_may_group_by_length_too(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "60", "--rounds", "1", "--steps", "4", "--threads", "1", "--encoder", str(tiny_folder))
     assert studies(["speed", "train", "--grouped", "--json", *few]) == 0
@@ -34,6 +43,7 @@ def test_the_trainer_may_group_by_length_too(tiny_folder: Path, capsys: pytest.C
     assert [side["side"] for side in sides] == ["xner", "Trainer", "Trainer, grouped by length"]
 
 
+@pytest.mark.usefixtures("any_peak")
 def test_a_vocabulary_as_large_as_a_multilingual_one(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "40", "--rounds", "1", "--steps", "4", "--threads", "1", "--encoder", str(tiny_folder))
     assert studies(["speed", "train", "--vocabulary", "20000", *few]) == 0
@@ -42,7 +52,13 @@ def test_a_vocabulary_as_large_as_a_multilingual_one(tiny_folder: Path, capsys: 
     assert "--vocabulary 20: the encoder has" in capsys.readouterr().err
 
 
-def test_a_shape_with_random_weights_and_several_at_once(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shape_with_random_weights_and_several_at_once(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_several(setting: Setting, trainings: int) -> Crowd:
+        return crowd(setting, trainings) if trainings > 1 else Crowd(1, 1.0)
+
+    monkeypatch.setattr(speed_crowd, "crowd", only_several)
     few = ("--sentences", "40", "--rounds", "1", "--steps", "6", "--threads", "1", "--encoder", str(tiny_folder))
     assert (
         studies(["speed", "train", "--shape", "1x64", "--at-once", "1,2", "--precision", "bf16", "--json", *few]) == 0
@@ -61,6 +77,7 @@ def test_steps_at_once_are_those_while_all_were_at_work() -> None:
     assert together([early]) == 1.0
 
 
+@pytest.mark.usefixtures("any_peak")
 def test_prediction_beside_the_trainer(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--sentences", "60", "--rounds", "2", "--threads", "1", "--encoder", str(tiny_folder))
     assert studies(["speed", "predict", *few]) == 0

@@ -21,6 +21,15 @@ from bench.core.sentences import Sentence
 
 REPO = Path(__file__).resolve().parents[2]
 
+# The CLI without figures, which cost seconds.
+UNDRAWN = """
+import sys, types
+sys.modules["bench.report.plots"] = types.ModuleType("bench.report.plots")
+sys.modules["bench.report.plots"].write_plots = lambda *given, **named: []
+from bench.cli.main import main
+sys.exit(main())
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -99,9 +108,9 @@ class Place:
         return Ran(code, out.getvalue(), err.getvalue())
 
     def spawn(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        """The CLI in a process (and process group) of its own."""
+        """The CLI in a process (and process group) of its own, without figures."""
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.cli.main", *map(str, arguments)],
+            [sys.executable, "-c", UNDRAWN, *map(str, arguments)],
             cwd=self.root,
             env={**os.environ, **self.environment(), "PYTHONPATH": str(REPO), **environment},
             stdout=subprocess.PIPE,
