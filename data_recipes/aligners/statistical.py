@@ -20,7 +20,7 @@ _NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1,
 
 @dataclass(frozen=True)
 class StatisticalParams(Run):
-    """[aligner.statistical]; the defaults were chosen on PUD Portuguese (README), except for eflomal's own."""
+    """[aligner.statistical]; the defaults were chosen on PUD Portuguese, except for eflomal's own."""
 
     symmetrisation: Symmetrisation = "intersection"
     extra: tuple[Literal["ntrex", "flores", "wiktionary"], ...] = ()  # further text to learn from
