@@ -176,7 +176,7 @@ def _cpu_bf16() -> str:
 def _hub() -> Item:
     """Whether the hub answers at all; not asked where it is switched off."""
     if offline():
-        return Item("hub", "not asked: it is switched off (HF_HUB_OFFLINE)", "what its cache holds can be used")
+        return Item("hub", "not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE", "what its cache holds can be used")
     from huggingface_hub import constants
 
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")

@@ -33,7 +33,7 @@ def push_verb(args: argparse.Namespace) -> int:
     from bench.report.frame import groups, read
 
     if offline():
-        raise BadInput("HF_HUB_OFFLINE is set: nothing is sent")
+        raise BadInput("the hub is switched off (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE): nothing is sent")
     found = groups(read([resolve(args.out)]))
     run = chosen(found, args.cell)
     folder = write_cards(found).get(run.record.key)

@@ -43,6 +43,11 @@ FAULTS = {  # name → the rest of its loss, type of the error, a part of its me
         "OutOfMemoryError",
         "Tried to allocate",
     ),
+    "leaks": (
+        '        raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried to allocate 9 bytes")\n',
+        "RuntimeError",
+        "can't allocate memory",
+    ),
 }
 DIES = """
         while not Path("repaired").exists():
@@ -71,8 +76,12 @@ def plugged(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_each_cause_is_in_its_record(plugged: Callable[..., Place]) -> None:
     place = plugged(**{name: rest for name, (rest, _, _) in FAULTS.items()})
     matrix = place.matrix(matrix_text(place.encoder, (*FAULTS, "zero_shot")))
-    ran = place.xner("run", matrix, "--out", place.out)
+    from bench.train.memory import Backoff
+
+    with mock.patch.object(Backoff, "_retreat", autospec=True, side_effect=Backoff._retreat) as retreat:
+        ran = place.xner("run", matrix, "--out", place.out)
     assert ran.code == 1 and "Traceback" not in ran.err
+    assert retreat.call_count == 2 * 6, "hungers and leaks: a second try, checkpointing, then 2, 4, 8 and 16 parts"
     found = by_name(place.out)
     for name, (_, kind, message) in FAULTS.items():
         record = found[name, "de", 1]
@@ -81,7 +90,7 @@ def test_each_cause_is_in_its_record(plugged: Callable[..., Place]) -> None:
         assert record["error"]["traceback"].startswith("Traceback")
         assert f"failed: {name} de seed 1: {kind}" in ran.err
     assert found["zero_shot", "de", 1]["status"] == "ok"
-    assert "2 cells failed" in ran.err and "--retry" in ran.err
+    assert "3 cells failed" in ran.err and "--retry" in ran.err
     why = place.xner("why", place.out, "hungers").out
     assert ": hit" in why and "failed: OutOfMemoryError: CUDA out of memory" in why and "--mode retry" in why
 
