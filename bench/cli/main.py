@@ -1,4 +1,4 @@
-"""`xner`: one module a verb; help never imports torch."""
+"""`xner`: related verbs in one module; help never imports torch."""
 
 from __future__ import annotations
 
