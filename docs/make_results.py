@@ -2,8 +2,9 @@
 
 Beside the records: the report, tables, figures and a paper's tables, as far as they are there. In README.md,
 docs/results.md and the suites' pages: each table that the records give, and each item of a list that begins with the
-name of a declared contrast or with "Not declared: A − B:". Other text stays; tests/report/test_committed.py says where
-the records contradict it.
+name of a declared contrast or with "Not declared: A − B:". A suite of several tables has a section for each, whose
+heading begins with the values of its axes ("## 100 sentences"). Other text stays; tests/report/test_committed.py says
+where the records contradict it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ ITEM = r".*(?:\n  (?!- ).*)*"  # the rest of a list's item
 
 def make_files(suite: Path) -> None:
     """Write the report, tables, figures and a paper's tables of a suite, each only if there is one."""
-    group = only_group(suite)
+    group, *others = groups(read([suite]))
+    if others and (suite / "tables").is_dir() | (suite / "figures").is_dir():
+        raise SystemExit(f"{suite.name}: its tables and figures could be those of {len(others) + 1} kinds of records")
     if (suite / "report.html").is_file():
         write_report(suite)
     for path in suite.glob("tables/*.md"):
@@ -59,26 +62,28 @@ def pages() -> dict[Path, str]:
     """The text of each page that shows a suite, by its path."""
     made: dict[Path, str] = {}
     for suite in sorted(path.parent for path in SUITES.glob("*/records.jsonl")):
-        group = only_group(suite)
-        makers = {name: MAKERS[name](group, name) for name in ("main", "contrasts", "published")}
-        shown = {suite / "README.md": list(makers.values())}
-        if suite.name == "demo":
-            shown[REPO / "README.md"] = [makers["main"]]
-        if suite.name == "uner-reference":
-            rows = MAKERS["main"](shown_of(group, TablesSpec(rows=README_ROWS)), "main")
-            shown |= {REPO / "README.md": [makers["contrasts"], rows], REPO / "docs" / "results.md": []}
-        for path, tables in shown.items():
-            text = made.get(path) or path.read_text(encoding="utf-8")
-            made[path] = with_sentences(with_tables(text, tables), group)
+        every = groups(read([suite]))
+        for group in every:
+            makers = {name: MAKERS[name](group, name) for name in ("main", "contrasts", "published")}
+            shown = {suite / "README.md": list(makers.values())}
+            if suite.name == "demo":
+                shown[REPO / "README.md"] = [makers["main"]]
+            if suite.name == "uner-reference":
+                rows = MAKERS["main"](shown_of(group, TablesSpec(rows=README_ROWS)), "main")
+                shown |= {REPO / "README.md": [makers["contrasts"], rows], REPO / "docs" / "results.md": []}
+            for path, tables in shown.items():
+                text = made.get(path) or path.read_text(encoding="utf-8")
+                before, part, after = ("", text, "") if len(every) == 1 else around(text, group)
+                made[path] = before + with_sentences(with_tables(part, tables), group) + after
     return made
 
 
-def only_group(suite: Path) -> Group:
-    """The suite's group of records; its pages must be written by hand, or this file extended, where there are more."""
-    every = groups(read([suite]))
-    if len(every) > 1:
-        raise SystemExit(f"{suite.name}: {len(every)} tables of one kind, of which the pages could show any")
-    return every[0]
+def around(text: str, group: Group) -> tuple[str, str, str]:
+    """The page before, in and after the section of this group."""
+    values = " ".join(map(str, group.stored[0].table_axes.values()))
+    if (found := re.search(rf"^## {re.escape(values)} .*?(?=^## |\Z)", text, re.M | re.S)) is None:
+        raise SystemExit(f"no section '## {values} …' for the records with {group.axes}")
+    return text[: found.start()], found[0], text[found.end() :]
 
 
 def with_tables(text: str, tables: Iterable[Table | None]) -> str:
