@@ -74,6 +74,19 @@ class Spread:
         """The sources of the variance."""
         return "seeds and test sentences" if self.df_seeds else "test sentences only"
 
+    def with_seeds(self, number: int) -> Spread:
+        """The spread to be expected with this many seeds, at least 2: what the test sentences alone add stays.
+
+        Raises:
+            ValueError: the variance of seeds is not known, or the number is below 2.
+        """
+        if not self.df_seeds or number < 2:
+            raise ValueError(f"no spread to be expected of {number} seeds from {self.df_seeds} degrees of freedom")
+        ratio = (self.df_seeds + 1) / number
+        residual = ratio * self.residual
+        sentences = max(0.0, self.sentences - self.residual + residual)
+        return Spread(ratio * self.seeds, number - 1, sentences, self.df_sentences, residual)
+
     def p_value(self, mean: float) -> float:
         """Two-sided p of a true mean of 0; if nothing varies, 1 for a mean of 0 and 0 otherwise."""
         if self.se == 0:

@@ -35,7 +35,8 @@ TESTS = f"Significant: p < {LEVEL:g}, by language after Holm."
 def conclusions(comparison: Comparison) -> list[str]:
     """Sentences: the outcome of the tests, what the difference may be credited to, and the caveats."""
     group, rule = comparison.group, comparison.rule
-    sentences = [sentence(comparison), languages(comparison), _status(comparison), _credit(comparison)]
+    sentences = [sentence(comparison), languages(comparison), _more_seeds(comparison)]
+    sentences += [_status(comparison), _credit(comparison)]
     sentences += [f"{x} uses gold labels of the target language: an oracle, no competitor." for x in comparison.oracles]
     sentences += [f"{x} is imported: data, budget and checkpoint choice are unknown here." for x in comparison.imported]
     if is_synthetic(group):
@@ -55,6 +56,18 @@ def _status(comparison: Comparison) -> str:
     if comparison.rule != comparison.group.main_rule:
         why = f"the rule {comparison.rule} is not the main one"
     return f"Exploratory: {why}. To be confirmed on other seeds or data."
+
+
+def _more_seeds(comparison: Comparison) -> str:
+    """Whose variance the interval holds, and what twice as many seeds would make of it."""
+    estimate = comparison.macro.estimate
+    if estimate is None or estimate.p is None or not estimate.spread.se:
+        return ""
+    spread, twice = estimate.spread, 2 * estimate.seeds
+    now, then = (100 * each.half_width(1 - LEVEL) for each in (spread, spread.with_seeds(twice)))
+    share = 100 * spread.seeds / spread.se**2
+    narrower = f"with {twice} seeds its {percent(1 - LEVEL)} interval would be about ±{then:.1f} instead of ±{now:.1f}"
+    return f"Seeds make up {share:.0f} % of the difference's variance, test sentences the rest: {narrower}."
 
 
 def _credit(comparison: Comparison) -> str:

@@ -95,6 +95,12 @@ def test_better_worse_and_their_words(tmp_path: Path) -> None:
     assert re.match(r"concner − zero_shot: \+[\d.]+ F1 on average over two languages \(95 % \+[\d.]+ to \+", said[0])
     assert "significantly higher (p = 0.004). Better in two, worse in none, undecided in none." in said[0]
     assert said[1] == "concner is significantly better in de, fi."
+    low, high = found.macro.interval or (0.0, 0.0)
+    named = re.match(
+        r"Seeds make up (\d+) % of the difference's variance, .* with 6 seeds .* ±(.*) instead of ±(.*)\.$", said[2]
+    )
+    assert named and 0 < int(named[1]) <= 100 and float(named[2]) < float(named[3])
+    assert float(named[3]) == pytest.approx((high - low) / 2, abs=0.051)
     worse = conclusions(one(tmp_path, "zero_shot", "concner"))
     assert worse[1] == "zero_shot is significantly worse in de, fi." and "significantly lower" in worse[0]
     assert worse[0].partition(" F1 ")[0].endswith(said[0].partition(" F1 ")[0].rpartition("+")[2]), "the same size"
@@ -106,7 +112,7 @@ def test_one_training_under_two_names(tmp_path: Path) -> None:
     assert {x.verdict for x in found.lines} == {"same"} and found.macro.verdict == "same"
     assert found.macro.p == 1.0 and found.macro.equivalent
     said = conclusions(found)
-    assert said[1] == "a is the same (in every sentence) in de, fi."
+    assert said[1] == "a is the same (in every sentence) in de, fi." and not any("Seeds make up" in x for x in said)
     assert "Better in none, worse in none, equivalent in two, undecided in none." in said[0]
 
 
