@@ -113,7 +113,7 @@ def search_verb(args: argparse.Namespace) -> int:
     return run_verb(args, _report_search)
 
 
-def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | None = None) -> int:
+def run_verb(args: argparse.Namespace, report: Callable[[Path, list[Planned], bool], None] | None = None) -> int:
     """Run the missing cells, then write tables and plots of all records."""
     if args.jobs is not None and args.jobs < 1:
         raise BadInput(f"--jobs {args.jobs}: at least 1")
@@ -142,7 +142,7 @@ def run_verb(args: argparse.Namespace, report: Callable[[Path, bool], None] | No
     made = start() if todo else []
     records = _records(out, planned)
     if records:
-        (report or _report)(out, bool(todo) or queued)
+        (report or _report)(out, planned, bool(todo) or queued)
     # failures without a record: the disk refused them, or a good record stayed in place
     unwritten = {r.key: r for r in made if r.status == "failed" and (force or r.key not in records)}
     missing = 0 if queued else len(planned) - len(records.keys() | unwritten.keys())  # queued cells do not count
@@ -191,7 +191,7 @@ def _queued(args: argparse.Namespace, out: Path, todo: list[Planned]) -> Callabl
     return lambda: slurm.submit(todo, out, profile, device, args.keep_models)
 
 
-def _report(out: Path, changed: bool) -> None:
+def _report(out: Path, planned: list[Planned], changed: bool) -> None:
     """Write and print tables and plots; where nothing changed, print the tables that are there."""
     shown = out / "tables" / "main.txt"
     if changed or not (shown.exists() and shown.with_suffix(".md").exists()):
@@ -209,12 +209,12 @@ def _report(out: Path, changed: bool) -> None:
     print(f"tables   {out / 'tables'}\nplots    {out / 'figures'}\nrecords  {out / 'records'}")
 
 
-def _report_search(out: Path, changed: bool) -> None:
+def _report_search(out: Path, planned: list[Planned], changed: bool) -> None:
     """Print every trial, and write what was chosen for the rows whose trials are all done."""
     from bench.report.tables import shown_text
     from bench.report.tables.search import searched
 
-    tables, chosen = searched(out)
+    tables, chosen = searched(out, planned[0].cell.target)
     print(shown_text(tables), end="")
     write_bytes(out / CHOSEN, chosen.encode())
     print(f'chosen   {out / CHOSEN}\nrun with it: --set include={out / CHOSEN}, or include = "…" in the matrix')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -125,6 +125,7 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     """
     maker = _Maker(spec, registry)
     included = [cell for cell in maker.all() if not _excluded(cell, spec.excludes)]
+    included = list(_without_repeats(included, registry))
     if spec.search.run:  # each row at the first point of the extra axes that is not excluded
         firsts = {(c.encoder, c.seed, c.label, c.target, c.trial): c for c in reversed(included)}
         included = list(firsts.values())[::-1]
@@ -133,6 +134,21 @@ def cells(spec: MatrixSpec, registry: Registry = REGISTRY) -> list[Cell]:
     for cell in included:
         maker.check_languages(cell)
     return _with_targets(included)
+
+
+def _without_repeats(included: Iterable[Cell], registry: Registry) -> Iterator[Cell]:
+    """Of the cells of a method that trains nothing only those of the first encoder: it has none."""
+    untrained, seen = dict[str, bool](), set[str]()
+    for cell in included:
+        method = canonical_json([cell.method, cell.params])
+        if method not in untrained:
+            untrained[method] = not cell.broken and not registry.make("method", cell.method, cell.params).rounds()
+        if untrained[method]:
+            place = canonical_json([cell.label, cell.target, cell.seed, cell.trial, cell.axes])
+            if place in seen:
+                continue
+            seen.add(place)
+        yield cell
 
 
 def every_target(cell: Cell) -> list[Cell]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.core.errors import BadInput, nearest
 from bench.plan.contrasts import check_contrasts
-from bench.plan.registry import REGISTRY, BrokenPlugin, Registry
+from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, encoder_name
 from bench.plan.resolve import AXES, PLUGINS, SECTIONS, Resolver, axis_path
 from bench.plan.schema import INCLUDED, Path, Place, build, convert
 from bench.plan.search import check_same_as, searching
@@ -256,6 +256,7 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
         if label not in labels and label not in methods:
             place = where.at("axes", "methods", position)
             raise place.error(f"unknown method '{label}'{nearest(label, [*methods, *labels])}")
+    _check_encoder_names(spec)
     used = {spec.labels.aligner_encoder, *spec.axes.extra.get("labels.aligner_encoder", ())}
     known = {*spec.axes.encoders, *before.get("encoders", []), *before["labels.aligner_encoder"], *used} - {""}
     for name in spec.raw["encoder"]:
@@ -284,6 +285,18 @@ def _check(spec: MatrixSpec, before: Mapping[str, list[Any]], registry: Registry
     _check_excludes(spec, before)
     check_contrasts(spec, before)
     check_same_as(spec, before)
+
+
+def _check_encoder_names(spec: MatrixSpec) -> None:
+    """Records and tables know a folder by its name, so that one of two would replace the other."""
+    named: dict[str, str] = {}
+    for position, encoder in enumerate(spec.axes.encoders):
+        other = named.setdefault(name := encoder_name(encoder), encoder)
+        if other != encoder:
+            place = spec.where.at("axes", "encoders", position)
+            raise place.error(
+                f"'{encoder}' and '{other}' are both called '{name}' in tables: rename one of the folders"
+            )
 
 
 def _check_functions(spec: MatrixSpec, registry: Registry) -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from bench.core.errors import BadInput
@@ -158,10 +158,13 @@ class _Search:
         """Names of the cells without a record that no matrix file, as it was last run, names any more."""
         texts = last_texts(self.out)
         try:
-            named = {cell_name(describe(cell)) for cell in named_by(texts)}
+            cells = [(describe(cell), cell.encoder) for cell in named_by(texts)]
         except BadInput as error:
             self.findings.kept.append(f"unfinished cells of matrix.json, whose matrix cannot be planned today: {error}")
             return set()
+        named = {cell_name(cell) for cell, _ in cells}
+        # a folder of weights that is not seen from here is still called by its name
+        named |= {cell_name(cell | {"encoder": PurePath(encoder).name}) for cell, encoder in cells}
         unrecorded = (cell for cell in self.cells if str(cell["key"]) not in self.records)
         return {cell_name(cell) for cell in unrecorded} - named if texts else set()
 

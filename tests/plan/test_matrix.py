@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,18 @@ def test_the_aligner_depends_on_its_part_of_the_recipe_only(make: Make) -> None:
     overrides = ["labels.aligner_encoder='org/big-v1.0'", "encoder.org/big-v1.0.align_layer=8"]
     assert {to_plain(cell.aligner_recipe)["align_layer"] for cell in make(MATRIX, *overrides)} == {8}
     assert all(cell.aligner_recipe.lr == EncoderSpec().lr for cell in make(MATRIX, *overrides))
+
+
+def test_a_method_that_trains_nothing_has_one_cell_for_all_encoders(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(
+        'name = "m"\nsource = "en"\n[axes]\nmethods = ["gold_projection", "zero_shot"]\ntargets = ["de", "hu"]\n'
+        'encoders = ["mini", "tiny"]\nseeds = [1]\n[data]\ncorpus = "demo"\n[labels]\ntranslator = "frames"\n'
+    )
+    found = [(cell.label, cell.encoder, cell.target) for cell in cells(load_matrix(str(tmp_path / "m.toml")))]
+    assert [cell for cell in found if cell[0] == "gold_projection"] == [
+        ("gold_projection", "mini", target) for target in ("de", "hu")
+    ]
+    assert len(found) == 2 + 2 * 2
 
 
 def test_excludes_by_extra_axis(make: Make) -> None:

@@ -52,6 +52,17 @@ def test_a_matrix(load: Callable[..., MatrixSpec]) -> None:
     assert spec.excludes == ({"method": ("zero_shot",), "target": ("hu",)},)
 
 
+def test_two_folders_of_one_name_are_refused(load: Callable[..., MatrixSpec], tmp_path: Path) -> None:
+    """The records of the one would have replaced those of the other."""
+    one, other = tmp_path / "a" / "best", tmp_path / "b" / "best"
+    one.mkdir(parents=True)
+    text = f'axes.encoders=["org/big-v1.0", "{one}", "{other}"]'
+    load(MATRIX, text)
+    other.mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"axes\.encoders\[3\]: .*both called 'best' in tables: rename one"):
+        load(MATRIX, text)
+
+
 MISTAKES = [
     ("n_source = 100", "n_sorce = 100", "data.n_sorce: unknown key 'n_sorce'; did you mean 'n_source'?"),
     ("n_source = 100", 'n_source = "100"', "data.n_source: expected a whole number, not '100'"),

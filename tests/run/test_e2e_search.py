@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from bench.report.frame import groups, read
-from bench.report.tables.search import chosen_toml, settings_table
+from bench.report.tables.search import chosen_toml, searched, settings_table
+from bench.store.record import Records
 from tests.support.e2e_tools import Place, matrix_text, records
+from tests.support.records_for_tests import Plan, put
 
 SEARCH = """
 [search]
@@ -22,6 +25,18 @@ steps = [2]
 def test_rows_that_lack_trials_are_named() -> None:
     text = chosen_toml([], {("tiny", "en_trans"), ("tiny", "concner")})
     assert tomllib.loads(text) == {} and "# concner, tiny: not all trials have run yet" in text
+
+
+def test_trials_on_another_targets_translations_choose_nothing(tmp_path: Path) -> None:
+    best = {"de": 1, "hu": 2}
+    for target, trial in ((target, trial) for target in best for trial in range(3)):
+        plan = Plan({"en_trans": 0.5}, cell={"trial": trial, "settings": {"trial": trial}})
+        record = put(tmp_path, plan, "en_trans", target, seed=101)
+        dev_f1 = 0.9 if trial == best[target] else 0.5
+        scores = {rule: replace(score, dev_f1=dev_f1) for rule, score in record.scores.items()}
+        Records(tmp_path).put(replace(record, scores=scores))
+    chosen = {target: tomllib.loads(searched(tmp_path, target)[1])["chosen"]["org/enc"] for target in best}
+    assert {target: settings["en_trans"]["trial"] for target, settings in chosen.items()} == best
 
 
 def test_search_then_run_with_what_was_chosen(tmp_path: Path, tiny_folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,21 @@ def test_cells_that_were_taken_out_of_their_matrix_are_forgotten(tmp_path: Path,
     assert place.xner("prune", place.out, "--json").json()["unnamed"] == 1
     assert missing() == 1
     assert place.xner("prune", place.out, "--json").json()["unnamed"] == 0
+
+
+def test_a_cell_whose_encoders_folder_is_not_seen_from_here_stays_planned(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pruned from another folder it lost its place in matrix.json, and its weights."""
+    place = Place(tmp_path, tiny_folder)
+    shutil.copytree(tiny_folder, tmp_path / "runs" / "best")
+    matrix = place.matrix(matrix_text(Path("runs/best"), ("zero_shot",), ("de",), (1,)))
+    assert place.xner("run", matrix, "--out", place.out).code == 0
+    (record,) = (place.out / "records").glob("*.json")
+    record.unlink()
+    monkeypatch.setenv("XNER_CACHE", str(place.cache))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert main(["prune", str(place.out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unnamed"] == 0

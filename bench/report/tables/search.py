@@ -63,17 +63,18 @@ def settings_table(group: Group, name: str = "settings") -> Table | None:
     return draft.table(name, "Settings that a search drew or chose", [*RECIPE, "own", "dev F1"], notes, of="quantity")
 
 
-def searched(out: Path) -> tuple[list[Table], str]:
-    """The tables of a search's trials, and `chosen_toml` for a matrix to include.
+def searched(out: Path, target: str) -> tuple[list[Table], str]:
+    """The tables of the trials on one target's translations, and `chosen_toml` for a matrix to include.
 
     Raises:
         BadInput: as `read_all`.
     """
-    stored = read_all([out])
+    stored = [run for run in read_all([out]) if run.target == target]  # an earlier search may have had another
     stored = [run for run in stored if run.place != UNPLACED] or stored  # without records of older code or settings
     known, all_groups = {run.record.key for run in stored}, groups(stored)
     tables = [table for group in all_groups if (table := settings_table(group)) is not None]
-    missing = {(cell["encoder"], cell["label"]) for cell in matrix_cells(out) if str(cell["key"]) not in known}
+    asked = [cell for cell in matrix_cells(out) if cell["target"] == target]
+    missing = {(cell["encoder"], cell["label"]) for cell in asked if str(cell["key"]) not in known}
     return tables, chosen_toml(all_groups, missing)
 
 
