@@ -23,6 +23,6 @@ class GoldAligner(Aligner):
         if (unknown := next((pair for pair in pairs if pair.links is None), None)) is not None:
             raise Unavailable(
                 f"{unknown.source.id}: the {self.name} aligner needs pairs whose links are known ({self.from_what}); "
-                "choose another aligner"
+                "choose another labels.aligner, such as statistical or simalign"
             )
         return [tuple(sorted(pair.links or ())) for pair in pairs]
