@@ -12,11 +12,12 @@ import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from bench.core.errors import nearest
 from bench.plan.keys import rng
-from bench.plan.registry import SEARCHED_LABELS, BrokenPlugin
+from bench.plan.registry import SEARCHED_LABELS, BrokenPlugin, encoder_name
 from bench.plan.resolve import Point, Resolver
 from bench.plan.sections import MatrixSpec, Settings
 
@@ -54,7 +55,8 @@ def check_same_as(spec: MatrixSpec, before: Mapping[str, list[Any]]) -> None:
 def settings_of(resolver: Resolver, spec: MatrixSpec, label: str, encoder: str, trial: int, point: Point) -> Settings:
     """What a row is trained with where that is not as the matrix says: drawn in a search, else what one chose."""
     if not spec.search.run:
-        chosen = spec.chosen.get(encoder) or spec.chosen.get(encoder.rpartition("/")[2]) or {}
+        known = (encoder, encoder_name(encoder), PurePath(encoder).name)  # a folder by its name, here or no longer
+        chosen = next((spec.chosen[name] for name in known if name in spec.chosen), {})
         return chosen.get(spec.search.same_as.get(label, label), Settings())
     if trial == 0:
         return Settings()

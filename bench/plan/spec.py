@@ -58,7 +58,8 @@ def shipped() -> tuple[str, ...]:
 def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Registry = REGISTRY) -> MatrixSpec:
     """The matrix of a file or a shipped name, with `--set key=value` overrides applied and everything checked.
 
-    `include = "FILE"`, or --set include=FILE, adds the tables that `xner search` wrote to those of the file.
+    `include = "FILE"`, or --set include=FILE, adds the tables that `xner search` wrote to those of the file;
+    --set include="" adds none.
 
     Raises:
         BadInput: no such matrix or file; not TOML; an unknown key, plug-in or language; a wrong type or value. The
@@ -66,7 +67,7 @@ def load_matrix(name_or_path: str, overrides: Sequence[str] = (), registry: Regi
     """
     settings = (text.partition("=") for text in overrides)
     includes = [value.strip() for key, _, value in settings if key.strip() == "include"]
-    return parsed_matrix(*_read(name_or_path, str(toml_value(includes[-1])) if includes else ""), overrides, registry)
+    return parsed_matrix(*_read(name_or_path, str(toml_value(includes[-1])) if includes else None), overrides, registry)
 
 
 def parsed_toml(file: str, text: str) -> dict[str, Any]:
@@ -108,8 +109,8 @@ def written_tables(file: str, text: str, overrides: Sequence[str] = ()) -> dict[
     return raw
 
 
-def _read(name_or_path: str, include: str) -> tuple[str, str]:
-    """The file's name for messages, and its text followed by that of `include`, or of the file that it includes."""
+def _read(name_or_path: str, include: str | None) -> tuple[str, str]:
+    """The file's name for messages, and its text followed by that of `include`, or (None) of what it includes."""
     path = FilePath(name_or_path)
     own = name_or_path.endswith(".toml") or len(path.parts) > 1
     if not own and name_or_path not in shipped():
@@ -123,7 +124,7 @@ def _read(name_or_path: str, include: str) -> tuple[str, str]:
         text = (folder / file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{name_or_path}: cannot be read: {error}{nearest(path.stem, shipped())}") from error
-    name = include or parsed_toml(name_or_path, text).get("include", "")
+    name = parsed_toml(name_or_path, text).get("include", "") if include is None else include
     if name and isinstance(name, str):
         try:
             chosen = (FilePath(name) if include else folder / name).read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 from bench.core.errors import BadInput
 from bench.core.files import canonical_json, sha256_of
 from bench.report.folder import problem_of, resolve
-from bench.store.record import ROW_AXES, Record, Records, RuleScores, matrix_cells, row_name
+from bench.store.record import ROW_AXES, Record, Records, RuleScores, cell_name, matrix_cells, row_name
 
 UNPLACED = 10**9  # the place of a record that the matrix does not name: after all others
 METHOD_FAMILIES = (  # *ours*: what a method rests on
@@ -132,7 +132,7 @@ def read(outs: Sequence[Path]) -> list[Stored]:
 
 
 def read_all(outs: Sequence[Path]) -> list[Stored]:
-    """All records of the folders.
+    """All records of the folders, without those that matrix.json names under another key (older code or settings).
 
     Raises:
         BadInput: a folder does not exist or holds no records.
@@ -144,9 +144,22 @@ def read_all(outs: Sequence[Path]) -> list[Stored]:
             raise BadInput(f"{out}: no records here; make them with `xner run MATRIX --out {out}`")
     stored: list[Stored] = []
     for out, suite in _suites(records).items():
-        store, places = Records(out), {str(cell["key"]): place for place, cell in enumerate(matrix_cells(out))}
-        stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in records[out]]
+        store, cells = Records(out), matrix_cells(out)
+        places = {str(cell["key"]): place for place, cell in enumerate(cells)}
+        asked = _asked_for(records[out], cells)
+        stored += [Stored(record, store, suite, places.get(record.key, UNPLACED)) for record in asked]
     return stored
+
+
+def _asked_for(records: list[Record], cells: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """The records without those of a cell that now has another key, so that no mean mixes two settings or two codes.
+
+    All of them where none has a key of the matrix: nothing of what it asks for has run yet.
+    """
+    keys, names = {str(cell["key"]) for cell in cells}, {cell_name(cell) for cell in cells}
+    if not any(record.key in keys for record in records):
+        return records
+    return [record for record in records if record.key in keys or cell_name(record.cell) not in names]
 
 
 def _suites(records: dict[Path, list[Record]]) -> dict[Path, str]:

@@ -97,6 +97,8 @@ def run_cell(planned: Planned, settings: RunSettings, places: Places, watched: d
         skip = method.applies(cell)
         if skip is not None:
             return replace(base, status="skipped", reason=given(skip, Skip, method, "applies").reason)
+        if method.rounds() and {*cell.train.rules} == {"target-dev"} and not data.target_dev():
+            raise Unavailable(f"{cell.target} has no dev set, and target-dev is the only rule: no checkpoint is chosen")
         peak = Peak(places.device)
         trainer = CellTrainer(cell, method, encoder_of(cell), places, watched)
         if Need.TEST_TRANSLATION in method.needs:  # without them the cell is skipped before anything is trained

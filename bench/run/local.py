@@ -183,7 +183,8 @@ class ProgressBar:
         varied = "".join(f" {name}={value}" for name, value in axes.items())
         line = f"{cell['label']} {cell['target']} {cell['encoder']}{varied} seed {cell['seed']}: "
         if record.status == "ok":
-            line += f"F1 {100 * record.scores[record.rules[0]].f1:.1f}"
+            score = record.scores.get(rule := record.rules[0])
+            line += f"F1 {100 * score.f1:.1f}" if score else f"no F1 by rule {rule}: this language has no dev set"
         elif record.status == "skipped":
             line += f"skipped: {record.reason}"
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.api.method import LINKED, Need
 from bench.api.recipes import Progress
-from bench.core.errors import Unavailable
+from bench.core.errors import Stopped, Unavailable
 from bench.data.cell_data import CellData
 from bench.data.identity import encoder_of
 from bench.data.labels import parallel_links, source_links
@@ -97,5 +97,6 @@ def reported(planned: Planned) -> Iterator[None]:
         yield
     except Unavailable:
         pass  # the cell's record will be a skip with the reason
-    except Exception as error:  # noqa: BLE001 - a plug-in's error is the result of the cells that need it
-        print(f"xner: shared by {planned.cell.label} {planned.cell.target}: {error}", file=sys.stderr)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's error is the result of the cells that need it
+        Stopped.is_not_lost()
+        print(f"xner: shared by {planned.cell.label} {planned.cell.target}: {error!r}", file=sys.stderr)

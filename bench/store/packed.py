@@ -53,7 +53,8 @@ def pack(out: Path) -> None:
     """Put the records and sidecars of a folder into a few files, and remove them once the files read back the same.
 
     Raises:
-        BadInput: there are no records, a run is at work, or a file is damaged or was not written by a run.
+        BadInput: there are no records, a run is at work, or a file is damaged or was not written by a run; or there are
+            packed files already, and other records beside them.
     """
     if is_packed(out):
         _remove_unpacked(out)  # an earlier call was interrupted here
@@ -109,7 +110,7 @@ def unpack(out: Path) -> None:
     """Turn a packed folder back into a file per record and sidecar.
 
     Raises:
-        BadInput: the folder is not packed, or one of its files is damaged.
+        BadInput: the folder is not packed, has other records beside the packed ones, or one of its files is damaged.
     """
     if not is_packed(out):
         raise BadInput(f"{out}: not a packed suite: {RECORDS} is not there")
@@ -150,6 +151,11 @@ def _unpack(out: Path, to: Path) -> None:
 
 
 def _remove_unpacked(out: Path) -> None:
+    """Remove what an interrupted call left; BadInput where a record is not that of the packed file, and stays."""
+    lines = (out / RECORDS).read_text(encoding="utf-8").splitlines()
+    for path in sorted((out / "records").glob("[!.]*")):
+        if _record(path) not in lines:
+            raise BadInput(f"{path}: not in {RECORDS}, which lies beside it: move `records` and `sidecars` elsewhere")
     for name in ("records", "sidecars"):
         if (out / name).exists():
             shutil.rmtree(out / name)

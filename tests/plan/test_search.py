@@ -12,6 +12,7 @@ from bench.core.errors import BadInput
 from bench.plan import registry
 from bench.plan.matrix import Cell, cells
 from bench.plan.registry import SEARCHED_LABELS
+from bench.plan.search import settings_of
 from bench.plan.sections import LabelsSpec, MatrixSpec
 from bench.plan.spec import load_matrix, parsed_matrix
 from tests.support.plan_fakes import MATRIX, fake_registry
@@ -147,6 +148,27 @@ def test_what_was_chosen_is_included(load: Load, make: Callable[..., list[Cell]]
     assert make(MATRIX, f"include={given}") == make(text)
     assert {c.trial for c in make(text + SPACE, RUN)} == {0, 1, 2, 3}
     assert {c.recipe.lr for c in make(text + SPACE, RUN) if c.encoder == "tiny"} <= {1e-5, 2e-5, 4e-5}
+
+
+def test_an_include_may_be_taken_away(place: tuple[Path, Any]) -> None:
+    (place[0] / "chosen.toml").write_text(CHOSEN)
+    file = place[0] / "with_include.toml"
+    file.write_text(MATRIX.replace('source = "en"', 'source = "en"\ninclude = "chosen.toml"'))
+    assert load_matrix(str(file), (), place[1]).chosen
+    assert not load_matrix(str(file), ('include=""',), place[1]).chosen
+
+
+def test_what_was_chosen_for_a_folder_is_found_however_its_path_is_written(
+    load: Load, place: tuple[Path, Any], tmp_path: Path
+) -> None:
+    (place[0] / "chosen.toml").write_text(CHOSEN)
+    spec = load(MATRIX, f"include={place[0] / 'chosen.toml'}")
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    for written in (f"{folder}", f"{folder}/", f"{tmp_path}/link", "gone/tiny", "gone/tiny/"):
+        assert settings_of(None, spec, "concner+kd", written, 0, {}).trial == 3, written  # type: ignore[arg-type]
+    assert settings_of(None, spec, "concner+kd", "other", 0, {}).trial == 0  # type: ignore[arg-type]
 
 
 def test_a_row_may_take_what_was_chosen_for_another(make: Callable[..., list[Cell]], place: tuple[Path, Any]) -> None:

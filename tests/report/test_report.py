@@ -258,6 +258,20 @@ def test_other_source_sentences_in_the_same_folder_replace_the_old_ones(tmp_path
     assert len(read) == 6 and {run.record.cell["n_source"] for run in read} == {200}
 
 
+def test_no_mean_is_over_two_settings(tmp_path: Path) -> None:
+    """A run with other settings that has not finished: its seeds, not those of the run before beside them."""
+    old, new = (Plan({"concner": f1}, cell={"params": {"alpha": alpha}}) for alpha, f1 in ((1, 0.9), (2, 0.5)))
+    before = make(tmp_path, old)
+    asked = [{"key": record.key, **record.cell} for record in make(tmp_path, new)]
+    (tmp_path / "matrix.json").write_text(json.dumps({"name": "toy", "cells": asked}))
+    for cell in asked[1:]:
+        Records(tmp_path).path(cell["key"]).unlink()
+    assert [run.record.key for run in frame.read([tmp_path])] == [asked[0]["key"]]
+    Records(tmp_path).path(asked[0]["key"]).unlink()
+    read = frame.read([tmp_path])
+    assert {run.record.key for run in read} == {record.key for record in before}, "nothing else has run yet"
+
+
 def test_axes_and_encoders_have_tables_of_their_own(tmp_path: Path) -> None:
     for value in ([1], [-1]):
         make(tmp_path, Plan({"zero_shot": 0.4}, cell={"axes": {"x.y": value}}))

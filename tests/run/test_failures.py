@@ -15,7 +15,10 @@ from unittest import mock
 
 import pytest
 
+from bench.core.sentences import Sentence
+from bench.data.cell_data import CellData
 from bench.run.local import DIED
+from bench.run.shared import Piece
 from tests.support.e2e_tools import Place, by_name, finished, install_methods, matrix_text, records, snapshot
 
 HEAD = """
@@ -236,3 +239,36 @@ def test_a_signal_that_a_library_turns_into_an_error_is_no_failure_of_the_cell(p
     assert finished(place.spawn("run", matrix, "--out", place.out, "--jobs", "2", PYTHONPATH=site)).code == 1
     (record,) = records(place.out)
     assert (record["error"]["type"], record["error"]["message"]) == (DIED, "its process ended with exit code 143")
+
+
+def test_a_plug_in_that_exits_while_something_shared_is_made(tmp_path: Path, tiny_folder: Path) -> None:
+    """Only the cells that need it could fail by it; here none does."""
+    place, matrix = small(tmp_path, tiny_folder)
+    exits = Piece("links", "some key", mock.Mock(side_effect=SystemExit("no dictionary here")))
+    with mock.patch("bench.run.shared.pieces", return_value=[exits]):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 0, ran.err
+    assert "shared by zero_shot de: SystemExit('no dictionary here')" in ran.err
+    assert {record["status"] for record in records(place.out)} == {"ok"}
+
+
+@pytest.mark.parametrize("rules", [["target-dev", "last"], ["target-dev"]])
+def test_a_language_without_a_dev_set(tmp_path: Path, tiny_folder: Path, rules: list[str]) -> None:
+    """Where it was the main rule, the run ended with a traceback at that language's first cell."""
+    place, whole = Place(tmp_path, tiny_folder), CellData.target_dev
+    matrix = place.matrix(matrix_text(tiny_folder, ("zero_shot",), ("zh", "de"), train=f"rules = {json.dumps(rules)}"))
+
+    def target_dev(data: CellData) -> list[Sentence]:
+        return [] if data.cell.target == "zh" else whole(data)
+
+    with mock.patch.object(CellData, "target_dev", target_dev):
+        ran = place.xner("run", matrix, "--out", place.out)
+    assert ran.code == 0, ran.err
+    found = by_name(place.out)
+    assert set(found["zero_shot", "de", 1]["scores"]) == {*rules}
+    chinese = found["zero_shot", "zh", 1]
+    if len(rules) == 1:
+        assert chinese["status"] == "skipped" and "zh has no dev set, and target-dev is the only rule" in ran.err
+    else:
+        assert set(chinese["scores"]) == {"last"}
+        assert "no F1 by rule target-dev: this language has no dev set" in ran.err

@@ -94,6 +94,24 @@ def test_packing_that_was_interrupted_resumes(suite: Path, monkeypatch: pytest.M
     assert contents(suite) == before
 
 
+@pytest.mark.parametrize("verb", ["pack", "unpack"])
+def test_other_records_beside_the_packed_ones_stay(suite: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As after a checkout that brings packed files back into a folder that was unpacked and run on."""
+    kept = shutil.copytree(suite, suite.with_name("kept"))
+    more = make(kept, Plan({"concner": 0.7}, seeds=(1,))) if verb == "pack" else []
+    pack(suite)
+    shutil.copytree(kept / "records", suite / "records")
+    path = Records(kept).path(Records(kept).all()[0].key)
+    newer = suite / "records" / (f"{more[0].key}.json" if more else path.name)
+    if not more:
+        newer.write_text(path.read_text().replace('"attempts": 1', '"attempts": 2'))
+    before = contents(suite)
+    assert main([verb, str(suite)]) == 2
+    said = capsys.readouterr().err
+    assert newer.name in said and "move `records` and `sidecars` elsewhere" in said and said.count("\n") == 1
+    assert contents(suite) == before
+
+
 def test_what_cannot_be_packed_is_left_alone(suite: Path) -> None:
     key = Records(suite).all()[0].key
     Records(suite).sidecar(key, GOLD).write_bytes(compressed("# sent_id = a\nAnna\tB-PER\textra\n\n"))
