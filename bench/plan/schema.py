@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.core.errors import BadInput, nearest
+from bench.store.record import INCLUDED
 
 Path = tuple[str | int, ...]  # keys of tables, indices of arrays (from 0)
 
@@ -49,9 +50,6 @@ def _lines_of(text: str) -> Mapping[str, int]:
         bare = _STRING.sub("", code).partition("#")[0]
         depth = max(0, depth + sum(bare.count(c) for c in "[{") - sum(bare.count(c) for c in "]}"))
     return lines
-
-
-INCLUDED = "\n# included: "  # stands between the text of a matrix and that of an included file, before its name
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.core.errors import BadInput, nearest
 from bench.plan.contrasts import check_contrasts
 from bench.plan.registry import REGISTRY, BrokenPlugin, Registry, encoder_name
 from bench.plan.resolve import AXES, PLUGINS, SECTIONS, Resolver, axis_path
-from bench.plan.schema import INCLUDED, Path, Place, build, convert
+from bench.plan.schema import Path, Place, build, convert
 from bench.plan.search import check_same_as, searching
 from bench.plan.sections import (
     AxesSpec,
@@ -32,7 +32,7 @@ from bench.plan.sections import (
     TrainSpec,
     VariantSpec,
 )
-from bench.store.record import Contrast, flat
+from bench.store.record import INCLUDED, Contrast, flat
 
 _OWN = ("name", "source", "include", "axes", "search", "chosen", "variant", "exclude", "contrast", "tables")
 _TOP = (*_OWN, *SECTIONS, *PLUGINS)

@@ -229,6 +229,7 @@ class Records:
 
 
 FILE = "matrix.json"
+INCLUDED = "\n# included: "  # stands between the text of a matrix and that of an included file, before its name
 CHOSEN = "chosen.toml"  # of a folder that `xner search` ran
 AT_TOP = frozenset(  # what the verbs write into a results folder, beside hidden files and what `xner pack` makes
     {"records", "sidecars", "models", "taggers", "jobs", "forced", "logs", "wandb", FILE, CHOSEN, "sources.lock.json"}
@@ -304,10 +305,13 @@ def contrasts(out: Path) -> list[Contrast]:
 
 
 def last_texts(out: Path) -> list[Written]:
-    """The runs of each matrix file with the text that it had when it was last run, file by file."""
-    every = matrices(out)
-    last = {text.file: text.text for text in every}
-    return [text for file in last for text in every if (text.file, text.text) == (file, last[file])]
+    """The runs of each matrix file with the text that it had when it was last run, file by file.
+
+    By which path it included another makes no difference.
+    """
+    contents = [(text, re.sub(f"(?<={INCLUDED}).*", "", text.text)) for text in matrices(out)]
+    last = {text.file: content for text, content in contents}
+    return [text for file in last for text, content in contents if (text.file, content) == (file, last[file])]
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bench.core.errors import BadInput
 from bench.plan.contrasts import declared
 from bench.plan.matrix import cells
 from bench.plan.spec import load_matrix
-from bench.store.record import Contrast, Written, add_cells, contrasts, row_name
+from bench.store.record import INCLUDED, Contrast, Written, add_cells, contrasts, row_name
 from tests.support.plan_fakes import MATRIX, fake_registry
 
 Declare = Callable[..., tuple[Contrast, ...]]
@@ -101,3 +101,14 @@ def test_the_folder_keeps_what_each_file_last_declared(tmp_path: Path) -> None:
     for file, text, contrast in (("m.toml", "1", old), ("n.toml", "1", other), ("m.toml", "2", new)):
         add_cells(tmp_path, [{"key": "k"}], "m", [Written(file, text, contrasts=(contrast,))])
     assert contrasts(tmp_path) == [new, other]
+
+
+def test_another_path_to_the_same_included_file_takes_no_declaration_away(tmp_path: Path) -> None:
+    first, second = Contrast("a", "b", "first"), Contrast("c", "d", "second")
+    for path, contrast in (("results/chosen.toml", first), ("./results/chosen.toml", second)):
+        text = f"[axes]{INCLUDED}{path}\n[chosen]\n"
+        add_cells(tmp_path, [{"key": "k"}], "m", [Written("m.toml", text, contrasts=(contrast,))])
+    assert contrasts(tmp_path) == [first, second]
+    other = Written("m.toml", f"[axes]{INCLUDED}results/chosen.toml\n[chosen]\nlr = 1\n")
+    add_cells(tmp_path, [{"key": "k"}], "m", [other])
+    assert contrasts(tmp_path) == []
