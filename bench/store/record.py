@@ -307,9 +307,9 @@ def contrasts(out: Path) -> list[Contrast]:
 def last_texts(out: Path) -> list[Written]:
     """The runs of each matrix file with the text that it had when it was last run, file by file.
 
-    By which path it included another makes no difference.
+    What it included makes no difference: that holds only settings, of more rows after another search.
     """
-    contents = [(text, re.sub(f"(?<={INCLUDED}).*", "", text.text)) for text in matrices(out)]
+    contents = [(text, text.text.partition(INCLUDED)[0]) for text in matrices(out)]
     last = {text.file: content for text, content in contents}
     return [text for file in last for text, content in contents if (text.file, content) == (file, last[file])]
 

@@ -103,12 +103,11 @@ def test_the_folder_keeps_what_each_file_last_declared(tmp_path: Path) -> None:
     assert contrasts(tmp_path) == [new, other]
 
 
-def test_another_path_to_the_same_included_file_takes_no_declaration_away(tmp_path: Path) -> None:
+def test_what_a_file_includes_takes_no_declaration_away(tmp_path: Path) -> None:
     first, second = Contrast("a", "b", "first"), Contrast("c", "d", "second")
-    for path, contrast in (("results/chosen.toml", first), ("./results/chosen.toml", second)):
-        text = f"[axes]{INCLUDED}{path}\n[chosen]\n"
+    for included, contrast in (("results/chosen.toml\n[chosen]", first), ("./results/chosen.toml\n[chosen.a]", second)):
+        text = f"[axes]{INCLUDED}{included}\n"
         add_cells(tmp_path, [{"key": "k"}], "m", [Written("m.toml", text, contrasts=(contrast,))])
     assert contrasts(tmp_path) == [first, second]
-    other = Written("m.toml", f"[axes]{INCLUDED}results/chosen.toml\n[chosen]\nlr = 1\n")
-    add_cells(tmp_path, [{"key": "k"}], "m", [other])
+    add_cells(tmp_path, [{"key": "k"}], "m", [Written("m.toml", "[data]")])
     assert contrasts(tmp_path) == []
