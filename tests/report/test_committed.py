@@ -162,7 +162,7 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     exploratory = [pair for pair in [*said, *pairs_of_readme] if "bergamot" not in pair[0]]
     over_all = holm([compared(group, a, b, group.main_rule).macro.p for a, b in exploratory])
     significant = [pair for pair, p in zip(exploratory, over_all, strict=True) if p is not None and p < 0.05]
-    assert len(over_all) == 13, "as docs/results.md says, and which survive"
+    assert len(over_all) == 16, "as docs/results.md says, and which survive"
     oracle = [("gold_translation", "en_trans (files)"), ("gold_translation", "zero_shot")]
     better = "simalign, ngram-ilp, files"  # labels, in Chinese
     projection_on_better, concner_on_better = f"label_projection+en ({better})", f"concner ({better}, labels=matrix)"
@@ -176,7 +176,7 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     adjusted = dict(zip(exploratory, over_all, strict=True))
     assert f"terms at equal settings (p = {adjusted[files, 'no-contrast (files)']:.3f} then)" in results
     for pair in (("concner+kd (files)", "zero_shot"), ("no-contrast (files)", "label_projection+en (files)")):
-        assert f"{adjusted[pair]:.3f}" == "0.057", "as docs/results.md says of both"
+        assert f"{adjusted[pair]:.2f}" == "0.08", "as docs/results.md says of both"
     pair = compared(group, projection_on_better, "label_projection+en (files)", group.main_rule).macro
     lead = compared(group, concner_on_better, projection_on_better, group.main_rule).macro
     (before,) = (line for line in measured[1].lines if line.name == "zh")
