@@ -183,6 +183,7 @@ def test_the_answer_is_what_the_declared_contrasts_say() -> None:
     gains = [f"{line.difference or 0:.1f}" for line in (pair, lead, before)]
     assert f"Label projection gains {gains[0]} F1" in results
     assert "lead on the same labels is {} ({} before)".format(*gains[1:]) in results
+    assert f"{difference(lead)}, {lead.verdict} (usual labels: {signed(before.difference or 0)}) |" in readme
     for a, b in (
         ("en_trans+kd (files)", "en_trans (files)"),
         ("concner+kd (files)", files),
